@@ -1,0 +1,68 @@
+# `make` alone prints what there is to make. Each target brings what it needs, and does nothing twice.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests share brokers, so they run in one process; `make test PROCESSES=3` is for those that need no broker.
+PROCESSES ?= 0
+# The environment is made anew when the locks or the project's own settings change.
+SETUP := $(VENV)/.setup
+SETUP_DEV := $(VENV)/.setup-dev
+# The tools that Darkroom is compared with live in an environment of their own.
+BENCH_VENV := .venv-bench
+SETUP_BENCH := $(BENCH_VENV)/.setup
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(SETUP) ## Make .venv with exactly the locked packages (PYTHON=... chooses the interpreter)
+
+$(SETUP): requirements.lock pyproject.toml ops/setup.sh
+	@sh ops/setup.sh $(VENV) requirements.lock
+	@rm -f $(SETUP_DEV)
+	@touch $@
+
+.PHONY: setup-dev
+setup-dev: $(SETUP_DEV) ## As setup, with the tools for tests and checks
+
+$(SETUP_DEV): requirements-dev.lock pyproject.toml ops/setup.sh
+	@sh ops/setup.sh $(VENV) requirements-dev.lock
+	@touch $(SETUP) $@
+
+.PHONY: demo
+demo: $(SETUP) ## Render the example manifest from end to end, then stop everything
+	@$(BIN)/darkroom demo
+
+.PHONY: test
+test: $(SETUP_DEV) ## Run the whole suite
+	@$(BIN)/pytest -n $(PROCESSES) --dist loadgroup
+
+.PHONY: check
+check: $(SETUP_DEV) ## Lint, formatting, types, and who may import whom
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+$(SETUP_BENCH): requirements-bench.lock pyproject.toml ops/setup.sh
+	@sh ops/setup.sh $(BENCH_VENV) requirements-bench.lock
+	@touch $@
+
+.PHONY: bench
+bench: $(SETUP_BENCH) ## Measure speed, beside other tools too (BENCH="throughput --quick" chooses)
+	@$(BENCH_VENV)/bin/python -m ops.bench $(BENCH)
+
+.PHONY: lock
+lock: ## Make the locks anew from pyproject.toml (needs uv)
+	@sh ops/lock.sh
+
+.PHONY: clean
+clean: ## Stop the services; remove .venv and caches, but never data
+	@if [ -x $(BIN)/darkroom ]; then $(BIN)/darkroom services stop; fi
+	@rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
