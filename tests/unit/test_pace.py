@@ -1,0 +1,124 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain import pace
+from worker.domain.pace import Pace
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+PLAIN = Pace(rate=10.0, is_learned=True, next_slot_at=NOW, blocked_until=None, throttled_at=None, raised_at=NOW)
+RATES = st.floats(min_value=0.2, max_value=1000)
+SPANS = st.floats(min_value=0, max_value=10).map(lambda s: timedelta(seconds=s))
+A_MICROSECOND = timedelta(microseconds=1)
+"""Times have no finer grain, so that a gap may be rounded by this much."""
+
+
+@given(RATES, st.lists(st.tuples(SPANS, st.integers(1, 250)), min_size=1, max_size=20))
+def test_slots_are_one_over_the_rate_apart_within_a_round_and_between_rounds(
+    rate: float, rounds: list[tuple[timedelta, int]]
+) -> None:
+    state, now, slots = replace(PLAIN, rate=rate), NOW, list[datetime]()
+    for later, wanted in rounds:
+        now += later
+        given_ = pace.grant(state, now=now, wanted=wanted)
+        slots, state = [*slots, *given_.slots], given_.pace
+
+    gaps = [after - before for before, after in pairwise(slots)]
+
+    assert min(gaps, default=timedelta.max) >= timedelta(seconds=1 / rate) - A_MICROSECOND
+
+
+@given(RATES, SPANS, st.integers(1, 250))
+def test_slots_lie_between_now_and_the_horizon(rate: float, later: timedelta, wanted: int) -> None:
+    slots = pace.grant(replace(PLAIN, rate=rate, next_slot_at=NOW + later), now=NOW, wanted=wanted).slots
+
+    assert min(slots, default=NOW) >= NOW
+    assert max(slots, default=NOW) <= NOW + pace.HORIZON
+
+
+def test_time_that_was_not_used_is_not_saved_up() -> None:
+    slots = pace.grant(PLAIN, now=NOW + timedelta(hours=1), wanted=250).slots
+
+    assert len(slots) == 3
+
+
+@given(st.integers(1, 250), st.integers(0, 250))
+def test_a_round_that_uses_fewer_slots_leaves_the_rest_to_the_next(wanted: int, used: int) -> None:
+    offer = pace.grant(replace(PLAIN, rate=1000.0), now=NOW, wanted=wanted)
+    rest = pace.grant(pace.grant(replace(PLAIN, rate=1000.0), now=NOW, wanted=used).pace, now=NOW, wanted=1)
+
+    assert used >= len(offer.slots) or rest.slots[:1] == (offer.slots[used],)
+
+
+@pytest.mark.parametrize("later_s", [0, 29.999])
+def test_no_slot_is_given_while_the_key_is_closed(later_s: float) -> None:
+    closed = pace.throttled(PLAIN, now=NOW, retry_after=timedelta(seconds=30))
+
+    assert pace.grant(closed, now=NOW + timedelta(seconds=later_s), wanted=1).slots == ()
+
+
+def test_slots_are_given_again_from_the_named_instant_on() -> None:
+    closed = pace.throttled(PLAIN, now=NOW, retry_after=timedelta(seconds=30))
+
+    assert pace.grant(closed, now=NOW + timedelta(seconds=30), wanted=1).slots == (NOW + timedelta(seconds=30),)
+
+
+def test_a_shorter_wait_does_not_open_a_key_that_is_closed_for_longer() -> None:
+    closed = pace.throttled(PLAIN, now=NOW, retry_after=timedelta(seconds=30))
+
+    again = pace.throttled(closed, now=NOW, retry_after=timedelta(seconds=1))
+
+    assert again.blocked_until == NOW + timedelta(seconds=30)
+
+
+def test_a_429_halves_a_learned_rate() -> None:
+    assert pace.throttled(PLAIN, now=NOW, retry_after=None).rate == 5.0
+
+
+def test_the_429s_of_one_burst_halve_it_once() -> None:
+    once = pace.throttled(PLAIN, now=NOW, retry_after=None)
+
+    assert pace.throttled(once, now=NOW + timedelta(seconds=1), retry_after=None).rate == 5.0
+
+
+def test_a_429_leaves_a_rate_alone_that_a_person_set() -> None:
+    assert pace.throttled(replace(PLAIN, is_learned=False), now=NOW, retry_after=None).rate == 10.0
+
+
+@given(st.lists(st.sampled_from(["429", "busy", "idle"]), max_size=200))
+def test_a_learned_rate_stays_between_floor_and_ceiling(events: list[str]) -> None:
+    state, now = PLAIN, NOW
+    for event in events:
+        now += timedelta(seconds=6)
+        is_429 = event == "429"
+        state = (
+            pace.throttled(state, now=now, retry_after=None)
+            if is_429
+            else pace.raised(state, now=now, is_busy=event == "busy")
+        )
+
+    assert pace.FLOOR <= state.rate <= pace.CEILING
+
+
+def test_a_rate_that_is_used_to_the_full_doubles_in_a_second_until_the_first_429() -> None:
+    assert pace.raised(PLAIN, now=NOW + timedelta(seconds=1), is_busy=True).rate == 20.0
+
+
+def test_after_a_429_a_rate_rises_bit_by_bit() -> None:
+    cut = replace(PLAIN, throttled_at=NOW - timedelta(minutes=1))
+
+    assert pace.raised(cut, now=NOW + timedelta(seconds=1), is_busy=True).rate == pytest.approx(10.1)
+
+
+def test_a_rate_that_is_not_used_does_not_rise() -> None:
+    assert pace.raised(PLAIN, now=NOW + timedelta(hours=1), is_busy=False).rate == 10.0
+
+
+def test_an_idle_hour_does_not_count_when_work_comes_back() -> None:
+    idle = pace.raised(PLAIN, now=NOW + timedelta(hours=1), is_busy=False)
+
+    assert pace.raised(idle, now=NOW + timedelta(hours=1, milliseconds=250), is_busy=True).rate < 12

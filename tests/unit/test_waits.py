@@ -1,0 +1,58 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain import retry
+from worker.domain.polling import OVERDUE_AFTER, PollSchedule
+from worker.domain.retry import Backoff, ReplayPolicy
+from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_TOTAL, LEASES, StepKind
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+DOCUMENTED = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("backoff", [retry.CALL, retry.COLLECT, retry.PROBE])
+@given(attempts=st.integers(1, 10**6), jitter=st.floats(0, 1))
+def test_a_wait_is_never_longer_than_the_longest_nor_shorter_than_half_the_first(
+    backoff: Backoff, attempts: int, jitter: float
+) -> None:
+    assert backoff.first / 2 <= backoff.wait(attempts, jitter) <= backoff.most
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 1), (2, 2), (3, 4), (7, 64), (8, 120), (100, 120)])
+def test_waits_double_up_to_the_longest(attempts: int, seconds: int) -> None:
+    assert retry.CALL.wait(attempts, 1.0) == timedelta(seconds=seconds)
+
+
+def test_the_first_poll_comes_when_the_provider_says() -> None:
+    assert DOCUMENTED.wait(age=timedelta(0), polls=0) == timedelta(seconds=2.5)
+
+
+@given(polls=st.integers(1, 10**6), age_s=st.floats(0, OVERDUE_AFTER.total_seconds() - 1))
+def test_later_polls_keep_to_the_documented_pace(polls: int, age_s: float) -> None:
+    wait = DOCUMENTED.wait(age=timedelta(seconds=age_s), polls=polls)
+
+    assert 5 * SECOND <= wait <= 10 * SECOND
+
+
+@given(polls=st.integers(1, 10**6))
+def test_a_generation_that_is_overdue_is_asked_about_once_a_minute(polls: int) -> None:
+    assert DOCUMENTED.wait(age=OVERDUE_AFTER, polls=polls) == 60 * SECOND
+
+
+@pytest.mark.parametrize(("age_s", "is_open"), [(0, True), (3554, True), (3555, False), (3600, False)])
+def test_a_replay_must_arrive_within_the_window(age_s: int, is_open: bool) -> None:  # noqa: FBT001
+    policy = ReplayPolicy(window=timedelta(hours=1))
+
+    found = policy.is_open(first_sent_at=NOW, now=NOW + age_s * SECOND, call=45 * SECOND)
+
+    assert found is is_open
+
+
+@pytest.mark.parametrize("kind", list(StepKind))
+def test_a_lease_outlives_the_slowest_call_inside_it(kind: StepKind) -> None:
+    """Else a second worker sends the same request while the first still waits for its answer."""
+    assert LEASES[kind] > HTTP_CONNECT + HTTP_READ + HTTP_TOTAL

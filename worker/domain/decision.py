@@ -1,0 +1,48 @@
+"""What a person's decision about a generation in doubt needs, and why it may not be taken."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from worker.domain.generation import GenerationState
+
+
+class NotInDoubt(Exception):
+    """Somebody else has decided, or there was never a doubt; nothing was changed."""
+
+    def __init__(self, generation_id: UUID, state: GenerationState | None) -> None:
+        """Keep which one, and how it stands; None: there is no such generation."""
+        super().__init__(generation_id, state)
+        self.generation_id = generation_id
+        self.state = state
+
+    def __str__(self) -> str:
+        """Say it, with the next step."""
+        how = "does not exist" if self.state is None else f"is {self.state}, not in doubt"
+        return f"the generation {self.generation_id} {how}: `darkroom audit in-doubt` lists those that are"
+
+
+class UnfitTask(Exception):
+    """The task at the provider cannot be the one that this generation made; nothing was changed."""
+
+    def __init__(self, provider_id: str, reason: str) -> None:
+        """Keep which task, and why not."""
+        super().__init__(provider_id, reason)
+        self.provider_id = provider_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"the task {self.provider_id} cannot be adopted: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """Who decided, and why; both are kept with every entry that follows from it."""
+
+    actor: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Refuse an empty one."""
+        if not self.actor.strip() or not self.reason.strip():
+            raise ValueError("a decision about money needs a name and a reason")

@@ -1,0 +1,103 @@
+"""Decisions are what a person made of new images: a document with one line for each, checked whole."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from worker.domain.fault import UnfitError, quoted
+from worker.domain.plain_text import storable
+
+FORM, VERSION = "decisions", 1
+"""What a document of decisions says of itself."""
+_MOST_FAULTS = 20
+
+
+class Verdict(StrEnum):
+    """What a person said about one image."""
+
+    ACCEPT = "accept"
+    """It goes live."""
+    REJECT = "reject"
+    """It does not; the item is rendered again with the next plan."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """One image and what was said about it."""
+
+    sku: str
+    render_id: UUID
+    verdict: Verdict
+    prompt: str | None = None
+    """The reviewer's own words for the next try, with a rejection."""
+
+
+class DecisionsFaulty(Exception):
+    """A document that does not hold decisions about this catalog; nothing was decided."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        """Keep what is wrong, one sentence each."""
+        super().__init__(tuple(faults))
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        """List the faults, one on a line."""
+        more = len(self.faults) - _MOST_FAULTS
+        return "\n".join([*self.faults[:_MOST_FAULTS], *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def read(content: bytes, *, catalog: str) -> list[Decision]:
+    """Give the decisions of a saved document; raise DecisionsFaulty with all that is wrong with it."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DecisionsFaulty([f"it is not JSON: {error}; save the decisions from the sheet again"]) from error
+    lines = _lines(document, catalog)
+    found = [_decision(raw, number) for number, raw in enumerate(lines, start=1)]
+    faults = [each for each in found if isinstance(each, str)]
+    decisions = [each for each in found if isinstance(each, Decision)]
+    faults += _doubled(decisions)
+    if faults:
+        raise DecisionsFaulty(faults)
+    return decisions
+
+
+def _lines(document: object, catalog: str) -> Sequence[object]:
+    if not isinstance(document, Mapping) or document.get("darkroom") != FORM:
+        raise DecisionsFaulty(['it is not a file of decisions: one begins with "darkroom": "decisions"'])
+    if document.get("version") != VERSION:
+        raise DecisionsFaulty([f"its version is {quoted(document.get('version'))}, and only {VERSION} can be read"])
+    if document.get("catalog") != catalog:
+        raise DecisionsFaulty([f"it is about the catalog {quoted(document.get('catalog'))}, not {quoted(catalog)}"])
+    lines = document.get("decisions")
+    if not isinstance(lines, list):
+        raise DecisionsFaulty(['"decisions" must be a list'])
+    return lines
+
+
+def _decision(raw: object, number: int) -> Decision | str:
+    if not isinstance(raw, Mapping):
+        return f"decision {number} is not an object"
+    try:
+        return Decision(
+            sku=storable(raw.get("sku")),
+            render_id=UUID(str(raw.get("render"))),
+            verdict=Verdict(str(raw.get("decision"))),
+            prompt=None if raw.get("prompt") is None else storable(raw["prompt"]),
+        )
+    except UnfitError as unfit:
+        return f"decision {number}: {unfit.reason}"
+    except ValueError:
+        return f'decision {number} needs "render" (an id) and "decision" (accept or reject)'
+
+
+def _doubled(decisions: Sequence[Decision]) -> list[str]:
+    seen: set[UUID] = set()
+    faults = []
+    for each in decisions:
+        if each.render_id in seen:
+            faults.append(f"{each.sku}: image {each.render_id} is decided twice")
+        seen.add(each.render_id)
+    return faults

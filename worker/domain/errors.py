@@ -1,0 +1,107 @@
+"""What went wrong with an outside call, named by what the caller may do next."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class PauseReason(StrEnum):
+    """Why an account does no paid work for now; no job fails for any of these."""
+
+    INSUFFICIENT_CREDITS = "insufficient_credits"
+    """The wallet is empty; a top-up ends it."""
+    API_KEY_MISSING = "api_key_missing"
+    """The provider saw no key; a mend of the configuration ends it."""
+    API_KEY_INVALID = "api_key_invalid"
+    """The provider does not know the key."""
+    API_KEY_REVOKED = "api_key_revoked"
+    """The key was withdrawn."""
+    API_KEY_EXPIRED = "api_key_expired"
+    """The key is past its validity."""
+    API_SCOPE_DENIED = "api_scope_denied"
+    """The key lacks a scope that the call needs."""
+    PUBLIC_API_DISABLED = "public_api_disabled"
+    """The provider has switched its public API off."""
+    UNAUTHORIZED = "unauthorized"
+    """A 401 or 403 with a code that is not known here."""
+    OPERATOR = "operator"
+    """A person paused the account; only a person resumes it."""
+
+    @property
+    def permits_reading(self) -> bool:
+        """Whether what is already at the provider can still be asked about and brought home."""
+        return self in {PauseReason.INSUFFICIENT_CREDITS, PauseReason.OPERATOR}
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether a probe may resume the account."""
+        return self is not PauseReason.OPERATOR
+
+
+class ProviderError(Exception):
+    """A call to the provider did not give what was asked; the subclass says what may be done next."""
+
+    def __init__(self, code: str, message: str = "", status: int | None = None, request_id: str | None = None) -> None:
+        """Keep the provider's code and words; all arguments are positional so that the error pickles."""
+        super().__init__(code, message, status, request_id)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        """Say code, HTTP status, words and request id in one line."""
+        status = "" if self.status is None else f" (HTTP {self.status})"
+        words = f": {self.message}" if self.message else ""
+        trace = f" [{self.request_id}]" if self.request_id else ""
+        return f"{self.code}{status}{words}{trace}"
+
+
+class Refused(ProviderError):
+    """The provider will never accept this request as it stands; nothing was charged."""
+
+
+class NotFound(ProviderError):
+    """The provider does not know the object, or it belongs to another account."""
+
+
+class Conflict(ProviderError):
+    """The idempotency key is taken by another request, or its first request is still under way."""
+
+
+class Unavailable(ProviderError):
+    """Nothing was done by the provider; the same call may be made again later."""
+
+
+class OutcomeUnknown(ProviderError):
+    """The request may have been carried out; only the same key and the same bytes may be sent again."""
+
+
+class AccountPaused(ProviderError):
+    """The account cannot pay or may not call; every job waits, none fails."""
+
+    def __init__(
+        self,
+        reason: PauseReason,
+        message: str = "",
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Keep the reason beside the provider's words."""
+        super().__init__(reason, message, status, request_id)
+        self.reason = reason
+
+
+class Throttled(ProviderError):
+    """Too many requests: the key is closed for every worker until ``retry_after`` has passed."""
+
+    def __init__(
+        self,
+        retry_after: timedelta | None,
+        message: str = "",
+        status: int | None = 429,
+        request_id: str | None = None,
+    ) -> None:
+        """Keep the provider's wait; None when it named none."""
+        super().__init__("rate_limited", message, status, request_id)
+        self.args = (retry_after, message, status, request_id)
+        self.retry_after = retry_after

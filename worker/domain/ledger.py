@@ -1,0 +1,132 @@
+"""How credits move: a positive integer from one account of a batch to another, and never back by an edit."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CreditAccount(StrEnum):
+    """The four accounts of a batch."""
+
+    CAP = "cap"
+    """What may still be committed; it starts at zero and goes negative by what is committed."""
+    HELD = "held"
+    """Our own promise, made before the call."""
+    RESERVED = "reserved"
+    """What the provider said that it reserved."""
+    SPENT = "spent"
+    """What the provider finally charged."""
+
+
+class EntryKind(StrEnum):
+    """Why credits moved; one generation has each kind at most once, but for corrections."""
+
+    HOLD = "hold"
+    """Admission promised the price."""
+    RESERVE = "reserve"
+    """The provider took the generation and reserved its figure, as far as it was held."""
+    TOP_UP = "top_up"
+    """The provider reserved more than was held; this is the difference."""
+    TRIM = "trim"
+    """The provider reserved less than was held; this is the difference."""
+    SETTLE = "settle"
+    """The provider charged, as far as it had reserved."""
+    OVERRUN = "overrun"
+    """The provider charged more than it had reserved; this is the difference."""
+    RELEASE = "release"
+    """The provider did not charge what it had reserved; this is the rest."""
+    VOID = "void"
+    """Nothing was created; the hold is taken back."""
+    CORRECT = "correct"
+    """A person put a wrong entry right, with a reason and a name."""
+
+
+ROUTES: dict[EntryKind, tuple[CreditAccount, CreditAccount]] = {
+    EntryKind.HOLD: (CreditAccount.CAP, CreditAccount.HELD),
+    EntryKind.RESERVE: (CreditAccount.HELD, CreditAccount.RESERVED),
+    EntryKind.TOP_UP: (CreditAccount.CAP, CreditAccount.RESERVED),
+    EntryKind.TRIM: (CreditAccount.HELD, CreditAccount.CAP),
+    EntryKind.SETTLE: (CreditAccount.RESERVED, CreditAccount.SPENT),
+    EntryKind.OVERRUN: (CreditAccount.CAP, CreditAccount.SPENT),
+    EntryKind.RELEASE: (CreditAccount.RESERVED, CreditAccount.CAP),
+    EntryKind.VOID: (CreditAccount.HELD, CreditAccount.CAP),
+}
+"""From where to where each kind moves; a correction names its own two accounts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """One entry of the ledger: ``credits`` (1 or more) leave ``source`` and arrive in ``target``."""
+
+    kind: EntryKind
+    source: CreditAccount
+    target: CreditAccount
+    credits: int
+
+
+def hold(price: int) -> tuple[Movement, ...]:
+    """Promise the price of one generation before anything is sent."""
+    return _movements((EntryKind.HOLD, price))
+
+
+def reserve(*, held: int, answered: int) -> tuple[Movement, ...]:
+    """Book the provider's own figure, and beside it the difference from the hold."""
+    return _movements(
+        (EntryKind.RESERVE, min(held, answered)),
+        (EntryKind.TRIM, held - answered),
+        (EntryKind.TOP_UP, answered - held),
+    )
+
+
+def settle(*, reserved: int, final: int) -> tuple[Movement, ...]:
+    """Book what the provider charged, give back the rest, and book an overrun as it is."""
+    return _movements(
+        (EntryKind.SETTLE, min(reserved, final)),
+        (EntryKind.RELEASE, reserved - final),
+        (EntryKind.OVERRUN, final - reserved),
+    )
+
+
+def void(held: int) -> tuple[Movement, ...]:
+    """Take back a hold for which nothing was created."""
+    return _movements((EntryKind.VOID, held))
+
+
+def correct(*, source: CreditAccount, amount: int, charged: int) -> tuple[Movement, ...]:
+    """Put right what lies open in ``source``: ``charged`` of it is spent, and the rest goes back to the cap.
+
+    What was charged beyond the open amount is taken from the cap, as an overrun is.
+    """
+    routes = (
+        (source, CreditAccount.SPENT, min(amount, charged)),
+        (source, CreditAccount.CAP, amount - charged),
+        (CreditAccount.CAP, CreditAccount.SPENT, charged - amount),
+    )
+    return tuple(
+        Movement(kind=EntryKind.CORRECT, source=left, target=right, credits=moved)
+        for left, right, moved in routes
+        if moved > 0
+    )
+
+
+def committed(movements: Iterable[Movement]) -> int:
+    """Say by how much the movements change what a batch has committed (held, reserved and spent)."""
+    return sum(m.credits * ((m.source is CreditAccount.CAP) - (m.target is CreditAccount.CAP)) for m in movements)
+
+
+def balances(movements: Iterable[Movement]) -> Mapping[CreditAccount, int]:
+    """Sum the movements per account; the four sums always add up to zero."""
+    sums = dict.fromkeys(CreditAccount, 0)
+    for movement in movements:
+        sums[movement.source] -= movement.credits
+        sums[movement.target] += movement.credits
+    return sums
+
+
+def _movements(*steps: tuple[EntryKind, int]) -> tuple[Movement, ...]:
+    """Make an entry of each step that moves anything at all."""
+    return tuple(
+        Movement(kind=kind, source=ROUTES[kind][0], target=ROUTES[kind][1], credits=amount)
+        for kind, amount in steps
+        if amount > 0
+    )

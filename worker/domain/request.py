@@ -1,0 +1,174 @@
+"""A request is one line that somebody asked for, checked once, in the same way for every door."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import TypeVar
+
+from worker.domain.batch_request import BatchRequest, Priority, Purpose, validate_batch
+from worker.domain.fault import Fault, UnfitError, not_known, quoted
+from worker.domain.job_key import Keys, job_key
+from worker.domain.metadata import JSON, metadata
+from worker.domain.model_spec import DEFAULT_MODEL, MODELS, ModelSpec, SelectParam
+from worker.domain.plain_text import storable
+from worker.domain.reference_source import reference_source
+
+__all__ = [
+    "JSON",
+    "BatchRequest",
+    "Fault",
+    "JobRequest",
+    "Keys",
+    "Priority",
+    "Purpose",
+    "columns",
+    "fingerprint",
+    "validate",
+    "validate_batch",
+]
+
+_T = TypeVar("_T")
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRequest:
+    """One image that somebody asked for, within every limit of its model."""
+
+    line: int
+    key: str
+    prompt: str
+    """Sent exactly as it is."""
+    model: str
+    params: Mapping[str, str]
+    """Every parameter of the model, defaults filled in."""
+    reference: str | None
+    """As the caller wrote it; ``reference_source`` says what it names."""
+    metadata: Mapping[str, JSON]
+
+
+def columns(spec: ModelSpec) -> tuple[str, ...]:
+    """The columns that mean something to Darkroom; every other one is metadata."""
+    return ("key", "prompt", "model", "reference", *(param.name for param in spec.params))
+
+
+def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, ...]:
+    """The request that the line asks for, or every fault of the line at once."""
+    check = _Checks(raw, line)
+    key = check.field("key", lambda value: job_key(value, line))
+    check.key = key if raw.get("key") not in (None, "") else None
+    model = check.field("model", _model)
+    spec = MODELS[model or DEFAULT_MODEL]
+    known = columns(spec)
+    prompt = check.field("prompt", lambda value: _prompt(value, spec))
+    params = {param.name: check.field(param.name, _choice(param)) for param in spec.params}
+    reference = check.field("reference", lambda value: _reference(value, spec))
+    check.names(known)
+    rest = {name: value for name, value in raw.items() if name not in known}
+    kept = check.whole("metadata", rest, metadata)
+    if check.faults or key is None or model is None or prompt is None or kept is None:
+        return tuple(check.faults)
+    chosen = {name: value for name, value in params.items() if value is not None}
+    return JobRequest(line=line, key=key, prompt=prompt, model=model, params=chosen, reference=reference, metadata=kept)
+
+
+def fingerprint(request: JobRequest, reference_sha256: str | None) -> str:
+    """A hash in hex over all that decides the image: model, prompt, parameters and the reference's bytes."""
+    content = {
+        "model": request.model,
+        "params": dict(request.params),
+        "prompt": request.prompt,
+        "reference": reference_sha256,
+    }
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
+
+
+class _Checks:
+    """Collects the faults of one line, so that all of them are reported together."""
+
+    def __init__(self, raw: Mapping[str, object], line: int) -> None:
+        self.faults: list[Fault] = []
+        self.key: str | None = None
+        self._raw = raw
+        self._line = line
+
+    def field(self, name: str, check: Callable[[object], _T]) -> _T | None:
+        return self.whole(name, self._raw.get(name), check)
+
+    def whole(self, name: str, value: object, check: Callable[..., _T]) -> _T | None:
+        try:
+            return check(value)
+        except UnfitError as unfit:
+            self._report(name, unfit)
+            return None
+
+    def names(self, known: tuple[str, ...]) -> None:
+        for name in self._raw:
+            meant = _meant(name, known) if isinstance(name, str) else None
+            if meant is not None and meant not in self._raw:
+                self._report(str(name), UnfitError(f"this column is written '{meant}'"))
+
+    def _report(self, name: str, unfit: UnfitError) -> None:
+        self.faults.append(
+            Fault(line=self._line, key=self.key, field=name, reason=unfit.reason, permitted=unfit.permitted)
+        )
+
+
+def _model(value: object) -> str:
+    if value is None or value == "":
+        return DEFAULT_MODEL
+    name = storable(value)
+    if name not in MODELS:
+        raise not_known(name, MODELS)
+    return name
+
+
+def _prompt(value: object, spec: ModelSpec) -> str:
+    if value is None:
+        raise UnfitError("is missing")
+    text = storable(value)
+    if not text.strip():
+        raise UnfitError("is blank")
+    # The provider does not say how it counts. UTF-16 units are never fewer than code points: both are within.
+    units = len(text.encode("utf-16-le")) // 2
+    if units > spec.prompt_max:
+        raise UnfitError(f"has {units:,} characters, permitted are {spec.prompt_max:,} (an emoji counts as two)")
+    return text
+
+
+def _choice(param: SelectParam) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value is None or value == "":
+            return param.default
+        if not isinstance(value, str):
+            raise UnfitError(f"must be text, not {quoted(value)}", param.choices)
+        if value not in param.choices:
+            raise not_known(value, param.choices)
+        return value
+
+    return check
+
+
+def _reference(value: object, spec: ModelSpec) -> str | None:
+    if value is None or value == "":
+        return None
+    if not spec.max_references:
+        raise UnfitError(f"{spec.id} takes no reference")
+    reference_source(value)
+    return storable(value)
+
+
+@lru_cache(maxsize=1024)
+def _meant(name: str, known: tuple[str, ...]) -> str | None:
+    """The column that a name was meant to be: a slip there would buy images of the wrong size in silence."""
+    if name in known or len(name) > 2 * max(map(len, known)):
+        return None
+    bare = re.sub(r"[\W_]", "", name).casefold()
+    same = next((column for column in known if column.replace("_", "") == bare), None)
+    long = [column for column in known if "_" in column]
+    return same or next(iter(get_close_matches(name.casefold(), long, n=1, cutoff=0.85)), None)

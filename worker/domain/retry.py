@@ -1,0 +1,66 @@
+"""How long to wait after a try that did not work, and whether to try again at all."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """Waits that double from ``first`` up to ``most``."""
+
+    first: timedelta
+    most: timedelta
+
+    def wait(self, attempts: int, jitter: float) -> timedelta:
+        """Give the wait after that many failed tries (1 or more).
+
+        ``jitter`` is a random number from 0 to 1: the wait lies between half and the whole of the step, so that
+        tries that failed together do not come back together.
+        """
+        doublings = min(max(attempts - 1, 0), 30)
+        step: timedelta = min(self.first * 2**doublings, self.most)
+        return step * (0.5 + jitter / 2)
+
+
+CALL = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=2))
+"""After a call that the provider did not answer."""
+
+COLLECT = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=10))
+"""After a result that could not be fetched."""
+
+PROBE = Backoff(first=timedelta(seconds=5), most=timedelta(minutes=10))
+"""Between two looks at an account that is paused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPolicy:
+    """When a create whose answer was lost may be sent once more with its key and its bytes."""
+
+    window: timedelta
+    """How long the provider is trusted to know an idempotency key; its documentation names no figure."""
+
+    def is_open(self, *, first_sent_at: datetime, now: datetime, call: timedelta) -> bool:
+        """Say whether a replay that may last for ``call`` surely arrives inside the window."""
+        return now + call < first_sent_at + self.window
+
+
+CONFLICT_PATIENCE = timedelta(minutes=10)
+"""How long after the first send a replay may meet a 409 before it counts as a conflict.
+
+The provider does not document what a second request meets while the first is still being carried out (provider
+contract, section 2). The same key and the same bytes cannot create a second task, so asking again is safe.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a paid image that cannot be had is still asked for."""
+
+    unreachable: timedelta
+    """While its address does not answer, or the store does not."""
+    lost: timedelta
+    """While its address answers that there is no such image, or gives something that is not one."""
+
+
+COLLECT_PATIENCE = Patience(unreachable=timedelta(days=1), lost=timedelta(minutes=30))
+"""After this the job ends as failed, its credits spent; the provider documents no lifetime of a result's address."""

@@ -1,0 +1,47 @@
+"""What a live job does next, and how long one try of it may take."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class StepKind(StrEnum):
+    """The next outside effect of a job; each has a Celery task and a queue of the same name."""
+
+    UPLOAD = "upload"
+    """Give the provider the reference image."""
+    SUBMIT = "submit"
+    """Create the paid generation."""
+    POLL = "poll"
+    """Ask whether it has ended."""
+    COLLECT = "collect"
+    """Bring the image home."""
+
+
+HTTP_CONNECT = timedelta(seconds=5)
+"""The longest wait for a connection to the provider."""
+
+HTTP_READ = timedelta(seconds=15)
+"""The longest wait between two bytes of an answer."""
+
+HTTP_TOTAL = timedelta(seconds=20)
+"""The longest time for a whole answer, before the last read of it."""
+
+COLLECT_TOTAL = timedelta(seconds=60)
+"""The longest time for bringing one image home."""
+
+_CALL = HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
+
+LEASES: dict[StepKind, timedelta] = {
+    StepKind.UPLOAD: _CALL + timedelta(seconds=35),
+    StepKind.SUBMIT: _CALL + timedelta(seconds=5),
+    StepKind.POLL: _CALL + timedelta(seconds=5),
+    StepKind.COLLECT: _CALL + COLLECT_TOTAL + timedelta(seconds=10),
+}
+"""How long a worker owns a step that it has claimed.
+
+Each is longer than the slowest calls inside it, so that a step is never done twice at once unless a worker has stood
+still for so long that its fence is stale.
+"""
+
+QUEUED_LEASE = timedelta(seconds=20)
+"""How long a message may lie in the broker before the dispatcher takes the step for lost."""
