@@ -1,0 +1,53 @@
+"""What is stored: the tables, their constraints, and the meaning of each column."""
+
+from models.account import Account
+from models.batch import Batch, BatchState, RefusedLine
+from models.budget import Change, OwnerCap, OwnerMonth
+from models.call import Call
+from models.catalog import Catalog, CatalogItem, CatalogLive, CatalogPlan, CatalogRender
+from models.credit_entry import CreditEntry, WalletReading
+from models.generation import Generation
+from models.hook import Hook, HookDelivery
+from models.job import Job
+from models.latency import Latency
+from models.metadata import Table
+from models.reference import Reference, Upload
+from models.result import Result
+from models.schedule import Schedule, ScheduleRun
+from models.seal import LedgerRollup, Seal
+from models.step import Step
+from models.upkeep import GenerationReading, Upkeep
+
+__all__ = [
+    "Account",
+    "Batch",
+    "BatchState",
+    "Call",
+    "Catalog",
+    "CatalogItem",
+    "CatalogLive",
+    "CatalogPlan",
+    "CatalogRender",
+    "Change",
+    "CreditEntry",
+    "Generation",
+    "GenerationReading",
+    "Hook",
+    "HookDelivery",
+    "Job",
+    "Latency",
+    "LedgerRollup",
+    "OwnerCap",
+    "OwnerMonth",
+    "Reference",
+    "RefusedLine",
+    "Result",
+    "Schedule",
+    "ScheduleRun",
+    "Seal",
+    "Step",
+    "Table",
+    "Upkeep",
+    "Upload",
+    "WalletReading",
+]

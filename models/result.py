@@ -1,0 +1,27 @@
+"""A result: an output image, brought home and checked."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.metadata import Table
+
+
+class Result(Table):
+    """Where an image came from, where it lies, and what it is."""
+
+    __tablename__ = "result"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id"), primary_key=True, comment="Whose image it is")
+    generation_id: Mapped[UUID] = mapped_column(ForeignKey("generation.id"), unique=True, comment="Who made it")
+    source_url: Mapped[str] = mapped_column(comment="Where the provider had put it")
+    path: Mapped[str] = mapped_column(unique=True, comment="Where it lies in the store")
+    sha256: Mapped[str] = mapped_column(comment="Hex digest of the bytes")
+    size_bytes: Mapped[int] = mapped_column(comment="How many bytes")
+    mime_type: Mapped[str] = mapped_column(comment="By signature")
+    width: Mapped[int] = mapped_column(comment="Pixels")
+    height: Mapped[int] = mapped_column(comment="Pixels")
+    stored_at: Mapped[datetime] = mapped_column(comment="When it was in hand")
+    recorded_at: Mapped[datetime] = mapped_column(comment="Its time, or right after the last seal if that is later")
