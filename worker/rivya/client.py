@@ -1,0 +1,197 @@
+"""One call to the provider: sent once, then answered or turned into a domain error; never retried."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from urllib3 import exceptions as urllib3_errors
+
+from worker.domain.errors import ProviderError
+from worker.rivya import answers, errors
+from worker.rivya.session import BearerKey, checked_base_url, new_session
+from worker.rivya.wire import GenerationView, ModelView, UploadedFile
+
+T = TypeVar("T")
+
+MAX_ANSWER_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """How long a call may take: to connect, between two reads, and until its answer is whole."""
+
+    connect_s: float = 5.0
+    read_s: float = 30.0
+    total_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    status: int
+    content: bytes
+    request_id: str | None
+    retry_after: str | None
+
+
+class Client:
+    """The provider's public API behind one key; safe to share between threads.
+
+    Every method raises a ``ProviderError``. Only ``create`` costs credits, so only ``create`` raises
+    ``OutcomeUnknown``; the other calls may always be made again.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        now: Callable[[], datetime],
+        timeouts: Timeouts | None = None,
+        user_agent: str = "darkroom",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make no connection yet; raise ValueError for a base URL or a key that cannot be used."""
+        self._auth = BearerKey(api_key)
+        # A traceback with local values must not find the key in this frame: nothing raises before this line.
+        del api_key
+        self._auth.check()
+        self._base_url = checked_base_url(base_url)
+        self._timeouts = timeouts or Timeouts()
+        self._user_agent = user_agent
+        self._now = now
+        self._monotonic = monotonic
+        self._local = threading.local()
+
+    def __repr__(self) -> str:
+        return f"Client(base_url={vars(self).get('_base_url')!r})"
+
+    def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
+        """A generation that the provider has accepted for exactly these bytes under this key."""
+        answer = self._call(
+            "POST",
+            "/generations",
+            is_paid=True,
+            data=body,
+            headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
+        )
+        return self._read(answer, _generation_parser(answer), is_paid=True)
+
+    def get(self, provider_id: str) -> GenerationView:
+        """The generation as it stands now; an answer about another one is malformed."""
+        answer = self._call("GET", f"/generations/{quote(provider_id, safe='')}")
+        view = self._read(answer, _generation_parser(answer))
+        if view.id != provider_id:
+            raise errors.malformed(
+                "the answer is about another generation",
+                is_paid=False,
+                status=answer.status,
+                request_id=answer.request_id,
+            )
+        return view
+
+    def upload(self, *, content: bytes, name: str, mime_type: str, model: str, client_request_id: str) -> UploadedFile:
+        """The provider's own copy of an image; free, so it may be repeated."""
+        answer = self._call(
+            "POST",
+            "/files",
+            data={"kind": "image", "model": model, "client_request_id": client_request_id},
+            files={"file": (name, content, mime_type)},
+        )
+        file = self._read(answer, answers.read_upload)
+        return replace(file, http_status=answer.status, request_id=answer.request_id)
+
+    def credits(self) -> int:
+        """The balance of the account's wallet, which other uses share."""
+        return self._read(self._call("GET", "/credits"), answers.read_credits)
+
+    def models(self) -> tuple[ModelView, ...]:
+        """All models that the provider lists, those that cannot be called included."""
+        return self._read(self._call("GET", "/models"), answers.read_models)
+
+    def close(self) -> None:
+        """Close the calling thread's connections; its next call opens new ones."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is not None:
+            session.close()
+
+    def _call(self, method: str, path: str, *, is_paid: bool = False, **parts: Any) -> _Answer:
+        try:
+            return self._exchange(method, path, parts)
+        except answers.MalformedAnswerError as error:
+            failure = errors.malformed(str(error), is_paid=is_paid)
+        except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
+            failure = errors.from_transport(error, is_paid=is_paid)
+        # Raised here and not above, so that no chained error carries the request and its headers along.
+        raise failure
+
+    def _exchange(self, method: str, path: str, parts: Mapping[str, Any]) -> _Answer:
+        ends_at = self._monotonic() + self._timeouts.total_s
+        with self._session().request(
+            method,
+            f"{self._base_url}/api/v1{path}",
+            timeout=(self._timeouts.connect_s, self._timeouts.read_s),
+            allow_redirects=False,
+            stream=True,
+            **parts,
+        ) as response:
+            return _Answer(
+                status=response.status_code,
+                content=self._auth.hide(self._content(response, ends_at)),
+                request_id=_request_id(response),
+                retry_after=response.headers.get("Retry-After"),
+            )
+
+    def _content(self, response: requests.Response, ends_at: float) -> bytes:
+        content = bytearray()
+        while chunk := response.raw.read1(_READ_BYTES, decode_content=True):
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise answers.MalformedAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            if self._monotonic() > ends_at:
+                raise requests.ReadTimeout
+        return bytes(content)
+
+    def _read(self, answer: _Answer, parse: Callable[[Mapping[str, Any]], T], *, is_paid: bool = False) -> T:
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 (the class of successes)
+            raise self._failure(answer, is_paid=is_paid)
+        try:
+            return parse(answers.read_json(answer.content))
+        except answers.MalformedAnswerError as error:
+            detail = str(error)
+        raise self._unusable(answer, detail, is_paid=is_paid)
+
+    def _failure(self, answer: _Answer, *, is_paid: bool) -> ProviderError:
+        return errors.from_answer(
+            status=answer.status,
+            envelope=answers.read_envelope(answer.content, request_id=answer.request_id),
+            retry_after=errors.parse_retry_after(answer.retry_after, now=self._now),
+            is_paid=is_paid,
+        )
+
+    def _unusable(self, answer: _Answer, detail: str, *, is_paid: bool) -> ProviderError:
+        if answers.is_bare_error(answer.content):
+            return self._failure(answer, is_paid=is_paid)
+        return errors.malformed(detail, is_paid=is_paid, status=answer.status, request_id=answer.request_id)
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = new_session(base_url=self._base_url, auth=self._auth, user_agent=self._user_agent)
+        session: requests.Session = self._local.session
+        return session
+
+
+def _generation_parser(answer: _Answer) -> Callable[[Mapping[str, Any]], GenerationView]:
+    def parse(body: Mapping[str, Any]) -> GenerationView:
+        return answers.read_generation(body, http_status=answer.status, request_id=answer.request_id)
+
+    return parse
+
+
+def _request_id(response: requests.Response) -> str | None:
+    return answers.clean(response.headers.get("X-Request-Id", ""), 200) or None

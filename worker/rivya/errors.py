@@ -1,0 +1,134 @@
+"""Which error a failed call becomes: by the provider's code first, by the HTTP status second."""
+
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import requests
+from urllib3 import exceptions as urllib3_errors
+
+from worker.domain.errors import (
+    AccountPaused,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    PauseReason,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unavailable,
+)
+from worker.rivya.answers import Envelope
+
+LONGEST_WAIT = timedelta(days=1)
+"""A longer Retry-After is cut to this, so that one odd answer cannot close an account for years."""
+
+_PAUSING = {reason.value: reason for reason in PauseReason if reason is not PauseReason.OPERATOR}
+_BY_CODE: dict[str, type[ProviderError]] = {
+    "validation_failed": Refused,
+    "webhook_url_rejected": Refused,
+    "chat_model_not_supported": Refused,
+    "chat_attachment_not_supported": Refused,
+    "not_found": NotFound,
+    "idempotency_conflict": Conflict,
+}
+# 408, 425 and 499 say that the exchange broke off, not that the request was turned down.
+_BROKEN_OFF = frozenset({408, 425, 499})
+# A request that cannot be written, a failed connection, an unknown host and a certificate that does not
+# verify come before the first byte of the request. ProxyError is not among them: urllib3 also wraps an
+# answer that was lost on its way in it.
+_NOTHING_SENT = (
+    urllib3_errors.NewConnectionError,
+    urllib3_errors.ConnectTimeoutError,
+    ssl.SSLCertVerificationError,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+)
+
+
+def from_answer(*, status: int, envelope: Envelope, retry_after: timedelta | None, is_paid: bool) -> ProviderError:
+    """The error that an answer stands for; ``is_paid`` says that the call was a create."""
+    words = (envelope.message, status, envelope.request_id)
+    code = envelope.code or f"http_{status}"
+    if code in _PAUSING:
+        return AccountPaused(_PAUSING[code], *words)
+    if code == "rate_limited" or status == requests.codes.too_many_requests:
+        return Throttled(retry_after, *words)
+    if status == requests.codes.payment_required:
+        return AccountPaused(PauseReason.INSUFFICIENT_CREDITS, *words)
+    if status in {401, 403} and code not in _BY_CODE:
+        return AccountPaused(PauseReason.UNAUTHORIZED, *words)
+    return (_BY_CODE.get(code) or _by_status(status, is_paid=is_paid))(code, *words)
+
+
+def from_transport(error: Exception, *, is_paid: bool) -> ProviderError:
+    """The error for a call without an answer; only proof that nothing was sent frees a create."""
+    causes = tuple(_causes(error))
+    is_unsent = any(isinstance(cause, _NOTHING_SENT) for cause in causes)
+    kind = OutcomeUnknown if is_paid and not is_unsent else Unavailable
+    return kind(_transport_code(causes), type(causes[-1]).__name__)
+
+
+def malformed(detail: str, *, is_paid: bool, status: int | None = None, request_id: str | None = None) -> ProviderError:
+    """The error for an answer that cannot be used."""
+    return (OutcomeUnknown if is_paid else Unavailable)("malformed", detail, status, request_id)
+
+
+def parse_retry_after(value: str | None, *, now: Callable[[], datetime]) -> timedelta | None:
+    """The wait that a Retry-After header asks for (RFC 9110, 10.2.3); None if missing, past or garbage."""
+    if value is None:
+        return None
+    text = value.strip()
+    wait = _seconds(text) if re.fullmatch(r"[0-9.]{1,20}", text) else _until(text, now)
+    return None if wait is None or wait < timedelta(0) else min(wait, LONGEST_WAIT)
+
+
+def _by_status(status: int, *, is_paid: bool) -> type[ProviderError]:
+    if status == requests.codes.not_found:
+        return NotFound
+    if status == requests.codes.conflict and is_paid:
+        return Conflict
+    if 400 <= status < 500 and status not in _BROKEN_OFF | {409}:  # noqa: PLR2004 (the class of client errors)
+        return Refused
+    return OutcomeUnknown if is_paid else Unavailable
+
+
+def _causes(error: object) -> Iterator[BaseException]:
+    # Only what an error wraps is followed: __context__ may be an earlier, unrelated error.
+    while isinstance(error, BaseException):
+        yield error
+        inner = getattr(error, "reason", None) or getattr(error, "original_error", None)
+        error = inner or (error.args[0] if error.args else None)
+
+
+def _transport_code(causes: tuple[BaseException, ...]) -> str:
+    named: tuple[tuple[type[BaseException], str], ...] = (
+        (urllib3_errors.NameResolutionError, "dns_failure"),
+        (urllib3_errors.NewConnectionError, "connect_failed"),
+        (urllib3_errors.ConnectTimeoutError, "connect_timeout"),
+        (ssl.SSLCertVerificationError, "certificate_refused"),
+        (requests.exceptions.InvalidHeader, "unsendable"),
+        (requests.exceptions.InvalidURL, "unsendable"),
+        (requests.exceptions.InvalidSchema, "unsendable"),
+        (requests.ReadTimeout, "read_timeout"),
+        (urllib3_errors.ReadTimeoutError, "read_timeout"),
+    )
+    return next((code for kind, code in named for cause in causes if isinstance(cause, kind)), "connection_lost")
+
+
+def _seconds(text: str) -> timedelta | None:
+    try:
+        return timedelta(seconds=min(float(text), LONGEST_WAIT.total_seconds()))
+    except ValueError:
+        return None
+
+
+def _until(text: str, now: Callable[[], datetime]) -> timedelta | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment - now() if moment.tzinfo else None
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,112 @@
+"""What goes over the wire: the exact body of a create, and the shapes that answers are read into."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+QWEN_IMAGE_PARAMS = frozenset({"image_size", "output_format"})
+"""The params that the page of qwen-image lists (read 2026-11-22); others may be refused."""
+
+
+class GenerationStatus(StrEnum):
+    """Where a generation stands at the provider."""
+
+    QUEUED = "queued"
+    """Accepted, not started."""
+    PROCESSING = "processing"
+    """Under way."""
+    SUCCEEDED = "succeeded"
+    """Ended with a result."""
+    FAILED = "failed"
+    """Ended without a result."""
+    UNKNOWN = "unknown"
+    """A status that was not documented when this was written; never taken for an end."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when the provider will not change this generation any more."""
+        return self in {GenerationStatus.SUCCEEDED, GenerationStatus.FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceMedia:
+    """A reference image as the create body names it; ``url`` is what the upload answered."""
+
+    url: str
+    name: str
+    mime_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationView:
+    """A generation as the provider showed it in one answer; credits as answered, never computed."""
+
+    id: str
+    status: GenerationStatus
+    model: str
+    reserved_credits: int | None
+    final_credits: int | None
+    result_urls: tuple[str, ...]
+    error_code: str | None
+    error_message: str | None
+    http_status: int
+    request_id: str | None
+    took: timedelta | None = field(default=None, compare=False)
+    """From its creation to its last change, by the provider's own clock; None when it does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadedFile:
+    """A file that the provider holds."""
+
+    id: str
+    url: str
+    http_status: int | None = field(default=None, compare=False)
+    request_id: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelView:
+    """A model as the provider lists it; None where the list says nothing usable."""
+
+    id: str
+    base_credits: int | None
+    billing_type: str | None
+    api_status: str | None
+    max_prompt_length: int | None
+
+
+def build_body(
+    *,
+    model: str,
+    prompt: str,
+    params: Mapping[str, str],
+    client_request_id: str | None = None,
+    reference: ReferenceMedia | None = None,
+    allowed_params: Collection[str] = QWEN_IMAGE_PARAMS,
+) -> bytes:
+    """The exact bytes of a create request; equal arguments give equal bytes.
+
+    Raises ValueError for a param that is not in ``allowed_params`` and for text that UTF-8 cannot hold.
+    """
+    if unlisted := sorted(set(params) - set(allowed_params)):
+        raise ValueError(f"params {unlisted} are not taken by {model}; permitted: {sorted(allowed_params)}")
+    chosen: dict[str, Any] = {name: params[name] for name in sorted(params)}
+    if reference is not None:
+        chosen["referenceMediaItems"] = [_reference_item(reference)]
+    body: dict[str, Any] = {"model": model, "prompt": prompt, "params": chosen}
+    if client_request_id is not None:
+        body["client_request_id"] = client_request_id
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _reference_item(reference: ReferenceMedia) -> dict[str, str]:
+    return {
+        "url": reference.url,
+        "kind": "image",
+        "name": reference.name,
+        "mimeType": reference.mime_type,
+    }
