@@ -1,0 +1,114 @@
+"""How a URL's bytes come into a file: bounded in bytes, time and redirects, and whole or not at all."""
+
+import hashlib
+import http.client
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin
+
+from worker.media.addresses import AddressPolicy, Resolver, system_addresses
+from worker.media.hop import (
+    FetchFailed,
+    FetchLimits,
+    FetchProblem,
+    Hop,
+    check_answer,
+    checked_parts,
+    chunks,
+    pinned_connection,
+    response_to,
+)
+from worker.media.pinned import Deadline
+
+__all__ = ["AddressPolicy", "FetchFailed", "FetchLimits", "FetchProblem", "Fetched", "fetch"]
+
+MAX_REDIRECTS = 3
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A downloaded file: lower-case hex SHA-256, size, and the type that the server claimed for it."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    content_type: str | None
+
+
+def fetch(
+    url: str,
+    into: Path,
+    *,
+    limits: FetchLimits,
+    allow: AddressPolicy,
+    resolve: Resolver = system_addresses,
+    ca_file: str | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Fetched:
+    """The file ``into`` holds all bytes of ``url``; raises FetchFailed, and then there is no such file.
+
+    No credential is ever sent. A proxy from the environment is not used, since the addresses behind it could
+    not be checked. ``ca_file`` replaces the bundled certificates.
+    """
+    ends_at = monotonic() + limits.total_s
+    for _ in range(MAX_REDIRECTS + 1):
+        hop = Hop(
+            url=url,
+            limits=limits,
+            allow=allow,
+            resolve=resolve,
+            ca_file=ca_file,
+            remaining_s=max(ends_at - monotonic(), 0.001),
+        )
+        outcome = _visit(hop, into)
+        if isinstance(outcome, Fetched):
+            return outcome
+        url = outcome
+    raise FetchFailed(FetchProblem.REFUSED, url, f"more than {MAX_REDIRECTS} redirects")
+
+
+def _visit(hop: Hop, into: Path) -> Fetched | str:
+    parts = checked_parts(hop)
+    connection = pinned_connection(hop, parts)
+    with closing(connection), Deadline(connection, total_s=hop.remaining_s) as deadline:
+        response = response_to(hop, connection, parts, deadline)
+        with closing(response):
+            if response.status in _REDIRECTS:
+                return _target(hop, response)
+            check_answer(hop, response)
+            return _save(hop, response, into, deadline)
+
+
+def _target(hop: Hop, response: http.client.HTTPResponse) -> str:
+    location = response.getheader("Location")
+    if not location:
+        raise hop.failed(FetchProblem.REFUSED, "redirects to nowhere", response.status)
+    # Header bytes arrive as Latin-1 although they are mostly UTF-8 or ASCII.
+    readable = location.encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        return urljoin(hop.url, readable)
+    except ValueError:
+        raise hop.failed(FetchProblem.BAD_URL, "redirects to what is not a URL", response.status) from None
+
+
+def _save(hop: Hop, response: http.client.HTTPResponse, into: Path, deadline: Deadline) -> Fetched:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with into.open("wb") as file:
+            for chunk in chunks(hop, response, deadline):
+                size += len(chunk)
+                digest.update(chunk)
+                file.write(chunk)
+    except BaseException:
+        into.unlink(missing_ok=True)
+        raise
+    return Fetched(path=into, sha256=digest.hexdigest(), size_bytes=size, content_type=_content_type(response))
+
+
+def _content_type(response: http.client.HTTPResponse) -> str | None:
+    value = response.getheader("Content-Type", "").partition(";")[0].strip().lower()
+    return value or None

@@ -1,0 +1,135 @@
+"""Whether bytes are an image that may be sent or kept: type by content, size, pixels, readable to the end."""
+
+import hashlib
+import stat
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from worker.media.signatures import HEAD_BYTES, describe
+
+MAX_REFERENCE_BYTES = 10_000_000
+"""The provider says "10 MB"; this is the smaller of the two things that can mean."""
+MAX_RESULT_BYTES = 64_000_000
+MAX_PIXELS = 50_000_000
+
+_FORMATS = ("JPEG", "PNG", "WEBP")
+# A phone's JPEG with a preview behind the picture is "MPO" to Pillow and a plain JPEG to everyone else.
+_MIME_TYPES = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+# Process-wide and at import, because catch_warnings() around a call is not safe between threads.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# What Pillow's three decoders raise for damaged files; DecompressionBombError is separate from all of them.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
+
+
+class BadImage(Exception):
+    """An image that cannot be used; ``reason`` is a phrase that follows the file's name."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, such as "is empty"."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What an image is: lower-case hex SHA-256 of its bytes, type by content, size in bytes and in pixels."""
+
+    sha256: str
+    mime_type: str
+    size_bytes: int
+    width: int
+    height: int
+
+
+def inspect_reference(source: Path | bytes) -> ImageFacts:
+    """The facts of an image that may be uploaded as a reference; raises BadImage."""
+    return _inspect(source, max_bytes=MAX_REFERENCE_BYTES)
+
+
+def inspect_result(source: Path | bytes) -> ImageFacts:
+    """The facts of an image that came back; raises BadImage when it is not whole or not one."""
+    return _inspect(source, max_bytes=MAX_RESULT_BYTES)
+
+
+def _inspect(source: Path | bytes, *, max_bytes: int) -> ImageFacts:
+    content = source if isinstance(source, bytes) else _content(source, max_bytes)
+    _check_size(len(content), max_bytes)
+    mime_type, width, height = _picture(content)
+    return ImageFacts(
+        sha256=hashlib.sha256(content).hexdigest(),
+        mime_type=mime_type,
+        size_bytes=len(content),
+        width=width,
+        height=height,
+    )
+
+
+def _content(path: Path, max_bytes: int) -> bytes:
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadImage("is not a file")
+        _check_size(facts.st_size, max_bytes)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadImage("does not exist") from None
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror}") from error
+
+
+def _check_size(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes == 0:
+        raise BadImage("is empty")
+    if size_bytes > max_bytes:
+        raise BadImage(f"has {size_bytes:,} bytes; at most {max_bytes:,} are permitted")
+
+
+def _picture(content: bytes) -> tuple[str, int, int]:
+    try:
+        with _opened(content) as image:
+            _check_pixels(image)
+            image.verify()
+        # Pillow cannot read the pixels of an image after verify(), so it is opened again.
+        with _opened(content) as image:
+            image.load()
+            return _MIME_TYPES[str(image.format)], image.width, image.height
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImage(f"has more than {MAX_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise BadImage(_why_unidentified(content)) from None
+    except _DAMAGE as error:
+        raise BadImage(f"is damaged or cut off: {error}") from error
+
+
+def _opened(content: bytes) -> Image.Image:
+    return Image.open(BytesIO(content), formats=_FORMATS)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage(f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} in all are permitted")
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise BadImage("is animated; only still images are permitted")
+
+
+def _why_unidentified(content: bytes) -> str:
+    words = describe(content[:HEAD_BYTES])
+    if words in {"a JPEG image", "a PNG image", "a WebP image"}:
+        return f"is damaged or cut off: it begins like {words} and cannot be read as one"
+    return f"is {words}; permitted are JPEG, PNG and WebP images"
