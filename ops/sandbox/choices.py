@@ -1,0 +1,179 @@
+"""The closed sets that the sandbox's settings, faults and books are written in."""
+
+from enum import StrEnum
+
+
+class Mark(StrEnum):
+    """How a rule of the provider is known, or what else a setting is for."""
+
+    DOCUMENTED = "documented"
+    INFERRED = "inferred"
+    UNKNOWN = "unknown"
+    FAULT = "fault"
+    PACE = "pace"
+
+
+class Kind(StrEnum):
+    """What a request asks for; faults, limits and books are kept per kind."""
+
+    CREATE = "create"
+    GET = "get"
+    UPLOAD = "upload"
+    FILE = "file"
+    CREDITS = "credits"
+    MODELS = "models"
+    DOWNLOAD = "download"
+    OTHER = "other"
+
+
+class Fault(StrEnum):
+    """What goes wrong with one request, or with the generation that it starts."""
+
+    LOST_REPLY = "lost_reply"
+    RESET_BEFORE = "reset_before"
+    RESET_AFTER = "reset_after"
+    HTTP_500_HTML = "http_500_html"
+    HTTP_500_HTML_AFTER = "http_500_html_after"
+    HTTP_503 = "http_503"
+    MALFORMED_JSON = "malformed_json"
+    MALFORMED_JSON_UNPROCESSED = "malformed_json_unprocessed"
+    SLOW = "slow"
+    THROTTLE = "throttle"
+    THROTTLE_BARE = "throttle_bare"
+    TRUNCATED_DOWNLOAD = "truncated_download"
+    WRONG_PIXELS = "wrong_pixels"
+    FAIL_GENERATION = "fail_generation"
+    CHARGE_FAILED = "charge_failed"
+    OVERCHARGE = "overcharge"
+    NEVER_ENDS = "never_ends"
+
+
+OUTCOMES = frozenset({Fault.FAIL_GENERATION, Fault.CHARGE_FAILED, Fault.OVERCHARGE, Fault.NEVER_ENDS})
+"""Faults of a generation; all others are faults of an exchange."""
+
+
+class Status(StrEnum):
+    """The documented states of a generation."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class KeyScope(StrEnum):
+    """Whose Idempotency-Keys are told apart."""
+
+    API_KEY = "api_key"
+    ACCOUNT = "account"
+
+
+class InFlight(StrEnum):
+    """What a replay gets while the first request is still being worked on."""
+
+    WAIT = "wait"
+    CONFLICT = "conflict"
+
+
+class ReplayAnswer(StrEnum):
+    """Which picture of the generation a replay shows."""
+
+    SNAPSHOT = "snapshot"
+    CURRENT = "current"
+
+
+class BurnsKey(StrEnum):
+    """Which failed first attempts are remembered and answered again."""
+
+    NOTHING = "nothing"
+    REFUSALS = "refusals"
+    EVERYTHING = "everything"
+
+
+class Comparison(StrEnum):
+    """What "the same body" means."""
+
+    RAW = "raw"
+    CANONICAL = "canonical"
+
+
+class UnknownKeys(StrEnum):
+    """What happens to keys that no page lists."""
+
+    REJECT = "reject"
+    DROP = "drop"
+
+
+class LengthUnit(StrEnum):
+    """What one character of a prompt is."""
+
+    CODE_POINTS = "code_points"
+    UTF16 = "utf16"
+
+
+class NoCredits(StrEnum):
+    """How an empty wallet shows."""
+
+    HTTP_ERROR = "http_error"
+    FAILED_AT_CREATE = "failed_at_create"
+    FAILED_AT_POLL = "failed_at_poll"
+
+
+class ReferenceUrls(StrEnum):
+    """Which addresses a reference may have."""
+
+    FILES_ONLY = "files_only"
+    ANY = "any"
+
+
+class UrlsField(StrEnum):
+    """How `result.urls` shows on success."""
+
+    PRESENT = "present"
+    EMPTY = "empty"
+    MISSING = "missing"
+
+
+class FailedError(StrEnum):
+    """How `error` shows on a failed generation."""
+
+    OBJECT = "object"
+    NULL = "null"
+
+
+class RateAlgorithm(StrEnum):
+    """How requests are counted against the limit."""
+
+    FIXED_WINDOW = "fixed_window"
+    SLIDING_WINDOW = "sliding_window"
+    TOKEN_BUCKET = "token_bucket"  # noqa: S105 -- the name of an algorithm
+
+
+class RetryAfter(StrEnum):
+    """How a 429 says when to come back."""
+
+    SECONDS = "seconds"
+    HTTP_DATE = "http_date"
+    ABSENT = "absent"
+
+
+class FileKeys(StrEnum):
+    """Which keys the answer of the Files API has."""
+
+    FULL = "full"
+    MINIMAL = "minimal"
+
+
+class EdgeBody(StrEnum):
+    """What the body of a 503 from the edge is."""
+
+    HTML = "html"
+    JSON = "json"
+    EMPTY = "empty"
+
+
+class ResultType(StrEnum):
+    """The Content-Type of a result image."""
+
+    EXACT = "exact"
+    OCTET_STREAM = "octet_stream"

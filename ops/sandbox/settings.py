@@ -1,0 +1,151 @@
+# ruff: noqa: RUF009 -- each of these calls makes a dataclass field
+"""Every switch of the sandbox: its default, what it means, and how the rule behind it is known."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from ops.sandbox.choices import (
+    BurnsKey,
+    Comparison,
+    EdgeBody,
+    FailedError,
+    FileKeys,
+    InFlight,
+    KeyScope,
+    LengthUnit,
+    Mark,
+    NoCredits,
+    RateAlgorithm,
+    ReferenceUrls,
+    ReplayAnswer,
+    ResultType,
+    RetryAfter,
+    UnknownKeys,
+    UrlsField,
+)
+from ops.sandbox.settings_check import SettingsError, checked_faults, checked_value
+
+
+def _rule(default: Any, mark: Mark, meaning: str, *, one_of: tuple[int, ...] = ()) -> Any:
+    return field(default=default, metadata={"mark": mark, "meaning": meaning, "one_of": one_of})
+
+
+_D, _I, _U, _F, _P = Mark.DOCUMENTED, Mark.INFERRED, Mark.UNKNOWN, Mark.FAULT, Mark.PACE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One complete behaviour of the provider."""
+
+    # Creating a generation
+    create_status: int = _rule(200, _U, "HTTP status of a create.", one_of=(200, 201, 202))
+    unknown_keys: UnknownKeys = _rule(UnknownKeys.REJECT, _U, "Keys in body, params or form that no page lists.")
+    prompt_unit: LengthUnit = _rule(LengthUnit.CODE_POINTS, _U, "What the prompt's limit counts.")
+    blank_prompt_refused: bool = _rule(True, _I, "A prompt of white space only is refused.")
+    client_request_id_max: int = _rule(128, _I, "Longest client_request_id of a create.")
+    reference_urls: ReferenceUrls = _rule(ReferenceUrls.FILES_ONLY, _U, "Addresses that a reference may have.")
+    not_found_after_create_s: float = _rule(0.0, _U, "Seconds for which a new generation is answered with 404.")
+    price_delta: int = _rule(0, _F, "Added to the listed price of each create: a price that has drifted.")
+
+    # Idempotency
+    idempotency_scope: KeyScope = _rule(KeyScope.ACCOUNT, _U, "Whose Idempotency-Keys are told apart.")
+    idempotency_window_s: float = _rule(86400.0, _U, "Seconds for which a key is remembered.")
+    idempotency_key_max: int = _rule(255, _U, "Longest Idempotency-Key; a longer one is refused.")
+    idempotency_in_flight: InFlight = _rule(InFlight.WAIT, _U, "Replay while the first request is worked on.")
+    idempotency_replay: ReplayAnswer = _rule(ReplayAnswer.CURRENT, _U, "Picture that a replay shows.")
+    idempotency_burns: BurnsKey = _rule(BurnsKey.NOTHING, _U, "Failed first attempts that use the key up.")
+    idempotency_compare: Comparison = _rule(Comparison.CANONICAL, _U, "What the same body means.")
+    idempotency_replay_header: str = _rule("", _U, "Header that marks a replay; empty sends none.")
+    idempotency_replay_status: int = _rule(
+        0, _U, "HTTP status of a replay; 0 is the status of a create.", one_of=(0, 200, 201, 202)
+    )
+
+    # Credits
+    wallet: int = _rule(10000, _P, "Credits that an account starts with, when it is opened.")
+    no_credits: NoCredits = _rule(NoCredits.HTTP_ERROR, _U, "How an empty wallet shows.")
+    no_credits_status: int = _rule(402, _U, "HTTP status of insufficient_credits.", one_of=(400, 402, 403, 409))
+    no_credits_reserved: bool = _rule(False, _U, "An unfunded generation shows its price as reserved.")
+    refund_after_s: float = _rule(0.0, _U, "Seconds from a failure to the return of its credits.")
+    balance_excludes_reserved: bool = _rule(True, _I, "current_credits is without what is reserved.")
+
+    # The answer of a finished generation
+    urls_field: UrlsField = _rule(UrlsField.PRESENT, _I, "How result.urls shows on success.")
+    failed_error: FailedError = _rule(FailedError.OBJECT, _I, "How error shows on a failed generation.")
+    result_ttl_s: float = _rule(0.0, _U, "Seconds for which a result can be fetched; 0 is for ever.")
+    result_gone_status: int = _rule(404, _U, "HTTP status of a result that is gone.", one_of=(403, 404, 410))
+    result_ready_after_s: float = _rule(0.0, _U, "Seconds from success until the result can be fetched.")
+    result_needs_key: bool = _rule(False, _U, "Fetching a result needs the API key.")
+    result_redirect: bool = _rule(False, _U, "A result's address redirects once.")
+    result_chunked: bool = _rule(False, _U, "A result comes chunked, without Content-Length.")
+    result_type: ResultType = _rule(ResultType.EXACT, _U, "Content-Type of a result.")
+
+    # Files
+    file_status: int = _rule(200, _U, "HTTP status of an upload.", one_of=(200, 201))
+    file_keys: FileKeys = _rule(FileKeys.FULL, _U, "Keys of the answer beside id and url.")
+    upload_ttl_s: float = _rule(0.0, _U, "Seconds for which an upload can be used; 0 is for ever.")
+    upload_dedupe: bool = _rule(False, _U, "The same bytes give the same file.")
+    upload_extension_checked: bool = _rule(False, _U, "The name's extension must fit the content.")
+    upload_oversize_status: int = _rule(400, _I, "HTTP status of an upload that is too big.", one_of=(400, 413))
+    upload_type_status: int = _rule(400, _I, "HTTP status of an upload of a wrong type.", one_of=(400, 415))
+    megabyte: int = _rule(2**20, _U, "Bytes in a megabyte of a size limit.", one_of=(10**6, 2**20))
+
+    # Requests per window
+    rate_limit: int = _rule(0, _U, "Requests per window and key; 0 is no limit.")
+    rate_window_s: float = _rule(1.0, _U, "Length of the window.")
+    rate_algorithm: RateAlgorithm = _rule(RateAlgorithm.FIXED_WINDOW, _U, "How requests are counted.")
+    rate_per_endpoint: bool = _rule(False, _U, "Each endpoint has a limit of its own.")
+    rate_headers: bool = _rule(False, _U, "X-RateLimit headers are sent.")
+    retry_after: RetryAfter = _rule(RetryAfter.SECONDS, _U, "How a 429 says when to come back.")
+
+    # Pace
+    seed: int = _rule(1, _P, "Seed of latencies and faults.")
+    latency_median_s: float = _rule(3.0, _P, "Median seconds from create to end; 0 ends at the first poll.")
+    latency_sigma: float = _rule(0.35, _P, "Spread of the log-normal latencies.")
+    queued_share: float = _rule(0.2, _P, "Share of the latency that is spent queued.")
+    create_takes_s: float = _rule(0.0, _P, "Seconds that a create is worked on before it has happened.")
+    plain_images: bool = _rule(False, _P, "One image per size and format, without text.")
+
+    # Faults
+    api_disabled: bool = _rule(False, _D, "All of the API answers 503 public_api_disabled.")
+    slow_s: float = _rule(2.0, _F, "Seconds that the fault `slow` holds an answer back.")
+    throttle_retry_after_s: int = _rule(1, _F, "Retry-After of the fault `throttle`.")
+    edge_503_body: EdgeBody = _rule(EdgeBody.HTML, _I, "Body of the fault `http_503`.")
+    faults: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict,
+        metadata={"mark": _F, "meaning": "Probability of each fault per kind of request; `*` is every kind."},
+    )
+
+    def merged(self, changes: Mapping[str, object]) -> "Settings":
+        """These settings with the changes in place, each checked.
+
+        Raises SettingsError for an unknown name or value. `faults` are merged per kind.
+        """
+        known = {f.name: f for f in fields(self)}
+        clean: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in known:
+                raise SettingsError(name, "there is no such setting", f"one of: {', '.join(sorted(known))}")
+            if name == "faults":
+                clean[name] = checked_faults(self.faults, value)
+            else:
+                clean[name] = checked_value(known[name], getattr(self, name), value)
+        return replace(self, **clean)
+
+    def as_json(self) -> dict[str, object]:
+        """All settings by name, as JSON values."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Name, mark, default and meaning of each setting, in order."""
+    for name, value in Settings().as_json().items():
+        meta = Settings.__dataclass_fields__[name].metadata
+        shown = value.value if isinstance(value, StrEnum) else value
+        yield (
+            name,
+            str(meta["mark"]),
+            str(shown).lower() if isinstance(shown, bool) else str(shown),
+            meta["meaning"],
+        )
