@@ -1,0 +1,86 @@
+"""References on their way in: each source is read once, checked, and stored under the hash of its bytes."""
+
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from worker.db.references import ReferenceFacts
+from worker.domain.fault import UnfitError
+from worker.domain.reference_source import RemoteUrl, StoredHash
+from worker.manifest import LocalFile, Located
+from worker.media.download import AddressPolicy, FetchFailed, FetchLimits, fetch
+from worker.media.images import MAX_REFERENCE_BYTES, BadImage, inspect_reference
+from worker.media.names import reference_path
+from worker.media.store import Store
+
+_LIMITS = FetchLimits(max_bytes=MAX_REFERENCE_BYTES, total_s=30)
+
+
+class Library:
+    """Remembers every source that it has seen, good or bad; without a store it only checks."""
+
+    def __init__(self, store: Store | None, *, addresses: AddressPolicy | None = None) -> None:
+        """Start with nothing; by default only public https addresses are fetched."""
+        self._store = store
+        self._addresses = addresses or AddressPolicy.for_references()
+        self._known: dict[Located, str | UnfitError] = {}
+        self.facts: dict[str, ReferenceFacts] = {}
+
+    def take(self, source: Located) -> str:
+        """Give the hash of the reference, which is in the store afterwards; raise UnfitError when it is no use.
+
+        A stored hash is taken as it is: whether it is known is checked when the batch is written.
+        """
+        if isinstance(source, StoredHash):
+            return source.sha256
+        if source not in self._known:
+            self._known[source] = self._examine(source)
+        found = self._known[source]
+        if isinstance(found, UnfitError):
+            raise found
+        return found
+
+    def _examine(self, source: LocalFile | RemoteUrl) -> str | UnfitError:
+        try:
+            content = _fetched(source, self._addresses) if isinstance(source, RemoteUrl) else _read(source.path)
+            facts = inspect_reference(content)
+        except BadImage as error:
+            return UnfitError(f"{_name(source)} {error.reason}")
+        except FetchFailed as error:
+            return UnfitError(f"could not be fetched: {error}")
+        if self._store is not None:
+            self._store.put_new(reference_path(facts.sha256), content, content_type=facts.mime_type)
+        self.facts[facts.sha256] = ReferenceFacts(
+            sha256=facts.sha256,
+            name=_name(source),
+            size_bytes=facts.size_bytes,
+            mime_type=facts.mime_type,
+            width=facts.width,
+            height=facts.height,
+        )
+        return facts.sha256
+
+
+def _read(path: Path) -> bytes:
+    """Read a file that is small enough to be a reference."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_REFERENCE_BYTES + 1)
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_REFERENCE_BYTES:
+        raise BadImage(f"has more than the {MAX_REFERENCE_BYTES:,} bytes that are permitted")
+    return content
+
+
+def _fetched(source: RemoteUrl, addresses: AddressPolicy) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        file = Path(folder) / "reference"
+        fetch(source.url, file, limits=_LIMITS, allow=addresses)
+        return file.read_bytes()
+
+
+def _name(source: LocalFile | RemoteUrl) -> str:
+    if isinstance(source, LocalFile):
+        return source.path.name
+    return unquote(urlsplit(source.url).path).rsplit("/", 1)[-1][:100] or "reference"

@@ -1,0 +1,232 @@
+"""A prepared batch written: the batch, its references, its jobs, all in the caller's transaction."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg import Cursor
+from sqlalchemy import Connection
+
+from models import BatchState
+from worker.db import batches, references, session
+from worker.db.batches import BatchRow
+from worker.domain.fault import Fault
+from worker.domain.job import JobState
+from worker.domain.model_spec import MODELS
+from worker.domain.request import BatchRequest, fingerprint
+from worker.intake.prepare import Prepared
+
+_COPY = """
+    COPY job (id, batch_id, line, key, model, prompt, params, reference_hash, extra, fingerprint, price, state,
+              created_at) FROM STDIN"""
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
+
+class RequestsRefused(Exception):
+    """Some requests cannot be accepted; nothing was written and nothing is held."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        """Keep every fault."""
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """List the faults, one on a line."""
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+class TokenTaken(Exception):
+    """The token belongs to a batch with other content."""
+
+    def __init__(self, token: str, batch_id: UUID) -> None:
+        """Keep the token and whose it is."""
+        super().__init__(token, batch_id)
+        self.token = token
+        self.batch_id = batch_id
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return (
+            f"token {self.token!r} belongs to batch {self.batch_id}, which has other requests:"
+            " submit these under another token"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What came of a submission; ``is_new`` is False when the token had been used before."""
+
+    batch_id: UUID
+    token: str
+    state: BatchState
+    jobs: int
+    credits: int
+    is_new: bool
+    faults: tuple[Fault, ...]
+
+
+def write(
+    tx: Connection,
+    request: BatchRequest,
+    prepared: Prepared,
+    *,
+    account_id: UUID,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> Receipt:
+    """Write the batch; under a token that was used before, change nothing and give the batch that has it.
+
+    Lines with faults are kept beside the batch. Raises TokenTaken when the token's batch has other content, and
+    RequestsRefused when a stored reference is not known.
+    """
+    _write_references(tx, prepared, now)
+    batch_id = new_id()
+    token = request.token or str(batch_id)
+    earlier = None if request.token is None else batches.by_token(tx, token)
+    if earlier is not None and earlier.state is BatchState.REFUSED:
+        # What was refused has been mended: the token now means the mended batch, the old one keeps its faults.
+        batches.rename_token(tx, earlier.id, _other_token(token, earlier.content_hash))
+    is_new = batches.insert(
+        tx,
+        request,
+        batch_id=batch_id,
+        account_id=account_id,
+        token=token,
+        content_hash=prepared.spool.content_hash,
+        size=prepared.jobs,
+        state=BatchState.OPEN,
+        now=now,
+    )
+    if not is_new:
+        return _earlier(tx, token, prepared)
+    _copy_jobs(tx, prepared, batch_id, now, new_id)
+    batches.insert_faults(tx, _with_ids(prepared.faults, new_id), batch_id=batch_id)
+    session.notify(tx)
+    return Receipt(
+        batch_id=batch_id,
+        token=token,
+        state=BatchState.OPEN,
+        jobs=prepared.jobs,
+        credits=prepared.credits,
+        is_new=True,
+        faults=prepared.faults,
+    )
+
+
+def write_refused(
+    tx: Connection,
+    request: BatchRequest,
+    faults: tuple[Fault, ...],
+    *,
+    account_id: UUID,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> Receipt:
+    """Record a batch that was not accepted, so that its producer can look it up by its token.
+
+    If the token means something else already, it is recorded under the token with a hash of its faults behind it.
+    """
+    batch_id = new_id()
+    token = request.token or str(batch_id)
+    digest = hashlib.sha256("\n".join(str(fault) for fault in faults).encode()).hexdigest()
+    for name in (token, _other_token(token, digest)):
+        is_new = batches.insert(
+            tx,
+            request,
+            batch_id=batch_id,
+            account_id=account_id,
+            token=name,
+            content_hash=digest,
+            size=0,
+            state=BatchState.REFUSED,
+            now=now,
+        )
+        if is_new:
+            batches.insert_faults(tx, _with_ids(faults, new_id), batch_id=batch_id)
+        row = _taken(tx, name)
+        if row.state is BatchState.REFUSED and row.content_hash == digest:
+            break
+    return _receipt(row, faults=faults, is_new=is_new)
+
+
+def _other_token(token: str, digest: str) -> str:
+    """Give a name for what cannot have the token itself."""
+    return f"{token[:130]}#{digest}"
+
+
+def _earlier(tx: Connection, token: str, prepared: Prepared) -> Receipt:
+    """Give the batch that has the token already, if it is this one."""
+    earlier = _taken(tx, token)
+    if earlier.content_hash != prepared.spool.content_hash:
+        raise TokenTaken(token, earlier.id)
+    return _receipt(earlier, credits_=prepared.credits, faults=tuple(batches.faults(tx, earlier.id)))
+
+
+def _taken(tx: Connection, token: str) -> BatchRow:
+    earlier = batches.by_token(tx, token)
+    if earlier is None:
+        raise LookupError(token)
+    return earlier
+
+
+def _receipt(row: BatchRow, *, credits_: int = 0, faults: tuple[Fault, ...] = (), is_new: bool = False) -> Receipt:
+    return Receipt(
+        batch_id=row.id,
+        token=row.token,
+        state=row.state,
+        jobs=row.size,
+        credits=credits_,
+        is_new=is_new,
+        faults=faults,
+    )
+
+
+def _write_references(tx: Connection, prepared: Prepared, now: datetime) -> None:
+    references.add(tx, prepared.references.values(), now=now)
+    named = set(prepared.referring_lines)
+    unknown = named - set(references.find(tx, named))
+    if unknown:
+        lines = sorted((prepared.referring_lines[sha256], sha256) for sha256 in unknown)
+        raise RequestsRefused(
+            tuple(
+                Fault(line=line, field="reference", reason=f"no reference sha256:{sha256} is stored")
+                for line, sha256 in lines
+            )
+        )
+
+
+def _copy_jobs(tx: Connection, prepared: Prepared, batch_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> None:
+    """Write all jobs with one COPY."""
+    driver = tx.connection.driver_connection
+    if driver is None:
+        raise RuntimeError("the connection is closed")
+    cursor: Cursor[tuple[object, ...]]
+    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for spooled in prepared.spool:
+            request = spooled.request
+            copy.write_row(
+                (
+                    new_id(),
+                    batch_id,
+                    request.line,
+                    request.key,
+                    request.model,
+                    request.prompt,
+                    _JSON.encode(request.params),
+                    spooled.reference_hash,
+                    _JSON.encode(request.metadata),
+                    fingerprint(request, spooled.reference_hash),
+                    MODELS[request.model].credits,
+                    JobState.PENDING.value,
+                    now,
+                )
+            )
+
+
+def _with_ids(faults: Iterable[Fault], new_id: Callable[[], UUID]) -> list[tuple[UUID, Fault]]:
+    return [(new_id(), fault) for fault in faults]

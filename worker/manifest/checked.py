@@ -1,0 +1,45 @@
+"""Rows become checked requests: the one validation that every door goes through."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.domain.fault import Fault
+from worker.domain.request import JobRequest, Keys, validate
+from worker.manifest.lines import Row
+from worker.manifest.references import Located, resolve_reference
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedRequest:
+    """A request within every limit, its key new in the batch, and where its reference is."""
+
+    request: JobRequest
+    reference: Located | None
+
+
+def checked(rows: Iterable[Row | Fault], *, base: Path | None) -> Iterator[CheckedRequest | Fault]:
+    """Every good request and every fault, in order; a line with several faults gives all of them.
+
+    ``base`` is the folder that paths are relative to; None where no path is permitted. The bytes of a
+    reference are not read.
+    """
+    keys = Keys()
+    for row in rows:
+        if isinstance(row, Fault):
+            yield row
+        else:
+            yield from _checked_row(row, keys, base)
+
+
+def _checked_row(row: Row, keys: Keys, base: Path | None) -> Iterator[CheckedRequest | Fault]:
+    request = validate(row.raw, row.line)
+    if isinstance(request, tuple):
+        yield from request
+        return
+    twice = keys.add(request.key, request.line)
+    reference = resolve_reference(request, base)
+    faults = [found for found in (twice, reference) if isinstance(found, Fault)]
+    yield from faults
+    if not faults and not isinstance(reference, Fault):
+        yield CheckedRequest(request=request, reference=reference)
