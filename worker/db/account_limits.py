@@ -1,0 +1,72 @@
+"""How fast an account goes and how much it has open: what the settings said, and what a person has set since."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.db.accounts import START_RATE
+
+_FOLLOW = text("""
+    UPDATE account SET
+        max_in_flight = CASE WHEN max_in_flight_setting IS DISTINCT FROM :window THEN :window ELSE max_in_flight END,
+        max_in_flight_setting = :window,
+        is_rate_learned = CASE WHEN rate_setting IS DISTINCT FROM :setting THEN :learned ELSE is_rate_learned END,
+        throttled_at = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
+            THEN NULL ELSE throttled_at END,
+        rate = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
+            THEN :rate ELSE rate END,
+        rate_setting = :setting
+    WHERE id = :id""")
+
+
+def follow_settings(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int) -> None:
+    """Apply each setting that says something else than when it was last applied; ``rate`` None: it is learned.
+
+    What a person has set stays until then.
+    """
+    setting = "auto" if rate is None else f"{rate:g}"
+    values = {"id": account_id, "window": max_in_flight, "setting": setting}
+    tx.execute(_FOLLOW, values | {"learned": rate is None, "rate": rate or START_RATE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountView:
+    """An account as a person looks at it."""
+
+    id: UUID
+    name: str
+    base_url: str | None
+    rate: float
+    is_rate_learned: bool
+    rate_setting: str | None
+    max_in_flight: int
+    max_in_flight_setting: int | None
+    in_flight: int
+    blocked_until: datetime | None
+    pause_reason: str | None
+    pause_message: str | None
+    paused_at: datetime | None
+    probe_at: datetime | None
+    wallet_left: int | None
+    wallet_read_at: datetime | None
+
+
+_VIEW = text("""
+    SELECT a.id, a.name, a.base_url, a.rate, a.is_rate_learned, a.rate_setting, a.max_in_flight,
+           a.max_in_flight_setting, (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
+           CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
+           a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at
+    FROM account a WHERE a.name = :name""")
+
+
+def view(tx: Connection, name: str, *, now: datetime) -> AccountView | None:
+    """Give the account of that name as it is; None when there is none."""
+    row = tx.execute(_VIEW, {"name": name, "now": now}).one_or_none()
+    return None if row is None else AccountView(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def names(tx: Connection) -> list[str]:
+    """Give the names of all accounts."""
+    return list(tx.execute(text("SELECT name FROM account ORDER BY name")).scalars())

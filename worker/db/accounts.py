@@ -1,0 +1,250 @@
+"""Accounts in the database: their pace, their window, their pauses."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from worker.domain.errors import PauseReason
+from worker.domain.pace import Pace
+from worker.domain.request import Priority
+
+START_RATE = 10.0
+"""Requests per second at which the search for an unknown limit begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRow:
+    """One account as the dispatcher needs it."""
+
+    id: UUID
+    name: str
+    pace: Pace
+    max_in_flight: int
+    class_times: dict[Priority, float]
+    pause_reason: PauseReason | None
+    paused_at: datetime | None
+    wallet_left: int | None
+    wallet_read_at: datetime | None
+    probe_at: datetime | None
+    resumed_at: datetime | None
+    probes: int
+
+
+def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
+    """Give the id of the account with that name, made with a learned pace if it is new."""
+    tx.execute(
+        text("""
+            INSERT INTO account (id, name, rate, is_rate_learned, max_in_flight, next_slot_at, raised_at, class_times)
+            VALUES (:id, :name, :rate, true, 100, :now, :now, '{}')
+            ON CONFLICT (name) DO NOTHING"""),
+        {"id": account_id, "name": name, "rate": START_RATE, "now": now},
+    )
+    found: UUID = tx.execute(text("SELECT id FROM account WHERE name = :name"), {"name": name}).scalar_one()
+    return found
+
+
+def configure(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int) -> None:
+    """Set pace and window to what the settings say; ``rate`` None keeps a learned rate, or starts to learn one."""
+    tx.execute(
+        text("""
+            UPDATE account SET max_in_flight = :window, is_rate_learned = :learned,
+                rate = CASE WHEN :learned AND is_rate_learned THEN rate ELSE :rate END,
+                throttled_at = CASE WHEN :learned AND is_rate_learned THEN throttled_at END
+            WHERE id = :id"""),
+        {"id": account_id, "window": max_in_flight, "learned": rate is None, "rate": rate or START_RATE},
+    )
+
+
+def provider(tx: Connection, account_id: UUID) -> tuple[str | None, int]:
+    """Give the provider that the account was last used with, and how many generations are open there."""
+    row = tx.execute(
+        text("""
+            SELECT base_url, (SELECT count(*) FROM generation g
+                              WHERE g.account_id = a.id AND g.state IN ('sending', 'accepted', 'in_doubt'))
+            FROM account a WHERE id = :id"""),
+        {"id": account_id},
+    ).one()
+    return row[0], row[1]
+
+
+def set_provider(tx: Connection, account_id: UUID, base_url: str) -> None:
+    """Remember which provider the account is used with."""
+    tx.execute(text("UPDATE account SET base_url = :url WHERE id = :id"), {"url": base_url, "id": account_id})
+
+
+def lock(tx: Connection, account_id: UUID) -> AccountRow | None:
+    """Lock the account for a round of dispatch; None when another dispatcher has it."""
+    return _read(tx, account_id, "FOR NO KEY UPDATE SKIP LOCKED")
+
+
+def read(tx: Connection, account_id: UUID) -> AccountRow | None:
+    """Give the account as it is, without a lock."""
+    return _read(tx, account_id, "")
+
+
+def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
+    row = tx.execute(
+        text(f"""
+            SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
+                   raised_at, class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at,
+                   probes
+            FROM account WHERE id = :id {locking}"""),
+        {"id": account_id},
+    ).one_or_none()
+    if row is None:
+        return None
+    return AccountRow(
+        id=row.id,
+        name=row.name,
+        pace=Pace(
+            rate=row.rate,
+            is_learned=row.is_rate_learned,
+            next_slot_at=row.next_slot_at,
+            blocked_until=row.blocked_until,
+            throttled_at=row.throttled_at,
+            raised_at=row.raised_at,
+        ),
+        max_in_flight=row.max_in_flight,
+        class_times={Priority(name): time for name, time in row.class_times.items()},
+        pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
+        paused_at=row.paused_at,
+        wallet_left=row.wallet_left,
+        wallet_read_at=row.wallet_read_at,
+        probe_at=row.probe_at,
+        resumed_at=row.resumed_at,
+        probes=row.probes,
+    )
+
+
+_SAVE_PACE = text("""
+    UPDATE account SET rate = :rate, next_slot_at = :next_slot_at, blocked_until = :blocked_until,
+        throttled_at = :throttled_at, raised_at = :raised_at WHERE id = :id""")
+
+
+def save_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
+    """Store the pace as it is after a round or a 429."""
+    tx.execute(
+        _SAVE_PACE,
+        {
+            "id": account_id,
+            "rate": pace.rate,
+            "next_slot_at": pace.next_slot_at,
+            "blocked_until": pace.blocked_until,
+            "throttled_at": pace.throttled_at,
+            "raised_at": pace.raised_at,
+        },
+    )
+
+
+def save_class_times(tx: Connection, account_id: UUID, times: dict[Priority, float]) -> None:
+    """Store how much each class has had."""
+    statement = text("UPDATE account SET class_times = :times WHERE id = :id").bindparams(
+        bindparam("times", type_=JSONB)
+    )
+    tx.execute(statement, {"id": account_id, "times": {p.value: t for p, t in times.items()}})
+
+
+def lock_now(tx: Connection, account_id: UUID) -> AccountRow:
+    """Lock the account, waiting for a round of dispatch that has it."""
+    account = _read(tx, account_id, "FOR NO KEY UPDATE")
+    if account is None:
+        raise LookupError(account_id)
+    return account
+
+
+def pause(
+    tx: Connection,
+    account_id: UUID,
+    *,
+    reason: PauseReason,
+    message: str,
+    now: datetime,
+    probe_at: datetime | None,
+    probes: int,
+) -> None:
+    """Pause the account; ``probes`` is how many looks are counted already, and only a person resumes one without."""
+    tx.execute(
+        text("""
+            UPDATE account SET pause_reason = :reason, pause_message = :message, paused_at = :now,
+                probe_at = :probe_at, probes = :probes
+            WHERE id = :id"""),
+        {
+            "id": account_id,
+            "reason": reason,
+            "message": message,
+            "now": now,
+            "probe_at": probe_at,
+            "probes": probes,
+        },
+    )
+
+
+def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: datetime) -> bool:
+    """End a pause for this reason, and let requests that waited for it be due; False when there is none."""
+    changed = tx.execute(
+        text("""
+            UPDATE account SET pause_reason = NULL, pause_message = NULL, paused_at = NULL, probe_at = NULL,
+                resumed_at = :now WHERE id = :id AND pause_reason = :reason"""),
+        {"id": account_id, "now": now, "reason": reason},
+    )
+    tx.execute(
+        text("""
+            UPDATE step SET due_at = :now WHERE job_id IN (
+                SELECT job_id FROM step WHERE account_id = :id AND kind = 'submit' AND due_at > :now
+                FOR UPDATE SKIP LOCKED)"""),
+        {"id": account_id, "now": now},
+    )
+    return changed.rowcount == 1
+
+
+def begin_probe(tx: Connection, account_id: UUID, *, next_at: datetime) -> None:
+    """Count a probe, and say when the one after it is due."""
+    tx.execute(
+        text("UPDATE account SET probe_at = :next_at, probes = probes + 1 WHERE id = :id"),
+        {"id": account_id, "next_at": next_at},
+    )
+
+
+def record_wallet(
+    tx: Connection, *, reading_id: UUID, account_id: UUID, balance: int, now: datetime, asked_at: datetime | None = None
+) -> None:
+    """Keep what the provider said the wallet holds, less what we hold and have not had reserved yet.
+
+    What was accepted since ``asked_at`` may have come after the answer, so it counts as not reserved.
+    """
+    tx.execute(
+        text("""
+            UPDATE account SET wallet_read_at = :now, wallet_left = :credits - (
+                SELECT coalesce(sum(held), 0) FROM generation
+                WHERE account_id = :id
+                  AND (state IN ('held', 'sending') OR (state = 'accepted' AND accepted_at >= :asked_at)))
+            WHERE id = :id"""),
+        {"id": account_id, "credits": balance, "now": now, "asked_at": asked_at or now},
+    )
+    tx.execute(
+        text("""
+            INSERT INTO wallet_reading (id, account_id, credits, read_at)
+            VALUES (:id, :account_id, :credits, :now)"""),
+        {"id": reading_id, "account_id": account_id, "credits": balance, "now": now},
+    )
+
+
+def lowest_price(tx: Connection, account_id: UUID) -> int:
+    """Give the fewest credits that any waiting batch's next job needs; 1 when none waits."""
+    price = tx.execute(
+        text("""
+            SELECT min(first.price) FROM batch b CROSS JOIN LATERAL (
+                SELECT price FROM job WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) first
+            WHERE b.account_id = :id AND b.state = 'open' AND b.has_pending"""),
+        {"id": account_id},
+    ).scalar()
+    return price or 1
+
+
+def clock_skew(tx: Connection, now: datetime) -> timedelta:
+    """Say by how much this machine's clock is ahead of the database's."""
+    theirs: datetime = tx.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now - theirs

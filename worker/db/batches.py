@@ -1,0 +1,215 @@
+"""Batches in the database: written once, shared out by the dispatcher, looked up by id, token or name."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from models import BatchState
+from worker.domain.fairness import Claim
+from worker.domain.fault import Fault, plain
+from worker.domain.request import BatchRequest, Priority
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRow:
+    """A batch as it was submitted."""
+
+    id: UUID
+    account_id: UUID
+    token: str
+    content_hash: str
+    name: str
+    owner: str
+    purpose: str
+    priority: str
+    credit_cap: int | None
+    size: int
+    state: BatchState
+    created_at: datetime
+
+
+_INSERT = text("""
+    INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
+                       has_pending, state, created_at)
+    VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
+            :has_pending, :state, :now)
+    ON CONFLICT (token) DO NOTHING RETURNING id""")
+
+
+def insert(
+    tx: Connection,
+    request: BatchRequest,
+    *,
+    batch_id: UUID,
+    account_id: UUID,
+    token: str,
+    content_hash: str,
+    size: int,
+    state: BatchState,
+    now: datetime,
+) -> bool:
+    """Write a batch; False when its token is taken (then wait for nothing: the other one is committed)."""
+    row = tx.execute(
+        _INSERT,
+        {
+            "id": batch_id,
+            "account_id": account_id,
+            "token": token,
+            "content_hash": content_hash,
+            "name": request.name,
+            "owner": request.owner,
+            "purpose": request.purpose,
+            "priority": request.priority,
+            "credit_cap": request.credit_cap,
+            "size": size,
+            "has_pending": size > 0,
+            "state": state,
+            "now": now,
+        },
+    ).scalar()
+    return row is not None
+
+
+def insert_faults(tx: Connection, rows: Iterable[tuple[UUID, Fault]], *, batch_id: UUID) -> None:
+    """Keep each fault of the lines that were not taken, under an id of its own."""
+    statement = text("""
+        INSERT INTO refused_line (id, batch_id, line, key, field, reason, permitted)
+        VALUES (:id, :batch_id, :line, :key, :field, :reason, :permitted)""").bindparams(
+        bindparam("permitted", type_=JSONB)
+    )
+    values = [
+        {
+            "id": fault_id,
+            "batch_id": batch_id,
+            "line": f.line,
+            "key": None if f.key is None else plain(f.key),
+            "field": plain(f.field),
+            "reason": f.reason,
+            "permitted": list(f.permitted),
+        }
+        for fault_id, f in rows
+    ]
+    if values:
+        tx.execute(statement, values)
+
+
+_COLUMNS = "id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, created_at"
+
+
+def by_token(tx: Connection, token: str) -> BatchRow | None:
+    """Give the batch that was submitted under this token."""
+    return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE token = :t"), {"t": token}).all())
+
+
+def by_id(tx: Connection, batch_id: UUID) -> BatchRow | None:
+    """Give the batch with this id."""
+    return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE id = :i"), {"i": batch_id}).all())
+
+
+def by_name(tx: Connection, name: str, *, limit: int = 2) -> list[BatchRow]:
+    """Give the newest batches of that name."""
+    query = f"SELECT {_COLUMNS} FROM batch WHERE name = :n ORDER BY created_at DESC, id DESC LIMIT :limit"
+    return [_row(r) for r in tx.execute(text(query), {"n": name, "limit": limit})]
+
+
+def newest(tx: Connection, *, limit: int) -> list[BatchRow]:
+    """Give the newest batches, newest first."""
+    query = f"SELECT {_COLUMNS} FROM batch ORDER BY created_at DESC, id DESC LIMIT :limit"
+    return [_row(r) for r in tx.execute(text(query), {"limit": limit})]
+
+
+def _one(rows: Sequence[Any]) -> BatchRow | None:
+    return _row(rows[0]) if rows else None
+
+
+def _row(row: Any) -> BatchRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return BatchRow(**{**values, "state": BatchState(values["state"])})
+
+
+def faults(tx: Connection, batch_id: UUID) -> list[Fault]:
+    """Give the faults of the batch's refused lines, in line order."""
+    rows = tx.execute(
+        text("""
+            SELECT line, key, field, reason, permitted FROM refused_line
+            WHERE batch_id = :id ORDER BY line, id"""),
+        {"id": batch_id},
+    )
+    return [Fault(line=r.line, key=r.key, field=r.field, reason=r.reason, permitted=tuple(r.permitted)) for r in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A batch with pending jobs, locked for a round of dispatch."""
+
+    claim: Claim
+    owner: str
+    price: int
+    """Credits that its next job holds."""
+    cap_left: int | None
+    """Credits that it may still commit; None: it has no cap."""
+
+
+_LOCK_WAITING = text("""
+    SELECT id FROM batch WHERE account_id = :account_id AND state = 'open' AND has_pending
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
+
+# A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
+# is seen, and its batch is not taken for empty.
+_WAITING = text("""
+    SELECT id, owner, priority, weight, virtual_time, credit_cap - committed AS cap_left,
+           (SELECT price FROM job WHERE batch_id = batch.id AND state = 'pending' ORDER BY line LIMIT 1) AS price
+    FROM batch WHERE id = ANY(:ids) ORDER BY id""")
+
+
+def lock_waiting(tx: Connection, account_id: UUID, *, room: int) -> list[Waiting]:
+    """Lock the open batches that have pending jobs, each with all the room.
+
+    A batch that is locked by somebody else is left out of this round.
+    """
+    ids = tx.execute(_LOCK_WAITING, {"account_id": account_id}).scalars().all()
+    rows = tx.execute(_WAITING, {"ids": ids}).all() if ids else []
+    empty = [r.id for r in rows if r.price is None]
+    if empty:
+        tx.execute(text("UPDATE batch SET has_pending = false WHERE id = ANY(:ids)"), {"ids": empty})
+    return [
+        Waiting(
+            claim=Claim(
+                batch_id=r.id,
+                priority=Priority(r.priority),
+                weight=r.weight,
+                virtual_time=r.virtual_time,
+                room=room,
+            ),
+            owner=r.owner,
+            price=r.price,
+            cap_left=r.cap_left,
+        )
+        for r in rows
+        if r.price is not None
+    ]
+
+
+def save_turn(tx: Connection, batch_id: UUID, *, virtual_time: float) -> None:
+    """Store how much the batch has had for its weight."""
+    tx.execute(text("UPDATE batch SET virtual_time = :t WHERE id = :id"), {"t": virtual_time, "id": batch_id})
+
+
+def rename_token(tx: Connection, batch_id: UUID, token: str) -> None:
+    """Give a refused batch another token, so that its own can be used for the mended requests."""
+    tx.execute(text("UPDATE batch SET token = :token WHERE id = :id"), {"token": token, "id": batch_id})
+
+
+def lock(tx: Connection, batch_id: UUID) -> None:
+    """Lock one batch against admission until the transaction ends."""
+    tx.execute(text("SELECT 1 FROM batch WHERE id = :id FOR NO KEY UPDATE"), {"id": batch_id})
+
+
+def set_state(tx: Connection, batch_id: UUID, state: BatchState) -> None:
+    """Open or cancel a batch."""
+    tx.execute(text("UPDATE batch SET state = :state WHERE id = :id"), {"state": state, "id": batch_id})

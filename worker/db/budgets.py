@@ -1,0 +1,118 @@
+"""Budgets in the database: what owners may commit in a month, and what the wallet has left above its floor."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+# Owners without a cap are locked too: all are in the order of their names, so that rounds of two accounts which serve
+# the same owners do not wait in a circle.
+_LEFT = text("""
+    SELECT m.owner, c.monthly_cap - m.committed AS credits FROM owner_month m
+    LEFT JOIN owner_cap c ON c.owner = m.owner
+    WHERE m.owner = ANY(:owners) AND m.month = :month ORDER BY m.owner FOR NO KEY UPDATE OF m""")
+
+_BEGIN_MONTH = text("""
+    INSERT INTO owner_month (owner, month, committed)
+    SELECT owner, :month, 0 FROM unnest(CAST(:owners AS text[])) owner ORDER BY owner
+    ON CONFLICT DO NOTHING""")
+
+
+def month_of(instant: datetime) -> date:
+    """Give the first day of the instant's month, UTC."""
+    return instant.astimezone(UTC).date().replace(day=1)
+
+
+def lock_left(tx: Connection, owners: Iterable[str], *, now: datetime) -> dict[str, int]:
+    """Lock the owners' months, in the order of their names, and give what each that has a cap may still commit."""
+    values = {"owners": sorted(set(owners)), "month": month_of(now)}
+    tx.execute(_BEGIN_MONTH, values)
+    return {row.owner: row.credits for row in tx.execute(_LEFT, values) if row.credits is not None}
+
+
+def set_owner_cap(tx: Connection, owner: str, credits_: int | None) -> int | None:
+    """Set, or with None lift, an owner's monthly cap; gives the one before."""
+    before: int | None = tx.execute(
+        text("SELECT monthly_cap FROM owner_cap WHERE owner = :owner FOR UPDATE"), {"owner": owner}
+    ).scalar()
+    if credits_ is None:
+        tx.execute(text("DELETE FROM owner_cap WHERE owner = :owner"), {"owner": owner})
+    else:
+        tx.execute(
+            text("""
+                INSERT INTO owner_cap (owner, monthly_cap) VALUES (:owner, :credits)
+                ON CONFLICT (owner) DO UPDATE SET monthly_cap = excluded.monthly_cap"""),
+            {"owner": owner, "credits": credits_},
+        )
+    return before
+
+
+def set_batch_cap(tx: Connection, batch_id: UUID, credits_: int | None) -> int | None:
+    """Set, or with None lift, a batch's cap; gives the one before."""
+    before: int | None = tx.execute(
+        text("SELECT credit_cap FROM batch WHERE id = :id FOR NO KEY UPDATE"), {"id": batch_id}
+    ).scalar_one()
+    tx.execute(text("UPDATE batch SET credit_cap = :credits WHERE id = :id"), {"credits": credits_, "id": batch_id})
+    return before
+
+
+def committed_by_batch(tx: Connection, batch_id: UUID) -> int:
+    """Give the credits that a batch has committed."""
+    found: int = tx.execute(text("SELECT committed FROM batch WHERE id = :id"), {"id": batch_id}).scalar_one()
+    return found
+
+
+def committed_by_owner(tx: Connection, owner: str, *, now: datetime) -> int:
+    """Give the credits that an owner has committed in the instant's month."""
+    found: int | None = tx.execute(
+        text("SELECT committed FROM owner_month WHERE owner = :owner AND month = :month"),
+        {"owner": owner, "month": month_of(now)},
+    ).scalar()
+    return found or 0
+
+
+def owner_cap(tx: Connection, owner: str) -> int | None:
+    """Give an owner's monthly cap; None: there is none."""
+    found: int | None = tx.execute(
+        text("SELECT monthly_cap FROM owner_cap WHERE owner = :owner"), {"owner": owner}
+    ).scalar()
+    return found
+
+
+def record_change(
+    tx: Connection,
+    *,
+    change_id: UUID,
+    subject: str,
+    field: str,
+    before: object,
+    after: object,
+    actor: str,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    """Keep who changed what, and why."""
+    tx.execute(
+        text("""
+            INSERT INTO change (id, subject, field, before, after, actor, reason, changed_at)
+            VALUES (:id, :subject, :field, :before, :after, :actor, :reason, :now)"""),
+        {
+            "id": change_id,
+            "subject": subject,
+            "field": field,
+            "before": None if before is None else str(before),
+            "after": None if after is None else str(after),
+            "actor": actor,
+            "reason": reason,
+            "now": now,
+        },
+    )
+
+
+def take_from_wallet(tx: Connection, account_id: UUID, credits_: int) -> None:
+    """Count credits that were just held against the last reading of the wallet."""
+    tx.execute(
+        text("UPDATE account SET wallet_left = wallet_left - :credits WHERE id = :id"),
+        {"credits": credits_, "id": account_id},
+    )

@@ -1,0 +1,69 @@
+"""The log of outside calls: one row each, written in the transaction that records what came of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.domain.call import Call, CallKind, CallOutcome
+
+_ADD = text("""
+    INSERT INTO call (started_at, ended_at, account_id, generation_id, http_status, send, is_late, kind, outcome, code,
+                      message, request_id, provider_id, size_bytes)
+    VALUES (:started_at, :ended_at, :account_id, :generation_id, :http_status, :send, :is_late, :kind, :outcome, :code,
+            :message, :request_id, :provider_id, :size_bytes)""")
+
+
+def add(tx: Connection, calls: Sequence[Call], *, account_id: UUID, generation_id: UUID | None) -> None:
+    """Write the calls, in their order; without any, nothing is sent to the database."""
+    if calls:
+        tx.execute(_ADD, [vars(call) | {"account_id": account_id, "generation_id": generation_id} for call in calls])
+
+
+_ADD_LOST = text("""
+    INSERT INTO call (started_at, account_id, generation_id, send, is_late, kind, outcome, code, message)
+    SELECT coalesce(last_sent_at, first_sent_at), account_id, id, sends, false, 'create', 'unknown',
+           'no_answer_recorded', 'whoever sent it did not live to see an answer'
+    FROM generation g WHERE id = :id AND sends > 0
+      AND NOT EXISTS (SELECT FROM call c WHERE c.generation_id = g.id AND c.send = g.sends)""")
+
+
+def add_lost_send(tx: Connection, generation_id: UUID) -> None:
+    """Leave a trace of the last send when nobody recorded what came back; without effect when somebody did."""
+    tx.execute(_ADD_LOST, {"id": generation_id})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedCall(Call):
+    """A call as it lies in the log."""
+
+    id: int
+    account_id: UUID
+    generation_id: UUID | None
+    idempotency_key: str | None
+    """What a ``create`` was sent under."""
+
+
+_SELECT = """
+    SELECT c.id, c.account_id, c.generation_id, c.kind, c.started_at, c.ended_at, c.outcome, c.http_status, c.code,
+           c.message, c.request_id, c.provider_id, c.send, c.size_bytes, c.is_late,
+           CASE WHEN c.kind = 'create' THEN g.idempotency_key END AS idempotency_key
+    FROM call c LEFT JOIN generation g ON g.id = c.generation_id"""
+
+
+def for_generation(tx: Connection, generation_id: UUID, *, until: datetime | None = None) -> list[LoggedCall]:
+    """Give every call for the paid attempt that was begun up to ``until``, in the order of writing."""
+    rows = tx.execute(
+        text(f"""{_SELECT} WHERE c.generation_id = :id
+                 AND (CAST(:until AS timestamptz) IS NULL OR c.started_at <= :until) ORDER BY c.id"""),
+        {"id": generation_id, "until": until},
+    )
+    return [_logged(row) for row in rows]
+
+
+def _logged(row: Any) -> LoggedCall:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return LoggedCall(**{**values, "kind": CallKind(values["kind"]), "outcome": CallOutcome(values["outcome"])})

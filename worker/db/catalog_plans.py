@@ -1,0 +1,117 @@
+"""Plans in the database: written when they are saved, approved at most once, applied at most once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRow:
+    """A saved plan."""
+
+    id: UUID
+    catalog_id: UUID
+    content_hash: str
+    document: Mapping[str, Any]
+    price: int
+    counts: Mapping[str, int]
+    needs_approval: bool
+    sample: int | None
+    made_by: str
+    made_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+    sampled_at: datetime | None
+    sample_batch_id: UUID | None
+    applied_at: datetime | None
+    batch_id: UUID | None
+
+
+_COLUMNS = """id, catalog_id, content_hash, document, price, counts, needs_approval, sample, made_by, made_at,
+    approved_by, approved_at, sampled_at, sample_batch_id, applied_at, batch_id"""
+
+_ADD = text("""
+    INSERT INTO catalog_plan (id, catalog_id, content_hash, document, price, counts, needs_approval, sample, made_by,
+                              made_at)
+    VALUES (:id, :catalog_id, :content_hash, :document, :price, :counts, :needs_approval, :sample, :made_by,
+            :made_at)""").bindparams(bindparam("document", type_=JSONB), bindparam("counts", type_=JSONB))
+
+
+def add(
+    tx: Connection,
+    *,
+    plan_id: UUID,
+    catalog_id: UUID,
+    content_hash: str,
+    document: Mapping[str, Any],
+    price: int,
+    counts: Mapping[str, int],
+    needs_approval: bool,
+    sample: int | None,
+    made_by: str,
+    made_at: datetime,
+) -> None:
+    """Write a plan."""
+    tx.execute(
+        _ADD,
+        {
+            "id": plan_id,
+            "catalog_id": catalog_id,
+            "content_hash": content_hash,
+            "document": dict(document),
+            "price": price,
+            "counts": dict(counts),
+            "needs_approval": needs_approval,
+            "sample": sample,
+            "made_by": made_by,
+            "made_at": made_at,
+        },
+    )
+
+
+def by_id(tx: Connection, plan_id: UUID) -> PlanRow | None:
+    """Give the plan with this id."""
+    row = tx.execute(text(f"SELECT {_COLUMNS} FROM catalog_plan WHERE id = :id"), {"id": plan_id}).one_or_none()
+    return None if row is None else _row(row)
+
+
+def newest(tx: Connection, catalog_id: UUID, *, limit: int) -> list[PlanRow]:
+    """Give the newest plans of a catalog, newest first."""
+    query = f"SELECT {_COLUMNS} FROM catalog_plan WHERE catalog_id = :id ORDER BY made_at DESC, id DESC LIMIT :limit"
+    return [_row(r) for r in tx.execute(text(query), {"id": catalog_id, "limit": limit})]
+
+
+def approve(tx: Connection, plan_id: UUID, *, by: str, now: datetime) -> bool:
+    """Record who agreed; False when somebody has already, or the plan is applied."""
+    changed = tx.execute(
+        text("""
+            UPDATE catalog_plan SET approved_by = :by, approved_at = :now
+            WHERE id = :id AND approved_by IS NULL AND applied_at IS NULL"""),
+        {"id": plan_id, "by": by, "now": now},
+    )
+    return changed.rowcount == 1
+
+
+def record_sample(tx: Connection, plan_id: UUID, *, batch_id: UUID | None, now: datetime) -> None:
+    """Record which batch the plan's sample became; the caller has locked the catalog."""
+    tx.execute(
+        text("UPDATE catalog_plan SET sampled_at = :now, sample_batch_id = :batch WHERE id = :id"),
+        {"id": plan_id, "batch": batch_id, "now": now},
+    )
+
+
+def record_applied(tx: Connection, plan_id: UUID, *, batch_id: UUID | None, now: datetime) -> None:
+    """Record which batch the plan became; the caller has locked the catalog."""
+    tx.execute(
+        text("UPDATE catalog_plan SET applied_at = :now, batch_id = :batch WHERE id = :id AND applied_at IS NULL"),
+        {"id": plan_id, "batch": batch_id, "now": now},
+    )
+
+
+def _row(row: Any) -> PlanRow:
+    return PlanRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name

@@ -1,0 +1,115 @@
+"""Images of items in the database: asked for by a plan, and found finished when their jobs are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.domain.job import JobState
+
+_ADD = text("""
+    INSERT INTO catalog_render (id, item_id, plan_id, job_id, fingerprint, parts, needs_review, state, created_at)
+    SELECT asked.id, asked.item_id, :plan_id, j.id, j.fingerprint,
+           jsonb_build_object('prompt', j.prompt, 'params', j.params, 'model', j.model, 'reference', j.reference_hash),
+           :needs_review, 'planned', :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:item_ids AS uuid[]), CAST(:skus AS text[])) AS asked(id, item_id, sku)
+    JOIN job j ON j.batch_id = :batch_id AND j.key = asked.sku""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """One image that is asked for, under a new id."""
+
+    id: UUID
+    item_id: UUID
+    sku: str
+
+
+def add(
+    tx: Connection, asked: Sequence[Asked], *, plan_id: UUID, batch_id: UUID, needs_review: bool, now: datetime
+) -> int:
+    """Write an image for each, beside its job in the batch, which has the SKU as its key; gives how many."""
+    done = tx.execute(
+        _ADD,
+        {
+            "ids": [each.id for each in asked],
+            "item_ids": [each.item_id for each in asked],
+            "skus": [each.sku for each in asked],
+            "plan_id": plan_id,
+            "batch_id": batch_id,
+            "needs_review": needs_review,
+            "now": now,
+        },
+    )
+    return done.rowcount
+
+
+def supersede_undecided(tx: Connection, item_ids: Sequence[UUID]) -> None:
+    """Give up the undecided images of these items: what they were made from is no longer wanted."""
+    tx.execute(
+        text("""
+            UPDATE catalog_render SET state = 'superseded'
+            WHERE item_id = ANY(:ids) AND state IN ('planned', 'candidate', 'failed')"""),
+        {"ids": list(item_ids)},
+    )
+
+
+def of_plan(tx: Connection, plan_id: UUID) -> dict[str, str]:
+    """Give the fingerprint of every image that the plan has asked for, by SKU."""
+    rows = tx.execute(
+        text("""
+            SELECT i.sku, r.fingerprint FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
+            WHERE r.plan_id = :id"""),
+        {"id": plan_id},
+    )
+    return {r.sku: r.fingerprint for r in rows}
+
+
+_FINISHED = """
+    FROM catalog_render r JOIN job j ON j.id = r.job_id
+    WHERE r.state IN ('planned', 'failed')
+      AND (j.state = 'succeeded' OR (r.state = 'planned' AND j.state IN ('failed', 'cancelled')))"""
+
+
+def finished_catalogs(tx: Connection) -> list[UUID]:
+    """Give the catalogs that have images whose jobs have ended and that do not know it yet."""
+    query = f"""
+        SELECT DISTINCT i.catalog_id FROM catalog_item i
+        WHERE i.id IN (SELECT r.item_id {_FINISHED}) ORDER BY 1"""
+    return list(tx.execute(text(query)).scalars())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """An image whose job has ended."""
+
+    id: UUID
+    needs_review: bool
+    has_image: bool
+
+
+def finished(tx: Connection, catalog_id: UUID, *, limit: int) -> list[Finished]:
+    """Give images of the catalog whose jobs have ended; the caller has locked the catalog."""
+    query = f"""
+        SELECT r.id, r.needs_review, j.state AS job_state {_FINISHED}
+          AND r.item_id IN (SELECT id FROM catalog_item WHERE catalog_id = :id)
+        ORDER BY r.id LIMIT :limit"""
+    return [
+        Finished(id=r.id, needs_review=r.needs_review, has_image=r.job_state == JobState.SUCCEEDED)
+        for r in tx.execute(text(query), {"id": catalog_id, "limit": limit})
+    ]
+
+
+_SETTLE = text("""
+    UPDATE catalog_render r SET rendered_at = j.ended_at,
+        state = CASE WHEN j.state = 'succeeded' THEN 'candidate' ELSE 'failed' END
+    FROM job j
+    WHERE j.id = r.job_id AND r.id = ANY(:ids) AND r.state IN ('planned', 'failed')
+      AND j.state IN ('succeeded', 'failed', 'cancelled')""")
+
+
+def settle(tx: Connection, render_ids: Sequence[UUID]) -> None:
+    """Let images whose jobs succeeded be candidates, and the others be failed."""
+    tx.execute(_SETTLE, {"ids": list(render_ids)})

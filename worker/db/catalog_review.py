@@ -1,0 +1,139 @@
+"""New images that wait for a decision: beside what is live, and what became of those that somebody decided on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.db.session import Database
+from worker.domain.catalog import RenderState
+
+PAGE = 200
+"""Images that are read at once; each page is a short transaction."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """An image as a sheet shows it."""
+
+    path: str
+    parts: Mapping[str, Any]
+    """What it was made from: prompt, params, model, reference."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A new image, and the live one that it would take the place of, if there is one."""
+
+    render_id: UUID
+    sku: str
+    new: Shown
+    live: Shown | None
+    live_since: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where an image stands when somebody's decision about it comes in."""
+
+    render_id: UUID
+    catalog_id: UUID
+    sku: str
+    state: RenderState
+    model: str
+    is_removed: bool
+
+
+_WAITING = text("""
+    SELECT count(*) FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
+    WHERE i.catalog_id = :id AND r.state = 'candidate' AND i.removed_at IS NULL""")
+
+_PAGE = text("""
+    SELECT r.id, i.sku, i.position, r.parts, f.path, f.width, f.height,
+           l.parts AS live_parts, g.path AS live_path, g.width AS live_width, g.height AS live_height,
+           (SELECT max(from_at) FROM catalog_live v WHERE v.item_id = i.id) AS live_since
+    FROM catalog_item i
+    JOIN catalog_render r ON r.item_id = i.id AND r.state = 'candidate'
+    JOIN result f ON f.job_id = r.job_id
+    LEFT JOIN catalog_render l ON l.id = i.live_render_id
+    LEFT JOIN result g ON g.job_id = l.job_id
+    WHERE i.catalog_id = :catalog_id AND i.removed_at IS NULL AND (i.position, i.sku) > (:position, :sku)
+    ORDER BY i.position, i.sku LIMIT :limit""")
+
+
+def count(tx: Connection, catalog_id: UUID) -> int:
+    """Count the images that wait for a decision."""
+    return int(tx.execute(_WAITING, {"id": catalog_id}).scalar_one())
+
+
+def candidates(database: Database, catalog_id: UUID) -> Iterator[Candidate]:
+    """Give the images that wait, in the order of the last import, each page as it stands when it is read."""
+    position, sku = -1, ""
+    while True:
+        with database.transaction() as tx:
+            asked = {"catalog_id": catalog_id, "position": position, "sku": sku, "limit": PAGE}
+            rows = tx.execute(_PAGE, asked).all()
+        yield from map(_candidate, rows)
+        if len(rows) < PAGE:
+            return
+        position, sku = rows[-1].position, rows[-1].sku
+
+
+def _candidate(row: Any) -> Candidate:
+    live = None
+    if row.live_path is not None:
+        live = Shown(path=row.live_path, parts=row.live_parts, width=row.live_width, height=row.live_height)
+    return Candidate(
+        render_id=row.id,
+        sku=row.sku,
+        new=Shown(path=row.path, parts=row.parts, width=row.width, height=row.height),
+        live=live,
+        live_since=row.live_since if live else None,
+    )
+
+
+_LOCK = text("""
+    SELECT 1 FROM catalog_item
+    WHERE id IN (SELECT item_id FROM catalog_render WHERE id = ANY(:ids)) ORDER BY id FOR NO KEY UPDATE""")
+
+_STANDINGS = text("""
+    SELECT r.id AS render_id, i.catalog_id, i.sku, r.state, r.parts ->> 'model' AS model,
+           i.removed_at IS NOT NULL AS is_removed
+    FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id WHERE r.id = ANY(:ids)""")
+
+
+def lock_standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """Lock the items of these images, and give where each image stands; one that is not there is left out."""
+    tx.execute(_LOCK, {"ids": list(render_ids)})
+    rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
+    return {row["render_id"]: Standing(**{**row, "state": RenderState(row["state"])}) for row in rows}
+
+
+# A reviewer's own words take the place of the recipe's prompt, and not of an earlier reviewer's: edited_from stays
+# the recipe's.
+_REJECT = text("""
+    WITH chosen AS (
+        SELECT * FROM unnest(cast(:ids AS uuid[]), cast(:prompts AS text[])) AS chosen (render_id, prompt)
+    ), marked AS (
+        UPDATE catalog_render r SET state = 'rejected', decided_at = :now, decided_by = :actor
+        FROM chosen WHERE r.id = chosen.render_id AND r.state = 'candidate'
+        RETURNING r.item_id, r.parts ->> 'prompt' AS was, chosen.prompt
+    )
+    UPDATE catalog_item i SET rejected_at = :now,
+        edited_prompt = coalesce(marked.prompt, i.edited_prompt),
+        edited_from = CASE WHEN marked.prompt IS NULL OR i.edited_prompt = marked.was THEN i.edited_from
+                           ELSE marked.was END
+    FROM marked WHERE i.id = marked.item_id RETURNING i.sku""")
+
+
+def reject(tx: Connection, chosen: Mapping[UUID, str | None], *, actor: str, now: datetime) -> list[str]:
+    """Reject these candidates, each with the prompt for the next try if there is one; give their SKUs."""
+    if not chosen:
+        return []
+    values = {"ids": list(chosen), "prompts": list(chosen.values()), "actor": actor, "now": now}
+    return sorted(tx.execute(_REJECT, values).scalars())

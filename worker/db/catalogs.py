@@ -1,0 +1,208 @@
+"""Catalogs in the database, and the merge of an import into their items."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Cursor
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from worker.domain.recipe import Recipe, recipe
+
+
+class RecipeUnknown(Exception):
+    """A stored recipe that this version cannot read."""
+
+    def __init__(self, catalog: str, reason: str) -> None:
+        """Keep whose it is and what is wrong."""
+        super().__init__(catalog, reason)
+        self.catalog, self.reason = catalog, reason
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return f"the recipe of catalog {self.catalog!r} cannot be used ({self.reason}): import it with a new one"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogRow:
+    """A catalog with its recipe."""
+
+    id: UUID
+    name: str
+    recipe: Recipe
+    recipe_hash: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncomingItem:
+    """One item of an import."""
+
+    id: UUID
+    """Its id if it is new."""
+    sku: str
+    fields: Mapping[str, Any]
+    reference_hash: str | None
+    position: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    """What an import changes, in SKUs; the rest stays as it is."""
+
+    added: Sequence[str]
+    changed: Sequence[str]
+    removed: Sequence[str]
+    returned: Sequence[str]
+    """Removed by an earlier import, and here again."""
+
+
+_COLUMNS = "id, name, recipe, recipe_hash, created_at, updated_at"
+
+
+def by_name(tx: Connection, name: str) -> CatalogRow | None:
+    """Give the catalog of that name."""
+    return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE name = :key", name)
+
+
+def lock(tx: Connection, catalog_id: UUID) -> CatalogRow:
+    """Lock the catalog against every other change of it; taken before any other lock."""
+    found = _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key FOR NO KEY UPDATE", catalog_id)
+    if found is None:
+        raise LookupError(catalog_id)
+    return found
+
+
+def lock_if_free(tx: Connection, catalog_id: UUID) -> CatalogRow | None:
+    """Lock the catalog; None when somebody else has it."""
+    return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED", catalog_id)
+
+
+def newest(tx: Connection) -> list[CatalogRow]:
+    """Give all catalogs by name."""
+    return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM catalog ORDER BY name"))]
+
+
+_SAVE = text("""
+    INSERT INTO catalog (id, name, recipe, recipe_hash, review, credit_cap, approve_above_credits,
+                         approve_above_share, created_at, updated_at)
+    VALUES (:id, :name, :recipe, :recipe_hash, :review, :credit_cap, :approve_above_credits, :approve_above_share,
+            :now, :now)
+    ON CONFLICT (name) DO UPDATE SET recipe = excluded.recipe, recipe_hash = excluded.recipe_hash,
+        review = excluded.review, credit_cap = excluded.credit_cap,
+        approve_above_credits = excluded.approve_above_credits, approve_above_share = excluded.approve_above_share,
+        updated_at = excluded.updated_at
+    RETURNING id""").bindparams(bindparam("recipe", type_=JSONB))
+
+
+def save(tx: Connection, *, catalog_id: UUID, name: str, wanted: Recipe, recipe_hash: str, now: datetime) -> UUID:
+    """Make the catalog, or give it another recipe; locks it, and gives its id."""
+    found: UUID = tx.execute(
+        _SAVE,
+        {
+            "id": catalog_id,
+            "name": name,
+            "recipe": wanted.as_json(),
+            "recipe_hash": recipe_hash,
+            "review": wanted.review,
+            "credit_cap": wanted.credit_cap,
+            "approve_above_credits": wanted.approve_above_credits,
+            "approve_above_share": wanted.approve_above_share,
+            "now": now,
+        },
+    ).scalar_one()
+    return found
+
+
+_INCOMING = """
+    CREATE TEMPORARY TABLE incoming (
+        id uuid NOT NULL, sku text NOT NULL, fields jsonb NOT NULL, reference_hash text, position bigint NOT NULL
+    ) ON COMMIT DROP"""
+
+_COMPARE = text("""
+    SELECT coalesce(n.sku, i.sku) AS sku,
+           CASE WHEN i.id IS NULL THEN 'added' WHEN n.sku IS NULL THEN 'removed'
+                WHEN i.removed_at IS NOT NULL THEN 'returned' ELSE 'changed' END AS fate
+    FROM incoming n
+    FULL JOIN (SELECT * FROM catalog_item WHERE catalog_id = :id) i ON i.sku = n.sku
+    WHERE i.id IS NULL OR (n.sku IS NULL AND i.removed_at IS NULL)
+       OR (n.sku IS NOT NULL AND (i.removed_at IS NOT NULL OR i.fields <> n.fields
+                                  OR i.reference_hash IS DISTINCT FROM n.reference_hash))
+    ORDER BY 1""")
+
+
+def compare(tx: Connection, catalog_id: UUID, items: Iterable[IncomingItem]) -> Merge:
+    """Put the items beside those of the catalog, for ``merge`` in the same transaction, and say what differs."""
+    driver = tx.connection.driver_connection
+    if driver is None:
+        raise RuntimeError("the connection is closed")
+    cursor: Cursor[tuple[object, ...]]
+    with driver.cursor() as cursor:
+        cursor.execute(_INCOMING)
+        with cursor.copy("COPY incoming (id, sku, fields, reference_hash, position) FROM STDIN") as copy:
+            for each in items:
+                copy.write_row((each.id, each.sku, Jsonb(dict(each.fields)), each.reference_hash, each.position))
+        cursor.execute("ANALYZE incoming")
+    fates: dict[str, list[str]] = {"added": [], "changed": [], "removed": [], "returned": []}
+    for row in tx.execute(_COMPARE, {"id": catalog_id}):
+        fates[row.fate].append(row.sku)
+    return Merge(**fates)
+
+
+_ADD = text("""
+    INSERT INTO catalog_item (id, catalog_id, sku, fields, reference_hash, position, added_at, changed_at)
+    SELECT id, :id, sku, fields, reference_hash, position, :now, :now FROM incoming
+    ON CONFLICT (catalog_id, sku) DO NOTHING""")
+
+_CHANGE = text("""
+    UPDATE catalog_item i SET fields = n.fields, reference_hash = n.reference_hash, position = n.position,
+        removed_at = NULL, changed_at = CASE
+            WHEN i.removed_at IS NOT NULL OR i.fields <> n.fields
+                 OR i.reference_hash IS DISTINCT FROM n.reference_hash THEN CAST(:now AS timestamptz)
+            ELSE i.changed_at END
+    FROM incoming n
+    WHERE i.catalog_id = :id AND i.sku = n.sku
+      AND (i.removed_at IS NOT NULL OR i.fields <> n.fields OR i.position <> n.position
+           OR i.reference_hash IS DISTINCT FROM n.reference_hash)""")
+
+_REMOVE = text("""
+    UPDATE catalog_item SET removed_at = :now
+    WHERE catalog_id = :id AND removed_at IS NULL AND sku NOT IN (SELECT sku FROM incoming)""")
+
+
+def merge(tx: Connection, catalog_id: UUID, *, now: datetime) -> None:
+    """Make the catalog's items those that ``compare`` was given; what is no longer there keeps its images."""
+    values = {"id": catalog_id, "now": now}
+    for statement in (_ADD, _CHANGE, _REMOVE):
+        tx.execute(statement, values)
+
+
+def size(tx: Connection, catalog_id: UUID) -> int:
+    """Count the items that are not removed."""
+    query = "SELECT count(*) FROM catalog_item WHERE catalog_id = :id AND removed_at IS NULL"
+    count: int = tx.execute(text(query), {"id": catalog_id}).scalar_one()
+    return count
+
+
+def _one(tx: Connection, query: str, key: object) -> CatalogRow | None:
+    row = tx.execute(text(query), {"key": key}).one_or_none()
+    return None if row is None else _row(row)
+
+
+def _row(row: Any) -> CatalogRow:
+    found = recipe(row.recipe)
+    if isinstance(found, tuple):
+        raise RecipeUnknown(row.name, str(found[0]))
+    return CatalogRow(
+        id=row.id,
+        name=row.name,
+        recipe=found,
+        recipe_hash=row.recipe_hash,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,238 @@
+"""Jobs in the database: admission, and the ends that they come to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from models import BatchState
+from worker.db.steps import StaleFence
+from worker.domain.job import JobEvent, JobState, next_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """A job that has just become active."""
+
+    job_id: UUID
+    batch_id: UUID
+    number: int
+    """Of the generation that it is about to get, from 1."""
+    price: int
+    reference_hash: str | None
+    has_upload: bool
+    """Whether the provider already holds its reference."""
+    is_uploading: bool
+    """Whether another job is having it uploaded at this moment."""
+
+
+_ADMIT = text("""
+    WITH picked AS (
+        SELECT id, price, line FROM job WHERE batch_id = :batch_id AND state = 'pending'
+        ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+    affordable AS (
+        SELECT id, line FROM (SELECT id, line, sum(price) OVER (ORDER BY line) AS total FROM picked) t
+        WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
+    admitted AS (
+        UPDATE job SET state = 'active', generations = generations + 1, ended_at = NULL
+        FROM affordable WHERE job.id = affordable.id
+        RETURNING job.id, job.batch_id, job.generations, job.price, job.reference_hash, job.line)
+    SELECT a.id, a.batch_id, a.generations, a.price, a.reference_hash,
+           coalesce(u.uploaded_at > :fresh_after, false) AS has_upload,
+           coalesce(u.url IS NULL AND u.lease_until > :now, false) AS is_uploading,
+           (SELECT count(*) FROM picked) AS picked
+    FROM admitted a
+    LEFT JOIN upload u ON u.account_id = :account_id AND u.reference_hash = a.reference_hash
+    ORDER BY a.line""")
+
+
+def admit(
+    tx: Connection,
+    *,
+    account_id: UUID,
+    batch_id: UUID,
+    limit: int,
+    cap_left: int | None,
+    fresh_after: datetime,
+    now: datetime,
+) -> list[Admitted]:
+    """Make the first pending jobs of a batch active, in line order, as far as their prices fit under ``cap_left``.
+
+    The caller has locked the batch and posts their holds in the same transaction.
+    """
+    rows = tx.execute(
+        _ADMIT,
+        {
+            "account_id": account_id,
+            "batch_id": batch_id,
+            "limit": limit,
+            "cap_left": cap_left,
+            "fresh_after": fresh_after,
+            "now": now,
+        },
+    )
+    return [
+        Admitted(
+            job_id=r.id,
+            batch_id=r.batch_id,
+            number=r.generations,
+            price=r.price,
+            reference_hash=r.reference_hash,
+            has_upload=r.has_upload,
+            is_uploading=r.is_uploading,
+        )
+        for r in rows
+    ]
+
+
+_END = text("""
+    UPDATE job SET state = :target, ended_at = :now, failure_code = :code, failure_message = :message,
+        request_id = :request_id WHERE id = :id AND state = 'active'""")
+
+
+def end(
+    tx: Connection,
+    job_id: UUID,
+    event: JobEvent,
+    *,
+    now: datetime,
+    code: str | None = None,
+    message: str | None = None,
+    request_id: str | None = None,
+) -> None:
+    """Bring an active job to the end that the event leads to; raise StaleFence when it is no longer active."""
+    changed = tx.execute(
+        _END,
+        {
+            "id": job_id,
+            "target": next_state(JobState.ACTIVE, event),
+            "now": now,
+            "code": code,
+            "message": message,
+            "request_id": request_id,
+        },
+    )
+    if changed.rowcount == 0:
+        raise StaleFence
+
+
+_YIELD = text("""
+    UPDATE job SET state = :target, failures = failures + :failures, ended_at = :ended_at,
+        failure_code = coalesce(:code, failure_code), failure_message = coalesce(:message, failure_message)
+    WHERE id = :id AND state = 'active'""")
+
+_EXPECT = text("UPDATE batch SET has_pending = (state = 'open') WHERE id = :id RETURNING state")
+
+
+def give_back(
+    tx: Connection,
+    job_id: UUID,
+    *,
+    batch_id: UUID,
+    now: datetime,
+    failures: int = 0,
+    code: str | None = None,
+    message: str | None = None,
+) -> None:
+    """Put an active job back among the pending ones, in its old place; locks the batch first.
+
+    In a batch that was cancelled meanwhile the job is cancelled: nothing there is ever admitted again.
+    """
+    is_open = tx.execute(_EXPECT, {"id": batch_id}).scalar_one() == BatchState.OPEN
+    event = JobEvent.YIELD if is_open else JobEvent.CANCEL
+    changed = tx.execute(
+        _YIELD,
+        {
+            "id": job_id,
+            "target": next_state(JobState.ACTIVE, event),
+            "ended_at": None if is_open else now,
+            "failures": failures,
+            "code": code,
+            "message": message,
+        },
+    )
+    if changed.rowcount == 0:
+        raise StaleFence
+
+
+def cancel_pending(tx: Connection, batch_id: UUID, *, now: datetime) -> int:
+    """Cancel every job of the batch that was not admitted; gives how many."""
+    changed = tx.execute(
+        text("""
+            UPDATE job SET state = 'cancelled', ended_at = :now
+            WHERE batch_id = :id AND state = 'pending'"""),
+        {"id": batch_id, "now": now},
+    )
+    return changed.rowcount
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsent:
+    """A live job for which not a byte was sent to the provider."""
+
+    job_id: UUID
+    generation_id: UUID
+    held: int
+    held_at: datetime
+
+
+def lock_unsent(tx: Connection, batch_id: UUID) -> list[Unsent]:
+    """Lock steps and generations of the live jobs for which nothing was sent, leaving those that are being claimed.
+
+    Both are locked, so that both are looked at again if a claim was committed a moment ago.
+    """
+    rows = tx.execute(
+        text("""
+            SELECT s.job_id, g.id AS generation_id, g.held, g.admitted_at AS held_at FROM step s
+            JOIN generation g ON g.id = s.generation_id
+            WHERE g.batch_id = :id AND g.state = 'held' AND g.sends = 0 AND s.kind IN ('upload', 'submit')
+            ORDER BY s.job_id FOR UPDATE OF s, g SKIP LOCKED"""),
+        {"id": batch_id},
+    )
+    return [Unsent(job_id=r.job_id, generation_id=r.generation_id, held=r.held, held_at=r.held_at) for r in rows]
+
+
+def cancel_unsent(tx: Connection, unsent: Unsent, *, now: datetime) -> None:
+    """Cancel one live job whose step is locked: step gone, generation void; the caller posts the void."""
+    tx.execute(text("DELETE FROM step WHERE job_id = :id"), {"id": unsent.job_id})
+    tx.execute(
+        text("UPDATE generation SET state = 'void', ended_at = :now WHERE id = :id"),
+        {"id": unsent.generation_id, "now": now},
+    )
+    end(tx, unsent.job_id, JobEvent.CANCEL, now=now)
+
+
+def count_active(tx: Connection, batch_id: UUID) -> int:
+    """Count the batch's live jobs."""
+    count: int = tx.execute(
+        text("SELECT count(*) FROM job WHERE batch_id = :id AND state = 'active'"), {"id": batch_id}
+    ).scalar_one()
+    return count
+
+
+def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> dict[str, int]:
+    """Count the batch's failed jobs (with that failure code, if given) and the credits that they would hold."""
+    row = tx.execute(
+        text("""
+            SELECT count(*), coalesce(sum(price), 0)::bigint FROM job
+            WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)"""),
+        {"id": batch_id, "code": code},
+    ).one()
+    return {"jobs": row[0], "credits": row[1]}
+
+
+def retry_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
+    """Put the batch's failed jobs (with that failure code, if given) back in line; gives how many, and their price."""
+    row = tx.execute(
+        text("""
+            WITH again AS (
+                UPDATE job SET state = 'pending', ended_at = NULL, failures = 0
+                WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
+                RETURNING price),
+            opened AS (
+                UPDATE batch SET has_pending = true, state = 'open' WHERE id = :id AND EXISTS (SELECT FROM again))
+            SELECT count(*), coalesce(sum(price), 0)::bigint FROM again"""),
+        {"id": batch_id, "code": code},
+    ).one()
+    return row[0], row[1]

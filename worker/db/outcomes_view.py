@@ -1,0 +1,131 @@
+"""What came of every line of a batch, in the order of its lines, a page at a time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from worker.db import batches
+from worker.db.results import Stored
+from worker.db.session import Database
+from worker.domain.fault import Fault
+from worker.domain.job import JobState
+
+PAGE = 1_000
+"""Lines that are read at once; each page is a short transaction, so that a slow reader holds nothing open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """One job with its last generation and its image; credits are those of the ledger's own figures."""
+
+    job_id: UUID
+    line: int
+    key: str
+    state: JobState
+    model: str
+    prompt: str
+    params: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    reference_hash: str | None
+    reference_name: str | None
+    generations: int
+    provider_id: str | None
+    held: int | None
+    reserved: int | None
+    final: int | None
+    spent: int
+    """Final credits of all its generations."""
+    error_code: str | None
+    error_message: str | None
+    request_id: str | None
+    result: Stored | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedLine:
+    """A line that was not taken, with all its faults."""
+
+    line: int
+    faults: tuple[Fault, ...]
+
+
+_PAGE = text("""
+    SELECT j.id, j.line, j.key, j.state, j.model, j.prompt, j.params, j.extra, j.reference_hash,
+        f.name AS reference_name, j.generations, g.provider_id, g.held, g.reserved, g.final,
+        coalesce((SELECT sum(final) FROM generation WHERE job_id = j.id), 0)::bigint AS spent,
+        j.failure_code, j.failure_message, j.request_id,
+        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height
+    FROM job j
+    LEFT JOIN LATERAL (SELECT * FROM generation WHERE job_id = j.id ORDER BY number DESC LIMIT 1) g ON true
+    LEFT JOIN result r ON r.job_id = j.id
+    LEFT JOIN reference f ON f.sha256 = j.reference_hash
+    WHERE j.batch_id = :batch_id AND (j.line, j.id) > (:line, :id)
+    ORDER BY j.line, j.id LIMIT :limit""")
+
+_FAULTY = frozenset({JobState.FAILED, JobState.IN_DOUBT})
+
+
+def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
+    """Give every job of the batch in line order, each page as it stands when it is read."""
+    line, last = -1, UUID(int=0)
+    while True:
+        with database.transaction() as tx:
+            asked = {"batch_id": batch_id, "line": line, "id": last, "limit": PAGE}
+            rows = tx.execute(_PAGE, asked).all()
+        yield from map(_outcome, rows)
+        if len(rows) < PAGE:
+            return
+        line, last = rows[-1].line, rows[-1].id
+
+
+def refused_lines(database: Database, batch_id: UUID) -> list[RefusedLine]:
+    """Give every line that was not taken, in order; line 0 is the batch itself."""
+    with database.transaction() as tx:
+        faults = batches.faults(tx, batch_id)
+    by_line: dict[int, list[Fault]] = {}
+    for fault in faults:
+        by_line.setdefault(fault.line, []).append(fault)
+    return [RefusedLine(line=line, faults=tuple(found)) for line, found in by_line.items()]
+
+
+def _outcome(row: Any) -> Outcome:
+    state = JobState(row.state)
+    has_error = state in _FAULTY
+    return Outcome(
+        job_id=row.id,
+        line=row.line,
+        key=row.key,
+        state=state,
+        model=row.model,
+        prompt=row.prompt,
+        params=row.params,
+        metadata=row.extra,
+        reference_hash=row.reference_hash,
+        reference_name=row.reference_name,
+        generations=row.generations,
+        provider_id=row.provider_id,
+        held=row.held,
+        reserved=row.reserved,
+        final=row.final,
+        spent=row.spent,
+        error_code=row.failure_code if has_error else None,
+        error_message=row.failure_message if has_error else None,
+        request_id=row.request_id if has_error else None,
+        result=_stored(row),
+    )
+
+
+def _stored(row: Any) -> Stored | None:
+    if row.path is None:
+        return None
+    return Stored(
+        path=row.path,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        mime_type=row.mime_type,
+        width=row.width,
+        height=row.height,
+    )

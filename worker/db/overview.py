@@ -1,0 +1,213 @@
+"""Where a batch stands: its jobs by state, its credits by account, and what it waits for."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from models import BatchState
+from worker.db import batches, budgets, ledger
+from worker.db.batches import BatchRow
+from worker.domain.errors import PauseReason
+from worker.domain.job import ENDED, JobState
+from worker.domain.ledger import CreditAccount
+
+_ID_PREFIX_MIN = 4
+"""Fewer characters of an id say next to nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Obstacle:
+    """Why pending jobs are not admitted, and whether the live ones can still go on."""
+
+    reason: str
+    is_account_paused: bool
+    ends_by_itself: bool
+    """False when waiting alone will not help, as with a cap that is used up."""
+    next_step: str = ""
+    """What a person can do about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """One batch at one instant; credits are what lies in each account of its ledger."""
+
+    batch: BatchRow
+    jobs: Mapping[JobState, int]
+    held: int
+    reserved: int
+    spent: int
+    obstacle: Obstacle | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return all(count == 0 for state, count in self.jobs.items() if state not in ENDED)
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have reached an end state."""
+        return sum(self.jobs[state] for state in ENDED)
+
+    @property
+    def lacking(self) -> int:
+        """How many jobs have ended without an image."""
+        return self.ended - self.jobs[JobState.SUCCEEDED]
+
+    @property
+    def state(self) -> str:
+        """One of refused, cancelled, done, waiting and running."""
+        if self.batch.state is BatchState.REFUSED:
+            return "refused"
+        if self.batch.state is BatchState.CANCELLED:
+            return "cancelled"
+        if self.is_done:
+            return "done"
+        is_stuck = self.obstacle is not None and (self.obstacle.is_account_paused or self.jobs[JobState.ACTIVE] == 0)
+        return "waiting" if is_stuck else "running"
+
+
+def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
+    """Give the overview of one batch; ``wallet_floor`` is what the nodes were told to leave in the wallet."""
+    jobs = _jobs(tx, batch.id)
+    balances = ledger.balances(tx, batch.id)
+    return Overview(
+        batch=batch,
+        jobs=jobs,
+        held=balances[CreditAccount.HELD],
+        reserved=balances[CreditAccount.RESERVED],
+        spent=balances[CreditAccount.SPENT],
+        obstacle=_obstacle(tx, batch, now, wallet_floor) if jobs[JobState.PENDING] + jobs[JobState.ACTIVE] else None,
+    )
+
+
+def find(tx: Connection, name: str) -> list[BatchRow]:
+    """Give the batch with that id or token, else the newest with that name, else all whose id begins like that.
+
+    Empty when there is none; more than one only for the beginning of an id.
+    """
+    exact = _by_id(tx, name) or batches.by_token(tx, name)
+    if exact is not None:
+        return [exact]
+    if named := batches.by_name(tx, name, limit=1):
+        return named
+    return _by_prefix(tx, name)
+
+
+def server(tx: Connection) -> str:
+    """Say which server and which database this is."""
+    row = tx.execute(text("SELECT current_setting('server_version'), current_database()")).one()
+    return f"Postgres {row[0]}, database {row[1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Whether an account does paid work; ``reason`` None says that it does."""
+
+    reason: str | None
+    message: str | None
+    since: datetime | None
+
+
+def pause(tx: Connection, account: str) -> Pause | None:
+    """Give the pause of the account with that name; None when there is no such account yet."""
+    row = tx.execute(
+        text("SELECT pause_reason, pause_message, paused_at FROM account WHERE name = :name"), {"name": account}
+    ).one_or_none()
+    return None if row is None else Pause(reason=row[0], message=row[1], since=row[2])
+
+
+def _by_id(tx: Connection, name: str) -> BatchRow | None:
+    try:
+        return batches.by_id(tx, UUID(name))
+    except ValueError:
+        return None
+
+
+def _by_prefix(tx: Connection, name: str) -> list[BatchRow]:
+    prefix = name.lower()
+    if len(prefix) < _ID_PREFIX_MIN or set(prefix) - set("0123456789abcdef-"):
+        return []
+    ids = tx.execute(
+        text("SELECT id FROM batch WHERE starts_with(id::text, :prefix) ORDER BY id DESC LIMIT 5"),
+        {"prefix": prefix},
+    ).scalars()
+    return [row for row in (batches.by_id(tx, batch_id) for batch_id in ids) if row is not None]
+
+
+def _jobs(tx: Connection, batch_id: UUID) -> Mapping[JobState, int]:
+    counted = tx.execute(text("SELECT state, count(*) FROM job WHERE batch_id = :id GROUP BY state"), {"id": batch_id})
+    return dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in counted}
+
+
+_OBSTACLE = text("""
+    SELECT a.pause_reason, a.pause_message, a.wallet_left, b.credit_cap, b.committed, b.owner, c.monthly_cap,
+        CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
+        coalesce(m.committed, 0) AS month_committed,
+        CASE WHEN b.state = 'open' THEN (
+            SELECT price FROM job WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) END AS price
+    FROM batch b JOIN account a ON a.id = b.account_id
+    LEFT JOIN owner_cap c ON c.owner = b.owner
+    LEFT JOIN owner_month m ON m.owner = b.owner AND m.month = :month
+    WHERE b.id = :id""")
+
+
+def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int | None) -> Obstacle | None:
+    month = budgets.month_of(now)
+    found = tx.execute(_OBSTACLE, {"id": batch.id, "now": now, "month": month}).one()
+    if found.pause_reason is not None:
+        return _paused(PauseReason(found.pause_reason), found.pause_message)
+    if found.price is not None and (limit := _limit(batch, found, month, wallet_floor)):
+        return limit
+    if found.blocked is not None:
+        reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
+        return Obstacle(
+            reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing: it goes on then"
+        )
+    return None
+
+
+def _paused(reason: PauseReason, message: str | None) -> Obstacle:
+    words = f" ({message})" if message else ""
+    steps = {
+        PauseReason.OPERATOR: "`darkroom account resume`",
+        PauseReason.INSUFFICIENT_CREDITS: "top the wallet up: it goes on by itself",
+        PauseReason.PUBLIC_API_DISABLED: "nothing: it goes on by itself when the provider is back",
+    }
+    return Obstacle(
+        reason=f"account paused: {reason}{words}",
+        is_account_paused=True,
+        ends_by_itself=reason.ends_by_itself,
+        next_step=steps.get(reason, "mend the key (RIVYA_API_KEY) or its scopes: it goes on by itself"),
+    )
+
+
+def _limit(batch: BatchRow, found: Any, month: date, wallet_floor: int | None) -> Obstacle | None:
+    """Say which limit the batch's next job does not fit under, the batch's own first."""
+    if found.credit_cap is not None and found.credit_cap - found.committed < found.price:
+        step = f"`darkroom cap {batch.id} N` with more than {found.credit_cap}, or `darkroom cap {batch.id} none`"
+        return Obstacle(reason="credit cap reached", is_account_paused=False, ends_by_itself=False, next_step=step)
+    if found.monthly_cap is not None and found.monthly_cap - found.month_committed < found.price:
+        return Obstacle(
+            reason=f"monthly cap of {found.owner} reached",
+            is_account_paused=False,
+            ends_by_itself=False,
+            next_step=f"`darkroom cap --owner {shlex.quote(found.owner)} --monthly N` with more than"
+            f" {found.monthly_cap}, or wait for {_after(month):%Y-%m-%d}",
+        )
+    if wallet_floor is not None and (found.wallet_left or 0) - wallet_floor < found.price:
+        return Obstacle(
+            reason="wallet floor reached",
+            is_account_paused=False,
+            ends_by_itself=True,
+            next_step=f"top the wallet up, or start the nodes with a DARKROOM_WALLET_FLOOR below {wallet_floor}",
+        )
+    return None
+
+
+def _after(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)

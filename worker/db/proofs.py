@@ -1,0 +1,162 @@
+"""Queries that must find nothing: each looks for rows that contradict one rule of the books."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """A rule, and the query that gives whatever breaks it: its first column names the culprit, the rest says how."""
+
+    name: str
+    rule: str
+    query: str
+
+
+_BALANCES = """
+    SELECT generation_id, batch_id,
+        sum(CASE WHEN target = 'held' THEN credits WHEN source = 'held' THEN -credits ELSE 0 END) AS held,
+        sum(CASE WHEN target = 'reserved' THEN credits WHEN source = 'reserved' THEN -credits ELSE 0 END) AS reserved,
+        sum(CASE WHEN target = 'spent' THEN credits WHEN source = 'spent' THEN -credits ELSE 0 END) AS spent,
+        sum(CASE WHEN target = 'cap' THEN credits WHEN source = 'cap' THEN -credits ELSE 0 END) AS cap
+    FROM credit_entry GROUP BY generation_id, batch_id"""
+
+PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="trial_balance",
+        rule="the four accounts of each batch add up to zero, and none but the cap is negative",
+        query=f"""
+            SELECT batch_id, sum(cap) AS cap, sum(held) AS held, sum(reserved) AS reserved, sum(spent) AS spent
+            FROM ({_BALANCES}) b GROUP BY batch_id
+            HAVING sum(cap) + sum(held) + sum(reserved) + sum(spent) <> 0
+                OR sum(held) < 0 OR sum(reserved) < 0 OR sum(spent) < 0""",
+    ),
+    Proof(
+        name="committed",
+        rule="what a batch has committed is what its entries say that it holds, reserved and spent",
+        query=f"""
+            SELECT batch.id, batch.committed, coalesce(-sum(b.cap), 0) AS by_entries
+            FROM batch LEFT JOIN ({_BALANCES}) b ON b.batch_id = batch.id
+            GROUP BY batch.id HAVING batch.committed <> coalesce(-sum(b.cap), 0)""",
+    ),
+    Proof(
+        name="cap",
+        rule="no batch has committed more than its cap, but by what the provider charged beyond its own figure",
+        query="""
+            SELECT batch.id, batch.credit_cap, batch.committed FROM batch
+            WHERE batch.committed - (SELECT coalesce(sum(credits), 0) FROM credit_entry e
+                                     WHERE e.batch_id = batch.id AND (e.kind IN ('top_up', 'overrun')
+                                        OR (e.kind = 'correct' AND e.source = 'cap')))
+                  > batch.credit_cap""",
+    ),
+    Proof(
+        name="owner_months",
+        rule="what an owner has committed in a month is what the entries say of the generations held in it",
+        query=f"""
+            SELECT coalesce(m.owner, e.owner) AS owner, coalesce(m.month, e.month) AS month, m.committed, e.by_entries
+            FROM owner_month m FULL JOIN (
+                SELECT batch.owner, date_trunc('month', g.admitted_at AT TIME ZONE 'UTC')::date AS month,
+                    -sum(b.cap) AS by_entries
+                FROM ({_BALANCES}) b JOIN batch ON batch.id = b.batch_id JOIN generation g ON g.id = b.generation_id
+                GROUP BY 1, 2) e ON e.owner = m.owner AND e.month = m.month
+            WHERE coalesce(m.committed, 0) <> coalesce(e.by_entries, 0)""",
+    ),
+    Proof(
+        name="entries_follow_state",
+        rule="every generation has exactly the balances that its state implies",
+        query=f"""
+            SELECT g.id, g.state, b.held, b.reserved, b.spent, g.held AS promised, g.reserved AS answered, g.final
+            FROM generation g LEFT JOIN ({_BALANCES}) b ON b.generation_id = g.id
+            WHERE (coalesce(b.held, 0), coalesce(b.reserved, 0), coalesce(b.spent, 0)) IS DISTINCT FROM
+                CASE WHEN g.state IN ('held', 'sending') THEN (g.held::numeric, 0::numeric, 0::numeric)
+                     WHEN g.state = 'accepted' THEN (0::numeric, g.reserved::numeric, 0::numeric)
+                     WHEN g.state IN ('succeeded', 'failed') THEN (0::numeric, 0::numeric, g.final::numeric)
+                     WHEN g.state IN ('refused', 'void') THEN (0::numeric, 0::numeric, 0::numeric)
+                     WHEN g.reserved IS NULL THEN (g.held::numeric, 0::numeric, 0::numeric)
+                     ELSE (0::numeric, g.reserved::numeric, 0::numeric) END""",
+    ),
+    Proof(
+        name="one_live_generation",
+        rule="no job has two generations that may both still be charged",
+        query="""
+            SELECT job_id, count(*) AS live FROM generation
+            WHERE state IN ('held', 'sending', 'accepted', 'in_doubt') GROUP BY job_id HAVING count(*) > 1""",
+    ),
+    Proof(
+        name="generations_counted",
+        rule="every paid attempt that a job counts is there",
+        query="""
+            SELECT j.id, j.generations, count(g.id) AS found FROM job j LEFT JOIN generation g ON g.job_id = j.id
+            GROUP BY j.id HAVING j.generations <> count(g.id)""",
+    ),
+    Proof(
+        name="active_has_step",
+        rule="every active job has a step that says when it goes on, and only active jobs have one",
+        query="""
+            SELECT coalesce(j.id, s.job_id) AS id, j.state, s.kind
+            FROM (SELECT * FROM job WHERE state = 'active') j FULL JOIN step s ON s.job_id = j.id
+            WHERE j.id IS NULL OR s.job_id IS NULL""",
+    ),
+    Proof(
+        name="step_follows_generation",
+        rule="a step works on a generation that is in the state which its kind needs",
+        query="""
+            SELECT s.job_id, s.kind, g.state FROM step s JOIN generation g ON g.id = s.generation_id
+            WHERE g.job_id <> s.job_id OR NOT CASE s.kind
+                WHEN 'upload' THEN g.state IN ('held', 'sending') WHEN 'submit' THEN g.state IN ('held', 'sending')
+                WHEN 'poll' THEN g.state = 'accepted' ELSE g.state = 'succeeded' END""",
+    ),
+    Proof(
+        name="ended_has_no_open_generation",
+        rule="a job that ended leaves no generation open, and one in doubt exactly the one in doubt",
+        query="""
+            SELECT j.id, j.state, g.id AS generation, g.state AS generation_state
+            FROM generation g JOIN job j ON j.id = g.job_id
+            WHERE (g.state IN ('held', 'sending', 'accepted') AND j.state <> 'active')
+               OR (g.state = 'in_doubt' AND j.state <> 'in_doubt')""",
+    ),
+    Proof(
+        name="succeeded_has_result",
+        rule="every job that succeeded, and no other, has its image in hand and a generation that made it",
+        query="""
+            SELECT coalesce(j.id, r.job_id) AS id, j.state, r.path, g.state AS generation_state
+            FROM (SELECT * FROM job WHERE state = 'succeeded') j FULL JOIN result r ON r.job_id = j.id
+            LEFT JOIN generation g ON g.id = r.generation_id
+            WHERE j.id IS NULL OR r.job_id IS NULL OR g.state IS DISTINCT FROM 'succeeded'""",
+    ),
+    Proof(
+        name="append_only",
+        rule="the trigger that refuses changes of the ledger is there and switched on",
+        query="""
+            SELECT 'credit_entry' AS "table" WHERE NOT EXISTS (
+                SELECT FROM pg_trigger WHERE tgrelid = 'credit_entry'::regclass AND tgname = 'append_only'
+                    AND tgenabled IN ('O', 'A'))""",
+    ),
+)
+
+
+def contradictions(tx: Connection, proof: Proof, *, limit: int) -> tuple[int, list[Mapping[str, Any]]]:
+    """Give how many rows break the rule, and the first of them."""
+    # The query is one of the constants above.
+    count: int = tx.execute(text(f"SELECT count(*) FROM ({proof.query}) broken")).scalar_one()
+    if count == 0:
+        return 0, []
+    rows = tx.execute(text(f"SELECT * FROM ({proof.query}) broken ORDER BY 1 LIMIT :limit"), {"limit": limit})
+    return count, [dict(row) for row in rows.mappings()]
+
+
+_TOTALS = f"""
+    SELECT (SELECT count(*) FROM batch) AS batches, (SELECT count(*) FROM job) AS jobs,
+        (SELECT count(*) FROM generation) AS generations, (SELECT count(*) FROM credit_entry) AS entries,
+        (SELECT count(*) FROM result) AS results,
+        coalesce(sum(held), 0)::bigint AS held, coalesce(sum(reserved), 0)::bigint AS reserved,
+        coalesce(sum(spent), 0)::bigint AS spent
+    FROM ({_BALANCES}) b"""
+
+
+def totals(tx: Connection) -> dict[str, int]:
+    """Count the rows and sum the credits of the whole database."""
+    return dict(tx.execute(text(_TOTALS)).mappings().one())

@@ -1,0 +1,35 @@
+"""What the application may do in the database: post, but never change what was posted."""
+
+from typing import Any
+
+from worker.db.proofs import Proof
+
+ROLE = "darkroom_app"
+"""The role that every connection works as; the migrations make it and give it its rights."""
+
+# Before version 16 every member of a role could take it on; since then the grant says so.
+TAKE_ROLE = f"""
+    SELECT set_config('role', rolname, false) FROM pg_roles WHERE rolname = '{ROLE}' AND pg_has_role(
+        oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)"""
+
+PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="rights",
+        rule="the application has no right to change or delete what is written once",
+        query=f"""
+            SELECT t.name AS "table", r.name AS "right", current_user::text AS role,
+                'as an administrator: CREATE ROLE {ROLE}; GRANT {ROLE} TO ' || session_user
+                    || '; and as the owner of the tables: SELECT grant_application_rights()' AS next_step
+            FROM (SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' AND NOT tgisinternal
+                  UNION VALUES ('wallet_reading'), ('change')) t (name)
+            CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) r (name)
+            WHERE has_table_privilege(t.name, r.name)""",
+    ),
+)
+
+
+def take_role(driver_connection: Any) -> None:
+    """Let a new connection work as the application's role, where there is one that its user may take on."""
+    driver_connection.autocommit = True
+    driver_connection.execute(TAKE_ROLE)
+    driver_connection.autocommit = False

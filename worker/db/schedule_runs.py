@@ -1,0 +1,163 @@
+"""Runs of schedules in the database: each fire time claimed once, each run moved on by one node at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.domain.schedule import RunState
+
+_OPEN = "('queued', 'planning', 'approval', 'rendering')"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run."""
+
+    id: UUID
+    schedule_id: UUID
+    due_at: datetime
+    state: RunState
+    requested_by: str | None
+    plan_id: UUID | None
+    batch_id: UUID | None
+    spent: int | None
+    outcome: str | None
+    lease_until: datetime | None
+    """While this node has it: the fence of all that the node writes."""
+    started_at: datetime
+    ended_at: datetime | None
+    price: int | None
+    """Credits that its plan would cost at the most."""
+
+
+_SELECT = """
+    SELECT r.id, r.schedule_id, r.due_at, r.state, r.requested_by, r.plan_id, r.batch_id, r.spent, r.outcome,
+           r.lease_until, r.started_at, r.ended_at, p.price
+    FROM schedule_run r LEFT JOIN catalog_plan p ON p.id = r.plan_id"""
+
+_CLAIM = text("""
+    INSERT INTO schedule_run (id, schedule_id, due_at, state, requested_by, outcome, started_at, ended_at)
+    VALUES (:id, :schedule_id, :due_at, :state, :requested_by, :outcome, :now, :ended_at)
+    ON CONFLICT (schedule_id, due_at) DO NOTHING RETURNING id""")
+
+
+def claim(
+    tx: Connection,
+    *,
+    run_id: UUID,
+    schedule_id: UUID,
+    due_at: datetime,
+    state: RunState,
+    now: datetime,
+    requested_by: str | None = None,
+    outcome: str | None = None,
+) -> bool:
+    """Write the run of a fire time; False when it has one already."""
+    values = {
+        "id": run_id,
+        "schedule_id": schedule_id,
+        "due_at": due_at,
+        "state": state,
+        "requested_by": requested_by,
+        "outcome": outcome,
+        "now": now,
+        "ended_at": now if state is RunState.SKIPPED else None,
+    }
+    return tx.execute(_CLAIM, values).scalar() is not None
+
+
+def of(tx: Connection, schedule_id: UUID, *, limit: int) -> list[RunRow]:
+    """Give the newest runs, newest first."""
+    query = f"{_SELECT} WHERE r.schedule_id = :id ORDER BY r.due_at DESC LIMIT :limit"
+    return [_row(row) for row in tx.execute(text(query), {"id": schedule_id, "limit": limit}).mappings()]
+
+
+def by_id(tx: Connection, run_id: UUID) -> RunRow:
+    """Give one run; raise when there is none."""
+    return _row(tx.execute(text(f"{_SELECT} WHERE r.id = :id"), {"id": run_id}).mappings().one())
+
+
+def unfinished(tx: Connection, schedule_id: UUID) -> list[RunRow]:
+    """Give the schedule's runs that are not over, oldest first."""
+    query = f"{_SELECT} WHERE r.schedule_id = :id AND r.state IN {_OPEN} ORDER BY r.due_at, r.id"
+    return [_row(row) for row in tx.execute(text(query), {"id": schedule_id}).mappings()]
+
+
+def free(tx: Connection, *, now: datetime) -> list[UUID]:
+    """Give the runs that are not over and that no node has, of all schedules, oldest first."""
+    query = f"""
+        SELECT id FROM schedule_run
+        WHERE state IN {_OPEN} AND (lease_until IS NULL OR lease_until <= :now) ORDER BY due_at, id"""
+    return list(tx.execute(text(query), {"now": now}).scalars())
+
+
+_LEASE = text(f"""
+    UPDATE schedule_run SET lease_until = :lease_until
+    WHERE id = :id AND state IN {_OPEN} AND (lease_until IS NULL OR lease_until <= :now) RETURNING id""")
+
+
+def lease(tx: Connection, run_id: UUID, *, now: datetime, lease_until: datetime) -> RunRow | None:
+    """Take a run for this node alone; None when another one has it, or it is over."""
+    values = {"id": run_id, "now": now, "lease_until": lease_until}
+    taken = tx.execute(_LEASE, values).scalar()
+    return None if taken is None else by_id(tx, run_id)
+
+
+_MOVE = text(f"""
+    UPDATE schedule_run SET state = :state, plan_id = :plan_id, batch_id = :batch_id, spent = :spent,
+           outcome = :outcome, ended_at = :ended_at, lease_until = :lease_until
+    WHERE id = :id AND lease_until = :fence AND state IN {_OPEN}""")
+
+
+def move(tx: Connection, run: RunRow, changed: RunRow) -> bool:
+    """Write what became of a run; False, and nothing written, when another node has taken it meanwhile."""
+    values = {
+        "id": run.id,
+        "fence": run.lease_until,
+        "state": changed.state,
+        "plan_id": changed.plan_id,
+        "batch_id": changed.batch_id,
+        "spent": changed.spent,
+        "outcome": changed.outcome,
+        "ended_at": changed.ended_at,
+        "lease_until": changed.lease_until,
+    }
+    return tx.execute(_MOVE, values).rowcount == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the batch of a run is."""
+
+    pending: int
+    active: int
+    succeeded: int
+    failed: int
+    """Failed, cancelled or in doubt."""
+    spent: int
+    is_capped: bool
+    """Whether its next job does not fit the cap any more."""
+
+
+_PROGRESS = text("""
+    SELECT count(*) FILTER (WHERE j.state = 'pending') AS pending,
+           count(*) FILTER (WHERE j.state = 'active') AS active,
+           count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
+           count(*) FILTER (WHERE j.state IN ('failed', 'cancelled', 'in_doubt')) AS failed,
+           coalesce(b.credit_cap - b.committed < min(j.price) FILTER (WHERE j.state = 'pending'), false) AS is_capped,
+           (SELECT coalesce(sum(CASE WHEN e.target = 'spent' THEN e.credits ELSE -e.credits END), 0)::bigint
+            FROM credit_entry e WHERE e.batch_id = b.id AND 'spent' IN (e.source, e.target)) AS spent
+    FROM batch b JOIN job j ON j.batch_id = b.id WHERE b.id = :id GROUP BY b.id""")
+
+
+def progress(tx: Connection, batch_id: UUID) -> Progress:
+    """Give how far a batch is, and what its ledger says was spent."""
+    return Progress(**tx.execute(_PROGRESS, {"id": batch_id}).mappings().one())
+
+
+def _row(row: Mapping[Any, Any]) -> RunRow:
+    return RunRow(**{**row, "state": RunState(row["state"])})

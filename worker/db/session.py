@@ -1,0 +1,76 @@
+"""A connection to Postgres, and the one place where a transaction is committed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
+
+from worker.db import rights
+
+_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=20000 -c idle_in_transaction_session_timeout=60000"
+)
+"""A forgotten transaction must not hold back vacuum or another node for ever."""
+
+CHANNEL = "darkroom"
+"""What dispatchers listen to; a notification says only that something may be due now."""
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str, *, connections: int = 20) -> None:
+        """Prepare the pool; nothing connects before the first transaction."""
+        self.url = make_url(url).set(drivername="postgresql+psycopg")
+        self.engine: Engine = create_engine(
+            self.url,
+            pool_size=connections,
+            max_overflow=5,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            connect_args={"options": _OPTIONS, "connect_timeout": 10, "application_name": "darkroom"},
+        )
+        event.listen(self.engine, "connect", lambda connection, _: rights.take_role(connection))
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection; commit when the block ends, roll back when it raises."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def statements(self) -> Iterator[Connection]:
+        """Give a connection on which each statement commits by itself: two round trips less than a transaction."""
+        with self._autocommit.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def bulk_transaction(self) -> Iterator[Connection]:
+        """Give a transaction that may take as long as a million rows take."""
+        with self.transaction() as tx:
+            tx.execute(text("SET LOCAL statement_timeout = 0"))
+            tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            yield tx
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+    @property
+    def conninfo(self) -> str:
+        """The URL as psycopg itself takes it, password included."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def violated(error: IntegrityError) -> str | None:
+    """Give the name of the constraint that the statement broke."""
+    return error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
+
+
+def notify(tx: Connection) -> None:
+    """Wake every dispatcher when this transaction commits."""
+    tx.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})

@@ -1,0 +1,274 @@
+"""Steps in the database: which are due, who has them, what becomes of them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.domain.errors import PauseReason
+from worker.domain.generation import GenerationState
+from worker.domain.step import QUEUED_LEASE, StepKind
+
+
+class StaleFence(Exception):
+    """Somebody else has moved on with this step; what was about to be recorded must be dropped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticket:
+    """What a message carries: which step of which job, under which fence, not before which instant."""
+
+    job_id: UUID
+    kind: StepKind
+    fence: int
+    not_before: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A claimed step with all that its kind needs to know."""
+
+    job_id: UUID
+    batch_id: UUID
+    account_id: UUID
+    generation_id: UUID
+    kind: StepKind
+    fence: int
+    lease_until: datetime
+    attempts: int
+    polls: int
+    since: datetime
+    key: str
+    model: str
+    prompt: str
+    params: dict[str, str]
+    job_failures: int
+    reference_hash: str | None
+    reference_name: str | None
+    reference_type: str | None
+    idempotency_key: str
+    generation_number: int
+    generation_state: GenerationState
+    body: bytes | None
+    provider_id: str | None
+    held: int
+    reserved: int | None
+    sends: int
+    answers: int
+    admitted_at: datetime
+    first_sent_at: datetime | None
+    accepted_at: datetime | None
+    result_url: str | None
+    blocked_until: datetime | None
+    pause_reason: PauseReason | None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether an earlier copy of the request may have created a generation."""
+        return self.sends > self.answers
+
+
+_LEASE_DUE = text("""
+    UPDATE step SET fence = fence + 1, lease_until = :until
+    WHERE job_id IN (
+        SELECT job_id FROM step
+        WHERE account_id = :account_id AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
+          AND (kind = 'collect' AND attempts = 0) = :is_free AND kind = ANY(:kinds)
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING job_id, kind, fence, due_at""")
+
+
+def lease_due(
+    tx: Connection, account_id: UUID, *, is_free: bool, kinds: Collection[StepKind], limit: int, now: datetime
+) -> list[Ticket]:
+    """Take up to ``limit`` due steps, longest due first, for as long as a message may lie in the broker.
+
+    Those that are free ask nothing of the provider: first tries to collect. A later try asks for the address anew.
+    """
+    if limit <= 0:
+        return []
+    rows = tx.execute(
+        _LEASE_DUE,
+        {
+            "account_id": account_id,
+            "now": now,
+            "until": now + QUEUED_LEASE,
+            "is_free": is_free,
+            "kinds": list(kinds),
+            "limit": limit,
+        },
+    ).all()
+    ordered = sorted(rows, key=lambda row: row.due_at)
+    return [Ticket(job_id=r.job_id, kind=StepKind(r.kind), fence=r.fence, not_before=now) for r in ordered]
+
+
+_CLAIM = text("""
+    WITH claimed AS (
+        UPDATE step SET fence = fence + 1, lease_until = :until
+        WHERE job_id = :job_id AND fence = :fence AND kind = :kind
+        RETURNING *)
+    SELECT c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.attempts, c.polls,
+           c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures, j.reference_hash,
+           r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
+           g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
+           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,
+           a.pause_reason
+    FROM claimed c
+    JOIN job j ON j.id = c.job_id
+    JOIN generation g ON g.id = c.generation_id
+    JOIN account a ON a.id = c.account_id
+    LEFT JOIN reference r ON r.sha256 = j.reference_hash""")
+
+
+def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
+    """Make the step this worker's own until the instant; None when the ticket is stale."""
+    row = tx.execute(
+        _CLAIM,
+        {"job_id": ticket.job_id, "fence": ticket.fence, "kind": ticket.kind, "until": until},
+    ).one_or_none()
+    if row is None:
+        return None
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    values["kind"] = StepKind(values["kind"])
+    values["generation_state"] = GenerationState(values["generation_state"])
+    values["pause_reason"] = PauseReason(values["pause_reason"]) if values["pause_reason"] else None
+    return Work(**values)
+
+
+# The generation is part of the guard: a job that went back in line and came again has a new step, whose fence may
+# have the same number.
+_AGAIN = text("""
+    UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls
+    WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
+
+
+def again(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, polls: int | None = None) -> None:
+    """Let the same kind of step be due later; raise StaleFence when it is no longer ours."""
+    changed = tx.execute(
+        _AGAIN,
+        {
+            "job_id": work.job_id,
+            "fence": work.fence,
+            "generation_id": work.generation_id,
+            "due_at": due_at,
+            "attempts": attempts,
+            "polls": work.polls if polls is None else polls,
+        },
+    )
+    _still_ours(changed.rowcount)
+
+
+_ADVANCE = text("""
+    UPDATE step SET kind = :kind, due_at = :due_at, lease_until = :lease_until, attempts = 0, since = :now,
+        fence = fence + 1
+    WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
+
+
+def advance(
+    tx: Connection,
+    work: Work,
+    kind: StepKind,
+    *,
+    due_at: datetime,
+    now: datetime,
+    lease_until: datetime | None = None,
+) -> Ticket:
+    """Go on to the next kind of step; with ``lease_until`` the ticket is good at once, else a dispatcher makes one."""
+    changed = tx.execute(
+        _ADVANCE,
+        {
+            "job_id": work.job_id,
+            "fence": work.fence,
+            "generation_id": work.generation_id,
+            "kind": kind,
+            "due_at": due_at,
+            "lease_until": lease_until,
+            "now": now,
+        },
+    )
+    _still_ours(changed.rowcount)
+    return Ticket(job_id=work.job_id, kind=kind, fence=work.fence + 1, not_before=due_at)
+
+
+def finish(tx: Connection, work: Work) -> None:
+    """Delete the step: the job has ended or gone back to the queue; raise StaleFence when it is no longer ours."""
+    changed = tx.execute(
+        text("DELETE FROM step WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id"),
+        {"job_id": work.job_id, "fence": work.fence, "generation_id": work.generation_id},
+    )
+    _still_ours(changed.rowcount)
+
+
+_INSERT = text("""
+    INSERT INTO step (account_id, job_id, generation_id, kind, due_at, lease_until, fence, since)
+    SELECT :account_id, t.*, :now FROM unnest(
+        CAST(:job_ids AS uuid[]), CAST(:generation_ids AS uuid[]), CAST(:kinds AS text[]),
+        CAST(:due_ats AS timestamptz[]), CAST(:leases AS timestamptz[]), CAST(:fences AS bigint[])) t""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstStep:
+    """The step with which an admitted job begins; with a lease its ticket is good at once, under fence 1."""
+
+    job_id: UUID
+    generation_id: UUID
+    kind: StepKind
+    due_at: datetime
+    lease_until: datetime | None
+
+
+def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, now: datetime) -> None:
+    """Write the first step of each admitted job."""
+    tx.execute(
+        _INSERT,
+        {
+            "account_id": account_id,
+            "job_ids": [s.job_id for s in first],
+            "generation_ids": [s.generation_id for s in first],
+            "kinds": [s.kind for s in first],
+            "due_ats": [s.due_at for s in first],
+            "leases": [s.lease_until for s in first],
+            "fences": [0 if s.lease_until is None else 1 for s in first],
+            "now": now,
+        },
+    )
+
+
+def in_flight(tx: Connection, account_id: UUID) -> int:
+    """Count the live jobs of the account."""
+    count: int = tx.execute(text("SELECT count(*) FROM step WHERE account_id = :id"), {"id": account_id}).scalar_one()
+    return count
+
+
+_NEXT_DUE = text("""
+    SELECT min(greatest(due_at, lease_until)) FROM step
+    WHERE account_id = :id AND kind = ANY(:kinds)""")
+
+
+def next_due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind]) -> datetime | None:
+    """Give the instant at which the next step becomes due or its lease ends; None when there is no step."""
+    found: datetime | None = tx.execute(_NEXT_DUE, {"id": account_id, "kinds": list(kinds)}).scalar()
+    return found
+
+
+def wake_uploads(tx: Connection, account_id: UUID, reference_hash: str, *, kind: StepKind, now: datetime) -> int:
+    """Let every free step that waits for this reference go on with ``kind`` at ``now``; gives how many."""
+    changed = tx.execute(
+        text("""
+            UPDATE step SET kind = :kind, due_at = :now, attempts = 0, since = :now, fence = fence + 1
+            WHERE job_id IN (
+                SELECT s.job_id FROM step s JOIN job j ON j.id = s.job_id
+                WHERE s.account_id = :account_id AND s.kind = 'upload' AND j.reference_hash = :hash
+                  AND (s.lease_until IS NULL OR s.lease_until <= :now)
+                FOR UPDATE OF s SKIP LOCKED)"""),
+        {"kind": kind, "now": now, "account_id": account_id, "hash": reference_hash},
+    )
+    return changed.rowcount
+
+
+def _still_ours(rowcount: int) -> None:
+    if rowcount == 0:
+        raise StaleFence
