@@ -1,0 +1,91 @@
+"""What a cap does to one batch, to the others, and to a node that dies."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.conftest import NodeFor
+from tests.pipeline.hooked import Fuse
+from tests.pipeline.node import Node
+from worker import account_control, caps, dispatch
+from worker.caps import CapTooLow
+from worker.changes import Author
+from worker.db import accounts
+
+TWO = ({"prompt": "1"}, {"prompt": "2"})
+
+
+def author(node: Node) -> Author:
+    return Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
+
+
+def test_a_cap_is_not_set_below_what_is_committed(node: Node) -> None:
+    receipt = node.submit(*TWO)
+    dispatch.run(node.services)
+
+    with pytest.raises(CapTooLow, match="has committed 8 credits already"):
+        caps.cap_batch(node.services.database, receipt.batch_id, 7, author(node))
+
+    assert node.query("SELECT credit_cap FROM batch") == [{"credit_cap": None}]
+
+
+def test_slots_that_a_batch_at_its_limit_cannot_use_go_to_others(node: Node) -> None:
+    with node.services.database.transaction() as tx:
+        accounts.configure(tx, node.services.account_id, rate=40.0, max_in_flight=100)
+    caps.cap_owner(node.services.database, "mia", 0, author(node))
+    node.submit(*({"prompt": str(n)} for n in range(40)), owner="mia", priority="interactive")
+    node.submit(*({"prompt": str(n)} for n in range(40)), owner="tom", priority="bulk")
+
+    tickets = dispatch.run(node.services).tickets
+
+    assert len(tickets) == 11
+    assert node.query(
+        "SELECT DISTINCT owner FROM batch JOIN job ON batch_id = batch.id WHERE job.state = 'active'"
+    ) == [{"owner": "tom"}]
+
+
+@pytest.mark.parametrize("effects", range(0, 60, 6))
+def test_a_node_that_dies_leaks_no_credit_of_a_cap(effects: int, node_for: NodeFor, sandbox: Provider) -> None:
+    survivor = node_for()
+    caps.cap_owner(survivor.services.database, "mia", 9, author(survivor))
+    survivor.submit(*TWO, {"prompt": "3"}, owner="mia", credit_cap=11)
+    sandbox.script(("create", 1, "fail_generation"))
+    node_for(listener=Fuse(effects)).run_until_crash()
+    survivor.clock.advance(timedelta(minutes=2))
+
+    survivor.run_until_quiet()
+
+    assert sorted(survivor.jobs()) == ["pending", "succeeded", "succeeded"]
+    books.check(survivor, sandbox)
+
+
+def test_an_operators_pause_brings_home_what_is_paid_and_begins_nothing(node: Node, sandbox: Provider) -> None:
+    node.submit(*TWO, {"prompt": "3"}, credit_cap=8)
+    node.run_for(timedelta(seconds=1))
+    account_control.pause(node.services.database, "default", author(node))
+    with node.services.database.transaction() as tx:
+        tx.exec_driver_sql("UPDATE batch SET credit_cap = NULL")
+    node.run_for(timedelta(hours=1))
+    while_paused = (node.jobs(), node.pause_reason())
+
+    account_control.resume(node.services.database, "default", author(node))
+    node.run_until_quiet()
+
+    assert while_paused == (["succeeded", "succeeded", "pending"], "operator")
+    assert node.jobs() == ["succeeded"] * 3
+    books.check_all_done(node, sandbox)
+
+
+def test_an_operators_pause_takes_the_place_of_one_that_ends_by_itself(node: Node, sandbox: Provider) -> None:
+    node.submit({"prompt": "1"})
+    sandbox.fund(0)
+    node.run_for(timedelta(seconds=2))
+    account_control.pause(node.services.database, "default", author(node))
+    sandbox.fund(100)
+
+    node.run_for(timedelta(hours=1))
+
+    assert node.pause_reason() == "operator"
+    assert node.jobs() == ["pending"]

@@ -1,0 +1,64 @@
+"""A node on a fresh database, and an account of its own at a sandbox that all these tests share."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tests.conftest import quick_place
+from tests.fixtures import provider
+from tests.fixtures.provider import Provider
+from tests.pipeline import node as nodes
+from tests.pipeline.node import Clock, Node
+
+NodeFor = Callable[..., Node]
+_accounts = count(1)
+
+
+@pytest.fixture(scope="session")
+def process() -> Iterator[Provider]:
+    with provider.running() as started:
+        yield started
+
+
+@pytest.fixture
+def sandbox(process: Provider) -> Provider:
+    """Give a fresh account with 10,000 credits at the shared sandbox, which behaves as by default, quickly."""
+    process.reset()
+    return process.sibling(f"acct_{next(_accounts)}")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give the folder of the store, in memory if possible: each image is synced to its disk."""
+    with TemporaryDirectory(prefix="darkroom-tests-store-", dir=quick_place()) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def node_for(sandbox: Provider, database_url: str, folder: Path, clock: Clock) -> Iterator[NodeFor]:
+    """Make nodes that share database, folder, clock and provider."""
+    made: list[Node] = []
+
+    def build(**options: Any) -> Node:
+        node = nodes.make(database_url, folder, clock, base_url=sandbox.base_url, key=sandbox.key, **options)
+        made.append(node)
+        return made[-1]
+
+    yield build
+    for node in made:
+        node.services.client.close()
+        node.services.database.close()
+
+
+@pytest.fixture
+def node(node_for: NodeFor) -> Node:
+    return node_for()

@@ -1,0 +1,94 @@
+"""The outside parts of a node with a listener before and after each effect: for crashes, and for looking around."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from worker.db.session import Database
+from worker.media.store import Store
+from worker.rivya.client import Client
+from worker.rivya.wire import GenerationView, UploadedFile
+
+Listener = Callable[[str], None]
+"""Is told what is about to happen or has just happened; what it raises goes through."""
+
+
+class Crash(BaseException):
+    """The process is gone: nothing catches it and nothing after it happens."""
+
+
+class Fuse:
+    """A listener that lets so many effects pass and then burns through."""
+
+    def __init__(self, effects: int) -> None:
+        self._left = effects
+        self.burnt_at: str | None = None
+
+    def __call__(self, effect: str) -> None:
+        if self._left == 0:
+            self.burnt_at = effect
+            raise Crash(effect)
+        self._left -= 1
+
+
+class HookedClient(Client):
+    """The real client, heard before and after each call."""
+
+    listener: Listener
+
+    def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
+        self.listener("before create")
+        view = super().create(body=body, idempotency_key=idempotency_key)
+        self.listener("after create")
+        return view
+
+    def get(self, provider_id: str) -> GenerationView:
+        self.listener("before get")
+        view = super().get(provider_id)
+        self.listener("after get")
+        return view
+
+    def upload(self, *, content: bytes, name: str, mime_type: str, model: str, client_request_id: str) -> UploadedFile:
+        self.listener("before upload")
+        file = super().upload(
+            content=content,
+            name=name,
+            mime_type=mime_type,
+            model=model,
+            client_request_id=client_request_id,
+        )
+        self.listener("after upload")
+        return file
+
+    def credits(self) -> int:
+        self.listener("before credits")
+        balance = super().credits()
+        self.listener("after credits")
+        return balance
+
+
+class HookedStore(Store):
+    """The real store, heard before and after each write."""
+
+    listener: Listener
+
+    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> bool:
+        self.listener("before put")
+        is_new = super().put_new(path, source, content_type=content_type)
+        self.listener("after put")
+        return is_new
+
+
+class HookedDatabase(Database):
+    """The real database, heard before and after each commit."""
+
+    listener: Listener
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with super().transaction() as tx:
+            yield tx
+            self.listener("before commit")
+        self.listener("after commit")

@@ -1,0 +1,107 @@
+"""References at the provider: one upload for all jobs that share it, and never a body that was changed."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fixtures import pictures
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.conftest import NodeFor
+from tests.pipeline.node import Node
+from worker.domain.errors import ProviderError, Refused, Unavailable
+
+
+class Once:
+    """A listener that raises at the first sight of an effect."""
+
+    def __init__(self, effect: str, error: ProviderError) -> None:
+        self._effect, self._error = effect, error
+        self._is_spent = False
+
+    def __call__(self, effect: str) -> None:
+        if effect == self._effect and not self._is_spent:
+            self._is_spent = True
+            raise self._error
+
+
+def test_twenty_jobs_with_one_reference_upload_it_once(node: Node, sandbox: Provider) -> None:
+    sha256 = pictures.reference(node.folder, shade=1)
+    node.submit(*({"prompt": str(n), "reference": "reference.png"} for n in range(20)))
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["succeeded"] * 20
+    assert sandbox.books()["uploads"]["by_sha256"][sha256] == 1
+    books.check_all_done(node, sandbox)
+
+
+def test_jobs_that_share_a_reference_survive_broken_uploads(node: Node, sandbox: Provider) -> None:
+    pictures.reference(node.folder, shade=2)
+    node.submit(*({"prompt": str(n), "reference": "reference.png"} for n in range(5)))
+    sandbox.script(("upload", 1, "http_503"), ("upload", 2, "lost_reply"), ("upload", 3, "reset_before"))
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["succeeded"] * 5
+    books.check_all_done(node, sandbox)
+
+
+def test_a_reference_that_the_provider_refuses_fails_its_job_and_frees_the_hold(
+    node_for: NodeFor, sandbox: Provider
+) -> None:
+    node = node_for(listener=Once("before upload", Refused("validation_failed", "no such kind", 400)))
+    pictures.reference(node.folder)
+    node.submit({"prompt": "A chair", "reference": "reference.png"})
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["failed"]
+    assert node.failures() == ["validation_failed"]
+    assert node.entries() == [("hold", 4), ("void", 4)]
+    books.check_all_done(node, sandbox)
+
+
+def test_a_reference_that_the_store_has_lost_fails_its_job_and_frees_the_hold(node: Node, sandbox: Provider) -> None:
+    sha256 = pictures.reference(node.folder)
+    node.submit({"prompt": "A chair", "reference": "reference.png"})
+    (node.folder / "references" / sha256).unlink()
+
+    node.run_until_quiet()
+
+    assert node.failures() == ["reference_missing"]
+    assert node.entries() == [("hold", 4), ("void", 4)]
+    books.check_all_done(node, sandbox)
+
+
+def test_an_upload_that_is_too_old_is_made_again(node: Node, sandbox: Provider) -> None:
+    sha256 = pictures.reference(node.folder, shade=3)
+    node.submit({"prompt": "1", "reference": "reference.png"})
+    node.run_until_quiet()
+    node.clock.advance(timedelta(hours=7))
+    node.submit({"prompt": "2", "reference": "reference.png"})
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["succeeded"] * 2
+    assert sandbox.books()["uploads"]["by_sha256"][sha256] == 2
+
+
+@pytest.mark.parametrize("error", [Unavailable("connect_failed")])
+def test_a_request_of_which_no_byte_was_sent_names_an_upload_that_is_still_there(
+    error: ProviderError, node_for: NodeFor, sandbox: Provider
+) -> None:
+    """An outage that outlasts the upload is no fault of the job: nothing was sent, so its body may be made anew."""
+    node = node_for(listener=Once("before create", error))
+    pictures.reference(node.folder, shade=4)
+    sandbox.set(upload_ttl_s=3600)
+    node.submit({"prompt": "1", "reference": "reference.png"})
+    node.round()
+    node.round()
+    node.clock.advance(timedelta(hours=7))
+    sandbox.advance(7 * 3600)
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["succeeded"]
+    books.check_all_done(node, sandbox)

@@ -1,0 +1,104 @@
+"""Paid images on their way home."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.node import Node
+from worker.domain.model_spec import PIXELS
+from worker.media.images import inspect_result
+
+STORED = "SELECT path, sha256, width, height, mime_type FROM result"
+
+
+@pytest.mark.parametrize("size", PIXELS)
+@pytest.mark.parametrize(("form", "extension"), [("png", "png"), ("jpeg", "jpg")])
+def test_an_image_lies_under_batch_and_key_and_is_what_was_recorded(
+    size: str, form: str, extension: str, node: Node
+) -> None:
+    receipt = node.submit({"key": "chair", "prompt": "A chair", "image_size": size, "output_format": form})
+
+    node.run_until_quiet()
+
+    row = node.query(STORED)[0]
+    facts = inspect_result(node.folder / f"{receipt.batch_id}/chair.{extension}")
+    assert row["path"] == f"{receipt.batch_id}/chair.{extension}"
+    assert (row["sha256"], row["width"], row["height"]) == (facts.sha256, facts.width, facts.height)
+    assert (facts.width, facts.height) == PIXELS[size]
+
+
+@pytest.mark.parametrize("switches", [{"urls_field": "empty"}, {"urls_field": "missing"}, {"result_redirect": True}])
+def test_an_image_is_found_wherever_the_provider_says(
+    switches: dict[str, object], node: Node, sandbox: Provider
+) -> None:
+    node.submit({"prompt": "A chair"})
+    sandbox.set(**switches)
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["succeeded"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_an_image_that_is_gone_fails_its_job_after_half_an_hour_with_its_credits_spent(
+    status: int, node: Node, sandbox: Provider
+) -> None:
+    node.submit({"prompt": "A chair"})
+    sandbox.set(result_gone_status=status, result_ttl_s=0.000001)
+    node.run_for(timedelta(minutes=25))
+    before = node.jobs()
+
+    node.run_until_quiet()
+
+    assert before == ["active"]
+    assert node.jobs() == ["failed"]
+    assert node.entries() == [("hold", 4), ("reserve", 4), ("settle", 4)]
+    books.check_all_done(node, sandbox)
+
+
+def test_an_image_whose_host_does_not_answer_is_asked_for_a_whole_day(node: Node, sandbox: Provider) -> None:
+    node.submit({"prompt": "A chair"})
+    sandbox.set(faults={"download": {"http_503": 1.0}})
+    node.run_for(timedelta(minutes=40))
+    node.clock.advance(timedelta(hours=23))
+    node.round()
+    before = node.jobs()
+    sandbox.set(faults={"download": {"http_503": 0.0}})
+
+    node.run_until_quiet()
+
+    assert before == ["active"]
+    assert node.jobs() == ["succeeded"]
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize("content", [b"not an image", b""])
+def test_a_foreign_file_under_the_images_name_is_left_alone_and_the_image_stored_beside_it(
+    content: bytes, node: Node, sandbox: Provider
+) -> None:
+    receipt = node.submit({"key": "chair", "prompt": "A chair"})
+    taken = node.folder / str(receipt.batch_id) / "chair.png"
+    taken.parent.mkdir()
+    taken.write_bytes(content)
+
+    node.run_until_quiet()
+
+    assert node.jobs() == ["succeeded"]
+    assert taken.read_bytes() == content
+    books.check_all_done(node, sandbox)
+
+
+def test_asking_for_an_image_again_keeps_to_the_pace(node: Node, sandbox: Provider) -> None:
+    """While the key is closed, the provider is not asked for a fresher address either."""
+    node.submit({"prompt": "A chair"})
+    sandbox.set(faults={"download": {"http_503": 1.0}})
+    node.run_for(timedelta(seconds=2.6))
+    polls = sandbox.tasks()[0]["polls"]
+    node.query("UPDATE account SET blocked_until = :until RETURNING 1", until=node.clock() + timedelta(hours=1))
+    node.clock.advance(timedelta(minutes=30))
+
+    node.round()
+
+    assert sandbox.tasks()[0]["polls"] == polls

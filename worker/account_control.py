@@ -1,0 +1,89 @@
+"""What an operator may do with an account: stop its paid work, let it go on, and set its limits; each is recorded."""
+
+from sqlalchemy import Connection
+
+from worker import changes
+from worker.changes import Author
+from worker.db import account_limits, accounts
+from worker.db.account_limits import AccountView
+from worker.db.session import Database
+from worker.domain.errors import PauseReason
+
+
+def pause(database: Database, name: str, by: Author) -> AccountView:
+    """Leave the account paused until a person resumes it: nothing is paid for, what is at the provider is brought home.
+
+    It takes the place of a pause that would end by itself.
+    """
+    with database.transaction() as tx:
+        before = _locked(tx, name, by)
+        accounts.pause(
+            tx,
+            before.id,
+            reason=PauseReason.OPERATOR,
+            message=f"{by.actor}: {by.reason}" if by.reason else by.actor,
+            now=by.now,
+            probe_at=None,
+            probes=0,
+        )
+        _record(tx, before, "pause", before.pause_reason, PauseReason.OPERATOR, by)
+        return _view(tx, name, by)
+
+
+def resume(database: Database, name: str, by: Author) -> AccountView:
+    """Leave the account at work, whatever it was paused for; a reason that is still there pauses it again."""
+    with database.transaction() as tx:
+        before = _locked(tx, name, by)
+        if before.pause_reason is not None:
+            accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
+            _record(tx, before, "pause", before.pause_reason, None, by)
+        return _view(tx, name, by)
+
+
+def set_limits(
+    database: Database,
+    name: str,
+    by: Author,
+    *,
+    rate: float | str | None = None,
+    max_in_flight: int | None = None,
+) -> AccountView:
+    """Set the pace (requests a second, or ``auto``) or the window, or both; in force with the next round of dispatch.
+
+    It stays, over restarts of the nodes, until DARKROOM_RATE or DARKROOM_MAX_IN_FLIGHT says something new.
+    """
+    with database.transaction() as tx:
+        before = _locked(tx, name, by)
+        now_learned = before.is_rate_learned if rate is None else rate == "auto"
+        figure = rate if isinstance(rate, float | int) else None
+        accounts.configure(
+            tx,
+            before.id,
+            rate=None if now_learned else (figure or before.rate),
+            max_in_flight=max_in_flight or before.max_in_flight,
+        )
+        after = _view(tx, name, by)
+        _record(tx, before, "rate", _rate(before), _rate(after), by)
+        _record(tx, before, "max_in_flight", before.max_in_flight, after.max_in_flight, by)
+        return after
+
+
+def _locked(tx: Connection, name: str, by: Author) -> AccountView:
+    """Lock the account against a round of dispatch; raise LookupError with its name when there is none."""
+    accounts.lock_now(tx, _view(tx, name, by).id)
+    return _view(tx, name, by)
+
+
+def _view(tx: Connection, name: str, by: Author) -> AccountView:
+    found = account_limits.view(tx, name, now=by.now)
+    if found is None:
+        raise LookupError(name)
+    return found
+
+
+def _rate(account: AccountView) -> str:
+    return "auto" if account.is_rate_learned else f"{account.rate:g}"
+
+
+def _record(tx: Connection, account: AccountView, field: str, before: object, after: object, by: Author) -> None:
+    changes.record(tx, by, f"account:{account.name}", field, before=before, after=after)

@@ -1,0 +1,138 @@
+"""How pending jobs become active: in fair shares, under their caps, each with a hold, a generation and a step."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.db import accounts, batches, budgets, generations, jobs, ledger, steps
+from worker.db.accounts import AccountRow
+from worker.db.batches import Waiting
+from worker.db.jobs import Admitted
+from worker.db.ledger import Posting
+from worker.db.steps import FirstStep, Ticket
+from worker.domain import fairness
+from worker.domain import ledger as moves
+from worker.domain.fairness import Claim
+from worker.domain.purse import Purse
+from worker.domain.step import QUEUED_LEASE, StepKind
+from worker.services import Services
+from worker.steps.upload import WAIT_FOR_UPLOADER
+
+
+def admit(tx: Connection, services: Services, account: AccountRow, slots: int, now: datetime) -> list[Ticket]:
+    """Admit up to ``slots`` jobs within the account's window; gives a leased ticket for each first step.
+
+    Locks the batches, then their owners' months. A batch is served as far as its cap, its owner's month and the
+    wallet's floor permit.
+    """
+    room = min(slots, account.max_in_flight - steps.in_flight(tx, account.id))
+    if room <= 0:
+        return []
+    waiting = {w.claim.batch_id: w for w in batches.lock_waiting(tx, account.id, room=room)}
+    purse = Purse(
+        owners=budgets.lock_left(tx, (w.owner for w in waiting.values()), now=now),
+        wallet=_above_floor(services, account),
+    )
+    share = fairness.allot([_affordable(w, purse) for w in waiting.values()], account.class_times, room)
+    tickets: list[Ticket] = []
+    for batch_id, count in share.jobs.items():
+        tickets += _admit_from(tx, services, waiting[batch_id], count, purse, now)
+        batches.save_turn(tx, batch_id, virtual_time=share.batch_times[batch_id])
+    if share.jobs:
+        accounts.save_class_times(tx, account.id, dict(share.class_times))
+        budgets.take_from_wallet(tx, account.id, purse.taken)
+    return tickets
+
+
+def _affordable(waiting: Waiting, purse: Purse) -> Claim:
+    """Give the batch's claim with room for no more jobs than can be paid: slots that it could not use go to others."""
+    left = purse.left(waiting.owner, cap_left=waiting.cap_left)
+    room = waiting.claim.room
+    return replace(waiting.claim, room=room if left is None else min(room, left // waiting.price))
+
+
+def _above_floor(services: Services, account: AccountRow) -> int | None:
+    """Give the credits that the wallet has above its floor; None when there is no floor, nothing until it is read."""
+    floor = services.policies.wallet_floor
+    if floor is None:
+        return None
+    return 0 if account.wallet_left is None else account.wallet_left - floor
+
+
+def _admit_from(
+    tx: Connection, services: Services, waiting: Waiting, count: int, purse: Purse, now: datetime
+) -> list[Ticket]:
+    """Post a hold and make a generation and a step for the next ``count`` jobs of one batch."""
+    admitted = jobs.admit(
+        tx,
+        account_id=services.account_id,
+        batch_id=waiting.claim.batch_id,
+        limit=count,
+        cap_left=purse.left(waiting.owner, cap_left=waiting.cap_left),
+        fresh_after=now - services.policies.upload_reuse,
+        now=now,
+    )
+    if not admitted:
+        return []
+    purse.take(waiting.owner, sum(job.price for job in admitted))
+    ids = [services.new_id() for _ in admitted]
+    _write_generations(tx, services, admitted, ids, now)
+    first = _first_steps(admitted)
+    _write_steps(tx, services, admitted, ids, first, now)
+    return [
+        Ticket(job_id=job.job_id, kind=kind, fence=1, not_before=now)
+        for job, (kind, is_first) in zip(admitted, first, strict=True)
+        if is_first
+    ]
+
+
+def _write_generations(
+    tx: Connection, services: Services, admitted: Sequence[Admitted], ids: Sequence[UUID], now: datetime
+) -> None:
+    generations.insert(tx, services.account_id, admitted, ids, now=now)
+    postings = [
+        Posting(batch_id=job.batch_id, generation_id=generation_id, movements=moves.hold(job.price))
+        for job, generation_id in zip(admitted, ids, strict=True)
+    ]
+    ledger.post(tx, postings, now=now)
+    promised = [movement for posting in postings for movement in posting.movements]
+    ledger.commit_to(tx, promised, batch_id=admitted[0].batch_id, held_at=now)
+
+
+def _first_steps(admitted: Sequence[Admitted]) -> list[tuple[StepKind, bool]]:
+    """Say for each job what it does first, and whether now: of jobs with one reference only the first uploads it."""
+    seen: set[str] = set()
+    first: list[tuple[StepKind, bool]] = []
+    for job in admitted:
+        if job.reference_hash is None or job.has_upload:
+            first.append((StepKind.SUBMIT, True))
+        else:
+            is_first = job.reference_hash not in seen and not job.is_uploading
+            seen.add(job.reference_hash)
+            first.append((StepKind.UPLOAD, is_first))
+    return first
+
+
+def _write_steps(
+    tx: Connection,
+    services: Services,
+    admitted: Sequence[Admitted],
+    ids: Sequence[UUID],
+    first: Sequence[tuple[StepKind, bool]],
+    now: datetime,
+) -> None:
+    """Write the steps; those that go on now are leased at once, the others wait to be woken by the uploader."""
+    rows = [
+        FirstStep(
+            job_id=job.job_id,
+            generation_id=generation_id,
+            kind=kind,
+            due_at=now if is_first else now + WAIT_FOR_UPLOADER,
+            lease_until=now + QUEUED_LEASE if is_first else None,
+        )
+        for job, generation_id, (kind, is_first) in zip(admitted, ids, first, strict=True)
+    ]
+    steps.insert(tx, services.account_id, rows, now=now)

@@ -1,0 +1,121 @@
+"""The dispatcher as a thread of every worker node: started with the worker, stopped before its pool."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from celery import Celery, bootsteps
+from sqlalchemy.exc import DBAPIError
+
+from worker import dispatch, node
+from worker.db.session import CHANNEL
+from worker.publishing import bundles, publish, publish_probe, publish_upkeep
+from worker.services import Services
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT = timedelta(seconds=1)
+"""Between two rounds, however quiet it is; a lost notification costs no more."""
+
+_TROUBLE_WAIT_S = 1.0
+
+
+class Dispatcher(bootsteps.StartStopStep):
+    """Runs rounds of dispatch until the worker begins to stop."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **_: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Celery hands the worker in."""
+        self._loop: Loop | None = None
+
+    def start(self, parent: Any) -> None:
+        """Start the thread."""
+        self._loop = Loop(parent.app, node.services())
+        self._loop.start()
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Stop handing out work; what is being worked on goes on."""
+        if self._loop is not None:
+            self._loop.stop()
+
+    def terminate(self, parent: Any) -> None:
+        """Stop at once, the same way."""
+        self.stop(parent)
+
+
+class Loop:
+    """Round after round: decide, publish in the rhythm of the slots, wait for the next reason to look."""
+
+    def __init__(self, app: Celery, services: Services) -> None:
+        """Prepare the thread; it is a daemon, for its work may be lost at any instant without harm."""
+        self._app = app
+        self._services = services
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="darkroom-dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round that is under way, within a second or two."""
+        self._ended.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        log.info("dispatcher.started")
+        while not self._ended.is_set():
+            try:
+                with self._listener() as listener:
+                    while not self._ended.is_set():
+                        self._round(listener)
+            except (DBAPIError, psycopg.Error, OSError) as error:
+                log.warning("dispatcher.database_unreachable", error=str(error).splitlines()[0])
+                self._ended.wait(_TROUBLE_WAIT_S)
+            except self._app.connection_for_write().connection_errors as error:
+                log.warning("dispatcher.broker_unreachable", error=str(error))
+                self._ended.wait(_TROUBLE_WAIT_S)
+            except Exception:
+                log.exception("dispatcher.failed")
+                self._ended.wait(_TROUBLE_WAIT_S)
+        log.info("dispatcher.stopped")
+
+    def _listener(self) -> psycopg.Connection[Any]:
+        """Listen before the first look, so that nothing falls between the two."""
+        connection = psycopg.connect(self._services.database.conninfo, autocommit=True, connect_timeout=10)
+        connection.execute(f"LISTEN {CHANNEL}")
+        return connection
+
+    def _round(self, listener: psycopg.Connection[Any]) -> None:
+        decided = dispatch.run(self._services)
+        self._services.latencies.share(self._services.database, self._services.clock())
+        self._publish(decided)
+        wait = self._wait(decided)
+        if wait > 0 and not self._ended.is_set():
+            for _ in listener.notifies(timeout=wait, stop_after=1):
+                pass
+            # One look serves all the notifications that have come in meanwhile.
+            for _ in listener.notifies(timeout=0):
+                pass
+
+    def _publish(self, decided: dispatch.Round) -> None:
+        """Send each ticket when its slot begins."""
+        with self._app.producer_pool.acquire(block=True, timeout=10) as producer:
+            for tickets in bundles(decided.tickets, threads=self._app.conf.worker_concurrency):
+                early = (tickets[0].not_before - self._services.clock()).total_seconds()
+                if early > 0:
+                    self._services.pause(early)
+                publish(self._app, tickets, producer=producer)
+            if decided.is_probe_due:
+                publish_probe(self._app, producer=producer)
+            for kind in decided.upkeep:
+                publish_upkeep(self._app, kind, producer=producer)
+
+    def _wait(self, decided: dispatch.Round) -> float:
+        if decided.look_again_at is None:
+            return LONGEST_WAIT.total_seconds()
+        until = decided.look_again_at - self._services.clock()
+        return min(max(until, timedelta(0)), LONGEST_WAIT).total_seconds()

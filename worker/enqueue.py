@@ -1,0 +1,64 @@
+"""The producer's door: a batch of requests, written inside the caller's own transaction."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from worker import settings, wiring
+from worker.db import accounts
+from worker.domain.fault import Fault
+from worker.domain.request import BatchRequest, validate_batch
+from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, prepare, write
+from worker.intake.library import Library
+from worker.manifest import Row
+from worker.media.store import Store
+
+__all__ = ["Receipt", "RequestsRefused", "TokenTaken", "enqueue", "prepare_requests"]
+
+
+def enqueue(
+    session: Session | Connection,
+    batch: BatchRequest | Mapping[str, object],
+    requests: Iterable[object] | Prepared,
+    *,
+    base: Path | None = None,
+    store: Store | None = None,
+) -> Receipt:
+    """Write a batch of jobs with the caller's other rows; they begin when the caller commits.
+
+    ``batch`` has ``name``, ``owner``, ``token``, ``purpose``, ``priority``, ``credit_cap``; each request has the
+    columns of a manifest. The same token with the same requests changes nothing and gives the same batch.
+
+    References are fetched, checked and stored before anything is written. To keep that out of a transaction, call
+    ``prepare_requests`` first and pass what it gives. Paths are permitted when ``base`` says what they are relative
+    to; ``store`` is the one of the settings when it is not given.
+
+    Raises RequestsRefused with every fault of every line (nothing is written then), and TokenTaken when the token
+    belongs to a batch with other requests.
+    """
+    wanted = batch if isinstance(batch, BatchRequest) else validate_batch(batch)
+    prepared = requests if isinstance(requests, Prepared) else prepare_requests(requests, base=base, store=store)
+    faults = (*(wanted if isinstance(wanted, tuple) else ()), *prepared.faults)
+    if faults or isinstance(wanted, tuple):
+        raise RequestsRefused(faults)
+    tx = session.connection() if isinstance(session, Session) else session
+    now = wiring.clock()
+    account_id = accounts.ensure(tx, account_id=wiring.new_id(), name=settings.load().account, now=now)
+    return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=wiring.new_id)
+
+
+def prepare_requests(requests: Iterable[object], *, base: Path | None = None, store: Store | None = None) -> Prepared:
+    """Check requests and store their references, with no transaction open."""
+    library = Library(store or wiring.store(settings.load()))
+    return prepare(_rows(requests), base=base, library=library)
+
+
+def _rows(requests: Iterable[object]) -> Iterable[Row | Fault]:
+    """Number the requests from 1; what is not an object is a fault."""
+    for line, raw in enumerate(requests, start=1):
+        if isinstance(raw, Mapping):
+            yield Row(line=line, raw=raw)
+        else:
+            yield Fault(line=line, field="request", reason="is not an object with the columns of a manifest")

@@ -1,0 +1,46 @@
+"""Look whether a paused account may go on, without paying for the look."""
+
+import structlog
+
+from worker.db import accounts, session
+from worker.domain.errors import PauseReason, ProviderError
+from worker.services import Services
+from worker.steps.calling import Calls
+
+log = structlog.get_logger(__name__)
+
+
+def run(services: Services) -> bool:
+    """Read the wallet; resume the account when the reason of its pause is gone. True when it was resumed."""
+    with services.database.transaction() as tx:
+        account = accounts.read(tx, services.account_id)
+        price = accounts.lowest_price(tx, services.account_id)
+    if account is None or account.pause_reason is None or not account.pause_reason.ends_by_itself:
+        return False
+    calls = Calls(services, None)
+    try:
+        balance = calls.credits()
+    except ProviderError as error:
+        log.info("account.still_paused", reason=account.pause_reason, error=str(error))
+        with services.database.transaction() as tx:
+            calls.write(tx)
+        return False
+    return _record(services, calls, account.pause_reason, balance, price)
+
+
+def _record(services: Services, calls: Calls, reason: PauseReason, balance: int, price: int) -> bool:
+    is_still_broke = reason is PauseReason.INSUFFICIENT_CREDITS and balance < price
+    with services.database.transaction() as tx:
+        accounts.record_wallet(
+            tx,
+            reading_id=services.new_id(),
+            account_id=services.account_id,
+            balance=balance,
+            now=services.clock(),
+        )
+        calls.write(tx)
+        is_resumed = not is_still_broke and accounts.resume(tx, services.account_id, reason, now=services.clock())
+        if is_resumed:
+            session.notify(tx)
+    log.info("account.probed", reason=reason, balance=balance, resumed=is_resumed)
+    return is_resumed

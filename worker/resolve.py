@@ -1,0 +1,175 @@
+"""What a person decides about a generation in doubt: it is ours after all, or it was charged, or it was not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from worker.db import budgets, in_doubt, ledger, session
+from worker.db.in_doubt import InDoubt
+from worker.db.ledger import Posting
+from worker.db.session import Database, violated
+from worker.domain import ledger as moves
+from worker.domain.decision import NotInDoubt, Signature, UnfitTask
+from worker.domain.errors import NotFound, ProviderError
+from worker.domain.generation import GenerationState
+from worker.domain.job import JobState
+from worker.domain.ledger import Movement
+from worker.rivya.wire import GenerationStatus, GenerationView
+from worker.services import Services
+from worker.steps.calling import Calls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """What was decided, and the entries that it led to."""
+
+    doubt: InDoubt
+    generation_state: GenerationState
+    job_state: JobState
+    movements: Sequence[Movement]
+    status: GenerationStatus | None = None
+    """How the provider said that an adopted task stands."""
+
+
+def adopt(services: Services, generation_id: UUID, provider_id: str, signature: Signature) -> Resolution:
+    """Leave the generation accepted under the provider's id, its reserved figure booked, and polled from now on.
+
+    The provider is asked first. Raises UnfitTask when it does not know the task or the task is another's, NotInDoubt,
+    or the provider's error.
+    """
+    calls = Calls(services, generation_id)
+    _expect_free(services, generation_id, provider_id)
+    try:
+        view = calls.get(provider_id)
+    except ProviderError as error:
+        with services.database.transaction() as tx:
+            calls.write(tx)
+        if isinstance(error, NotFound):
+            raise UnfitTask(provider_id, "the provider knows no such task of this account") from error
+        raise
+    try:
+        with services.database.transaction() as tx:
+            found = _adopt(tx, services, generation_id, view, signature)
+            calls.write(tx)
+    except IntegrityError as error:
+        if violated(error) != "uq_generation_provider_id":
+            raise
+        raise UnfitTask(provider_id, "another generation has just taken it") from error
+    return found
+
+
+def charged(
+    database: Database, generation_id: UUID, credits_: int, signature: Signature, *, change_id: UUID, now: datetime
+) -> Resolution:
+    """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed."""
+    with database.transaction() as tx:
+        doubt = _locked(tx, generation_id)
+        return _correct(tx, doubt, GenerationState.FAILED, credits_, signature, change_id, now)
+
+
+def not_charged(
+    database: Database, generation_id: UUID, signature: Signature, *, change_id: UUID, now: datetime
+) -> Resolution:
+    """Leave the generation void and its credits back at the cap, by correcting entries; its job may be asked again."""
+    with database.transaction() as tx:
+        doubt = _locked(tx, generation_id)
+        return _correct(tx, doubt, GenerationState.VOID, 0, signature, change_id, now)
+
+
+def _expect_free(services: Services, generation_id: UUID, provider_id: str) -> None:
+    """Raise what speaks against the adoption before the provider is asked."""
+    with services.database.transaction() as tx:
+        doubt = _locked(tx, generation_id)
+        holder = in_doubt.holder_of(tx, provider_id)
+    if doubt.account_id != services.account_id:
+        raise UnfitTask(provider_id, f"the generation is the account {doubt.account}'s: set DARKROOM_ACCOUNT to it")
+    if doubt.provider_id not in {None, provider_id}:
+        raise UnfitTask(provider_id, f"the provider accepted this generation as {doubt.provider_id}: adopt that one")
+    if holder not in {None, generation_id}:
+        raise UnfitTask(provider_id, f"it is the generation {holder}'s")
+
+
+def _adopt(
+    tx: Connection, services: Services, generation_id: UUID, view: GenerationView, signature: Signature
+) -> Resolution:
+    now, doubt = services.clock(), _locked(tx, generation_id)
+    if view.model and view.model != doubt.model:
+        raise UnfitTask(view.id, f"it is of the model {view.model}, and the generation asked for {doubt.model}")
+    answered = doubt.held if view.reserved_credits is None else view.reserved_credits
+    movements = moves.reserve(held=doubt.held, answered=answered) if doubt.reserved is None else ()
+    reserved = answered if doubt.reserved is None else doubt.reserved
+    _post(tx, doubt, movements, signature, now)
+    in_doubt.adopt(tx, doubt, provider_id=view.id, reserved=reserved, now=now)
+    after = f"accepted as {view.id}"
+    _sign(tx, doubt, after, signature, services.new_id(), now)
+    return Resolution(
+        doubt=doubt,
+        generation_state=GenerationState.ACCEPTED,
+        job_state=JobState.ACTIVE,
+        movements=movements,
+        status=view.status,
+    )
+
+
+def _correct(
+    tx: Connection,
+    doubt: InDoubt,
+    state: GenerationState,
+    credits_: int,
+    signature: Signature,
+    change_id: UUID,
+    now: datetime,
+) -> Resolution:
+    """Move what lies open to where it belongs, and end generation and job."""
+    is_charged = state is GenerationState.FAILED
+    movements = moves.correct(source=doubt.open_in, amount=doubt.open, charged=credits_)
+    _post(tx, doubt, movements, signature, now)
+    in_doubt.end(
+        tx,
+        doubt,
+        state,
+        final=credits_ if is_charged else None,
+        code="resolved_charged" if is_charged else "resolved_not_charged",
+        message=signature.reason,
+        now=now,
+    )
+    _sign(tx, doubt, f"{state}, {credits_} credits charged", signature, change_id, now)
+    return Resolution(doubt=doubt, generation_state=state, job_state=JobState.FAILED, movements=movements)
+
+
+def _locked(tx: Connection, generation_id: UUID) -> InDoubt:
+    doubt = in_doubt.lock(tx, generation_id)
+    if doubt is None:
+        raise NotInDoubt(generation_id, in_doubt.state_of(tx, generation_id))
+    return doubt
+
+
+def _post(tx: Connection, doubt: InDoubt, movements: Sequence[Movement], by: Signature, now: datetime) -> None:
+    ledger.commit_to(tx, movements, batch_id=doubt.batch_id, held_at=doubt.admitted_at)
+    posting = Posting(
+        batch_id=doubt.batch_id,
+        generation_id=doubt.generation_id,
+        movements=movements,
+        actor=by.actor,
+        reason=by.reason,
+    )
+    ledger.post(tx, [posting], now=now)
+    session.notify(tx)
+
+
+def _sign(tx: Connection, doubt: InDoubt, after: str, by: Signature, change_id: UUID, now: datetime) -> None:
+    budgets.record_change(
+        tx,
+        change_id=change_id,
+        subject=f"generation:{doubt.generation_id}",
+        field="state",
+        before=f"in_doubt ({doubt.code}: {doubt.message})",
+        after=after,
+        actor=by.actor,
+        reason=by.reason,
+        now=now,
+    )

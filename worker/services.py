@@ -1,0 +1,47 @@
+"""What the steps and the dispatcher work with: the outside parts, the clock, chance, and the policies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from worker.db.session import Database
+from worker.domain.polling import PollSchedule
+from worker.domain.retry import ReplayPolicy
+from worker.latencies import Latencies
+from worker.media.addresses import AddressPolicy
+from worker.media.store import Store
+from worker.rivya.client import Client
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policies:
+    """What an operator may choose."""
+
+    schedule: PollSchedule
+    replay: ReplayPolicy
+    upload_reuse: timedelta
+    max_attempts: int
+    result_addresses: AddressPolicy
+    wallet_floor: int | None = None
+    """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One process's parts; safe to share between its threads."""
+
+    account_id: UUID
+    database: Database
+    client: Client
+    store: Store
+    latencies: Latencies
+    policies: Policies
+    clock: Callable[[], datetime]
+    """Aware UTC; all nodes are kept in step by NTP, ``darkroom doctor`` says if not."""
+    jitter: Callable[[], float]
+    """A random number from 0 to 1."""
+    new_id: Callable[[], UUID]
+    """A new UUIDv7."""
+    pause: Callable[[float], None]
+    """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""

@@ -1,0 +1,108 @@
+"""Every setting of Darkroom: its name in the environment, its unit, its default; all faults are reported at once."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LIVE_BASE_URL = "https://rivya.ai"
+"""The provider's public address (api-quickstart)."""
+
+
+class SettingsFaulty(Exception):
+    """The environment holds settings that cannot be used; ``faults`` has one sentence for each."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        """Keep every fault, so that one look at the message mends them all."""
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """List the faults, one on a line."""
+        return "\n".join(self.faults)
+
+
+def _seconds(value: object) -> object:
+    """Read a plain number as seconds; pydantic takes ISO 8601 as well."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+        if text[:-1].replace(".", "", 1).isdigit() and text[-1:] in units:
+            return timedelta(seconds=float(text[:-1]) * units[text[-1]])
+        if text.replace(".", "", 1).isdigit():
+            return timedelta(seconds=float(text))
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
+Interval = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(seconds=1))]
+
+
+class Settings(BaseSettings):
+    """One frozen value, read once when a process starts."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    api_key: SecretStr | None = Field(None, alias="RIVYA_API_KEY")
+    """The provider's key; without one the provider is the sandbox."""
+    base_url: str = Field(LIVE_BASE_URL, alias="RIVYA_BASE_URL", pattern=r"^https?://[^/\s]+")
+    """Where the provider is, without /api/v1."""
+    home: Path = Field(Path(".darkroom"), alias="DARKROOM_HOME")
+    """Folder of the embedded services, the results and the sandbox."""
+    database_url: SecretStr | None = Field(None, alias="DARKROOM_DATABASE_URL")
+    """postgresql+psycopg://...; without it the embedded Postgres."""
+    broker_url: SecretStr | None = Field(None, alias="DARKROOM_BROKER_URL")
+    """redis://, rediss://, amqp:// or amqps://; without it the embedded Valkey."""
+    store: str | None = Field(None, alias="DARKROOM_STORE")
+    """A folder, or s3:// gs:// az://; without it the folder ``images`` in the home."""
+    account: str = Field("default", alias="DARKROOM_ACCOUNT", min_length=1, max_length=100)
+    """Which account of the database this process works for."""
+    max_in_flight: int = Field(500, alias="DARKROOM_MAX_IN_FLIGHT", ge=1, le=100_000)
+    """Generations that may be open at the provider at once."""
+    rate: Annotated[float, Field(gt=0, le=100_000)] | Literal["auto"] = Field("auto", alias="DARKROOM_RATE")
+    """Requests per second to the provider, or ``auto``."""
+    poll_first: Duration = Field(timedelta(seconds=2.5), alias="DARKROOM_POLL_FIRST_S")
+    """Wait between a submit and its first poll; the provider documents 2 to 3 s."""
+    poll_gap: Duration = Field(timedelta(seconds=5), alias="DARKROOM_POLL_GAP_S")
+    """Shortest wait between two polls; the provider documents 5 to 10 s."""
+    idempotency_window: Duration = Field(timedelta(hours=1), alias="DARKROOM_IDEMPOTENCY_WINDOW")
+    """How long a create whose answer was lost may be sent again; the provider documents no figure."""
+    upload_reuse: Duration = Field(timedelta(hours=6), alias="DARKROOM_UPLOAD_REUSE")
+    """How long an uploaded reference is trusted to be still there; the provider documents no figure."""
+    max_attempts: int = Field(3, alias="DARKROOM_MAX_ATTEMPTS", ge=1, le=20)
+    """Generations per job, as long as each failed one cost nothing."""
+    wallet_floor: int | None = Field(None, alias="DARKROOM_WALLET_FLOOR", ge=0)
+    """Admission stops before the wallet has fewer credits than this."""
+    wallet_every: Interval = Field(timedelta(seconds=60), alias="DARKROOM_WALLET_EVERY")
+    """How often the wallet is read; reconciliation explains each interval."""
+    seal_every: Interval = Field(timedelta(hours=1), alias="DARKROOM_SEAL_EVERY")
+    """How often the entries of the ledger are bound by a seal."""
+    reread_every: Interval = Field(timedelta(minutes=15), alias="DARKROOM_REREAD_EVERY")
+    """How often the provider is asked again about generations whose end is not known."""
+    concurrency: int = Field(16, alias="DARKROOM_CONCURRENCY", ge=1, le=1000)
+    """Threads of one worker node."""
+    log_format: Literal["console", "json"] = Field("console", alias="DARKROOM_LOG_FORMAT")
+    """How log lines look."""
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="DARKROOM_LOG_LEVEL")
+    """The least severe line that is shown."""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether nothing here costs money, because there is no key."""
+        return self.api_key is None
+
+    @property
+    def store_url(self) -> str:
+        """Where images go."""
+        return self.store or str(self.home.resolve() / ("sandbox-images" if self.is_sandbox else "images"))
+
+
+def load() -> Settings:
+    """Read the environment; raise SettingsFaulty with every fault in it."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # pydantic fills the fields from the environment
+    except ValidationError as error:
+        faults = tuple(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
+        raise SettingsFaulty(faults) from None

@@ -1,0 +1,116 @@
+"""The outside calls of one step: each is made once, timed, and written down with what it led to."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.db import calls
+from worker.domain.call import Call, CallKind, CallOutcome, failed
+from worker.domain.errors import ProviderError
+from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
+from worker.rivya.wire import GenerationView, UploadedFile
+from worker.services import Services
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Makes calls for one paid attempt and keeps them until ``write``; for one thread, and one step."""
+
+    def __init__(self, services: Services, generation_id: UUID | None) -> None:
+        """Begin with none; ``generation_id`` None: the calls are about the wallet."""
+        self._services = services
+        self._generation_id = generation_id
+        self._made: list[Call] = []
+
+    def create(self, *, body: bytes, idempotency_key: str, send: int) -> GenerationView:
+        """Send the paid request; ``send`` says which copy of it this is."""
+        client = self._services.client
+        return self._ask(
+            CallKind.CREATE, lambda: client.create(body=body, idempotency_key=idempotency_key), _of_create, send=send
+        )
+
+    def get(self, provider_id: str) -> GenerationView:
+        """Ask how a generation stands."""
+        return self._ask(CallKind.GET, lambda: self._services.client.get(provider_id), _of_generation)
+
+    def upload(self, content: bytes, *, name: str, mime_type: str, model: str) -> UploadedFile:
+        """Give the provider an image."""
+        client, trace = self._services.client, str(self._generation_id)
+        return self._ask(
+            CallKind.UPLOAD,
+            lambda: client.upload(
+                content=content, name=name, mime_type=mime_type, model=model, client_request_id=trace
+            ),
+            _of_upload,
+            size_bytes=len(content),
+        )
+
+    def download(self, url: str, into: Path, limits: FetchLimits) -> Fetched:
+        """Fetch an image into a file."""
+        call = self._begun(CallKind.DOWNLOAD)
+        try:
+            fetched = fetch(url, into, limits=limits, allow=self._services.policies.result_addresses)
+        except FetchFailed as error:
+            outcome, code = CallOutcome.UNAVAILABLE, f"result_{error.kind}"
+            self._end(call, outcome=outcome, code=code, message=str(error), http_status=error.status)
+            raise
+        # A whole file is only ever taken from an answer with this status.
+        self._end(call, size_bytes=fetched.size_bytes, http_status=HTTPStatus.OK.value)
+        return fetched
+
+    def credits(self) -> int:
+        """Read the balance of the wallet."""
+        return self._ask(CallKind.CREDITS, self._services.client.credits, lambda call, _: call)
+
+    def write(self, tx: Connection) -> None:
+        """Write down what was called; in the transaction that records the outcome."""
+        account_id = self._services.account_id
+        calls.add(tx, self._made, account_id=account_id, generation_id=self._generation_id)
+
+    def write_late(self) -> None:
+        """Write down, in a transaction of its own, calls whose outcome can no longer be recorded."""
+        self._made = [replace(call, is_late=True) for call in self._made]
+        with self._services.database.transaction() as tx:
+            self.write(tx)
+
+    def _ask(
+        self,
+        kind: CallKind,
+        ask: Callable[[], T],
+        described: Callable[[Call, T], Call],
+        *,
+        send: int | None = None,
+        size_bytes: int | None = None,
+    ) -> T:
+        call = replace(self._begun(kind), send=send, size_bytes=size_bytes)
+        try:
+            answer = ask()
+        except ProviderError as error:
+            self._made.append(failed(replace(call, ended_at=self._services.clock()), error))
+            raise
+        self._made.append(described(replace(call, ended_at=self._services.clock()), answer))
+        return answer
+
+    def _begun(self, kind: CallKind) -> Call:
+        return Call(kind=kind, started_at=self._services.clock(), ended_at=None, outcome=CallOutcome.OK)
+
+    def _end(self, call: Call, **changes: object) -> None:
+        self._made.append(replace(call, ended_at=self._services.clock(), **changes))  # type: ignore[arg-type]
+
+
+def _of_generation(call: Call, view: GenerationView) -> Call:
+    return replace(call, http_status=view.http_status, code=view.status.value, request_id=view.request_id)
+
+
+def _of_create(call: Call, view: GenerationView) -> Call:
+    return replace(_of_generation(call, view), provider_id=view.id)
+
+
+def _of_upload(call: Call, file: UploadedFile) -> Call:
+    return replace(call, http_status=file.http_status, request_id=file.request_id, provider_id=file.id)

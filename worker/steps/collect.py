@@ -1,0 +1,164 @@
+"""Bring the image home: fetched, checked and stored before it counts."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection
+
+from worker.db import generations, jobs, results, steps
+from worker.db.results import Stored
+from worker.db.steps import StaleFence, Ticket, Work
+from worker.domain import retry
+from worker.domain.errors import ProviderError
+from worker.domain.job import JobEvent
+from worker.domain.model_spec import PIXELS
+from worker.domain.step import COLLECT_TOTAL, LEASES, StepKind
+from worker.media.download import FetchFailed, FetchLimits, FetchProblem
+from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
+from worker.media.names import result_path, twin_path
+from worker.media.store import NotStored, StoreUnavailable
+from worker.services import Services
+from worker.steps import outcomes
+from worker.steps.calling import Calls
+
+log = structlog.get_logger(__name__)
+
+_LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_seconds())
+
+
+class NotInHand(Exception):
+    """A paid image could not be had this time; ``is_lost`` when waiting is not likely to help."""
+
+    def __init__(self, code: str, message: str, is_lost: bool) -> None:  # noqa: FBT001 - positional, to pickle
+        """Keep why."""
+        super().__init__(code, message, is_lost)
+        self.code = code
+        self.message = message
+        self.is_lost = is_lost
+
+
+def run(services: Services, ticket: Ticket) -> None:
+    """Leave the job succeeded with its image in the store, or with a later due time, or failed at last."""
+    now = services.clock()
+    with services.database.statements() as tx:
+        work = steps.claim(tx, ticket, until=now + LEASES[StepKind.COLLECT])
+    if work is not None:
+        bring_home(services, work)
+
+
+def bring_home(services: Services, work: Work) -> None:
+    """Do the same for a step that this worker has already."""
+    calls = Calls(services, work.generation_id)
+    try:
+        url = _address(work, calls)
+        stored = _stored(services, work, calls, url)
+    except NotInHand as problem:
+        _record_problem(services, work, calls, problem)
+    else:
+        _record(services, work, calls, url, stored)
+
+
+def _address(work: Work, calls: Calls) -> str:
+    """Give the image's address; ask for it anew when there is none, or when it has failed before."""
+    if work.result_url is not None and work.attempts == 0:
+        return work.result_url
+    assert work.provider_id is not None
+    try:
+        urls = calls.get(work.provider_id).result_urls
+    except ProviderError as error:
+        if work.result_url is None:
+            raise NotInHand(error.code, str(error), False) from error
+        return work.result_url
+    if not urls and work.result_url is None:
+        raise NotInHand("no_result_url", "the provider names no address for the image", True)
+    return urls[0] if urls else work.result_url or ""
+
+
+def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
+    """Fetch into a temporary file, check it, and put it into the store under a name that nothing else has."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        file = Path(folder) / "image"
+        try:
+            calls.download(url, file, _LIMITS)
+            facts = inspect_result(file)
+            path = _put(services, work, file, facts)
+        except FetchFailed as error:
+            is_lost = error.kind is not FetchProblem.TEMPORARY
+            raise NotInHand(f"result_{error.kind}", str(error), is_lost) from error
+        except BadImage as error:
+            raise NotInHand("result_unreadable", f"the image {error.reason}", True) from error
+        except (StoreUnavailable, NotStored) as error:
+            raise NotInHand("store_unavailable", str(error), False) from error
+    return Stored(
+        path=path,
+        sha256=facts.sha256,
+        size_bytes=facts.size_bytes,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+    )
+
+
+def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
+    """Store the file under its plain name; when other bytes have that name, beside them."""
+    path = result_path(work.batch_id, work.key, facts.mime_type)
+    if services.store.put_new(path, file, content_type=facts.mime_type):
+        return path
+    if hashlib.sha256(services.store.read(path)).hexdigest() == facts.sha256:
+        return path
+    twin = twin_path(work.batch_id, work.key, facts.mime_type, facts.sha256)
+    services.store.put_new(twin, file, content_type=facts.mime_type)
+    return twin
+
+
+def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stored) -> None:
+    """End the job as succeeded."""
+    now = services.clock()
+    expected = PIXELS.get(work.params.get("image_size", ""))
+    if expected not in {None, (stored.width, stored.height)}:
+        log.warning(
+            "result.unexpected_size",
+            **outcomes.ids(work),
+            expected=expected,
+            width=stored.width,
+            height=stored.height,
+        )
+    try:
+        with services.database.transaction() as tx:
+            steps.finish(tx, work)
+            jobs.end(tx, work.job_id, JobEvent.COLLECT, now=now)
+            results.add(tx, stored, job_id=work.job_id, generation_id=work.generation_id, source_url=url, now=now)
+            if url != work.result_url:
+                generations.set_result_url(tx, work.generation_id, url)
+            calls.write(tx)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        calls.write_late()
+
+
+def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
+    """Try again later; once patience is at its end the job fails, its credits spent."""
+    patience = retry.COLLECT_PATIENCE
+    waited = services.clock() - work.since
+    is_over = waited >= (patience.lost if problem.is_lost else patience.unreachable)
+    tell = log.error if is_over or problem.is_lost else log.warning
+    tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
+    try:
+        with services.database.transaction() as tx:
+            _postpone_or_fail(tx, services, work, problem, is_over=is_over)
+            calls.write(tx)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        calls.write_late()
+
+
+def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
+    now = services.clock()
+    if is_over:
+        steps.finish(tx, work)
+        jobs.end(tx, work.job_id, JobEvent.FAIL, now=now, code=problem.code, message=problem.message)
+        return
+    wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
+    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1)

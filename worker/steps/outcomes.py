@@ -1,0 +1,191 @@
+"""What all steps record in the same way: a throttled key, a paused account, a job that ends or goes back."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from worker.db import accounts, generations, jobs, ledger, session, steps
+from worker.db.ledger import Posting
+from worker.db.steps import Work
+from worker.domain import ledger as moves
+from worker.domain import pace, retry
+from worker.domain.errors import AccountPaused, ProviderError, Throttled
+from worker.domain.generation import GenerationState
+from worker.domain.job import JobEvent
+from worker.domain.ledger import Movement
+from worker.services import Services
+
+log = structlog.get_logger(__name__)
+
+RECHECK_PAUSED = timedelta(seconds=90)
+"""How soon a step that met a paused account looks again, if nothing resumes the account before."""
+
+
+RELAPSE = timedelta(minutes=1)
+"""A pause within this time after the last one is the same trouble."""
+
+
+def is_held_up(services: Services, tx: Connection, work: Work, *, reads_only: bool) -> bool:
+    """Put the step off while the account is closed or paused; True when it was put off.
+
+    A step that only reads goes on while the reason of the pause permits reading. A job for which nothing can have
+    been created goes back in line, its hold void, for as long as the account is paused.
+    """
+    now = services.clock()
+    if work.blocked_until is not None and now < work.blocked_until:
+        steps.again(tx, work, due_at=work.blocked_until, attempts=work.attempts)
+        return True
+    reason = work.pause_reason
+    if reason is None or (reads_only and reason.permits_reading):
+        return False
+    if reads_only or work.is_in_doubt:
+        steps.again(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
+    else:
+        give_back_unpaid(tx, work, AccountPaused(reason), services)
+    return True
+
+
+def wait_after(services: Services, work: Work, error: ProviderError) -> timedelta:
+    """Tell the account what the provider said, and give the wait before the step may be tried again."""
+    now = services.clock()
+    match error:
+        case Throttled():
+            return close_key(services, work, error)
+        case AccountPaused():
+            pause_account(services, work, error)
+            return RECHECK_PAUSED
+        case _:
+            wait = retry.CALL.wait(work.attempts + 1, services.jitter())
+            log.warning("step.postponed", **ids(work), attempts=work.attempts + 1, error=str(error), due_at=now + wait)
+            return wait
+
+
+def close_key(services: Services, work: Work, error: Throttled) -> timedelta:
+    """Close the key for every worker until the provider's time; gives the wait until then."""
+    now = services.clock()
+    with services.database.transaction() as tx:
+        before = accounts.lock_now(tx, work.account_id).pace
+        after = pace.throttled(before, now=now, retry_after=error.retry_after)
+        accounts.save_pace(tx, work.account_id, after)
+    log.warning("account.throttled", account=str(work.account_id), until=after.blocked_until, rate=after.rate)
+    assert after.blocked_until is not None
+    return max(after.blocked_until - now, timedelta(0))
+
+
+def pause_account(services: Services, work: Work, error: AccountPaused) -> None:
+    """Pause the account with the provider's reason; the first probe follows soon.
+
+    A pause that follows right after the last one goes on counting its probes, so that an account that can be read
+    but not used is tried ever more rarely.
+    """
+    now = services.clock()
+    with services.database.transaction() as tx:
+        account = accounts.lock_now(tx, work.account_id)
+        if account.pause_reason is not None:
+            return
+        is_relapse = account.resumed_at is not None and now < account.resumed_at + RELAPSE
+        probes = account.probes if is_relapse else 0
+        accounts.pause(
+            tx,
+            work.account_id,
+            reason=error.reason,
+            message=str(error),
+            now=now,
+            probe_at=now + retry.PROBE.wait(probes + 1, services.jitter()),
+            probes=probes,
+        )
+    log.error("account.paused", account=str(work.account_id), reason=error.reason, error=str(error))
+
+
+def fail_unpaid(tx: Connection, work: Work, error: ProviderError, state: GenerationState, services: Services) -> None:
+    """End the job as failed and take its hold back: the provider created nothing."""
+    now = services.clock()
+    steps.finish(tx, work)
+    _void(tx, work, services)
+    jobs.end(
+        tx,
+        work.job_id,
+        JobEvent.FAIL,
+        now=now,
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+    )
+    generations.end(
+        tx,
+        work.generation_id,
+        state,
+        now=now,
+        polls=work.polls,
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+    )
+    log.info("job.failed", **ids(work), code=error.code, message=error.message)
+
+
+def give_back_unpaid(
+    tx: Connection, work: Work, error: ProviderError, services: Services, *, failures: int = 0
+) -> None:
+    """Put the job back in line with its hold void: nothing was created, and the next try may go better."""
+    steps.finish(tx, work)
+    _void(tx, work, services)
+    jobs.give_back(tx, work.job_id, batch_id=work.batch_id, now=services.clock(), failures=failures)
+    generations.end(
+        tx,
+        work.generation_id,
+        GenerationState.VOID,
+        now=services.clock(),
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+    )
+    log.info("job.given_back", **ids(work), code=error.code)
+
+
+def doubt(tx: Connection, work: Work, error: ProviderError, services: Services) -> None:
+    """End the job as in doubt: the hold stays, nothing more is sent, a person decides."""
+    now = services.clock()
+    steps.finish(tx, work)
+    jobs.end(
+        tx,
+        work.job_id,
+        JobEvent.DOUBT,
+        now=now,
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+    )
+    generations.end(
+        tx,
+        work.generation_id,
+        GenerationState.IN_DOUBT,
+        now=now,
+        polls=work.polls,
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+    )
+    log.error("generation.in_doubt", **ids(work), code=error.code, message=error.message)
+
+
+def post(tx: Connection, work: Work, movements: tuple[Movement, ...], services: Services) -> None:
+    """Write the movements and change the batch's committed sum beside them.
+
+    It comes after the step's guard: locks are taken in the order account, step, batch, job, and whoever holds a
+    batch skips steps that are locked, so that nobody waits in a circle.
+    """
+    ledger.commit_to(tx, movements, batch_id=work.batch_id, held_at=work.admitted_at)
+    posting = Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=movements)
+    ledger.post(tx, [posting], now=services.clock())
+
+
+def ids(work: Work) -> dict[str, str]:
+    """Name the work in a log line."""
+    return {"job": str(work.job_id), "generation": str(work.generation_id), "key": work.key}
+
+
+def _void(tx: Connection, work: Work, services: Services) -> None:
+    post(tx, work, moves.void(work.held), services)
+    session.notify(tx)

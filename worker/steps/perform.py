@@ -1,0 +1,21 @@
+"""One ticket done, with what follows it at once in the same thread."""
+
+from worker.db.steps import Ticket
+from worker.domain.step import StepKind
+from worker.services import Services
+from worker.steps import collect, poll, submit, upload
+
+
+def perform(services: Services, ticket: Ticket) -> None:
+    """Do the step of a ticket; a poll that finds the end goes on to bring the image home."""
+    match ticket.kind:
+        case StepKind.UPLOAD:
+            upload.run(services, ticket)
+        case StepKind.SUBMIT:
+            submit.run(services, ticket)
+        case StepKind.POLL:
+            ended = poll.run(services, ticket)
+            if ended is not None:
+                collect.bring_home(services, ended)
+        case StepKind.COLLECT:
+            collect.run(services, ticket)

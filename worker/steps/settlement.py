@@ -1,0 +1,115 @@
+"""What is booked when the provider has ended a generation, and what the job does then."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from worker.db import generations, jobs, session, steps
+from worker.db.steps import Work
+from worker.domain import ledger as moves
+from worker.domain.errors import PauseReason
+from worker.domain.generation import GenerationState
+from worker.domain.job import JobEvent
+from worker.domain.step import LEASES, StepKind
+from worker.rivya.wire import GenerationView
+from worker.services import Services
+from worker.steps import outcomes
+
+log = structlog.get_logger(__name__)
+
+CLOCKS_DISAGREE = timedelta(seconds=2)
+"""A latency may seem so much longer than the time in which we knew the generation."""
+
+
+def succeeded(tx: Connection, services: Services, work: Work, view: GenerationView) -> Work:
+    """Book the final credits; gives the step to collect the image, which this worker has already."""
+    now = services.clock()
+    until = now + LEASES[StepKind.COLLECT]
+    ticket = steps.advance(tx, work, StepKind.COLLECT, due_at=now, now=now, lease_until=until)
+    _settle(tx, services, work, view)
+    _end(tx, services, work, view, GenerationState.SUCCEEDED)
+    _learn(services, work, view)
+    return replace(
+        work,
+        kind=StepKind.COLLECT,
+        fence=ticket.fence,
+        lease_until=until,
+        attempts=0,
+        since=now,
+        generation_state=GenerationState.SUCCEEDED,
+        result_url=_address(view),
+    )
+
+
+def _address(view: GenerationView) -> str | None:
+    return view.result_urls[0] if view.result_urls else None
+
+
+def _learn(services: Services, work: Work, view: GenerationView) -> None:
+    """Keep how long it took: as the provider says, if that can be true, else somewhere since the last poll or so."""
+    assert work.accepted_at is not None
+    age = services.clock() - work.accepted_at
+    low = high = view.took
+    if low is None or high is None or low > age + CLOCKS_DISAGREE:
+        low, high = age - services.policies.schedule.gap, age
+    services.latencies.observe(work.model, has_reference=work.reference_hash is not None, low=low, high=high)
+
+
+def failed(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:
+    """Book the final credits; try once more only while attempts remain and this one cost nothing."""
+    steps.finish(tx, work)
+    _settle(tx, services, work, view)
+    code, message = view.error_code or "generation_failed", view.error_message or "The generation failed."
+    was_free = view.final_credits == 0
+    is_broke = was_free and code == PauseReason.INSUFFICIENT_CREDITS
+    has_more = was_free and work.job_failures + 1 < services.policies.max_attempts
+    if is_broke or has_more:
+        jobs.give_back(
+            tx,
+            work.job_id,
+            batch_id=work.batch_id,
+            now=services.clock(),
+            failures=0 if is_broke else 1,
+            code=None if is_broke else code,
+            message=None if is_broke else message,
+        )
+    else:
+        jobs.end(
+            tx,
+            work.job_id,
+            JobEvent.FAIL,
+            now=services.clock(),
+            code=code,
+            message=message,
+            request_id=view.request_id,
+        )
+    session.notify(tx)
+    _end(tx, services, work, view, GenerationState.FAILED)
+    log.info("generation.failed", **outcomes.ids(work), code=code, again=is_broke or has_more)
+
+
+def _settle(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:
+    """Move what was charged to spent and give the rest back; more than was reserved is booked, and is an alarm."""
+    assert work.reserved is not None
+    assert view.final_credits is not None
+    if view.final_credits > work.reserved:
+        log.error("generation.overrun", **outcomes.ids(work), reserved=work.reserved, final=view.final_credits)
+    outcomes.post(tx, work, moves.settle(reserved=work.reserved, final=view.final_credits), services)
+
+
+def _end(tx: Connection, services: Services, work: Work, view: GenerationView, state: GenerationState) -> None:
+    is_failure = state is GenerationState.FAILED
+    generations.end(
+        tx,
+        work.generation_id,
+        state,
+        now=services.clock(),
+        polls=work.polls + 1,
+        final=view.final_credits,
+        result_url=_address(view),
+        code=(view.error_code or "generation_failed") if is_failure else None,
+        message=view.error_message if is_failure else None,
+        request_id=view.request_id,
+    )

@@ -1,0 +1,78 @@
+"""What becomes of a job whose create the provider did not accept: only what is certain takes a hold back."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from worker.db import generations, references, steps
+from worker.db.steps import StaleFence, Work
+from worker.domain.errors import (
+    AccountPaused,
+    Conflict,
+    NotFound,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unavailable,
+)
+from worker.domain.generation import GenerationState
+from worker.domain.retry import CONFLICT_PATIENCE
+from worker.services import Services
+from worker.steps import outcomes
+from worker.steps.calling import Calls
+
+log = structlog.get_logger(__name__)
+
+
+def record(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
+    """Record what is certain: a hold is taken back only when no copy of the request can have created anything."""
+    wait = timedelta(0) if isinstance(error, Refused) else outcomes.wait_after(services, work, error)
+    try:
+        with services.database.transaction() as tx:
+            _settle(tx, services, work, error, wait)
+            calls.write(tx)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        calls.write_late()
+
+
+def _settle(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
+    due_at = services.clock() + wait
+    match error:
+        case Refused() | NotFound(code="not_found") if work.is_in_doubt:
+            outcomes.doubt(tx, work, error, services)
+        case Refused() | NotFound(code="not_found") if _may_be_its_upload(tx, services, work):
+            outcomes.give_back_unpaid(tx, work, error, services, failures=1)
+            generations.answered(tx, work.generation_id)
+        case Refused() | NotFound(code="not_found"):
+            outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
+            generations.answered(tx, work.generation_id)
+        case AccountPaused() if not work.is_in_doubt:
+            outcomes.give_back_unpaid(tx, work, error, services)
+            generations.answered(tx, work.generation_id)
+        case AccountPaused() | Throttled() | Unavailable() | NotFound():
+            attempts = work.attempts + isinstance(error, Unavailable | NotFound)
+            steps.again(tx, work, due_at=due_at, attempts=attempts)
+            generations.answered(tx, work.generation_id)
+        case Conflict() if not work.is_in_doubt or _is_a_conflict_for_good(services, work):
+            outcomes.doubt(tx, work, error, services)
+        case _:
+            steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1)
+
+
+def _is_a_conflict_for_good(services: Services, work: Work) -> bool:
+    """Say whether the first request can no longer be under way."""
+    return work.first_sent_at is None or services.clock() >= work.first_sent_at + CONFLICT_PATIENCE
+
+
+def _may_be_its_upload(tx: Connection, services: Services, work: Work) -> bool:
+    """Forget an upload that other jobs had made before: the provider may have dropped it, which it does not document.
+
+    A job is given this second chance once.
+    """
+    if work.reference_hash is None or work.job_failures:
+        return False
+    return references.forget_upload(
+        tx, work.account_id, work.reference_hash, before=work.admitted_at, now=services.clock()
+    )

@@ -1,0 +1,86 @@
+"""The Celery tasks: each takes ids and calls one service."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from celery.exceptions import Reject
+from sqlalchemy.exc import OperationalError
+
+from worker import foreign, node
+from worker import probe as probing
+from worker import upkeep as upkeeping
+from worker.celery_app import app
+from worker.db.steps import Ticket
+from worker.domain.step import StepKind
+from worker.domain.upkeep import UpkeepKind
+from worker.media.store import StoreUnavailable
+from worker.steps.perform import perform
+
+log = structlog.get_logger(__name__)
+
+
+def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
+    """Do the steps of a message, each when its slot begins; one that fails does not keep the others from being done."""
+    services = node.services()
+    for job_id, fence, not_before in tickets:
+        ticket = Ticket(job_id=UUID(job_id), kind=kind, fence=fence, not_before=datetime.fromtimestamp(not_before, UTC))
+        early = (ticket.not_before - services.clock()).total_seconds()
+        if early > 0:
+            services.pause(min(early, 1.0))
+        try:
+            perform(services, ticket)
+        except Exception:
+            # Its lease ends, and it is handed out again.
+            log.exception("step.failed", job=job_id, step=kind)
+
+
+@app.task(name="darkroom.upload")
+def upload_steps(tickets: list[tuple[str, int, float]]) -> None:
+    """Give the provider the references of jobs."""
+    _perform(StepKind.UPLOAD, tickets)
+
+
+@app.task(name="darkroom.submit")
+def submit_steps(tickets: list[tuple[str, int, float]]) -> None:
+    """Create the paid generations of jobs."""
+    _perform(StepKind.SUBMIT, tickets)
+
+
+@app.task(name="darkroom.poll")
+def poll_steps(tickets: list[tuple[str, int, float]]) -> None:
+    """Ask whether generations have ended, and bring the images of those home."""
+    _perform(StepKind.POLL, tickets)
+
+
+@app.task(name="darkroom.collect")
+def collect_steps(tickets: list[tuple[str, int, float]]) -> None:
+    """Bring images home that could not be had at once."""
+    _perform(StepKind.COLLECT, tickets)
+
+
+@app.task(name="darkroom.probe")
+def probe() -> None:
+    """Look whether a paused account may go on."""
+    probing.run(node.services())
+
+
+@app.task(name="darkroom.upkeep")
+def upkeep(kind: str) -> None:
+    """Do what is due every so often."""
+    upkeeping.run(node.services(), UpkeepKind(kind))
+
+
+@app.task(name="darkroom.enqueue", bind=True)
+def enqueue(self: Any, /, *arguments: object, **named: object) -> None:
+    """Take a batch from a producer in another repository or language; it is never lost, nor retried for ever."""
+    try:
+        foreign.take_call(node.services(), self.request.id, arguments, named)
+    except (OperationalError, psycopg.OperationalError, StoreUnavailable) as error:
+        # The message is the only copy: it stays in the queue until the database and the store are back.
+        log.warning("batch.not_yet_enqueued", message=self.request.id, error=str(error).splitlines()[0])
+        node.services().pause(1.0)
+        raise Reject(requeue=True) from None

@@ -1,0 +1,169 @@
+"""How the parts are put together from the settings; nothing below this reads the clock, chance or the environment."""
+
+import random
+import time
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection
+from uuid_utils.compat import uuid7
+
+from worker.db import account_limits, accounts, references, upkeep
+from worker.db.session import Database
+from worker.domain.polling import PollSchedule
+from worker.domain.retry import ReplayPolicy
+from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_TOTAL
+from worker.domain.upkeep import UpkeepKind
+from worker.latencies import Latencies
+from worker.media.addresses import AddressPolicy
+from worker.media.store import Store, open_store
+from worker.rivya.client import Client, Timeouts
+from worker.services import Policies, Services
+from worker.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+NO_KEY = "rvya_sk_none"
+"""Sent where no key is set: the provider's own words then say what is missing."""
+
+
+CATALOG_UPKEEP = {
+    UpkeepKind.HARVEST: timedelta(seconds=5),
+    UpkeepKind.SCHEDULE: timedelta(seconds=15),
+    UpkeepKind.HOOKS: timedelta(seconds=5),
+}
+"""How often catalogs are looked after; each look is one short query when there is nothing to do."""
+
+
+class NotConfigured(Exception):
+    """A setting is missing without which this process cannot work."""
+
+
+class OtherProvider(Exception):
+    """The account has generations open at another provider; sending its work here could pay for it twice."""
+
+    def __init__(self, account: str, known: str, now: str, open_count: int) -> None:
+        """Keep both providers and what is open."""
+        super().__init__(account, known, now, open_count)
+        self.account, self.known, self.now, self.open_count = account, known, now, open_count
+
+    def __str__(self) -> str:
+        """Say what disagrees and what may be done."""
+        return (
+            f"account {self.account!r} has {self.open_count} generations open at {self.known}, and RIVYA_BASE_URL is"
+            f" {self.now}: set it back, or use another DARKROOM_DATABASE_URL or DARKROOM_ACCOUNT"
+        )
+
+
+def clock() -> datetime:
+    """Give the time as aware UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    """Give a new UUIDv7, which sorts by the time of its making."""
+    return uuid7()
+
+
+def database(settings: Settings, *, connections: int = 5) -> Database:
+    """Open the database that the settings name."""
+    if settings.database_url is None:
+        raise NotConfigured(
+            "DARKROOM_DATABASE_URL is not set: start the embedded one with `darkroom services start`"
+            " and set what it prints"
+        )
+    return Database(settings.database_url.get_secret_value(), connections=connections)
+
+
+def store(settings: Settings) -> Store:
+    """Open the store that the settings name."""
+    return open_store(settings.store_url)
+
+
+def client(settings: Settings) -> Client:
+    """Prepare the provider's client; it connects with its first call."""
+    key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
+    timeouts = Timeouts(
+        connect_s=HTTP_CONNECT.total_seconds(),
+        read_s=HTTP_READ.total_seconds(),
+        total_s=HTTP_TOTAL.total_seconds(),
+    )
+    return Client(base_url=settings.base_url, api_key=key, now=clock, timeouts=timeouts)
+
+
+def account(settings: Settings, db: Database) -> UUID:
+    """Give the id of the account that the settings name; made if it is new."""
+    with db.transaction() as tx:
+        return accounts.ensure(tx, account_id=new_id(), name=settings.account, now=clock())
+
+
+def services(settings: Settings, *, is_node: bool = True) -> Services:
+    """Put together all that a worker node needs, and set its account to what the settings say.
+
+    A command that is no node leaves the account's limits as they are.
+    """
+    if settings.api_key is None:
+        raise NotConfigured(
+            "RIVYA_API_KEY is not set: a node needs the provider's key, or that of a sandbox"
+            " (`darkroom up` brings one, `darkroom sandbox` prints one)"
+        )
+    db = database(settings, connections=settings.concurrency + 4)
+    account_id = account(settings, db)
+    rate = None if settings.rate == "auto" else settings.rate
+    with db.transaction() as tx:
+        _bind_provider(tx, account_id, settings)
+        if is_node:
+            account_limits.follow_settings(tx, account_id, rate=rate, max_in_flight=settings.max_in_flight)
+        upkeep.configure(tx, account_id, intervals(settings), now=clock())
+    chosen = policies(settings)
+    return Services(
+        account_id=account_id,
+        database=db,
+        client=client(settings),
+        store=store(settings),
+        latencies=Latencies(account_id, chosen.schedule),
+        policies=chosen,
+        clock=clock,
+        jitter=random.random,
+        new_id=new_id,
+        pause=time.sleep,
+    )
+
+
+def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
+    """Say how often each kind of upkeep is due."""
+    return {
+        UpkeepKind.WALLET: settings.wallet_every,
+        UpkeepKind.SEAL: settings.seal_every,
+        UpkeepKind.REREAD: settings.reread_every,
+        **CATALOG_UPKEEP,
+    }
+
+
+def policies(settings: Settings) -> Policies:
+    """Give the policies that the settings choose."""
+    return Policies(
+        schedule=PollSchedule(first=settings.poll_first, gap=settings.poll_gap),
+        replay=ReplayPolicy(window=settings.idempotency_window),
+        upload_reuse=settings.upload_reuse,
+        max_attempts=settings.max_attempts,
+        wallet_floor=settings.wallet_floor,
+        result_addresses=AddressPolicy.for_results(settings.base_url),
+    )
+
+
+def _bind_provider(tx: Connection, account_id: UUID, settings: Settings) -> None:
+    """Remember the provider; refuse another one while generations are open at the first, but for two sandboxes."""
+    known, open_count = accounts.provider(tx, account_id)
+    is_other = known is not None and known.rstrip("/") != settings.base_url.rstrip("/")
+    if known is not None and is_other and open_count and not (_is_local(known) and _is_local(settings.base_url)):
+        raise OtherProvider(settings.account, known, settings.base_url, open_count)
+    if known != settings.base_url:
+        references.forget_uploads(tx, account_id)
+        accounts.set_provider(tx, account_id, settings.base_url)
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
