@@ -1,0 +1,398 @@
+"""Closed books: what was sealed cannot be changed without being found, and nothing is posted before it."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from tests.pipeline import node as nodes
+from tests.pipeline.node import Clock, Node
+from worker import dispatch
+from worker.audit import sealing
+from worker.audit.verify import verify
+from worker.db import seals
+from worker.domain import seal as chain
+
+LOOKS = 20_000
+
+DIGESTS = "00000000000000076ae1df8f32f2be821dcfa68c914f6538ffffffffffffffff72688fc6c81e13c2e4bd529bae8ac098"
+HASH = "58941bc705a3667d1af56e63b0ce39daa9d2fbe099f72a1e82e4b9e90a05b6df"
+
+CLOSED = {"seals", "sealed_entries", "rollup", "seal_totals", "books_closed"}
+"""The proofs that this is about; the corrections here are not those of a person, so that others do not hold."""
+
+Tamper = Callable[..., None]
+
+POST = """
+    INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, actor, reason, posted_at)
+    SELECT batch_id, generation_id, 'correct', 'cap', 'held', 1, 'Ada', 'tab:\t end:\n back:\\ ünï', :posted_at
+    FROM credit_entry LIMIT 1 RETURNING id, posted_at"""
+
+
+@pytest.fixture
+def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
+    """Give a ledger of three holds and a correction, entries 1 to 4."""
+    made = nodes.make(database_url, tmp_path, Clock(), base_url="http://127.0.0.1:9", key="rvya_sk_none")
+    made.submit(*({"prompt": str(number)} for number in range(3)))
+    dispatch.run(made.services)
+    post(made, made.clock())
+    yield made
+    made.services.database.close()
+
+
+@pytest.fixture
+def superuser(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def tamper(superuser: Engine) -> Tamper:
+    """Do what only a superuser can: write past every trigger."""
+
+    def do(statement: str, **values: object) -> None:
+        with superuser.begin() as tx:
+            tx.execute(text("SET LOCAL session_replication_role = replica"))
+            assert tx.execute(text(statement), values).rowcount > 0
+
+    return do
+
+
+def post(node: Node, posted_at: datetime) -> tuple[int, datetime]:
+    """Post a correction as of an instant; gives its id and the instant that it was given."""
+    row = node.query(POST, posted_at=posted_at)[0]
+    return row["id"], row["posted_at"]
+
+
+def seal(node: Node) -> chain.Seal:
+    newest = sealing.seal(node.services.database, now=node.clock())
+    assert newest is not None
+    return newest
+
+
+def broken(node: Node) -> dict[str, tuple[Any, ...]]:
+    """Give the examples of each proof of the closed books that does not hold."""
+    with node.services.database.engine.connect() as tx:
+        return {check.name: check.examples for check in verify(tx).checks if not check.ok and check.name in CLOSED}
+
+
+def first(node: Node, check: str) -> dict[str, Any]:
+    return dict(broken(node)[check][0])
+
+
+def wait_for_a_lock(engine: Engine) -> None:
+    """Return as soon as somebody waits for the ledger."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'credit_entry'::regclass AND NOT granted")
+    for _ in range(LOOKS):
+        with engine.connect() as tx:
+            if tx.execute(waiting).scalar():
+                return
+    raise AssertionError("nobody waits")
+
+
+def test_a_seal_binds_every_entry_so_far(node: Node) -> None:
+    made = seal(node)
+
+    assert (made.id, made.entries, made.credits, made.last_entry_id) == (1, 4, 13, 4)
+    assert broken(node) == {}
+
+
+def test_without_new_entries_there_is_no_new_seal(node: Node) -> None:
+    before = seal(node)
+    node.clock.advance(timedelta(hours=1))
+
+    assert seal(node) == before
+
+
+def test_seals_are_chained(node: Node) -> None:
+    before = seal(node)
+    post(node, node.clock())
+
+    after = seal(node)
+
+    assert (after.id, after.entries, after.previous_hash) == (2, 1, before.hash)
+    assert broken(node) == {}
+
+
+def test_a_ledger_with_no_entry_can_be_closed_too(database_url: str, tmp_path: Path) -> None:
+    empty = nodes.make(database_url, tmp_path, Clock(), base_url="http://127.0.0.1:9", key="rvya_sk_none")
+
+    assert sealing.seal(empty.services.database, now=empty.clock()) is None
+    assert sealing.close_books(empty.services.database, empty.clock()) == empty.clock()
+    assert broken(empty) == {}
+
+
+def test_closing_the_books_closes_them_until_now_though_nothing_is_new(node: Node) -> None:
+    seal(node)
+    node.clock.advance(timedelta(hours=1))
+
+    closed_at = sealing.close_books(node.services.database, node.clock())
+
+    assert closed_at == node.clock()
+    assert post(node, closed_at)[1] == closed_at + timedelta(microseconds=1)
+    assert broken(node) == {}
+
+
+def test_the_books_are_never_closed_before_an_entry_of_a_node_whose_clock_is_ahead(node: Node) -> None:
+    ahead = node.clock() + timedelta(seconds=3)
+    post(node, ahead)
+
+    assert sealing.close_books(node.services.database, node.clock()) == ahead
+
+
+def test_a_clock_that_was_set_back_opens_no_books(node: Node) -> None:
+    closed_at = sealing.close_books(node.services.database, node.clock())
+    node.clock.advance(timedelta(days=-1))
+
+    assert sealing.close_books(node.services.database, node.clock()) == closed_at
+
+
+def test_many_entries_are_bound_by_several_seals_of_one_instant(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "ENTRIES_PER_SEAL", 2)
+    post(node, node.clock() + timedelta(seconds=1))
+
+    made = seal(node)
+
+    assert node.query("SELECT entries, last_entry_id, sealed_at FROM seal ORDER BY id") == [
+        {"entries": 2, "last_entry_id": 2, "sealed_at": made.sealed_at},
+        {"entries": 2, "last_entry_id": 4, "sealed_at": made.sealed_at},
+        {"entries": 1, "last_entry_id": 5, "sealed_at": made.sealed_at},
+    ]
+    assert broken(node) == {}
+
+
+@pytest.mark.parametrize("back", [timedelta(0), timedelta(days=40)])
+def test_an_entry_that_comes_with_an_older_time_is_dated_right_after_the_seal(back: timedelta, node: Node) -> None:
+    sealed_at = seal(node).sealed_at
+
+    _, posted_at = post(node, sealed_at - back)
+
+    assert posted_at == sealed_at + timedelta(microseconds=1)
+
+
+def test_an_entry_keeps_its_own_time_while_the_books_are_open(node: Node) -> None:
+    later = seal(node).sealed_at + timedelta(seconds=5)
+
+    assert post(node, later)[1] == later
+
+
+def test_an_entry_that_waits_for_a_seal_is_dated_after_it(node: Node, superuser: Engine) -> None:
+    """Else a report of the sealed instant would grow when it is printed again."""
+    with ThreadPoolExecutor(1) as pool:
+        with superuser.begin() as tx:
+            seals.lock_ledger(tx, patience_s=2)
+            posting = pool.submit(post, node, node.clock())
+            wait_for_a_lock(superuser)
+            made = sealing._seal_all(tx, node.clock(), is_closing=False)
+        _, posted_at = posting.result(timeout=20)
+
+    assert made is not None
+    assert posted_at > made.sealed_at
+    assert broken(node) == {}
+
+
+def test_a_seal_waits_for_who_is_posting_and_says_so_when_it_takes_too_long(
+    node: Node, superuser: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lower id that is committed after the seal would lie behind it."""
+    monkeypatch.setattr(sealing, "PATIENCE_S", 0.05)
+
+    with superuser.connect() as posting:
+        posting.execute(text(POST), {"posted_at": node.clock()})
+        with pytest.raises(sealing.LedgerBusy, match="try again"):
+            seal(node)
+        posting.commit()
+
+    assert seal(node).entries == 5
+
+
+def test_whoever_posts_must_see_the_last_seal(superuser: Engine, node: Node) -> None:
+    """A snapshot from before the seal would not."""
+    serial = superuser.execution_options(isolation_level="REPEATABLE READ")
+
+    with pytest.raises(DBAPIError, match="READ COMMITTED"), serial.begin() as tx:
+        tx.execute(text(POST), {"posted_at": node.clock()})
+
+
+@pytest.mark.parametrize(
+    ("change", "what_is_told"),
+    [
+        ("credits = 5", "hold cap to held of batch"),
+        ("target = 'spent'", "hold cap to spent of batch"),
+        ("kind = 'void'", "void cap to held of batch"),
+        ("posted_at = posted_at - interval '1 day'", "on 2026-11-21: sealed 0 credits in 0 entries, now 4 in 1"),
+        ("posted_at = posted_at + interval '1 microsecond'", "time of the day"),
+        ("generation_id = gen_random_uuid()", "generation"),
+        ("actor = 'Eve'", "actor"),
+        ("reason = ''", "reason"),
+    ],
+)
+def test_an_entry_that_a_superuser_changed_is_named(change: str, what_is_told: str, node: Node, tamper: Tamper) -> None:
+    seal(node)
+
+    tamper(f"UPDATE credit_entry SET {change} WHERE id = 2")
+
+    found = first(node, "sealed_entries")
+    assert (found["entry"], found["seal"], found["what"]) == (2, 1, "changed")
+    assert what_is_told in found["evidence"].replace("the time of day", "the time of the day")
+
+
+def test_an_entry_that_a_superuser_deleted_is_named(node: Node, tamper: Tamper) -> None:
+    seal(node)
+
+    tamper("DELETE FROM credit_entry WHERE id = 2")
+
+    found = first(node, "sealed_entries")
+    assert (found["entry"], found["what"]) == (2, "deleted")
+    assert "sealed 12 credits in 3 entries, now 8 in 2" in found["evidence"]
+
+
+@pytest.mark.parametrize("number", [-7, 0, 4])
+def test_an_entry_that_a_superuser_slipped_in_behind_the_seals_is_named(
+    number: int, node: Node, tamper: Tamper
+) -> None:
+    node.query("SELECT nextval(pg_get_serial_sequence('credit_entry', 'id'))")
+    tamper("UPDATE credit_entry SET id = DEFAULT WHERE id = 4")
+    seal(node)
+
+    tamper(
+        """
+        INSERT INTO credit_entry (id, batch_id, generation_id, kind, source, target, credits, posted_at)
+        OVERRIDING SYSTEM VALUE
+        SELECT :id, batch_id, generation_id, 'release', 'spent', 'cap', 4, posted_at FROM credit_entry WHERE id = 1""",
+        id=number,
+    )
+
+    found = first(node, "sealed_entries")
+    assert (found["entry"], found["what"], found["now_source"]) == (number, "inserted", "spent")
+
+
+def test_an_entry_that_was_dated_back_past_the_trigger_is_named(node: Node, tamper: Tamper) -> None:
+    sealed_at = seal(node).sealed_at
+
+    tamper(POST, posted_at=sealed_at)
+
+    assert first(node, "books_closed") == {"entry": 5, "posted_at": sealed_at, "sealed_at": sealed_at}
+
+
+def test_the_first_of_many_changes_is_named_first(node: Node, tamper: Tamper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "ENTRIES_PER_SEAL", 2)
+    seal(node)
+
+    tamper("UPDATE credit_entry SET credits = 9 WHERE id IN (2, 3)")
+
+    assert [(e["entry"], e["seal"]) for e in broken(node)["sealed_entries"]] == [(2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "seal_", "fault"),
+    [
+        ("UPDATE seal SET sealed_at = sealed_at - interval '1 s' WHERE id = 2", 2, "changed"),
+        ("UPDATE seal SET credits = 0 WHERE id = 2", 2, "changed"),
+        ("UPDATE seal SET digests = overlay(digests PLACING '\\x00' FROM 20) WHERE id = 2", 2, "changed"),
+        ("UPDATE seal SET hash = previous_hash WHERE id = 2", 2, "changed"),
+        ("UPDATE seal SET previous_hash = hash WHERE id = 2", 2, "changed"),
+        ("DELETE FROM seal WHERE id = 1", 2, "a seal is missing"),
+        ("DELETE FROM seal WHERE id = 2", 3, "a seal is missing"),
+    ],
+)
+def test_a_seal_that_was_changed_or_taken_away_is_named(
+    change: str, seal_: int, fault: str, node: Node, tamper: Tamper
+) -> None:
+    seal(node)
+    post(node, node.clock())
+    seal(node)
+    post(node, node.clock())
+    seal(node)
+
+    tamper(change)
+
+    found = first(node, "seals")
+    assert found["seal"] == seal_
+    assert fault in found["fault"]
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        ("UPDATE ledger_rollup SET credits = 11 WHERE kind = 'hold'", "rollup"),
+        ("DELETE FROM ledger_rollup", "rollup"),
+        ("DELETE FROM ledger_rollup", "seal_totals"),
+    ],
+)
+def test_a_roll_up_that_is_not_the_sum_of_its_entries_is_named(
+    change: str, check: str, node: Node, tamper: Tamper
+) -> None:
+    seal(node)
+
+    tamper(change)
+
+    assert first(node, check)["seal"] == 1
+
+
+@pytest.mark.parametrize("table", ["seal", "ledger_rollup"])
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "TRUNCATE {} CASCADE", "UPDATE {} SET credits = 0"])
+def test_seals_are_written_once_even_for_their_owner(change: str, table: str, node: Node, superuser: Engine) -> None:
+    seal(node)
+
+    with pytest.raises(DBAPIError, match="append-only"), superuser.begin() as tx:
+        tx.execute(text(change.format(table)))
+
+
+def test_the_proof_does_not_depend_on_how_a_session_writes_times_and_text(node: Node, superuser: Engine) -> None:
+    seal(node)
+
+    with superuser.connect() as tx:
+        tx.execute(text("SET TIME ZONE 'Asia/Kolkata'"))
+        tx.execute(text("SET datestyle = 'ISO, MDY'"))
+        tx.execute(text("SET bytea_output = 'escape'"))
+        tx.execute(text("SET extra_float_digits = 0"))
+        tx.execute(text("SET client_encoding = 'LATIN1'"))
+        tx.commit()
+
+        assert [check.name for check in verify(tx).checks if not check.ok and check.name in CLOSED] == []
+
+
+def test_what_is_hashed_of_an_entry_is_its_line_as_copy_writes_it(node: Node) -> None:
+    """An auditor can make it again with psql and sha256sum."""
+    ids = node.query("SELECT batch_id, generation_id FROM credit_entry WHERE id = 4")[0]
+
+    line = entry_line(node, 4)
+
+    assert (
+        line
+        == (
+            f"4\t{ids['batch_id']}\t{ids['generation_id']}\tcorrect\tcap\theld\t1\tAda\t"
+            "tab:\\t end:\\n back:\\\\ ünï\t1795348800000000"
+        ).encode()
+    )
+
+
+def entry_line(node: Node, number: int) -> bytes:
+    with node.services.database.transaction() as tx:
+        return next(iter(list(seals.lines(tx, first=number, last=number))))
+
+
+def test_the_format_of_digests_and_hashes_is_for_ever() -> None:
+    """Seals that were made by one release are proved by every later one."""
+    digests = chain.digest(b"7\tx") + chain.digest(b"-1\ty")
+
+    made = chain.link(
+        id_=1,
+        sealed_at=datetime(2026, 11, 22, 12, 0, 0, 5, tzinfo=UTC),
+        last_entry_id=7,
+        entries=2,
+        credits_=8,
+        previous=chain.NO_SEAL,
+        digests=digests,
+    )
+
+    assert digests.hex() == DIGESTS
+    assert made.hash.hex() == HASH

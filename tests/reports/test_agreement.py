@@ -1,0 +1,131 @@
+"""After a run with faults every report says the same, and the same as the provider's own books."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from tests.reports.conftest import World
+from worker.audit.reports import Report
+from worker.audit.reports.asked import Asked
+from worker.audit.reports.statement import statement
+from worker.domain.reporting import By, ReportName, SpendBy
+
+
+def totals(report: Report, section: str) -> dict[str, Any]:
+    """Give the totals of a section by column."""
+    found = next(each for each in report.sections if each.name == section)
+    assert found.totals is not None
+    return dict(zip((column.name for column in found.columns), found.totals, strict=True))
+
+
+def rows(report: Report, section: str) -> list[dict[str, Any]]:
+    """Give the rows of a section by column."""
+    found = next(each for each in report.sections if each.name == section)
+    return [dict(zip((column.name for column in found.columns), row, strict=True)) for row in found.rows]
+
+
+@pytest.mark.parametrize("by", list(By))
+def test_every_statement_closes_with_the_trial_balance(by: By, world: World) -> None:
+    closing = totals(world.report(ReportName.STATEMENT, by=by), "statement")
+    balance = totals(world.report(ReportName.TRIAL_BALANCE), "batches")
+
+    assert (closing["closing_held"], closing["closing_reserved"], closing["closing_spent"]) == (4, 0, 40)
+    assert (balance["held"], balance["reserved"], balance["spent"], balance["sum"]) == (4, 0, 40, 0)
+
+
+@pytest.mark.parametrize("by", list(SpendBy))
+def test_spend_and_outstanding_add_up_to_the_trial_balance(by: SpendBy, world: World) -> None:
+    spent = totals(world.report(ReportName.SPEND, by=by), "images" if by is SpendBy.IMAGE else "batches")
+    still_open = totals(world.report(ReportName.OUTSTANDING), "ages")
+
+    assert (spent["spent"], spent["still_held"], spent["still_reserved"]) == (40, 4, 0)
+    assert (still_open["held"], still_open["reserved"], still_open["outstanding"]) == (4, 0, 4)
+    assert spent["hold"] - spent["void"] + spent["reserved_less_hold"] + spent["final_less_reserved"] == 44
+
+
+def test_what_is_spent_and_what_is_in_doubt_is_what_the_provider_charged(world: World) -> None:
+    balance = totals(world.report(ReportName.TRIAL_BALANCE), "batches")
+
+    assert world.provider.wallet()["charged"] == balance["spent"] + balance["held"]
+
+
+def test_the_reconciliation_leads_from_the_first_reading_to_the_last(world: World) -> None:
+    report = world.report(ReportName.RECONCILE)
+
+    (wallet,) = rows(report, "wallets")
+    assert (wallet["opening"], wallet["ours"], wallet["in_doubt"], wallet["closing"]) == (10_000, 40, -4, 9_956)
+    assert wallet["closing"] == world.provider.wallet()["available"]
+    assert (wallet["unexplained"], wallet["outside_spend"], wallet["top_up"]) == (0, 0, 0)
+
+
+def test_a_top_up_and_an_outside_spend_are_told_from_ours(own_world: World) -> None:
+    own_world.provider.fund(9_956 + 500)
+    own_world.read_wallet()
+    own_world.node.clock.pause(600)
+    own_world.provider.fund(9_956 + 470)
+    own_world.read_wallet()
+    own_world.close()
+
+    (wallet,) = rows(own_world.report(ReportName.RECONCILE), "wallets")
+
+    assert (wallet["top_up"], wallet["outside_spend"], wallet["closing"]) == (500, -30, 10_426)
+
+
+def test_the_roll_up_is_proved_before_the_wallet_is_looked_at(world: World) -> None:
+    report = world.report(ReportName.RECONCILE)
+
+    assert report.sections[0].name == "own_books"
+    assert {row["difference"] for row in rows(report, "own_books")} == {0}
+    assert totals(report, "own_books")["raw_entries"] == 35
+
+
+def test_every_variance_is_named_with_its_generation(world: World) -> None:
+    found = rows(world.report(ReportName.RECONCILE), "variances")
+
+    assert [(row["variance"], row["key"], row["credits"]) for row in found] == [
+        ("refunded in full", "chair-0", -4),
+        ("final differs from reserved", "chair-1", 1),
+        ("paid for, no image in hand", "chair-2", 4),
+        ("reserved differs from hold", "lamp-0", 1),
+        ("reserved differs from hold", "lamp-1", 1),
+        ("reserved differs from hold", "lamp-2", 1),
+        ("held and never answered", "lost", 4),
+    ]
+
+
+def test_the_oldest_open_amount_comes_first_with_its_age(world: World) -> None:
+    (found,) = rows(world.report(ReportName.OUTSTANDING), "generations")
+
+    assert (found["key"], found["age"], found["held"]) == ("lost", "1 h to 24 h", 4)
+
+
+def test_a_job_shows_every_entry_every_file_and_every_call(world: World) -> None:
+    job_id = world.node.query("SELECT id FROM job WHERE key = 'chair-3'")[0]["id"]
+
+    report = world.report(ReportName.JOB, job_id=job_id)
+
+    (generation,) = rows(report, "generations")
+    assert [row["kind"] for row in rows(report, "entries")] == ["hold", "reserve", "settle"]
+    calls = [(row["kind"], row["outcome"]) for row in rows(report, "calls")]
+    assert calls == [("create", "unknown"), ("create", "ok"), ("get", "ok"), ("download", "ok")]
+    assert generation["provider_id"] in {task["id"] for task in world.provider.tasks()}
+    assert (generation["sends"], generation["spent"], len(rows(report, "files"))) == (2, 4, 1)
+
+
+@pytest.mark.parametrize("by", [By.DAY, By.MONTH, By.BATCH, By.OWNER, By.CATALOG])
+@pytest.mark.parametrize("limits", [{}, {"from_day": date(2026, 11, 23)}, {"owner": "studio"}], ids=str)
+def test_the_roll_up_gives_the_same_statement_as_the_entries(by: By, limits: dict[str, Any], world: World) -> None:
+    asked = Asked(report=ReportName.STATEMENT, as_of=world.as_of, by=by, **limits)
+
+    with world.node.services.database.transaction() as tx:
+        rolled_up, raw = statement(tx, asked), statement(tx, asked, is_raw=True)
+
+    assert rolled_up.sections == raw.sections
+
+
+def test_a_day_opens_with_what_the_day_before_closed_with(world: World) -> None:
+    report = world.report(ReportName.STATEMENT, by=By.DAY, from_day=date(2026, 11, 23))
+
+    (second,) = rows(report, "statement")
+    assert (second["day"], second["opening_spent"], second["closing_spent"]) == ("2026-11-23", 25, 40)

@@ -1,0 +1,85 @@
+"""The guide for finance keeps its word: each of its commands prints what the guide shows."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import run_here
+from tests.fixtures import databases
+from tests.fixtures.provider import Provider
+from tests.reports.conftest import World, work
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
+BLOCKS = re.findall(r"```console\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+VARIES = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\b[0-9a-f]{64}\b|task_[0-9a-f]+|req_\w+|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*Z?|\d+ h \d\d min|\d+ checks"
+)
+"""Ids, hashes and times: other ones in each run, always in the same places."""
+
+
+@pytest.fixture(scope="module")
+def november(
+    postgres: str, template: str, process: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Give the books of the guide, closed in the first hour of December."""
+    process.reset()
+    with databases.clone(postgres, template) as url:
+        made = work(url, tmp_path_factory.mktemp("store"), process.sibling("acct_guide"))
+        made.node.clock.now = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
+        made.close()
+        yield made
+        made.end()
+
+
+def test_the_guide_shows_commands() -> None:
+    assert len(BLOCKS) > 8
+
+
+def test_every_command_of_the_guide_prints_what_the_guide_shows(november: World, tmp_path: Path) -> None:
+    url = november.node.services.database.url.render_as_string(hide_password=False)
+    names: dict[str, str] = {}
+
+    contradictions = [
+        f"{command}\n{printed}"
+        for command, shown in _commands()
+        if not _agrees(shown, printed := _run(tmp_path, url, command, names), names)
+    ]
+
+    assert contradictions == []
+
+
+def _commands() -> Iterator[tuple[str, str]]:
+    """Give each command with what it prints."""
+    for block in BLOCKS:
+        for part in block.split("$ ")[1:]:
+            command, _, shown = part.partition("\n")
+            yield command, shown
+
+
+def _run(folder: Path, url: str, command: str, names: dict[str, str]) -> str:
+    """Run a command, its ids replaced by those of this run."""
+    words = [names.get(word, word) for word in shlex.split(command)][1:]
+    done = run_here(folder, {"DARKROOM_DATABASE_URL": url}, *words)
+    return done.stdout + done.stderr
+
+
+def _agrees(shown: str, printed: str, names: dict[str, str]) -> bool:
+    """Compare but for what varies, and learn which id of the guide is which of this run; ``...`` is any lines."""
+    before, dots, after = shown.partition("...\n")
+    lines = printed.splitlines(keepends=True)
+    if dots:
+        first, last = before.count("\n"), after.count("\n")
+        lines = lines[:first] + (lines[-last:] if last else [])
+    kept = "".join(lines)
+    ours, theirs = VARIES.findall(before + after), VARIES.findall(kept)
+    names.update(zip(ours, theirs, strict=False))
+    return len(ours) == len(theirs) and _plain(before + after) == _plain(kept)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[ -]{2,}", "  ", VARIES.sub("~", text)).replace(" \n", "\n")

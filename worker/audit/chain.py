@@ -1,0 +1,98 @@
+"""Whether what was sealed is still as it was sealed: the first entry that was changed, deleted or slipped in."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from worker.audit.checks import EXAMPLES, Check
+from worker.db import seals
+from worker.domain import seal as chain
+from worker.domain.seal import Seal
+
+_COLUMNS = ("entry", "batch", "generation", "kind", "source", "target", "credits", "actor", "reason", "posted_at_us")
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """How many rows break a rule, and the first of them."""
+
+    broken: int = 0
+    examples: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def add(self, describe: Callable[[], Mapping[str, Any]]) -> None:
+        """Count a row; it is described only if it is one of the first."""
+        self.broken += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(describe())
+
+    def check(self, name: str, rule: str) -> Check:
+        return Check(name=name, rule=rule, broken=self.broken, examples=tuple(self.examples))
+
+
+def verify_seals(tx: Connection) -> tuple[Check, ...]:
+    """Compute every digest and every hash of the chain again from the rows; memory for one seal at a time."""
+    links, entries = _Tally(), _Tally()
+    before: Seal | None = None
+    for seal, digests in seals.walk(tx):
+        for fault in _faults(seal, before, digests):
+            links.add(partial(dict[str, Any], seal=seal.id, sealed_at=seal.sealed_at, fault=fault))
+        _compare(tx, seal, digests, _first(before), entries)
+        before = seal
+    return (
+        links.check("seals", "the seals are an unbroken chain, each with the hash that its own content gives"),
+        entries.check("sealed_entries", "every sealed entry is there and as it was sealed, and none was slipped in"),
+    )
+
+
+def _first(before: Seal | None) -> int:
+    return chain.LOWEST_ID if before is None else before.last_entry_id + 1
+
+
+def _faults(seal: Seal, before: Seal | None, digests: bytes) -> Iterator[str]:
+    if not chain.is_intact(seal, digests=digests):
+        yield "it was changed: its hash is not the one that its content gives"
+    if not chain.follows(seal, before):
+        place = "the first one" if before is None else f"the one after seal {before.id}"
+        yield f"it is not {place}: a seal is missing, was exchanged, or goes back in time"
+
+
+def _compare(tx: Connection, seal: Seal, digests: bytes, first: int, tally: _Tally) -> None:
+    """Compare the digests as a whole, and entry by entry only when they differ."""
+    found = b"".join(chain.digest(line) for line in seals.lines(tx, first=first, last=seal.last_entry_id))
+    if found == digests:
+        return
+    strayed = _strayed(tx, seal)
+    sealed, present = dict(chain.entry_ids(digests)), dict(chain.entry_ids(found))
+    for number in sorted(sealed.keys() | present.keys()):
+        if sealed.get(number) != present.get(number):
+            tally.add(partial(_example, tx, seal, number, _what(number, sealed, present), strayed))
+
+
+def _what(number: int, sealed: Mapping[int, bytes], present: Mapping[int, bytes]) -> str:
+    if number not in present:
+        return "deleted"
+    return "changed" if number in sealed else "inserted"
+
+
+def _example(tx: Connection, seal: Seal, number: int, what: str, strayed: str) -> Mapping[str, Any]:
+    example: dict[str, Any] = {"entry": number, "seal": seal.id, "what": what, "evidence": strayed}
+    for line in seals.lines(tx, first=number, last=number):
+        values = line.decode("utf-8").split("\t")
+        example |= {f"now_{name}": value for name, value in zip(_COLUMNS, values, strict=True) if name != "entry"}
+    return example
+
+
+def _strayed(tx: Connection, seal: Seal) -> str:
+    """Say what the roll-up, which was made with the seal, still knows of the entries as they were."""
+    rows = seals.strayed(tx, seal.id, limit=EXAMPLES)
+    if not rows:
+        return "the seal's sums are unharmed: what differs is generation, actor, reason or the time of day"
+    return "; ".join(
+        f"{r['kind']} {r['source']} to {r['target']} of batch {r['batch']} on {r['day']}: sealed"
+        f" {r['sealed_credits']} credits in {r['sealed_entries']} entries, now {r['found_credits']} in"
+        f" {r['found_entries']}"
+        for r in rows
+    )

@@ -1,0 +1,84 @@
+"""What accompanies a report so that others can check it: question, code, seal and control totals."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker.audit import code_version
+from worker.audit.rendering import render
+from worker.audit.rendering.as_json import written
+from worker.audit.rendering.cells import exact, instant
+from worker.audit.reports import Asked, Report, build
+from worker.db import closing
+from worker.db.session import Database
+from worker.domain.reporting import Format
+
+SUFFIX = ".evidence.json"
+"""What the name of an evidence file adds to the name of its report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """A report's bytes, and the evidence for them."""
+
+    body: bytes
+    evidence: Mapping[str, Any]
+
+    @property
+    def evidence_bytes(self) -> bytes:
+        """The evidence as it is written into its file."""
+        return written(self.evidence)
+
+    @property
+    def with_evidence(self) -> bytes:
+        """A JSON body with its evidence inside, under ``evidence``."""
+        return written({**json.loads(self.body), "evidence": self.evidence})
+
+
+def printed(database: Database, asked: Asked, as_format: Format) -> Printed:
+    """Give the report with its evidence, both from one snapshot."""
+    with database.transaction() as tx:
+        report = build(tx, asked)
+        seal, schema = closing.seal_at(tx, asked.as_of), closing.schema_revision(tx)
+    body = render(report, as_format)
+    return Printed(body=body, evidence=_evidence(report, body, as_format, seal, schema))
+
+
+def separated(document: bytes) -> Printed | None:
+    """Take the evidence out of a JSON report that has it inside; None for anything else."""
+    try:
+        found = json.loads(document)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("evidence"), dict):
+        return None
+    evidence = found.pop("evidence")
+    return Printed(body=written(found), evidence=evidence)
+
+
+def _evidence(
+    report: Report, body: bytes, as_format: Format, seal: closing.SealMark | None, schema: str
+) -> dict[str, Any]:
+    return {
+        "report": report.name,
+        "format": as_format.value,
+        "as_of": instant(report.as_of),
+        "parameters": dict(report.parameters),
+        "rows": report.row_count,
+        "control_totals": report.control_totals,
+        "body": {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()},
+        "seal": None if seal is None else {"number": seal.id, "sealed_at": instant(seal.sealed_at), "hash": seal.hash},
+        "code": {"version": code_version.version(), "sources_sha256": code_version.sources_sha256()},
+        "schema_revision": schema,
+        "queries": [
+            {
+                "name": query.name,
+                "sha256": query.sha256,
+                "values": {name: exact(value) for name, value in query.values.items()},
+                "sql": query.sql,
+            }
+            for query in report.queries
+        ],
+    }

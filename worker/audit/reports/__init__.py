@@ -1,0 +1,35 @@
+"""The reports: each is a question to the ledger as of an instant, and its answer never changes."""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, text
+
+from worker.audit.reports.asked import Asked, again
+from worker.audit.reports.export import export
+from worker.audit.reports.job import job
+from worker.audit.reports.outstanding import outstanding
+from worker.audit.reports.reconcile import reconcile
+from worker.audit.reports.report import Report
+from worker.audit.reports.spend import spend
+from worker.audit.reports.statement import statement
+from worker.audit.reports.trial_balance import trial_balance
+from worker.domain.reporting import ReportName
+
+__all__ = ["Asked", "Report", "again", "build"]
+
+_BUILDERS: Mapping[ReportName, Callable[[Connection, Asked], Report]] = {
+    ReportName.STATEMENT: statement,
+    ReportName.OUTSTANDING: outstanding,
+    ReportName.SPEND: spend,
+    ReportName.TRIAL_BALANCE: trial_balance,
+    ReportName.JOB: job,
+    ReportName.RECONCILE: reconcile,
+    ReportName.EXPORT: export,
+}
+
+
+def build(tx: Connection, asked: Asked) -> Report:
+    """Give the report from one snapshot; the transaction must not have been used yet."""
+    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    tx.execute(text("SET LOCAL statement_timeout = 0"))
+    return _BUILDERS[asked.report](tx, asked)

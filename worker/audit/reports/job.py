@@ -1,0 +1,59 @@
+"""Job: the whole life of one image, from the order to the file, with every entry and every outside call."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from worker.audit.reports.asked import Asked
+from worker.audit.reports.report import Cell, Report, Section, columns
+from worker.db import job_life
+from worker.db.query import Query
+
+_FACTS = columns("fact value")
+_GENERATIONS = columns(
+    "number:count id idempotency_key account admitted_at:instant held:credits body_sha256 sends:count"
+    " first_sent_at:instant provider_id decided_at:instant reserved:credits matched_at:instant spent:credits"
+)
+_ENTRIES = columns("id:count posted_at:instant number:count kind source target credits:credits actor reason")
+_FILES = columns("number:count path sha256 size_bytes:count mime_type width:count height:count stored_at:instant")
+_CALLS = columns(
+    "id:count started_at:instant ended_at:instant number:count kind send:count idempotency_key outcome"
+    " http_status:count code message request_id provider_id size_bytes:count"
+)
+
+
+def job(tx: Connection, asked: Asked) -> Report:
+    """Give all that was written down about the job up to the instant."""
+    assert asked.job_id is not None
+    facts = job_life.job(asked.job_id)
+    parts = (
+        ("generations", _GENERATIONS, job_life.generations(asked.job_id, as_of=asked.as_of)),
+        ("entries", _ENTRIES, job_life.entries(asked.job_id, as_of=asked.as_of)),
+        ("files", _FILES, job_life.images(asked.job_id, as_of=asked.as_of)),
+        ("calls", _CALLS, job_life.calls(asked.job_id, as_of=asked.as_of)),
+    )
+    found = [Section(name="job", columns=_FACTS, rows=_facts(facts.rows(tx)))]
+    found += [Section(name=name, columns=cols, rows=_plain(tx, query)) for name, cols, query in parts]
+    return Report(
+        name=asked.report,
+        title=f"Job {asked.job_id}",
+        as_of=asked.as_of,
+        parameters=asked.parameters,
+        sections=tuple(found),
+        queries=(facts, *(query for _, _, query in parts)),
+    )
+
+
+def _facts(rows: Sequence[Row[Any]]) -> list[tuple[Cell, ...]]:
+    """Turn the one row into a line for each of its facts."""
+    return [(name, _shown(value)) for row in rows for name, value in row._mapping.items()]  # noqa: SLF001 - documented
+
+
+def _shown(value: Any) -> Cell:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True) if isinstance(value, dict) else value
+
+
+def _plain(tx: Connection, query: Query) -> list[tuple[Cell, ...]]:
+    return [tuple(row) for row in query.rows(tx)]

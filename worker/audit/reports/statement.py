@@ -1,0 +1,146 @@
+"""Statement: what stood in the accounts, what moved, and what stands there now, for each day, batch, owner ..."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from worker.audit.reports.asked import Asked
+from worker.audit.reports.report import Cell, Column, Report, Section, added_up, columns
+from worker.db import flows
+from worker.domain import standing
+from worker.domain.ledger import CreditAccount, EntryKind
+from worker.domain.reporting import By
+from worker.domain.standing import Flow, Standing
+
+PERIODS = frozenset({By.DAY, By.MONTH})
+"""Lines that follow each other in time: each begins with what the one before ended with."""
+
+_KEYS = {
+    By.DAY: "day",
+    By.MONTH: "month",
+    By.BATCH: "batch_id name owner",
+    By.OWNER: "owner",
+    By.CATALOG: "catalog",
+    By.MODEL: "model",
+}
+_OPENING = "opening_held:credits opening_reserved:credits opening_spent:credits"
+_MOVED = " ".join(f"{kind}:credits" for kind in standing.PLAIN_KINDS)
+_CORRECTED = " ".join(f"corrected_{account}:credits" for account in standing.CORRECTED)
+_CLOSING = "closing_held:credits closing_reserved:credits closing_spent:credits"
+_RARE = frozenset(
+    {"opening_held", "opening_reserved", "closing_held", "closing_reserved", "corrected_held", "corrected_reserved"}
+    | {"corrected_spent", EntryKind.TOP_UP, EntryKind.TRIM, EntryKind.OVERRUN, EntryKind.RELEASE, EntryKind.VOID}
+)
+
+
+@dataclass(kw_only=True)
+class _Group:
+    """The flows of one line, before and within the time that was asked for."""
+
+    labels: tuple[Cell, ...]
+    earlier: list[Flow]
+    within: list[Flow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    labels: tuple[Cell, ...]
+    opening: Standing
+    flows: tuple[Flow, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        closing = self.opening.after(self.flows)
+        corrected = standing.corrections(self.flows)
+        return (
+            *self.labels,
+            *_balances(self.opening),
+            sum(flow.entries for flow in self.flows),
+            *standing.by_kind(self.flows).values(),
+            *(corrected[account] for account in standing.CORRECTED),
+            *_balances(closing),
+        )
+
+
+def statement(tx: Connection, asked: Asked, *, is_raw: bool = False) -> Report:
+    """Give the statement; ``is_raw`` reads the entries alone and not the roll-up, with the same result."""
+    by = By(asked.by or By.DAY)
+    query = flows.movements(by, asked.scope, is_raw=is_raw)
+    groups = _grouped(query.rows(tx), width=len(_KEYS[by].split()))
+    lines = _in_sequence(groups) if by in PERIODS else _side_by_side(groups)
+    cols = columns(f"{_KEYS[by]} {_OPENING} entries:count {_MOVED} {_CORRECTED} {_CLOSING}", details=_RARE)
+    rows = [line.cells for line in lines]
+    whole = _Line(
+        labels=("total", *(None for _ in _KEYS[by].split()[1:])),
+        opening=_opening(groups),
+        flows=tuple(flow for line in lines for flow in line.flows),
+    )
+    return Report(
+        name=asked.report,
+        title=f"Statement by {by}",
+        as_of=asked.as_of,
+        parameters=asked.parameters,
+        sections=(
+            Section(name="statement", columns=cols, rows=rows, totals=whole.cells),
+            _summary(whole),
+        ),
+        queries=(query,),
+    )
+
+
+def _grouped(rows: Iterable[Row[Any]], *, width: int) -> list[_Group]:
+    groups: dict[str, _Group] = {}
+    for row in rows:
+        labels = (row.key, row.name, row.owner)[:width]
+        group = groups.setdefault(row.key, _Group(labels=labels, earlier=[], within=[]))
+        flow = Flow(
+            kind=EntryKind(row.kind),
+            source=CreditAccount(row.source),
+            target=CreditAccount(row.target),
+            entries=row.entries,
+            credits=row.credits,
+        )
+        (group.earlier if row.is_opening else group.within).append(flow)
+    return list(groups.values())
+
+
+def _in_sequence(groups: list[_Group]) -> list[_Line]:
+    lines, stands = [], _opening(groups)
+    for group in groups:
+        if group.within:
+            line = _Line(labels=group.labels, opening=stands, flows=tuple(group.within))
+            stands = stands.after(line.flows)
+            lines.append(line)
+    return lines
+
+
+def _side_by_side(groups: list[_Group]) -> list[_Line]:
+    return [
+        _Line(labels=group.labels, opening=Standing().after(group.earlier), flows=tuple(group.within))
+        for group in groups
+    ]
+
+
+def _opening(groups: list[_Group]) -> Standing:
+    return Standing().after(flow for group in groups for flow in group.earlier)
+
+
+def _summary(whole: _Line) -> Section:
+    """Say per account how opening, movements and closing hang together."""
+    cols: tuple[Column, ...] = columns("account opening:credits in:credits out:credits closing:credits")
+    closing = whole.opening.after(whole.flows)
+    rows = [
+        (account.value, before, _moved(whole.flows, account, 1), _moved(whole.flows, account, -1), after)
+        for account, before, after in zip(standing.CORRECTED, _balances(whole.opening), _balances(closing), strict=True)
+    ]
+    return Section(name="accounts", columns=cols, rows=rows, totals=added_up(cols, rows))
+
+
+def _moved(moved: Iterable[Flow], account: CreditAccount, sign: int) -> int:
+    return sum(abs(flow.credits) for flow in moved if flow.into(account) * sign > 0)
+
+
+def _balances(stands: Standing) -> tuple[int, int, int]:
+    return stands.held, stands.reserved, stands.spent

@@ -1,0 +1,42 @@
+"""Whether the books can be believed: every rule of the ledger and of the job's life, proved on the rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from worker.audit.chain import verify_seals
+from worker.audit.checks import EXAMPLES, Check
+from worker.db import proofs, rights, seals
+
+PROOFS = (*proofs.PROOFS, *rights.PROOFS, *seals.PROOFS)
+"""The rules that a query proves; the chain of seals is computed again instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """All checks at one instant, with the totals that they were made over."""
+
+    checks: tuple[Check, ...]
+    totals: Mapping[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every rule holds."""
+        return all(check.ok for check in self.checks)
+
+
+def verify(tx: Connection) -> Verification:
+    """Check every rule on one snapshot; the transaction must not have been used yet."""
+    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    tx.execute(text("SET LOCAL statement_timeout = 0"))
+    checks = (*(_check(tx, proof) for proof in PROOFS), *verify_seals(tx))
+    return Verification(checks=checks, totals=proofs.totals(tx))
+
+
+def _check(tx: Connection, proof: proofs.Proof) -> Check:
+    broken, examples = proofs.contradictions(tx, proof, limit=EXAMPLES)
+    return Check(name=proof.name, rule=proof.rule, broken=broken, examples=tuple(examples))
+
+
+__all__ = ["PROOFS", "Check", "Verification", "verify"]
