@@ -1,0 +1,43 @@
+"""The blocks of the document on catalogs, run as a newcomer runs them: in a folder, in a shell, one after the other."""
+
+import os
+import re
+import subprocess
+import sys
+from uuid import UUID
+
+from tests.acceptance.nodes import ROOT
+from tests.acceptance.world import World
+
+DOCUMENT = ROOT / "docs" / "catalog.md"
+TIMEOUT_S = 120
+SOME_ID = UUID("01a2031d-8bef-72f5-aa90-e9c067119365")
+SHELL = f'set -e\ndarkroom() {{ "{sys.executable}" -m worker.cli "$@"; }}\n'
+
+
+def blocks() -> list[tuple[str, str]]:
+    """Return language and title of every block that has a title."""
+    return re.findall(r"^```(\w+) (\S+)$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def block(title: str) -> str:
+    """Return the one block with this title."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    found = re.findall(rf"^```\w+ {re.escape(title)}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"{DOCUMENT.name} has {len(found)} blocks {title!r}"
+    return str(found[0])
+
+
+def run(world: World, title: str) -> str:
+    """Run the commands of a block; return what they printed, and fail when one of them failed."""
+    done = subprocess.run(
+        ["sh", "-c", SHELL + block(title)],
+        cwd=world.folder,
+        env={**os.environ, **world.settings, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{title}: {done.stdout}\n{done.stderr}"
+    return done.stdout

@@ -1,0 +1,103 @@
+"""The document on catalogs is true: its files and commands, in their order, end with a reviewed live catalog."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.acceptance import world as worlds
+from tests.acceptance.waiting import until
+from tests.acceptance.world import World
+from tests.browser import document
+from tests.browser.chromium import Browser
+from tests.fixtures import provider
+from worker.catalog import hook_message
+
+pytestmark = pytest.mark.acceptance
+
+FILES = ("items.csv", "recipe.toml")
+KEYS = ["a", "e", "Escape", "j", "a"]
+"""What a newcomer presses on the first sheet: the middle one of three is rejected, with other words."""
+
+
+@pytest.fixture
+def world(database_url: str, broker_urls: dict[str, str], tmp_path: Path) -> Iterator[World]:
+    """Give a Darkroom at work, with the document's files in its folder."""
+    with (
+        provider.running() as sandbox,
+        worlds.opened(database_url, broker_urls["embedded"], tmp_path, sandbox) as opened,
+    ):
+        for name in FILES:
+            (opened.folder / name).write_text(document.block(name))
+        opened.node()
+        yield opened
+
+
+def decide(browser: Browser, world: World, *keys: str) -> None:
+    """Open the sheet, press the keys, save, and put the file beside the others."""
+    browser.open((world.folder / "mugs-review.html").as_uri())
+    browser.press(*keys)
+    browser.press("s")
+    browser.downloaded().replace(world.folder / "decisions-mugs.json")
+
+
+def live(world: World) -> dict[str, dict[str, str]]:
+    """Return the rows of the export, by SKU."""
+    with (world.folder / "live.csv").open(newline="", encoding="utf-8") as file:
+        return {row["sku"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def reviewed(world: World, browser: Browser) -> World:
+    """Give the world of a newcomer who has come to the live catalog."""
+    for title in ("first", "render", "look"):
+        document.run(world, title)
+    decide(browser, world, *KEYS)
+    document.run(world, "decide")
+    document.run(world, "again")
+    decide(browser, world, "a")
+    document.run(world, "finish")
+    return world
+
+
+@pytest.mark.timeout(600)
+def test_the_document_leads_from_a_csv_to_a_reviewed_live_catalog_and_on(reviewed: World) -> None:
+    changed = document.run(reviewed, "change")
+    scheduled = document.run(reviewed, "schedule")
+    until(lambda: reviewed.count("schedule_run", "state = 'done'") == 1, "the run is over", timeout_s=60)
+
+    assert sorted(live(reviewed)) == ["jug-white", "mug-blue", "mug-red"]
+    assert reviewed.count("job", "state = 'succeeded'") == 3 + 1 + 1
+    assert "blue -> navy" in changed
+    assert "Europe/Paris" in scheduled
+    assert "accepted" in document.run(reviewed, "history")
+    assert "told.json" in document.run(reviewed, "hook")
+
+
+def test_every_block_with_a_title_is_one_that_a_test_runs_or_reads() -> None:
+    titles = {title for _, title in document.blocks()}
+
+    run = {"first", "render", "look", "decide", "again", "finish", "change", "schedule", "history", "hook"}
+    assert titles == {*FILES, *run, "terminal", "message", "verify"}
+
+
+def test_the_document_verifies_what_is_sent() -> None:
+    code = SimpleNamespace()
+    exec(document.block("verify"), vars(code))
+    sent = hook_message.headers(document.SOME_ID, "live", b"{}", secret="s" * 16, timestamp=1)
+
+    assert code.is_genuine(sent, b"{}", "s" * 16)
+    assert not code.is_genuine(sent, b"{} ", "s" * 16)
+
+
+def test_the_documents_message_has_the_fields_of_one_that_is_sent() -> None:
+    shown = json.loads(document.block("message"))
+    payload = {key: value for key, value in shown.items() if key != "id"}
+
+    sent = json.loads(hook_message.body(document.SOME_ID, payload, lambda path: f"s3://images/{path}"))
+
+    assert sent["items"] == shown["items"]
+    assert sorted(sent) == sorted(shown)

@@ -1,0 +1,53 @@
+"""What is live is handed to a shop: each SKU with its file, address and hash, always in the same order."""
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tests.catalog.team import Team
+from worker.catalog import export
+from worker.catalog.export import COLUMNS, ExportForm
+from worker.db import catalog_history
+
+
+def exported(team: Team, form: ExportForm) -> str:
+    found = catalog_history.live(team.node.services.database, team.catalog.id)
+    return "".join(export.lines(export.rows(found, team.node.services.store), form))
+
+
+def test_each_address_leads_to_the_bytes_of_the_hash(team: Team) -> None:
+    team.stock({"a": "red"})
+    team.refresh()
+
+    row = json.loads(exported(team, ExportForm.JSON))[0]
+
+    content = Path(unquote(urlsplit(row["url"]).path)).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == row["sha256"]
+    assert tuple(row) == COLUMNS
+
+
+def test_skus_are_in_the_order_of_their_bytes_and_removed_or_unrendered_ones_are_not_there(team: Team) -> None:
+    team.stock({"b": "red", "a": "blue", "Z": "grey", "gone": "green", "é": "black"})
+    team.refresh()
+    team.stock({"b": "red", "a": "blue", "Z": "grey", "é": "black", "new": "white"})
+
+    rows = list(csv.DictReader(io.StringIO(exported(team, ExportForm.CSV))))
+
+    assert [row["sku"] for row in rows] == ["Z", "a", "b", "é"]
+
+
+def test_the_same_live_set_is_the_same_bytes(team: Team) -> None:
+    team.stock({"a": "red", "b": "blue"})
+    team.refresh()
+
+    assert exported(team, ExportForm.CSV) == exported(team, ExportForm.CSV)
+
+
+def test_an_empty_live_set_is_a_header_or_an_empty_list(team: Team) -> None:
+    team.stock({"a": "red"})
+
+    assert exported(team, ExportForm.CSV) == ",".join(COLUMNS) + "\n"
+    assert json.loads(exported(team, ExportForm.JSON)) == []

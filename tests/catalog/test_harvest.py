@@ -1,0 +1,137 @@
+"""What comes of an image when its job has ended: live, candidate or failed, whatever happened in between."""
+
+from datetime import timedelta
+
+from tests.catalog.shop import Shop, reasons
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.conftest import NodeFor
+from worker import batch_control
+from worker.catalog.harvest import Harvest
+from worker.db import catalogs
+
+RED = {"sku": "c1", "colour": "red"}
+BLUE = {"sku": "c2", "colour": "blue"}
+HISTORY = "SELECT actor, reason FROM catalog_live ORDER BY from_at, id"
+
+
+def test_an_image_goes_live_by_itself_when_nobody_has_to_look(shop: Shop) -> None:
+    shop.bring_in(RED)
+    shop.apply(shop.plan().id)
+    shop.node.run_until_quiet()
+
+    assert shop.harvest() == Harvest(live=1)
+    assert shop.renders() == [("c1", "live")]
+    assert shop.node.query(HISTORY) == [{"actor": "darkroom", "reason": "no review"}]
+
+
+def test_an_image_waits_as_a_candidate_when_somebody_has_to_look(shop: Shop) -> None:
+    shop.bring_in(RED, review="required")
+    shop.refresh()
+
+    assert shop.renders() == [("c1", "candidate")]
+    assert shop.live() == {}
+    assert reasons(shop.plan()) == {"c1": ["(waits for review)"]}
+
+
+def test_a_second_harvest_finds_nothing(shop: Shop) -> None:
+    shop.bring_in(RED)
+    shop.refresh()
+
+    assert shop.harvest() == Harvest()
+
+
+def test_what_is_under_way_is_left_alone(shop: Shop) -> None:
+    shop.bring_in(RED)
+    shop.apply(shop.plan().id)
+
+    assert shop.harvest() == Harvest()
+    assert shop.renders() == [("c1", "planned")]
+
+
+def test_a_live_image_stays_when_the_next_one_fails_and_the_next_plan_tries_again(
+    shop: Shop, sandbox: Provider
+) -> None:
+    shop.bring_in(RED)
+    shop.refresh()
+    shop.bring_in({**RED, "colour": "black"})
+    sandbox.script(("create", 1, "charge_failed"))
+    shop.refresh()
+    live = shop.live()
+
+    plan = shop.refresh()
+
+    assert live == {"c1": "A red chair"}
+    assert reasons(plan) == {"c1": ["failed before", "prompt changed"]}
+    assert shop.live() == {"c1": "A black chair"}
+    assert shop.renders() == [("c1", "superseded"), ("c1", "superseded"), ("c1", "live")]
+    books.check_all_done(shop.node, sandbox)
+
+
+def test_a_failed_job_that_is_asked_for_again_still_goes_live(shop: Shop, sandbox: Provider) -> None:
+    shop.bring_in(RED)
+    sandbox.script(("create", 1, "charge_failed"))
+    batch_id = shop.apply(shop.plan().id).batch_id
+    shop.node.run_until_quiet()
+    failed = shop.harvest()
+    assert batch_id is not None
+    batch_control.retry_failed(shop.node.services.database, batch_id)
+    shop.node.run_until_quiet()
+
+    assert failed == Harvest(failed=1)
+    assert shop.harvest() == Harvest(live=1)
+
+
+def test_an_image_of_content_that_changed_meanwhile_never_goes_live(shop: Shop, sandbox: Provider) -> None:
+    shop.bring_in(RED)
+    shop.apply(shop.plan().id)
+    shop.bring_in({**RED, "colour": "black"})
+    shop.apply(shop.plan().id)
+    shop.node.run_until_quiet()
+
+    assert shop.harvest() == Harvest(live=1)
+    assert shop.live() == {"c1": "A black chair"}
+    assert [state for _, state in shop.renders()] == ["superseded", "live"]
+    books.check_all_done(shop.node, sandbox)
+
+
+def test_an_image_of_an_item_that_was_removed_meanwhile_does_not_go_live(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE)
+    shop.apply(shop.plan().id)
+    shop.bring_in(BLUE)
+    shop.node.run_until_quiet()
+
+    assert shop.harvest() == Harvest(live=1, candidates=1)
+    assert shop.live() == {"c2": "A blue chair"}
+
+
+def test_a_cancelled_job_leaves_the_item_for_the_next_plan(shop: Shop) -> None:
+    shop.bring_in(RED)
+    batch_id = shop.apply(shop.plan().id).batch_id
+    assert batch_id is not None
+    batch_control.cancel(shop.node.services.database, batch_id, now=shop.node.clock())
+
+    assert shop.harvest() == Harvest(failed=1)
+    assert reasons(shop.plan()) == {"c1": ["failed before"]}
+
+
+def test_a_catalog_that_somebody_is_changing_is_left_for_the_next_time(shop: Shop) -> None:
+    shop.bring_in(RED)
+    shop.apply(shop.plan().id)
+    shop.node.run_until_quiet()
+
+    with shop.node.services.database.transaction() as tx:
+        catalogs.lock(tx, shop.row().id)
+        meanwhile = shop.harvest()
+
+    assert (meanwhile, shop.harvest()) == (Harvest(), Harvest(live=1))
+
+
+def test_an_image_in_doubt_is_never_rendered_again_by_itself(node_for: NodeFor, sandbox: Provider) -> None:
+    shop = Shop(node=node_for(window=timedelta(seconds=1)))
+    shop.bring_in(RED)
+    sandbox.script(*(("create", nth, "lost_reply") for nth in range(1, 4)))
+    shop.refresh()
+
+    assert shop.node.jobs() == ["in_doubt"]
+    assert reasons(shop.plan(forced=["c1"])) == {"c1": ["(being rendered)"]}

@@ -1,0 +1,100 @@
+"""The price, the cap, the thresholds and the hash of a plan."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from worker.domain.catalog import Keep, Reason
+from worker.domain.content import Content
+from worker.domain.refresh import Decision
+from worker.domain.refresh_plan import Thresholds, differences, outline
+
+
+def render(sku: str, *reasons: Reason) -> Decision:
+    wanted = Content(prompt=f"A {sku}", params={}, model="qwen-image", reference=None)
+    return Decision(
+        id=UUID(int=1),
+        sku=sku,
+        fingerprint=wanted.fingerprint,
+        wanted=wanted,
+        reasons=reasons or (Reason.NEW,),
+    )
+
+
+KEPT = replace(render("kept"), keep=Keep.UNCHANGED, reasons=())
+DECISIONS = [render("a"), KEPT, render("b", Reason.PROMPT, Reason.REFERENCE), render("c")]
+
+
+def test_the_price_is_that_of_one_generation_of_each_item_to_render() -> None:
+    assert outline(DECISIONS, credit_cap=None, conditions={}).price == 12
+
+
+def test_every_reason_of_every_item_is_counted() -> None:
+    counts = outline(DECISIONS, credit_cap=None, conditions={}).counts
+
+    assert counts == {"new": 2, "prompt changed": 1, "reference changed": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize(
+    ("cap", "rendered"), [(0, []), (3, []), (4, ["a"]), (11, ["a", "b"]), (12, ["a", "b", "c"]), (99, ["a", "b", "c"])]
+)
+def test_what_the_cap_does_not_reach_is_left_for_the_next_plan(cap: int, rendered: list[str]) -> None:
+    found = outline(DECISIONS, credit_cap=cap, conditions={})
+
+    assert [each.sku for each in found.renders] == rendered
+    assert found.price <= cap
+    assert found.counts.get(Keep.CAPPED, 0) == 3 - len(rendered)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [render("a"), KEPT, render("b", Reason.PROMPT)],
+        [render("a"), replace(KEPT, keep=Keep.IN_REVIEW), *DECISIONS[2:]],
+        [render("a"), replace(KEPT, fingerprint="other"), *DECISIONS[2:]],
+        DECISIONS[1:],
+    ],
+)
+def test_the_hash_is_another_one_when_anything_about_any_item_is(changed: list[Decision]) -> None:
+    before = outline(DECISIONS, credit_cap=None, conditions={}).content_hash
+
+    assert outline(changed, credit_cap=None, conditions={}).content_hash != before
+
+
+def test_the_hash_is_the_same_for_the_same_content_and_conditions() -> None:
+    first = outline(DECISIONS, credit_cap=None, conditions={"recipe": "r"}).content_hash
+
+    assert outline(list(DECISIONS), credit_cap=None, conditions={"recipe": "r"}).content_hash == first
+    assert outline(DECISIONS, credit_cap=None, conditions={"recipe": "s"}).content_hash != first
+    assert outline(DECISIONS, credit_cap=99, conditions={"recipe": "r"}).content_hash != first
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "is_passed"),
+    [
+        (Thresholds(), False),
+        (Thresholds(credits=400), False),
+        (Thresholds(credits=399), True),
+        (Thresholds(share=0.1), False),
+        (Thresholds(share=0.09), True),
+        (Thresholds(credits=999, share=0.0), True),
+    ],
+)
+def test_a_plan_needs_an_approval_above_a_threshold_and_not_at_it(
+    thresholds: Thresholds,
+    is_passed: bool,  # noqa: FBT001
+) -> None:
+    assert thresholds.are_passed(price=400, renders=100, items=1000) is is_passed
+
+
+def test_what_has_changed_since_a_plan_is_said_by_sku() -> None:
+    then = {each.sku: each.fingerprint for each in (render("a"), render("b"), render("gone"), render("kept"))}
+    now = [render("a"), replace(render("b"), fingerprint="other"), KEPT, render("added")]
+
+    assert differences(then, now) == [
+        "b: its content is another one now",
+        "gone: is no longer in the catalog",
+        "kept: is unchanged now",
+        "added: would be rendered now (new)",
+    ]

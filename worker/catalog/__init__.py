@@ -1,0 +1,1 @@
+"""A catalog's images are kept fresh: planned, priced, rendered, looked at, and only then live."""

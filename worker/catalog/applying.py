@@ -1,0 +1,199 @@
+"""Applying a plan makes it one batch, once, and only while the catalog is still what the plan was made from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.catalog import planning
+from worker.db import catalog_items, catalog_plans, catalog_renders, catalogs
+from worker.db.catalog_plans import PlanRow
+from worker.db.catalog_renders import Asked
+from worker.db.catalogs import CatalogRow
+from worker.db.session import Database
+from worker.domain.catalog import Reason, ReviewPolicy
+from worker.domain.plain_text import LABEL_MAX
+from worker.domain.refresh import Decision
+from worker.domain.refresh_plan import Outline, differences, price_of
+from worker.domain.request import BatchRequest, Priority, Purpose
+from worker.intake import RequestsRefused, prepare, write
+from worker.intake.library import Library
+from worker.manifest import Row
+
+
+class PlanUnknown(Exception):
+    """No plan with this id was saved in this database."""
+
+    def __init__(self, plan_id: UUID) -> None:
+        """Keep the id."""
+        super().__init__(plan_id)
+        self.plan_id = plan_id
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return f"plan {self.plan_id} was not made with this database: make one with `darkroom catalog plan NAME --out`"
+
+
+class PlanStale(Exception):
+    """The catalog is no longer what the plan was made from; nothing was spent."""
+
+    def __init__(self, plan_id: UUID, differences: tuple[str, ...]) -> None:
+        """Keep what has changed, one sentence each; more may have."""
+        super().__init__(plan_id, differences)
+        self.plan_id = plan_id
+        self.differences = differences
+
+    def __str__(self) -> str:
+        """List what has changed."""
+        changed = "\n".join(f"  {each}" for each in self.differences)
+        return (
+            f"the catalog is no longer what plan {self.plan_id} was made from, so nothing was spent:\n{changed}\n"
+            "Make a new plan, and apply that."
+        )
+
+
+class ApprovalNeeded(Exception):
+    """The plan waits for a person."""
+
+    def __init__(self, plan_id: UUID, reason: str) -> None:
+        """Keep which plan and why."""
+        super().__init__(plan_id, reason)
+        self.plan_id = plan_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say who may do what."""
+        return f"{self.reason}: `darkroom catalog approve {self.plan_id} --by NAME`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What came of applying a plan; ``is_new`` is False when it had been applied before."""
+
+    plan_id: UUID
+    batch_id: UUID | None
+    """None when there was nothing to render."""
+    jobs: int
+    credits: int
+    is_new: bool
+    is_sample: bool
+    """Whether this was the plan's sample; the rest waits for an approval."""
+
+
+def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> Applied:
+    """Make the plan's images jobs of one batch; raise PlanStale or ApprovalNeeded before anything is spent.
+
+    Applying twice, also from two places at once, is the same as once. A plan with a sample is applied twice: first
+    its sample, then, after an approval, the rest.
+    """
+    with database.bulk_transaction() as tx:
+        catalog, plan = _locked(tx, plan_id)
+        if plan.applied_at is not None:
+            return _earlier(plan)
+        found = _outline_again(tx, catalog, plan)
+        is_sample = plan.sample is not None and plan.sampled_at is None
+        _check_approval(plan, is_sample=is_sample)
+        part = found.renders[: plan.sample] if is_sample else _not_yet_asked(tx, plan, found)
+        _give_up_stale(tx, part if is_sample else found.decisions)
+        batch_id = _submit(tx, catalog, plan, part, account_id=account_id, now=now, new_id=new_id) if part else None
+        record = catalog_plans.record_sample if is_sample else catalog_plans.record_applied
+        record(tx, plan.id, batch_id=batch_id, now=now)
+    return Applied(
+        plan_id=plan.id,
+        batch_id=batch_id,
+        jobs=len(part),
+        credits=sum(price_of(each) for each in part),
+        is_new=True,
+        is_sample=is_sample,
+    )
+
+
+def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
+    """Lock the plan's catalog first, and read the plan when nobody else can be applying it."""
+    seen = catalog_plans.by_id(tx, plan_id)
+    if seen is None:
+        raise PlanUnknown(plan_id)
+    catalog = catalogs.lock(tx, seen.catalog_id)
+    return catalog, catalog_plans.by_id(tx, plan_id) or seen
+
+
+def _earlier(plan: PlanRow) -> Applied:
+    jobs = len(plan.document["renders"])
+    return Applied(
+        plan_id=plan.id, batch_id=plan.batch_id, jobs=jobs, credits=plan.price, is_new=False, is_sample=False
+    )
+
+
+def _outline_again(tx: Connection, catalog: CatalogRow, plan: PlanRow) -> Outline:
+    """Make the plan once more from what is there now; raise PlanStale when it is another one."""
+    asked = catalog_renders.of_plan(tx, plan.id) if plan.sampled_at else {}
+    then = {each["sku"]: each for each in plan.document["renders"]}
+    settled = {sku: (fingerprint, _reasons(then[sku]["reasons"])) for sku, fingerprint in asked.items()}
+    found = planning.outline_of(tx, catalog, planning.read_wish(plan.document), settled=settled)
+    if found.content_hash != plan.content_hash:
+        changed = differences({sku: each["fingerprint"] for sku, each in then.items()}, found.decisions)
+        raise PlanStale(plan.id, tuple(changed) or ("the recipe, or an item that the plan keeps, is another one",))
+    return found
+
+
+def _reasons(words: Sequence[str]) -> tuple[Reason, ...]:
+    return tuple(Reason(word) for word in words)
+
+
+def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
+    if is_sample or plan.approved_at is not None:
+        return
+    if plan.needs_approval:
+        raise ApprovalNeeded(
+            plan.id, f"this plan of {plan.price:,} credits needs the approval of somebody else than {plan.made_by}"
+        )
+    if plan.sample is not None:
+        raise ApprovalNeeded(plan.id, "the sample of this plan waits for a look; go on with the rest by")
+
+
+def _not_yet_asked(tx: Connection, plan: PlanRow, found: Outline) -> list[Decision]:
+    asked = catalog_renders.of_plan(tx, plan.id) if plan.sampled_at else {}
+    return [each for each in found.renders if each.sku not in asked]
+
+
+def _give_up_stale(tx: Connection, decisions: Sequence[Decision]) -> None:
+    """Give up undecided images of other content, also of items that are kept."""
+    catalog_renders.supersede_undecided(tx, [each.id for each in decisions if each.supersedes])
+
+
+def _submit(
+    tx: Connection,
+    catalog: CatalogRow,
+    plan: PlanRow,
+    part: Sequence[Decision],
+    *,
+    account_id: UUID,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> UUID:
+    """Write the batch, and an image beside each of its jobs."""
+    is_sample = plan.sample is not None and plan.sampled_at is None
+    rows = [Row(line=line, raw=planning.as_request(each)) for line, each in enumerate(part, start=1)]
+    prepared = prepare(rows, base=None, library=Library(None))
+    if prepared.faults:
+        raise RequestsRefused(prepared.faults)
+    request = BatchRequest(
+        name=f"{catalog.name} {now:%Y-%m-%d}{' sample' if is_sample else ''}"[:LABEL_MAX],
+        owner=catalog.recipe.owner or catalog.name,
+        token=f"{plan.id}:sample" if is_sample else str(plan.id),
+        purpose=Purpose.REFRESH,
+        priority=Priority.REFRESH,
+        credit_cap=planning.read_wish(plan.document).credit_cap,
+    )
+    receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id)
+    prepared.spool.close()
+    asked = [Asked(id=new_id(), item_id=each.id, sku=each.sku) for each in part]
+    needs_review = is_sample or catalog.recipe.review is ReviewPolicy.REQUIRED
+    added = catalog_renders.add(
+        tx, asked, plan_id=plan.id, batch_id=receipt.batch_id, needs_review=needs_review, now=now
+    )
+    assert added == len(part), "every job of a plan has an image of an item beside it"
+    catalog_items.clear_rejections(tx, [each.id for each in part])
+    return receipt.batch_id

@@ -1,0 +1,52 @@
+"""A plan is approved by a person, once; one above a threshold by somebody else than its planner."""
+
+from datetime import datetime
+from uuid import UUID
+
+from worker.catalog.applying import PlanUnknown
+from worker.db import catalog_plans, catalogs
+from worker.db.catalog_plans import PlanRow
+from worker.db.session import Database
+
+
+class ApprovalRefused(Exception):
+    """This person cannot approve this plan now."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, which is a sentence."""
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say it."""
+        return self.reason
+
+
+def approve(database: Database, plan_id: UUID, *, by: str, now: datetime) -> PlanRow:
+    """Record that ``by`` agrees, and give the plan; the same approval again changes nothing."""
+    with database.transaction() as tx:
+        seen = catalog_plans.by_id(tx, plan_id)
+        if seen is None:
+            raise PlanUnknown(plan_id)
+        catalogs.lock(tx, seen.catalog_id)
+        plan = catalog_plans.by_id(tx, plan_id) or seen
+        if plan.approved_by != by:
+            _check(plan, by)
+            catalog_plans.approve(tx, plan_id, by=by, now=now)
+        return catalog_plans.by_id(tx, plan_id) or plan
+
+
+def _check(plan: PlanRow, by: str) -> None:
+    if plan.approved_by is not None:
+        raise ApprovalRefused(f"{plan.approved_by} has approved this plan already")
+    if plan.applied_at is not None:
+        raise ApprovalRefused("this plan has been applied already: there is nothing left to approve")
+    if plan.needs_approval and same_person(by, plan.made_by):
+        raise ApprovalRefused(f"{plan.made_by} made this plan, and it needs the approval of somebody else")
+    if plan.sample is not None and plan.sampled_at is None:
+        raise ApprovalRefused("this plan has a sample: apply it first, look at the sample, then approve the rest")
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names differ in nothing but case and spaces around them."""
+    return one.strip().casefold() == other.strip().casefold()

@@ -1,0 +1,129 @@
+"""An import makes a catalog's items those of its source, all at once, and says what that changed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from worker.catalog.items import Item, ItemsRefused
+from worker.db import catalogs, references
+from worker.db.catalogs import IncomingItem, Merge
+from worker.db.references import ReferenceFacts
+from worker.db.session import Database
+from worker.domain.fault import Fault, UnfitError
+from worker.domain.plain_text import label
+from worker.domain.recipe import Recipe
+
+REMOVED_SHARE_MAX = 0.5
+"""An import that removes more than this is taken for a damaged file unless somebody says that it is meant."""
+_SMALL = 10
+"""A catalog of so few items may lose any of them."""
+
+
+class TooManyRemoved(Exception):
+    """The import would remove most of the catalog; nothing was changed."""
+
+    def __init__(self, removed: int, items: int) -> None:
+        """Keep both numbers."""
+        super().__init__(removed, items)
+        self.removed, self.items = removed, items
+
+    def __str__(self) -> str:
+        """Say what would happen and how to agree to it."""
+        return (
+            f"this import would remove {self.removed:,} of {self.items:,} items, so nothing was changed:"
+            " look at the source, or add --remove-many if it is meant"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """What an import did."""
+
+    catalog_id: UUID
+    items: int
+    is_new: bool
+    has_new_recipe: bool
+    merge: Merge
+
+    @property
+    def unchanged(self) -> int:
+        """How many items are as they were."""
+        merge = self.merge
+        return self.items - len(merge.added) - len(merge.changed) - len(merge.returned)
+
+
+def checked_name(name: str) -> str:
+    """Give the name if a catalog may have it; raise UnfitError."""
+    found = label(name)
+    if found != found.strip():
+        raise UnfitError("begins or ends with a space")
+    return found
+
+
+def import_items(
+    database: Database,
+    name: str,
+    recipe: Recipe,
+    items: Sequence[Item],
+    facts: Iterable[ReferenceFacts],
+    *,
+    now: datetime,
+    new_id: Callable[[], UUID],
+    may_remove_many: bool = False,
+) -> Import:
+    """Make the catalog what the recipe and the items say; raise TooManyRemoved before anything is changed.
+
+    Items that are not among these are removed: they keep their images and come back with a later import.
+    """
+    with database.bulk_transaction() as tx:
+        before = catalogs.by_name(tx, name)
+        recipe_hash = hash_of(recipe)
+        catalog_id = catalogs.save(tx, catalog_id=new_id(), name=name, wanted=recipe, recipe_hash=recipe_hash, now=now)
+        references.add(tx, facts, now=now)
+        _check_references(set(references.find(tx, _hashes(items))), items)
+        was = catalogs.size(tx, catalog_id)
+        merge = catalogs.compare(tx, catalog_id, (_incoming(item, new_id) for item in items))
+        if not may_remove_many and was > _SMALL and len(merge.removed) > REMOVED_SHARE_MAX * was:
+            raise TooManyRemoved(len(merge.removed), was)
+        catalogs.merge(tx, catalog_id, now=now)
+    return Import(
+        catalog_id=catalog_id,
+        items=len(items),
+        is_new=before is None,
+        has_new_recipe=before is not None and before.recipe_hash != recipe_hash,
+        merge=merge,
+    )
+
+
+def hash_of(recipe: Recipe) -> str:
+    """Give the SHA-256 over the recipe, in hex."""
+    return hashlib.sha256(json.dumps(recipe.as_json(), sort_keys=True).encode()).hexdigest()
+
+
+def _incoming(item: Item, new_id: Callable[[], UUID]) -> IncomingItem:
+    return IncomingItem(
+        id=new_id(), sku=item.sku, fields=item.fields, reference_hash=item.reference_hash, position=item.line
+    )
+
+
+def _hashes(items: Iterable[Item]) -> set[str]:
+    return {item.reference_hash for item in items if item.reference_hash is not None}
+
+
+def _check_references(known: set[str], items: Iterable[Item]) -> None:
+    """Refuse the hash of a reference that nobody has ever stored."""
+    faults = tuple(
+        Fault(
+            line=item.line,
+            key=item.sku,
+            field="reference",
+            reason=f"no reference sha256:{item.reference_hash} is stored",
+        )
+        for item in items
+        if item.reference_hash is not None and item.reference_hash not in known
+    )
+    if faults:
+        raise ItemsRefused(faults)

@@ -1,0 +1,115 @@
+"""Rows become items: every prompt made, every reference in the store, every fault found before anything is written."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from worker.catalog.template import PromptTemplate
+from worker.domain.fault import Fault, UnfitError
+from worker.domain.metadata import metadata
+from worker.domain.recipe import Recipe
+from worker.intake.library import Library
+from worker.manifest import CheckedRequest, Row, checked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One item that every check has passed."""
+
+    sku: str
+    fields: Mapping[str, Any]
+    reference_hash: str | None
+    line: int
+
+
+class ItemsRefused(Exception):
+    """Some rows cannot be items; nothing was written."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        """Keep every fault."""
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """List the first faults, one on a line."""
+        shown = "\n".join(str(fault) for fault in self.faults[:50])
+        rest = len(self.faults) - 50
+        return f"{shown}\n... and {rest:,} more" if rest > 0 else shown
+
+
+def prepare(
+    rows: Iterable[Row | Fault],
+    recipe: Recipe,
+    *,
+    base: Path | None,
+    library: Library,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Item]:
+    """Give all items, their references in the library's store; raise ItemsRefused when there is any fault.
+
+    ``base`` is the folder that paths of references are relative to; None where no path is permitted.
+    """
+    intake = _Intake(recipe, library)
+    for count, found in enumerate(checked(intake.as_requests(rows), base=base), start=1):
+        intake.take(found)
+        progress(count)
+    if not intake.items and not intake.faults:
+        intake.faults.append(Fault(line=0, field="items", reason="there is not one item"))
+    if intake.faults:
+        raise ItemsRefused(tuple(intake.faults))
+    return intake.items
+
+
+class _Intake:
+    """Lends every check of a manifest's line to an item: it is looked at as the job that it would become."""
+
+    def __init__(self, recipe: Recipe, library: Library) -> None:
+        self.items: list[Item] = []
+        self.faults: list[Fault] = []
+        self._recipe = recipe
+        self._library = library
+        self._template = PromptTemplate(recipe.prompt)
+        self._fields: dict[int, Mapping[str, Any]] = {}
+
+    def as_requests(self, rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
+        for row in rows:
+            yield row if isinstance(row, Fault) else self._request(row)
+
+    def take(self, found: CheckedRequest | Fault) -> None:
+        if isinstance(found, Fault):
+            self.faults.append(self._renamed(found))
+            return
+        request = found.request
+        try:
+            reference = self._library.take(found.reference) if found.reference else None
+        except UnfitError as unfit:
+            self.faults.append(self._fault(request.line, request.key, self._recipe.reference, unfit))
+            return
+        fields = self._fields.pop(request.line)
+        self.items.append(Item(sku=request.key, fields=fields, reference_hash=reference, line=request.line))
+
+    def _request(self, row: Row) -> Row | Fault:
+        recipe, raw = self._recipe, row.raw
+        sku = raw.get(recipe.sku)
+        if sku is None or sku == "":
+            return Fault(line=row.line, field=recipe.sku, reason="is missing: every item needs its own")
+        try:
+            fields = metadata({name: value for name, value in raw.items() if name != recipe.reference})
+            prompt = self._template.prompt(fields)
+        except UnfitError as unfit:
+            return self._fault(row.line, str(sku), "prompt", unfit)
+        self._fields[row.line] = fields
+        reference = raw.get(recipe.reference)
+        asked = {"key": sku, "prompt": prompt, "model": recipe.model, "reference": reference, **recipe.params}
+        return Row(line=row.line, raw=asked)
+
+    def _renamed(self, fault: Fault) -> Fault:
+        """Name the columns as the items have them, and not as a job has them."""
+        names = {"key": self._recipe.sku, "reference": self._recipe.reference}
+        self._fields.pop(fault.line, None)
+        return replace(fault, field=names.get(fault.field, fault.field))
+
+    @staticmethod
+    def _fault(line: int, sku: str, field: str, unfit: UnfitError) -> Fault:
+        return Fault(line=line, key=sku, field=field, reason=unfit.reason, permitted=unfit.permitted)

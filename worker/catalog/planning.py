@@ -1,0 +1,256 @@
+"""A plan says, before anything is spent, what of a catalog would be rendered, why, and at which price."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.catalog.template import PromptTemplate
+from worker.db import catalog_items, catalog_plans
+from worker.db.catalog_items import ItemRow
+from worker.db.catalogs import CatalogRow
+from worker.domain import refresh
+from worker.domain.catalog import Reason
+from worker.domain.content import Content
+from worker.domain.fault import Fault, UnfitError
+from worker.domain.recipe import Recipe
+from worker.domain.refresh import Decision, Item, Options
+from worker.domain.refresh_plan import Outline, outline, price_of
+from worker.domain.request import validate
+
+Settled = tuple[str, tuple[Reason, ...]]
+"""Fingerprint and reasons of an item that the plan has asked for already."""
+
+
+class PlanFaulty(Exception):
+    """Some items cannot be rendered as they are; each fault names its SKU."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        """Keep every fault."""
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """List the first faults, one on a line."""
+        rest = len(self.faults) - 20
+        return "\n".join(self.faults[:20]) + (f"\n... and {rest:,} more" if rest > 0 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
+
+    forced: tuple[str, ...] = ()
+    made_before: datetime | None = None
+    credit_cap: int | None = None
+    sample: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The wish as it is stored; ``read_wish`` reads it again."""
+        return {
+            "forced": list(self.forced),
+            "made_before": self.made_before.isoformat() if self.made_before else None,
+            "credit_cap": self.credit_cap,
+            "sample": self.sample,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A plan as it was made; it costs nothing until it is saved and applied."""
+
+    id: UUID
+    catalog: CatalogRow
+    wish: Wish
+    outline: Outline
+    needs_approval: bool
+    made_by: str
+    made_at: datetime
+
+
+def make(
+    tx: Connection,
+    catalog: CatalogRow,
+    *,
+    plan_id: UUID,
+    by: str,
+    now: datetime,
+    forced: Collection[str] = (),
+    older_than_days: int | None = None,
+    credit_cap: int | None = None,
+    sample: int | None = None,
+) -> Plan:
+    """Make a plan of the catalog as it is; raise PlanFaulty when an item cannot be rendered or a SKU is unknown.
+
+    ``older_than_days`` counts instead of the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
+    """
+    days = catalog.recipe.max_age_days if older_than_days is None else older_than_days
+    caps = [cap for cap in (credit_cap, catalog.recipe.credit_cap) if cap is not None]
+    wish = Wish(
+        forced=tuple(sorted(set(forced))),
+        made_before=None if days is None else now - timedelta(days=days),
+        credit_cap=min(caps, default=None),
+    )
+    found = outline_of(tx, catalog, wish)
+    return Plan(
+        id=plan_id,
+        catalog=catalog,
+        wish=replace(wish, sample=_sample(catalog.recipe, found, sample)),
+        outline=found,
+        needs_approval=_needs_approval(catalog.recipe, found, found.renders),
+        made_by=by,
+        made_at=now,
+    )
+
+
+def save(tx: Connection, plan: Plan) -> None:
+    """Keep the plan, so that it can be approved and applied."""
+    catalog_plans.add(
+        tx,
+        plan_id=plan.id,
+        catalog_id=plan.catalog.id,
+        content_hash=plan.outline.content_hash,
+        document={
+            "wish": plan.wish.as_json(),
+            "items": len(plan.outline.decisions),
+            "renders": [
+                {"sku": each.sku, "fingerprint": each.fingerprint, "reasons": list(each.reasons)}
+                for each in plan.outline.renders
+            ],
+        },
+        price=plan.outline.price,
+        counts=plan.outline.counts,
+        needs_approval=plan.needs_approval,
+        sample=plan.wish.sample,
+        made_by=plan.made_by,
+        made_at=plan.made_at,
+    )
+
+
+def read_wish(document: Mapping[str, Any]) -> Wish:
+    """Give the wish of a saved plan."""
+    raw = document["wish"]
+    made_before = raw["made_before"]
+    return Wish(
+        forced=tuple(raw["forced"]),
+        made_before=None if made_before is None else datetime.fromisoformat(made_before),
+        credit_cap=raw["credit_cap"],
+        sample=raw["sample"],
+    )
+
+
+def outline_of(
+    tx: Connection,
+    catalog: CatalogRow,
+    wish: Wish,
+    *,
+    settled: Mapping[str, Settled] | None = None,
+) -> Outline:
+    """Decide about every item; what is ``settled`` is rendered for its reasons while its content is the same."""
+    options = Options(forced=frozenset(wish.forced), made_before=wish.made_before)
+    decisions = [refresh.decide(item, options) for item in _with_contents(tx, list(_items(tx, catalog)))]
+    if settled:
+        decisions = [_settled(each, settled) for each in decisions]
+    _check(decisions, wish)
+    conditions = {"recipe": catalog.recipe_hash, "forced": list(wish.forced)}
+    return outline(decisions, credit_cap=wish.credit_cap, conditions=conditions)
+
+
+def recipe_prompt(recipe: Recipe, fields: Mapping[str, Any]) -> str:
+    """Give the prompt that the recipe makes of an item's fields; raise UnfitError."""
+    return PromptTemplate(recipe.prompt).prompt(fields)
+
+
+def _sample(recipe: Recipe, found: Outline, sample: int | None) -> int | None:
+    """Give the sample's size; None when it would be all. A sample is not a way around an approval."""
+    if sample is None or sample >= len(found.renders):
+        return None
+    if _needs_approval(recipe, found, found.renders[:sample]):
+        raise PlanFaulty(
+            (f"a sample of {sample:,} is itself above the recipe's approval threshold: take a smaller one",)
+        )
+    return sample
+
+
+def _needs_approval(recipe: Recipe, found: Outline, part: Sequence[Decision]) -> bool:
+    price = sum(price_of(each) for each in part)
+    return recipe.thresholds.are_passed(price=price, renders=len(part), items=len(found.decisions))
+
+
+def _settled(decision: Decision, settled: Mapping[str, Settled]) -> Decision:
+    fingerprint, reasons = settled.get(decision.sku, (None, ()))
+    if fingerprint != decision.fingerprint:
+        return decision
+    return replace(decision, keep=None, reasons=reasons, supersedes=False)
+
+
+def _items(tx: Connection, catalog: CatalogRow) -> Iterator[Item]:
+    template = PromptTemplate(catalog.recipe.prompt)
+    faults: list[str] = []
+    for row in catalog_items.snapshot(tx, catalog.id):
+        try:
+            yield _item(row, catalog.recipe, template.prompt(row.fields))
+        except UnfitError as unfit:
+            faults.append(f"{row.sku}: prompt {unfit.reason}")
+    if faults:
+        raise PlanFaulty(tuple(faults))
+
+
+def _with_contents(tx: Connection, items: list[Item]) -> Iterator[Item]:
+    """Add what an item's live image was made from, where that is not what is wanted."""
+    changed = [each.live.render_id for each in items if each.live and each.live.fingerprint != each.fingerprint]
+    contents = catalog_items.contents(tx, changed)
+    for each in items:
+        content = contents.get(each.live.render_id) if each.live else None
+        yield replace(each, live=replace(each.live, content=content)) if each.live and content else each
+
+
+def _item(row: ItemRow, recipe: Recipe, prompt: str) -> Item:
+    is_edited = row.edited_prompt is not None and row.edited_from == prompt
+    wanted = Content(
+        prompt=row.edited_prompt if is_edited and row.edited_prompt is not None else prompt,
+        params=recipe.params,
+        model=recipe.model,
+        reference=row.reference_hash,
+    )
+    return Item(
+        id=row.id,
+        sku=row.sku,
+        wanted=wanted,
+        fingerprint=wanted.fingerprint,
+        live=row.live,
+        attempt=row.attempt,
+        is_rejected=row.is_rejected,
+        kept_fingerprint=row.kept_fingerprint,
+    )
+
+
+def _check(decisions: list[Decision], wish: Wish) -> None:
+    """Refuse a plan that names SKUs which are not there, or items that no job can be made of."""
+    unknown = set(wish.forced) - {each.sku for each in decisions} if wish.forced else set()
+    faults = [f"{sku}: is not in the catalog" for sku in sorted(unknown)]
+    faults += [f"{each.sku}: {fault}" for each in decisions if each.is_render for fault in _faults(each)]
+    if faults:
+        raise PlanFaulty(tuple(faults))
+
+
+def _faults(decision: Decision) -> tuple[str, ...]:
+    found = validate(as_request(decision), 1)
+    if not isinstance(found, tuple):
+        return ()
+    return tuple(_said(fault) for fault in found)
+
+
+def as_request(decision: Decision) -> dict[str, object]:
+    """Give the line of a manifest that the decision asks for."""
+    wanted = decision.wanted
+    reference = None if wanted.reference is None else f"sha256:{wanted.reference}"
+    params: dict[str, object] = dict(wanted.params)
+    return params | {"key": decision.sku, "prompt": wanted.prompt, "model": wanted.model, "reference": reference}
+
+
+def _said(fault: Fault) -> str:
+    return f"{fault.field} {fault.reason}"

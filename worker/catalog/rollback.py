@@ -1,0 +1,85 @@
+"""An image that was live before is live again, without a credit spent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.catalog.going_live import go_live
+from worker.db import catalog_history, catalogs
+from worker.db.catalog_history import Then
+from worker.db.session import Database
+from worker.domain.catalog import RenderState
+from worker.domain.fault import plain
+
+
+class CannotRollBack(Exception):
+    """There is nothing like that to go back to; nothing was changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolledBack:
+    """What going back did, by SKU."""
+
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    """They show that image already."""
+    without: tuple[str, ...]
+    """They showed nothing at that instant, and keep what they show."""
+
+
+def roll_back(
+    database: Database,
+    catalog_id: UUID,
+    *,
+    to: UUID | datetime,
+    skus: Sequence[str] | None,
+    by: str,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> RolledBack:
+    """Show an older image again: one by its id, or what the items showed at an instant; None stands for all items.
+
+    Until an item's content changes, plans keep what was brought back. Raises CannotRollBack.
+    """
+    with database.transaction() as tx:
+        catalogs.lock(tx, catalog_id)
+        _check(tx, catalog_id, skus)
+        found = _targets(tx, catalog_id, to, skus, now)
+        changed = go_live(
+            tx,
+            [each.render_id for each in found if each.render_id and each.render_id != each.live_render_id],
+            states=[RenderState.SUPERSEDED],
+            actor=by,
+            reason=f"rolled back to {to if isinstance(to, UUID) else to.isoformat()}",
+            now=now,
+            new_id=new_id,
+        )
+    return RolledBack(
+        changed=tuple(each.sku for each in changed),
+        unchanged=tuple(each.sku for each in found if each.render_id == each.live_render_id),
+        without=tuple(each.sku for each in found if each.render_id is None and each.live_render_id is not None),
+    )
+
+
+def _check(tx: Connection, catalog_id: UUID, skus: Sequence[str] | None) -> None:
+    missing = [] if skus is None else catalog_history.unknown(tx, catalog_id, skus)
+    if missing:
+        raise CannotRollBack(f"the catalog has no item {', '.join(map(plain, missing[:10]))}")
+
+
+def _targets(
+    tx: Connection, catalog_id: UUID, to: UUID | datetime, skus: Sequence[str] | None, now: datetime
+) -> list[Then]:
+    if isinstance(to, datetime):
+        if to > now:
+            raise CannotRollBack(f"{to.isoformat()} is yet to come")
+        return catalog_history.at(tx, catalog_id, to, skus)
+    found = catalog_history.with_render(tx, catalog_id, to)
+    if found is None:
+        raise CannotRollBack(f"image {to} was never live in this catalog: `darkroom catalog history` lists those")
+    if skus is not None and list(skus) != [found.sku]:
+        raise CannotRollBack(f"image {to} is one of {plain(found.sku)}, and not of another item")
+    return [found]

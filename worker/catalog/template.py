@@ -1,0 +1,59 @@
+"""A prompt is made from a recipe's template and an item's fields, in a sandbox, and a missing field is an error."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+
+from worker.domain.fault import SHOWN_MAX, UnfitError, quoted
+
+
+class _FieldMissingError(Exception):
+    """The template names a field that the item does not have."""
+
+    def __init__(self, field: object, message: str = "") -> None:
+        super().__init__(field, message)
+        self.field = str(field)
+
+
+class _Missing(StrictUndefined):
+    """An undefined value that tells its name when it is used; ``default`` and ``is defined`` still work on it."""
+
+    __slots__ = ()
+
+    def __init__(self, hint: str | None = None, obj: Any = missing, name: str | None = None, **_: Any) -> None:
+        super().__init__(hint=hint, obj=obj, name=name, exc=cast("Any", partial(_FieldMissingError, name)))
+
+
+class PromptTemplate:
+    """A checked template; safe to use for any number of items."""
+
+    def __init__(self, source: str) -> None:
+        """Check the template; raise UnfitError with the line that is at fault."""
+        environment = ImmutableSandboxedEnvironment(undefined=_Missing, autoescape=False, keep_trailing_newline=False)
+        try:
+            self._template: Template = environment.from_string(source)
+        except TemplateSyntaxError as error:
+            raise UnfitError(f"is not a template: line {error.lineno}: {error.message}") from error
+
+    def prompt(self, fields: Mapping[str, object]) -> str:
+        """Give the prompt, trimmed; raise UnfitError that names the field when there is none.
+
+        An empty (null) field counts as one that is not there, so that no prompt says "None".
+        """
+        present = {name: value for name, value in fields.items() if value is not None}
+        try:
+            return self._template.render(present).strip()
+        except _FieldMissingError as error:
+            reason = f"the template names {quoted(error.field)}, and the item has no such field"
+            raise UnfitError(f"{reason}; it has {_names(present)}") from error
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise UnfitError(f"the template cannot be filled in: {type(error).__name__}: {error}") from error
+
+
+def _names(fields: Mapping[str, object]) -> str:
+    shown = ", ".join(quoted(name) for name in list(fields)[:10])
+    return (shown or "none")[: SHOWN_MAX * 10]

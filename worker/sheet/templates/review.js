@@ -1,0 +1,165 @@
+"use strict";
+const $ = (id) => document.getElementById(id);
+const { catalog, sheet, price } = document.body.dataset;
+const remembered = `darkroom-review-${sheet}`;
+const cards = Array.from(document.querySelectorAll(".card"), (element) => {
+  const text = element.querySelector("textarea");
+  return { element, text, edit: element.querySelector(".edit"), words: `${element.dataset.sku} ${text.value}`.toLowerCase() };
+});
+let current = null;
+let isSaved = true;
+
+const decisionOf = (card) => card.element.dataset.decision;
+const isEdited = (card) => card.text.value.trim() !== "" && card.text.value !== card.text.defaultValue;
+const shown = () => cards.filter((card) => !card.element.hidden);
+
+const decisions = () => cards.filter(decisionOf).map((card) => ({
+  sku: card.element.dataset.sku,
+  render: card.element.dataset.render,
+  decision: decisionOf(card),
+  ...(decisionOf(card) === "reject" && isEdited(card) ? { prompt: card.text.value } : {}),
+}));
+
+const document_ = () => ({ darkroom: "decisions", version: 1, catalog, sheet, saved_at: new Date().toISOString(), decisions: decisions() });
+
+const count = () => {
+  const made = decisions();
+  const rejected = made.filter((each) => each.decision === "reject").length;
+  $("decided").textContent = made.length.toLocaleString("en");
+  $("accepted").textContent = (made.length - rejected).toLocaleString("en");
+  $("rejected").textContent = rejected.toLocaleString("en");
+  $("price").textContent = rejected && Number(price) ? `${(rejected * price).toLocaleString("en")} credits to render again` : "";
+  $("progress").value = made.length;
+  $("save").disabled = made.length === 0;
+  $("rest").disabled = made.length === cards.length;
+};
+
+const remember = () => {
+  isSaved = false;
+  count();
+  try { localStorage.setItem(remembered, JSON.stringify(decisions())); } catch { /* A browser may refuse to keep anything for a file. */ }
+};
+
+const mark = (card, decision) => {
+  if (decision) card.element.dataset.decision = decision; else delete card.element.dataset.decision;
+  card.edit.hidden = decision !== "reject";
+  card.edit.classList.toggle("changed", isEdited(card));
+  for (const name of ["accept", "reject"]) card.element.querySelector(`.${name}`).setAttribute("aria-pressed", String(decision === name));
+};
+
+const decide = (card, decision) => {
+  mark(card, decision);
+  remember();
+};
+
+const choose = (card) => {
+  current?.element.classList.remove("current");
+  current = card;
+  card.element.classList.add("current");
+};
+
+const go = (card) => {
+  if (!card) return;
+  choose(card);
+  card.element.focus({ preventScroll: true });
+  card.element.scrollIntoView({ block: "nearest" });
+};
+
+const step = (by) => {
+  const list = shown();
+  const at = list.indexOf(current);
+  go(list[Math.min(Math.max(at < 0 ? 0 : at + by, 0), list.length - 1)]);
+};
+
+const decideAndGoOn = (decision) => {
+  if (!current) return step(0);
+  decide(current, decision);
+  step(1);
+};
+
+const editPrompt = () => {
+  if (!current) return;
+  decide(current, "reject");
+  current.text.focus();
+  current.text.setSelectionRange(current.text.value.length, current.text.value.length);
+};
+
+const enlarge = () => {
+  if ($("large").open) return $("large").close();
+  if (!current) return;
+  $("large").firstElementChild.replaceChildren(...Array.from(current.element.querySelectorAll("figure"), (each) => each.cloneNode(true)));
+  $("large").showModal();
+};
+
+const save = () => {
+  if ($("save").disabled) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(document_(), null, 2) + "\n"], { type: "application/json" }));
+  link.download = `decisions-${catalog.replace(/[^\w-]+/g, "-")}.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  isSaved = true;
+};
+
+const filter = () => {
+  const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = $("show").value;
+  for (const card of cards) {
+    const isWanted = wanted === "all" || wanted === (decisionOf(card) ?? "open");
+    card.element.hidden = !isWanted || !words.every((word) => card.words.includes(word));
+  }
+  $("none").hidden = shown().length > 0;
+  if (current?.element.hidden) { current.element.classList.remove("current"); current = null; }
+};
+
+const acceptTheRest = () => {
+  const open = cards.filter((card) => !decisionOf(card));
+  if (!confirm(`Accept ${open.length.toLocaleString("en")} images that have no decision yet?`)) return;
+  for (const card of open) mark(card, "accept");
+  remember();
+};
+
+const recall = () => {
+  try {
+    const kept = new Map(JSON.parse(localStorage.getItem(remembered) ?? "[]").map((each) => [each.render, each]));
+    for (const card of cards) {
+      const found = kept.get(card.element.dataset.render);
+      if (!found) continue;
+      if (found.prompt) card.text.value = found.prompt;
+      mark(card, found.decision);
+      isSaved = false;
+    }
+  } catch { /* What cannot be read is as if nothing had been decided. */ }
+};
+
+const keys = {
+  a: () => decideAndGoOn("accept"), r: () => decideAndGoOn("reject"), e: editPrompt, u: () => current && decide(current, null),
+  j: () => step(1), k: () => step(-1), z: enlarge, s: save, "/": () => $("search").focus(),
+};
+
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.matches("input, textarea")) return current ? go(current) : event.target.blur();
+  const isTyping = event.target.matches?.("input, textarea, select");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+  if ($("large").open && event.key !== "z") return;
+  event.preventDefault();
+  keys[event.key]();
+});
+
+for (const card of cards) {
+  card.element.querySelector(".accept").addEventListener("click", () => decide(card, decisionOf(card) === "accept" ? null : "accept"));
+  card.element.querySelector(".reject").addEventListener("click", () => decide(card, decisionOf(card) === "reject" ? null : "reject"));
+  // Nothing may scroll here: the button would move away from under the pointer before it is released.
+  card.element.addEventListener("pointerdown", () => choose(card));
+  card.element.addEventListener("focusin", () => choose(card));
+  card.text.addEventListener("input", () => { mark(card, "reject"); remember(); });
+  for (const image of card.element.querySelectorAll("img")) image.addEventListener("click", enlarge);
+}
+$("save").addEventListener("click", save);
+$("rest").addEventListener("click", acceptTheRest);
+$("search").addEventListener("input", filter);
+$("show").addEventListener("change", filter);
+addEventListener("beforeunload", (event) => { if (!isSaved) event.preventDefault(); });
+recall();
+count();
+step(0);
