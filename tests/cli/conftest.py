@@ -1,0 +1,83 @@
+"""The command as a user runs it: a process of its own, with an environment that holds nothing else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from worker.cli.app import app
+from worker.cli.errors import explain
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 60
+
+Darkroom = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end, in the folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "worker.cli", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def run_here(folder: Path, environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run one command inside this process, with its own environment and folder: quicker, and the same code."""
+    home = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(os, "environ", {**home, **environment})
+        done = CliRunner().invoke(app, arguments, prog_name="darkroom")
+    if isinstance(done.exception, Exception):
+        said = explain(done.exception)
+        return subprocess.CompletedProcess(arguments, said.exit_code, done.stdout, f"{done.stderr}{said.text}\n")
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Darkroom:
+    """Give the command in an empty folder where nothing runs and nothing is set."""
+    return lambda *arguments, **environment: run_here(tmp_path, environment, *arguments)
+
+
+@pytest.fixture
+def spawned(tmp_path: Path) -> Darkroom:
+    """Give the command as a process of its own, in an empty folder where nothing runs and nothing is set."""
+    return lambda *arguments, **environment: run(tmp_path, environment, *arguments)
+
+
+@pytest.fixture
+def darkroom(tmp_path: Path, database_url: str) -> Darkroom:
+    """Give the command on a database of this test's own, with a store beside it and no node."""
+    settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store")}
+    return lambda *arguments, **environment: run_here(tmp_path, {**settings, **environment}, *arguments)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Give a manifest of two good lines, and between them a bad one."""
+    path = tmp_path / "chairs.jsonl"
+    path.write_text(
+        '{"key": "red", "prompt": "A red chair", "sku": 7}\n'
+        '{"key": "huge", "prompt": "A chair", "image_size": "huge"}\n'
+        '{"key": "blue", "prompt": "A blue chair", "image_size": "square"}\n'
+    )
+    return path
+
+
+@pytest.fixture
+def good_manifest(tmp_path: Path) -> Path:
+    """Give a manifest of one good line."""
+    path = tmp_path / "good.jsonl"
+    path.write_text('{"key": "red", "prompt": "A red chair"}\n')
+    return path

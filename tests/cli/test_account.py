@@ -1,0 +1,140 @@
+"""An operator looks at an account, stops it, lets it go on, and sets its limits, which outlive a restart."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from tests.cli.conftest import Darkroom
+from worker import wiring
+from worker.db.session import Database
+from worker.settings import Settings
+
+
+@pytest.fixture
+def account(darkroom: Darkroom, good_manifest: Path) -> str:
+    """Give the name of an account that a first batch has made."""
+    darkroom("submit", str(good_manifest), "--token", "spring")
+    return "default"
+
+
+def shown(darkroom: Darkroom, *command: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(darkroom("account", *command, "--json").stdout)
+    return found
+
+
+def start_node(database_url: str, tmp_path: Path, **settings: object) -> None:
+    """Put together what a node that starts works with."""
+    given = {"RIVYA_API_KEY": SecretStr("rvya_sk_none"), "RIVYA_BASE_URL": "http://127.0.0.1:9"}
+    places = {"DARKROOM_DATABASE_URL": SecretStr(database_url), "DARKROOM_STORE": str(tmp_path)}
+    services = wiring.services(Settings(**given, **places, **settings))  # type: ignore[arg-type]
+    services.database.close()
+
+
+def test_show_says_pace_window_wallet_and_pause(darkroom: Darkroom, account: str) -> None:
+    found = shown(darkroom, "show")
+
+    assert found["account"] == account
+    assert (found["max_in_flight"], found["in_flight"], found["paused"]) == (100, 0, None)
+    assert found["wallet"] == {"left": None, "read_at": None}
+
+
+def test_a_paused_account_is_what_its_batches_wait_for(darkroom: Darkroom, account: str) -> None:
+    darkroom("account", "pause", "--by", "ann", "--reason", "the prices are being looked at")
+
+    status = json.loads(darkroom("status", "spring", "--json").stdout)
+    assert status["state"] == "waiting"
+    assert status["waiting_for"] == {
+        "reason": "account paused: operator (ann: the prices are being looked at)",
+        "next_step": "`darkroom account resume`",
+    }
+
+
+def test_a_resumed_account_holds_nothing_up(darkroom: Darkroom, account: str) -> None:
+    darkroom("account", "pause")
+
+    resumed = shown(darkroom, "resume")
+
+    assert resumed["paused"] is None
+    assert json.loads(darkroom("status", "spring", "--json").stdout)["waiting_for"] is None
+
+
+def test_what_an_operator_does_is_kept(darkroom: Darkroom, account: str, database: Database) -> None:
+    darkroom("account", "pause", "--by", "ann", "--reason", "lunch")
+    darkroom("account", "resume", "--by", "bob")
+    darkroom("account", "resume", "--by", "bob")
+    darkroom("account", "set", "--rate", "5", "--by", "bob")
+
+    with database.transaction() as tx:
+        kept = tx.execute(text("SELECT field, before, after, actor, reason FROM change ORDER BY id"))
+        rows = [tuple(row) for row in kept]
+    assert rows == [
+        ("pause", None, "operator", "ann", "lunch"),
+        ("pause", "operator", None, "bob", None),
+        ("rate", "auto", "5", "bob", None),
+    ]
+
+
+def test_each_limit_is_set_alone(darkroom: Darkroom, account: str) -> None:
+    darkroom("account", "set", "--rate", "2.5")
+    darkroom("account", "set", "--max-in-flight", "7")
+
+    found = shown(darkroom, "show")
+
+    assert (found["rate"], found["is_rate_learned"], found["max_in_flight"]) == (2.5, False, 7)
+
+
+def test_a_rate_is_learned_again_after_auto(darkroom: Darkroom, account: str) -> None:
+    darkroom("account", "set", "--rate", "2.5")
+
+    found = shown(darkroom, "set", "--rate", "auto")
+
+    assert found["is_rate_learned"]
+
+
+def test_what_was_set_outlives_the_restart_of_a_node(
+    darkroom: Darkroom, account: str, database_url: str, tmp_path: Path
+) -> None:
+    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_MAX_IN_FLIGHT=50)
+    darkroom("account", "set", "--rate", "3", "--max-in-flight", "9")
+
+    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_MAX_IN_FLIGHT=50)
+
+    found = shown(darkroom, "show")
+    assert (found["rate"], found["max_in_flight"]) == (3, 9)
+
+
+def test_a_setting_that_says_something_new_takes_the_place_of_what_was_set(
+    darkroom: Darkroom, account: str, database_url: str, tmp_path: Path
+) -> None:
+    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_MAX_IN_FLIGHT=50)
+    darkroom("account", "set", "--rate", "3", "--max-in-flight", "9")
+
+    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_MAX_IN_FLIGHT=60)
+
+    found = shown(darkroom, "show")
+    assert (found["rate"], found["max_in_flight"]) == (3, 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("show", "other"), 1, "there is no account 'other': there are default"),
+        (("pause", "other"), 1, "there is no account 'other'"),
+        (("set",), 2, "say what to set"),
+        (("set", "--rate", "0"), 2, "--rate: a number above 0"),
+        (("set", "--rate", "fast"), 2, "--rate: a number above 0"),
+        (("set", "--rate", "nan"), 2, "--rate: a number above 0"),
+        (("set", "--max-in-flight", "0"), 2, "Invalid value"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: tuple[str, ...], code: int, said: str, darkroom: Darkroom, account: str
+) -> None:
+    done = darkroom("account", *arguments)
+
+    assert done.returncode == code
+    assert said in done.stderr

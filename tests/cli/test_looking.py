@@ -1,0 +1,114 @@
+"""A batch is found, shown, handed back line by line, and can be withdrawn."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Darkroom
+
+
+@pytest.fixture
+def batch(darkroom: Darkroom, manifest: Path) -> str:
+    """Give the id of a batch of two pending jobs and one refused line."""
+    done = darkroom("submit", str(manifest), "--skip-invalid", "--token", "spring", "--credit-cap", "100", "--json")
+    return str(json.loads(done.stdout)["batch"])
+
+
+def test_status_has_the_fixed_names(darkroom: Darkroom, batch: str) -> None:
+    shown = json.loads(darkroom("status", batch, "--json").stdout)
+
+    jobs = {"pending": 2, "active": 0, "succeeded": 0, "failed": 0, "cancelled": 0, "in_doubt": 0}
+    fixed = {"batch": batch, "name": "chairs", "state": "running", "done": False, "jobs": jobs}
+    assert fixed.items() <= shown.items()
+    assert shown["credits"] == {"cap": 100, "held": 0, "reserved": 0, "spent": 0}
+
+
+@pytest.mark.parametrize("name", ["spring", "chairs"])
+def test_a_batch_is_known_by_its_token_and_its_name(darkroom: Darkroom, batch: str, name: str) -> None:
+    shown = json.loads(darkroom("status", name, "--json").stdout)
+
+    assert shown["batch"] == batch
+
+
+def test_a_batch_is_known_by_the_beginning_of_its_id(darkroom: Darkroom, batch: str) -> None:
+    shown = json.loads(darkroom("status", batch[:13], "--json").stdout)
+
+    assert shown["batch"] == batch
+
+
+def test_a_batch_that_is_not_there_ends_with_1_and_the_next_step(darkroom: Darkroom, batch: str) -> None:
+    missing = darkroom("status", "autumn")
+
+    assert missing.returncode == 1
+    assert missing.stderr == "darkroom: there is no batch 'autumn': `darkroom status` lists the newest ones\n"
+
+
+def test_a_cap_below_the_price_of_one_job_is_what_the_batch_waits_for(darkroom: Darkroom, good_manifest: Path) -> None:
+    darkroom("submit", str(good_manifest), "--credit-cap", "3", "--token", "poor")
+
+    shown = json.loads(darkroom("status", "poor", "--json").stdout)
+
+    assert (shown["state"], shown["waiting_for"]["reason"]) == ("waiting", "credit cap reached")
+    assert f"darkroom cap {shown['batch']} N" in shown["waiting_for"]["next_step"]
+
+
+def test_watching_a_batch_that_cannot_go_on_ends_with_1(darkroom: Darkroom, good_manifest: Path) -> None:
+    darkroom("submit", str(good_manifest), "--credit-cap", "3", "--token", "poor")
+
+    watched = darkroom("watch", "poor")
+
+    assert watched.returncode == 1
+    assert "1 job will not be rendered: credit cap reached." in watched.stderr
+
+
+def test_results_have_every_line_in_input_order(darkroom: Darkroom, batch: str) -> None:
+    lines = _results(darkroom, batch)
+
+    assert [(each["line"], each["key"], each["state"]) for each in lines] == [
+        (1, "red", "pending"),
+        (2, "huge", "refused"),
+        (3, "blue", "pending"),
+    ]
+
+
+def test_results_hand_metadata_back(darkroom: Darkroom, batch: str) -> None:
+    lines = _results(darkroom, batch)
+
+    assert lines[0]["metadata"] == {"sku": 7}
+
+
+def test_results_in_a_file_are_those_on_standard_output(darkroom: Darkroom, batch: str, tmp_path: Path) -> None:
+    printed = darkroom("results", batch).stdout
+
+    darkroom("results", batch, "-o", "out.jsonl")
+
+    assert (tmp_path / "out.jsonl").read_text() == printed
+
+
+def test_a_cancelled_batch_is_done_and_a_watch_of_it_ends_with_1(darkroom: Darkroom, batch: str) -> None:
+    effect = json.loads(darkroom("cancel", batch, "--json").stdout)
+
+    assert effect == {"batch": batch, "cancelled": 2, "released": 0, "draining": 0}
+    assert darkroom("watch", batch).returncode == 1
+
+
+def test_a_sheet_shows_every_prompt(darkroom: Darkroom, batch: str, tmp_path: Path) -> None:
+    done = darkroom("sheet", batch, "-o", "sheet.html")
+
+    assert done.returncode == 0
+    assert "A blue chair" in (tmp_path / "sheet.html").read_text()
+
+
+def test_the_audit_of_sound_books_ends_with_0(darkroom: Darkroom, batch: str) -> None:
+    audited = darkroom("audit", "verify", "--json")
+
+    found = json.loads(audited.stdout)
+    assert audited.returncode == 0
+    assert found["ok"]
+    assert found["totals"]["jobs"] == 2
+
+
+def _results(darkroom: Darkroom, batch: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in darkroom("results", batch).stdout.splitlines()]

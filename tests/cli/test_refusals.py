@@ -1,0 +1,63 @@
+"""What cannot be done is said in one sentence with the next step, and the exit status tells whose fault it is."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Darkroom
+
+
+def test_without_a_database_the_next_step_is_named(spawned: Darkroom) -> None:
+    refused = spawned("status")
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "darkroom: no database is running here: start Darkroom with `darkroom up` in another terminal,"
+        " or set DARKROOM_DATABASE_URL\n"
+    )
+
+
+def test_a_base_url_without_a_key_is_a_configuration_error(bare: Darkroom) -> None:
+    refused = bare("status", RIVYA_BASE_URL="http://127.0.0.1:1")
+
+    assert refused.returncode == 2
+    assert "RIVYA_API_KEY is not" in refused.stderr
+
+
+def test_all_faults_of_the_settings_are_said_at_once(bare: Darkroom) -> None:
+    refused = bare("status", DARKROOM_CONCURRENCY="none", DARKROOM_MAX_IN_FLIGHT="0")
+
+    assert refused.returncode == 2
+    assert "DARKROOM_CONCURRENCY" in refused.stderr
+    assert "DARKROOM_MAX_IN_FLIGHT" in refused.stderr
+
+
+def test_a_database_that_does_not_answer_is_no_traceback(bare: Darkroom) -> None:
+    refused = bare("status", DARKROOM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("darkroom: the database did not do it: ")
+    assert "Traceback" not in refused.stderr
+
+
+def test_an_empty_database_is_told_from_one_that_is_down(bare: Darkroom, empty_database_url: str) -> None:
+    refused = bare("status", DARKROOM_DATABASE_URL=empty_database_url)
+
+    assert refused.returncode == 1
+    assert "lacks tables" in refused.stderr
+
+
+def test_the_doctor_of_a_folder_where_nothing_runs_fails(bare: Darkroom) -> None:
+    examined = bare("doctor", "--json")
+
+    found = {each["part"]: each["verdict"] for each in json.loads(examined.stdout)["findings"]}
+    assert examined.returncode == 1
+    assert found == {"database": "failed", "broker": "failed", "store": "ok", "provider": "failed"}
+
+
+@pytest.mark.parametrize("command", ["submit", "status", "watch", "results", "sheet", "cancel", "retry", "up", "demo"])
+def test_every_command_explains_itself(bare: Darkroom, command: str) -> None:
+    helped = bare(command, "--help")
+
+    assert helped.returncode == 0
+    assert "Usage: darkroom" in helped.stdout

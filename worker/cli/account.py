@@ -1,0 +1,125 @@
+"""`darkroom account`: how an account stands, and an operator's hand on it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import account_view, output, signing
+
+if TYPE_CHECKING:
+    from worker.db.account_limits import AccountView
+    from worker.db.session import Database
+
+app = typer.Typer(no_args_is_help=True, help="Look at an account, pause and resume it, and set its limits.")
+
+Name = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Its name; without: what DARKROOM_ACCOUNT says.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Look at an account, pause and resume it, and set its limits."""
+
+
+@app.command()
+def show(account: Name = None, as_json: output.AsJson = False) -> None:
+    """Show pace, window, wallet and pause of an account."""
+    database, name = _open(account)
+    account_view.answer(_view(database, name), as_json=as_json)
+
+
+@app.command()
+def pause(
+    account: Name = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Stop paid work until `account resume`: what the provider has is still asked about and brought home."""
+    from worker import account_control
+
+    database, name = _open(account)
+    _view(database, name)
+    account_view.answer(account_control.pause(database, name, signing.author(by, reason)), as_json=as_json)
+
+
+@app.command()
+def resume(
+    account: Name = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Let paid work go on, whatever it was paused for; a reason that is still there pauses it again."""
+    from worker import account_control
+
+    database, name = _open(account)
+    _view(database, name)
+    account_view.answer(account_control.resume(database, name, signing.author(by, reason)), as_json=as_json)
+
+
+@app.command(name="set")
+def set_limits(
+    account: Name = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Requests a second to the provider; auto: learned by trying.")
+    ] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Generations that may be open at the provider at once.")
+    ] = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Set the pace or the window of an account, in force at once.
+
+    It stays over restarts of the nodes, until DARKROOM_RATE or DARKROOM_MAX_IN_FLIGHT of a node that starts says
+    something else than it said before.
+    """
+    from worker import account_control
+    from worker.cli.errors import MISUSED, CliError
+
+    if rate is None and max_in_flight is None:
+        raise CliError("say what to set: --rate N|auto, --max-in-flight N, or both", MISUSED)
+    database, name = _open(account)
+    _view(database, name)
+    by_whom = signing.author(by, reason)
+    limits = {"rate": _rate(rate), "max_in_flight": max_in_flight}
+    account_view.answer(account_control.set_limits(database, name, by_whom, **limits), as_json=as_json)
+
+
+def _open(account: str | None) -> "tuple[Database, str]":
+    from worker import wiring
+    from worker.cli.context import resolve
+
+    settings = resolve().settings
+    return wiring.database(settings, connections=1), account or settings.account
+
+
+def _view(database: "Database", name: str) -> "AccountView":
+    """Give the account; raise CliError when there is none of that name."""
+    from worker import wiring
+    from worker.cli.errors import CliError
+    from worker.db import account_limits
+    from worker.domain.fault import plain
+
+    with database.transaction() as tx:
+        found = account_limits.view(tx, name, now=wiring.clock())
+        known = ", ".join(account_limits.names(tx))
+    if found is None:
+        others = f"there are {known}" if known else "the first `darkroom submit` or node makes one"
+        raise CliError(f"there is no account {plain(name)!r}: {others}")
+    return found
+
+
+def _rate(text: str | None) -> Any:
+    from worker.cli.errors import MISUSED, CliError
+
+    if text is None or text == "auto":
+        return text
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0
+    if not 0 < rate <= 100_000:  # noqa: PLR2004 - as DARKROOM_RATE
+        raise CliError(f"--rate: a number above 0 and up to 100000, or auto, not {text[:40]!r}", MISUSED)
+    return rate

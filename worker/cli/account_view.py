@@ -1,0 +1,74 @@
+"""How an account is shown: its pace, its window, its wallet, and why it is paused."""
+
+from typing import TYPE_CHECKING, Any
+
+from worker.cli import output
+
+if TYPE_CHECKING:
+    from worker.db.account_limits import AccountView
+
+
+def answer(found: "AccountView", *, as_json: bool) -> None:
+    """Print it, for people or for scripts."""
+    if as_json:
+        output.print_json(_as_json(found))
+    else:
+        _print(found)
+
+
+def _as_json(found: "AccountView") -> dict[str, Any]:
+    paused = None
+    if found.pause_reason is not None:
+        paused = {
+            "reason": found.pause_reason,
+            "message": found.pause_message,
+            "since": _instant(found.paused_at),
+            "next_look_at": _instant(found.probe_at),
+        }
+    return {
+        "account": found.name,
+        "provider": found.base_url,
+        "rate": round(found.rate, 3),
+        "is_rate_learned": found.is_rate_learned,
+        "max_in_flight": found.max_in_flight,
+        "in_flight": found.in_flight,
+        "blocked_until": _instant(found.blocked_until),
+        "wallet": {"left": found.wallet_left, "read_at": _instant(found.wallet_read_at)},
+        "paused": paused,
+        "settings": {"rate": found.rate_setting, "max_in_flight": found.max_in_flight_setting},
+    }
+
+
+def _print(found: "AccountView") -> None:
+    from rich.text import Text
+
+    grid = output.table("", "")
+    grid.show_header = False
+    for label, value in _lines(found).items():
+        grid.add_row(Text(label, style="dim"), Text(value, style="yellow" if label == "paused" else ""))
+    output.answers().print(grid)
+
+
+def _lines(found: "AccountView") -> dict[str, str]:
+    how = "learned" if found.is_rate_learned else "set"
+    lines = {
+        "account": found.name,
+        "provider": found.base_url or "none yet",
+        "pace": f"{found.rate:.3g} requests a second ({how})",
+        "window": f"{found.in_flight:,} of {found.max_in_flight:,} in flight",
+        "wallet": "not read yet",
+        "paused": "no",
+    }
+    if found.wallet_left is not None and found.wallet_read_at is not None:
+        lines["wallet"] = f"{output.plural(found.wallet_left, 'credit')} left, read {found.wallet_read_at:%H:%M:%S} UTC"
+    if found.blocked_until is not None:
+        lines["closed until"] = f"{found.blocked_until:%H:%M:%S} UTC: the provider said so"
+    if found.pause_reason is not None:
+        words = f" ({found.pause_message})" if found.pause_message else ""
+        lines["paused"] = f"{found.pause_reason}{words} since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC"
+        lines["goes on"] = "by itself" if found.probe_at else "with `darkroom account resume`"
+    return lines
+
+
+def _instant(value: Any) -> str | None:
+    return None if value is None else value.isoformat()

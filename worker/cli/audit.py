@@ -1,0 +1,68 @@
+"""`darkroom audit`: whether the books can be believed, and what they say."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from worker.cli import audit_check, audit_reports, in_doubt, output
+
+if TYPE_CHECKING:
+    from worker.audit import Verification
+
+app = typer.Typer(no_args_is_help=True, help="Prove the ledger, and print what it says.")
+
+
+@app.callback()
+def _group() -> None:
+    """Prove the ledger, and print what it says."""
+
+
+@app.command()
+def verify(as_json: output.AsJson = False) -> None:
+    """Check every rule of the ledger and of the jobs' lives on the rows; ends with 1 when one is broken."""
+    from worker import wiring
+    from worker.audit import verify as prove
+    from worker.cli.context import resolve
+
+    database = wiring.database(resolve().settings, connections=1)
+    with database.transaction() as tx:
+        found = prove(tx)
+    if as_json:
+        checks = [vars(each) | {"ok": each.ok} for each in found.checks]
+        output.print_json({"ok": found.ok, "checks": checks, "totals": dict(found.totals)})
+    else:
+        _print(found)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+audit_reports.register(app)
+app.command()(audit_check.check)
+app.command("in-doubt")(in_doubt.in_doubt)
+
+
+def last_line(found: "Verification") -> str:
+    """The verdict in one line."""
+    verdict = "ok" if found.ok else "NOT OK"
+    checks = output.plural(len(found.checks), "check")
+    broken = sum(not check.ok for check in found.checks)
+    failed = f", {broken} broken" if broken else ""
+    spent, held, reserved = (found.totals[name] for name in ("spent", "held", "reserved"))
+    money = f"{output.plural(spent, 'credit')} spent, {held:,} held, {reserved:,} reserved"
+    return f"audit: {verdict}, {checks}{failed}, {money}"
+
+
+def _print(found: "Verification") -> None:
+    from rich.text import Text
+
+    table = output.table("", "check", "rule", "broken", numbers=("broken",))
+    for check in found.checks:
+        mark = Text("✓", style="green") if check.ok else Text("✗", style="red")
+        table.add_row(mark, check.name, Text(check.rule), f"{check.broken:,}" if check.broken else "")
+    console = output.answers()
+    console.print(table)
+    for check in found.checks:
+        for example in check.examples:
+            shown = ", ".join(f"{name}={value}" for name, value in example.items())
+            console.print(f"  {check.name}: {shown}", markup=False)
+    console.print(Text(last_line(found), style="bold green" if found.ok else "bold red"))

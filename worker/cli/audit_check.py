@@ -1,0 +1,67 @@
+"""`darkroom audit check`: whether a printed report is still what was printed, and what the books say."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli import output
+from worker.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from worker.audit.evidence import Printed
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The report; its evidence lies beside or inside it.")],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Check the file alone: do not print it again from the books.")
+    ] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Check a report against its evidence, then print it again and compare; ends with 1 when anything differs."""
+    from worker import wiring
+    from worker.audit import check_file
+    from worker.cli.context import resolve
+
+    try:
+        found = _read(file)
+        faults = check_file.against_evidence(found)
+        if not offline:
+            faults += check_file.against_books(found, wiring.database(resolve().settings, connections=1))
+    except check_file.NoEvidence as error:
+        raise CliError(f"{file}: {error}") from error
+    if as_json:
+        output.print_json({"ok": not faults, "file": str(file), "compared_with_books": not offline, "faults": faults})
+    else:
+        _say(file, found, faults, offline=offline)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> "Printed":
+    from worker.audit.evidence import SUFFIX, Printed, separated
+
+    beside = file.with_name(file.name + SUFFIX)
+    try:
+        body = file.read_bytes()
+        if not beside.exists() and (inside := separated(body)) is not None:
+            return inside
+        return Printed(body=body, evidence=json.loads(beside.read_bytes()))
+    except FileNotFoundError as error:
+        raise CliError(f"{error.filename} is not there: `audit check` needs the report and its evidence") from error
+    except OSError as error:
+        raise CliError(f"{error.filename} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CliError(f"{beside} is no JSON: {error}") from error
+
+
+def _say(file: Path, found: "Printed", faults: list[str], *, offline: bool) -> None:
+    console = output.answers()
+    for fault in faults:
+        console.print(f"  {fault}", markup=False)
+    verdict = "NOT OK" if faults else "ok"
+    how = "against its evidence alone" if offline else "against its evidence, and printed again from the books"
+    asked = f"{found.evidence.get('report')} as of {found.evidence.get('as_of')}"
+    console.print(f"{file}: {verdict}, {asked}, checked {how}", markup=False)

@@ -1,0 +1,159 @@
+"""`darkroom audit statement, outstanding, spend, trial-balance, job, reconcile, export`: what the books say."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import audit_options as options
+from worker.domain.reporting import By, Format, ReportName, SpendBy
+
+if TYPE_CHECKING:
+    from worker.db.session import Database
+
+
+def statement(
+    by: Annotated[By, typer.Option(help="What it has one line for.")] = By.DAY,
+    owner: options.Owner = None,
+    batch: options.Batch = None,
+    from_: options.FromDay = None,
+    to: options.ToDay = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show what stood in the accounts, what moved, and what stands there now."""
+    first, last = options.days(from_, to)
+    _print(ReportName.STATEMENT, as_of, format_, output, batch=batch, by=by, owner=owner, from_day=first, to_day=last)
+
+
+def outstanding(
+    owner: options.Owner = None,
+    batch: options.Batch = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show the credits that are held or reserved and not decided yet, by age, the oldest first."""
+    _print(ReportName.OUTSTANDING, as_of, format_, output, batch=batch, owner=owner)
+
+
+def spend(
+    by: Annotated[SpendBy, typer.Option(help="What it has one line for.")] = SpendBy.BATCH,
+    owner: options.Owner = None,
+    batch: options.Batch = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show per batch or image what was promised, reserved, charged and given back."""
+    _print(ReportName.SPEND, as_of, format_, output, batch=batch, by=by, owner=owner)
+
+
+def trial_balance(
+    owner: options.Owner = None,
+    batch: options.Batch = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show the four accounts of each batch and of all, which add up to zero."""
+    _print(ReportName.TRIAL_BALANCE, as_of, format_, output, batch=batch, owner=owner)
+
+
+def job(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Of the job or of a generation, the provider's id, or an idempotency key."),
+    ],
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show the whole life of one image: the order, each attempt, each entry, each file, each outside call."""
+    from worker.cli.errors import CliError
+    from worker.db import job_life
+    from worker.domain.fault import plain
+
+    database = _database()
+    with database.transaction() as tx:
+        job_id = job_life.find(tx, name)
+    if job_id is None:
+        raise CliError(f"nothing is known as {plain(name)!r}: `darkroom results BATCH` lists the ids of jobs")
+    _print(ReportName.JOB, as_of, format_, output, database=database, job_id=job_id)
+
+
+def reconcile(
+    near: Annotated[
+        int, typer.Option(min=0, help="Seconds around a reading in which an entry may be on its other side.")
+    ] = 120,
+    top_up_from: Annotated[
+        int, typer.Option(min=1, help="The smallest rise that is not ours and counts as a top-up.")
+    ] = 100,
+    from_: options.FromDay = None,
+    to: options.ToDay = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Explain every change of the wallet by our entries, and class what is left."""
+    first, last = options.days(from_, to)
+    limits: dict[str, Any] = {"near_s": near, "top_up_from": top_up_from, "from_day": first, "to_day": last}
+    _print(ReportName.RECONCILE, as_of, format_, output, **limits)
+
+
+def export(
+    owner: options.Owner = None,
+    batch: options.Batch = None,
+    from_: options.FromDay = None,
+    to: options.ToDay = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.CSV,
+    output: options.To = None,
+) -> None:
+    """Print every entry of the ledger, for a spreadsheet or for plain-text accounting (hledger)."""
+    first, last = options.days(from_, to)
+    _print(ReportName.EXPORT, as_of, format_, output, batch=batch, owner=owner, from_day=first, to_day=last)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the reports to the group."""
+    for command in (statement, outstanding, spend, job, reconcile, export):
+        app.command()(command)
+    app.command("trial-balance")(trial_balance)
+
+
+def _database() -> "Database":
+    from worker import wiring
+    from worker.cli.context import resolve
+
+    return wiring.database(resolve().settings, connections=1)
+
+
+def _print(
+    report: ReportName,
+    as_of: str | None,
+    as_format: Format,
+    to: Any,
+    *,
+    database: "Database | None" = None,
+    batch: str | None = None,
+    **limits: Any,
+) -> None:
+    from worker import wiring
+    from worker.audit.closing import NotClosed, closed_instant
+    from worker.audit.evidence import printed
+    from worker.audit.rendering import Unfit
+    from worker.audit.reports import Asked
+    from worker.audit.sealing import LedgerBusy
+    from worker.cli import audit_files
+    from worker.cli.errors import CliError
+
+    audit_files.refuse_unwritable(as_format, to)
+    database = database or _database()
+    try:
+        instant = closed_instant(database, options.instant(as_of), now=wiring.clock())
+        limits["batch_id"] = options.batch_id(database, batch)
+        made = printed(database, Asked(report=report, as_of=instant, **limits), as_format)
+    except (NotClosed, LedgerBusy, Unfit) as refused:
+        raise CliError(str(refused)) from refused
+    audit_files.write(made, as_format, to)

@@ -1,0 +1,81 @@
+"""`darkroom catalog apply` and `approve`: a plan becomes a batch, after somebody agreed where that is asked for."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output
+from worker.cli.catalog_names import PlanName
+
+if TYPE_CHECKING:
+    from worker.catalog.applying import Applied
+    from worker.cli.context import Context
+
+
+def apply(plan: PlanName, as_json: output.AsJson = False) -> None:
+    """Render what the plan says, once; refuses when the catalog is no longer what the plan was made from."""
+    from worker import wiring
+    from worker.catalog import applying
+    from worker.cli import catalog_lookup
+
+    context, database = catalog_lookup.opened()
+    with database.transaction() as tx:
+        row = catalog_lookup.plan(tx, plan)
+    account_id = wiring.account(context.settings, database)
+    done = applying.apply(database, row.id, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
+    if as_json:
+        output.print_json(_as_json(done))
+    else:
+        _say(context, done, plan)
+
+
+def approve(
+    plan: PlanName,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who approves it.")],
+    as_json: output.AsJson = False,
+) -> None:
+    """Agree to a plan; one above a threshold of the recipe needs somebody else than its planner."""
+    from worker import wiring
+    from worker.catalog import approving
+    from worker.cli import catalog_lookup, signing
+
+    _, database = catalog_lookup.opened()
+    with database.transaction() as tx:
+        row = catalog_lookup.plan(tx, plan)
+    found = approving.approve(database, row.id, by=signing.actor(by), now=wiring.clock())
+    if as_json:
+        approved_at = found.approved_at.isoformat() if found.approved_at else None
+        output.print_json({"plan": str(found.id), "approved_by": found.approved_by, "approved_at": approved_at})
+        return
+    price = output.plural(found.price, "credit")
+    text = f"{found.approved_by} approves the plan of {price}: `darkroom catalog apply {plan}` renders it."
+    output.answers().print(text, markup=False)
+
+
+def _as_json(done: "Applied") -> dict[str, Any]:
+    return {
+        "plan": str(done.plan_id),
+        "batch": str(done.batch_id) if done.batch_id else None,
+        "jobs": done.jobs,
+        "credits": done.credits,
+        "is_new": done.is_new,
+        "is_sample": done.is_sample,
+    }
+
+
+def _say(context: "Context", done: "Applied", plan: str) -> None:
+    console = output.answers()
+    if done.batch_id is None:
+        console.print("Nothing was to be rendered, and nothing was spent.")
+        return
+    size = f"{output.plural(done.jobs, 'job')}, {output.plural(done.credits, 'credit')}"
+    if not done.is_new:
+        console.print(f"This plan is batch {done.batch_id} already ({size}); nothing was added.", markup=False)
+    elif context.is_play:
+        console.print(f"batch {done.batch_id}: {size} of the sandbox's, which cost nothing.", markup=False)
+    else:
+        console.print(f"batch {done.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
+    console.print(f"Follow it with `darkroom watch {done.batch_id}`.", markup=False)
+    if done.is_sample:
+        then = f"`darkroom catalog approve {plan} --by NAME`, and apply the plan again for the rest."
+        console.print(f"This was the sample. Look at it, then {then}", markup=False)

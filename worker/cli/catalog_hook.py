@@ -1,0 +1,122 @@
+"""`darkroom catalog hook`: who is told when items of a catalog go live."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.cli import output
+from worker.cli.catalog_names import CatalogName
+from worker.cli.catalog_review import opened
+
+app = typer.Typer(no_args_is_help=True, help="Tell other systems when items go live.")
+
+
+@app.command()
+def add(
+    name: CatalogName,
+    command: Annotated[
+        str | None, typer.Option("--command", help="A command that gets the message as JSON on its standard input.")
+    ] = None,
+    post: Annotated[
+        str | None, typer.Option("--post", metavar="URL", help="An address that gets it as a POST.")
+    ] = None,
+    secret_file: Annotated[
+        Path | None, typer.Option(help="A file with the secret that a POST is signed with, 16 characters or more.")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Tell a command or an address from now on; nodes send, and try again for a week."""
+    from worker import wiring
+    from worker.catalog import hooks as telling
+    from worker.cli.errors import MISUSED, CliError
+    from worker.db import hooks
+    from worker.domain.hook import HookKind
+
+    if (command is None) == (post is None):
+        raise CliError("give one of --command and --post", MISUSED)
+    kind, target = (HookKind.COMMAND, command) if command is not None else (HookKind.POST, post)
+    secret = _secret(secret_file) if kind is HookKind.POST else None
+    try:
+        telling.check(kind, target or "", secret)
+    except telling.BadHook as error:
+        raise CliError(f"the hook was not added: {error}", MISUSED) from error
+    _, database, catalog = opened(name)
+    hook_id = wiring.new_id()
+    with database.transaction() as tx:
+        hooks.add(
+            tx,
+            hook_id=hook_id,
+            catalog_id=catalog.id,
+            kind=kind,
+            target=target or "",
+            secret=secret,
+            now=wiring.clock(),
+        )
+    if as_json:
+        output.print_json({"hook": str(hook_id), "catalog": name, "kind": kind.value, "target": target})
+    else:
+        output.answers().print(f"hook {hook_id}", markup=False)
+
+
+@app.command("list")
+def list_(name: CatalogName, as_json: output.AsJson = False) -> None:
+    """List the hooks of a catalog, with what is still to be delivered."""
+    from worker.db import hooks
+
+    _, database, catalog = opened(name)
+    with database.transaction() as tx:
+        found = hooks.of(tx, catalog.id)
+    if as_json:
+        output.print_json([{"hook": str(each.id), **_shown(each)} for each in found])
+        return
+    table = output.table(
+        "hook", "kind", "target", "delivered", "waiting", "given up", "last error",
+        numbers=("delivered", "waiting", "given up"),
+    )  # fmt: skip
+    for each in found:
+        counts = (f"{each.delivered:,}", f"{each.waiting:,}", f"{each.given_up:,}")
+        table.add_row(str(each.id), each.kind.value, each.target, *counts, each.last_error or "")
+    output.answers().print(table)
+
+
+@app.command()
+def remove(
+    name: CatalogName,
+    hook: Annotated[str, typer.Argument(metavar="HOOK", help="Its id.")],
+    as_json: output.AsJson = False,
+) -> None:
+    """Tell it nothing more, nor what is still to be delivered to it."""
+    from worker import wiring
+    from worker.cli.errors import CliError
+    from worker.db import hooks
+    from worker.domain.fault import plain
+
+    _, database, catalog = opened(name)
+    with database.transaction() as tx:
+        found = next((each for each in hooks.of(tx, catalog.id) if str(each.id) == hook), None)
+        if found is None:
+            raise CliError(f"{plain(name)} has no hook {plain(hook)}: `darkroom catalog hook list {name}` shows all")
+        dropped = hooks.remove(tx, found.id, now=wiring.clock())
+    if as_json:
+        output.print_json({"hook": hook, "dropped": dropped})
+    else:
+        output.answers().print(f"removed; {output.plural(dropped, 'message')} will not be delivered")
+
+
+def _shown(each: object) -> dict[str, object]:
+    return {
+        name: getattr(each, name)
+        for name in ("kind", "target", "created_at", "delivered", "waiting", "given_up", "last_error")
+    }
+
+
+def _secret(file: Path | None) -> str | None:
+    from worker.cli.errors import CliError
+
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"{file} cannot be read: {error}") from error

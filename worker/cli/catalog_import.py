@@ -1,0 +1,175 @@
+"""`darkroom catalog import`: a source of items becomes a catalog, or changes one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output
+from worker.cli.catalog_names import CatalogName
+from worker.manifest.source import Form
+
+if TYPE_CHECKING:
+    from worker.catalog.importing import Import
+    from worker.catalog.items import Item
+    from worker.cli.context import Context
+    from worker.domain.fault import Fault
+    from worker.domain.recipe import Recipe
+    from worker.intake.library import Library
+    from worker.manifest import Row
+
+_SHOWN = 10
+_FAULTS_SHOWN = 50
+
+
+def import_(
+    name: CatalogName,
+    items: Annotated[
+        Path | None, typer.Argument(metavar="[ITEMS]", help="A CSV or JSONL file; without: --sql.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A TOML file: prompt, params, review ... [default: the catalog's own]")
+    ] = None,
+    sql: Annotated[str | None, typer.Option(help="A query that gives the items, one to a row.")] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(envvar="DARKROOM_ITEMS_URL", show_envvar=True, help="Where --sql is asked; only read."),
+    ] = None,
+    form: Annotated[Form | None, typer.Option("--format", help="The file's form. [default: by its name]")] = None,
+    remove_many: Annotated[bool, typer.Option(help="Agree that most of the items may be removed.")] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Make a catalog's items those of a file or a query, and say what that changed; spends nothing."""
+    from worker import wiring
+    from worker.catalog import importing
+    from worker.catalog.items import ItemsRefused
+    from worker.cli.context import resolve
+    from worker.intake.library import Library
+
+    _check_source(items, sql, database_url)
+    context = resolve()
+    wanted = _recipe(context, _name(name), recipe)
+    library = Library(wiring.store(context.settings))
+    try:
+        checked = _checked(items, sql, database_url, form=form, recipe=wanted, library=library)
+        done = importing.import_items(
+            wiring.database(context.settings, connections=1),
+            name,
+            wanted,
+            checked,
+            library.facts.values(),
+            now=wiring.clock(),
+            new_id=wiring.new_id,
+            may_remove_many=remove_many,
+        )
+    except ItemsRefused as refused:
+        _refuse(refused.faults, as_json=as_json)
+    if as_json:
+        output.print_json(_as_json(name, done))
+    else:
+        _say(name, done)
+
+
+def _check_source(items: Path | None, sql: str | None, database_url: str | None) -> None:
+    from worker.cli.errors import MISUSED, CliError
+
+    if (items is None) == (sql is None):
+        raise CliError("say where the items are: a file, or --sql with --database-url, and not both", MISUSED)
+    if sql is not None and database_url is None:
+        raise CliError("--sql needs --database-url, or DARKROOM_ITEMS_URL in the environment", MISUSED)
+
+
+def _name(name: str) -> str:
+    from worker.catalog.importing import checked_name
+    from worker.cli.errors import MISUSED, CliError
+    from worker.domain.fault import UnfitError
+
+    try:
+        return checked_name(name)
+    except UnfitError as unfit:
+        raise CliError(f"the catalog's name {unfit.reason}", MISUSED) from unfit
+
+
+def _recipe(context: "Context", name: str, path: Path | None) -> "Recipe":
+    from worker import wiring
+    from worker.catalog import recipes
+    from worker.cli.errors import MISUSED, CliError
+    from worker.db import catalogs
+
+    if path is not None:
+        return recipes.read(path)
+    with wiring.database(context.settings, connections=1).transaction() as tx:
+        found = catalogs.by_name(tx, name)
+    if found is None:
+        raise CliError(f"the catalog {name!r} is new: say how its images are made with --recipe recipe.toml", MISUSED)
+    return found.recipe
+
+
+def _checked(
+    items: Path | None,
+    sql: str | None,
+    database_url: str | None,
+    *,
+    form: Form | None,
+    recipe: "Recipe",
+    library: "Library",
+) -> "list[Item]":
+    from worker.catalog.items import prepare
+
+    base = Path.cwd() if items is None else items.absolute().parent
+    return prepare(_rows(items, sql, database_url, form, recipe.sku), recipe, base=base, library=library)
+
+
+def _rows(
+    items: Path | None, sql: str | None, database_url: str | None, form: Form | None, sku: str
+) -> "Iterator[Row | Fault]":
+    from worker.catalog import sources
+
+    if items is not None:
+        return sources.from_file(items, form=form, sku=sku)
+    return sources.from_query(database_url or "", sql or "")
+
+
+def _refuse(faults: "tuple[Fault, ...]", *, as_json: bool) -> None:
+    from worker.cli import lookup, manifests
+    from worker.cli.errors import CliError
+
+    if as_json:
+        output.print_json({"state": "refused", "faults": [lookup.fault_as_json(fault) for fault in faults]})
+    else:
+        console = output.notes()
+        console.print(manifests.fault_table(faults[:_FAULTS_SHOWN]))
+        if len(faults) > _FAULTS_SHOWN:
+            console.print(f"... and {len(faults) - _FAULTS_SHOWN:,} more; --json gives all")
+    lines = len({fault.line for fault in faults})
+    raise CliError(f"nothing was imported: {output.plural(lines, 'row')} cannot be taken")
+
+
+def _as_json(name: str, done: "Import") -> dict[str, Any]:
+    return {
+        "catalog": name,
+        "state": "imported",
+        "is_new": done.is_new,
+        "has_new_recipe": done.has_new_recipe,
+        "items": done.items,
+        "unchanged": done.unchanged,
+        "added": list(done.merge.added),
+        "changed": list(done.merge.changed),
+        "returned": list(done.merge.returned),
+        "removed": list(done.merge.removed),
+    }
+
+
+def _say(name: str, done: "Import") -> None:
+    console = output.answers()
+    recipe = "with a new recipe, " if done.has_new_recipe else ""
+    console.print(f"catalog {name!r}: {recipe}{output.plural(done.items, 'item')}", markup=False)
+    merge = done.merge
+    fates = {"added": merge.added, "changed": merge.changed, "came back": merge.returned, "removed": merge.removed}
+    for fate, skus in fates.items():
+        more = f" and {len(skus) - _SHOWN:,} more" if len(skus) > _SHOWN else ""
+        which = f"  {', '.join(skus[:_SHOWN])}{more}" if skus else ""
+        console.print(f"  {fate:<10} {len(skus):>7,}{which}", markup=False)
+    console.print(f"  {'unchanged':<10} {done.unchanged:>7,}")
+    console.print(f"See what that means, and its price, with `darkroom catalog plan {name}`.", markup=False)

@@ -1,0 +1,206 @@
+"""`darkroom catalog plan`: what would be rendered, why, and at which price; nothing is spent."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output
+from worker.cli.catalog_names import CatalogName
+from worker.cli.signing import ByOption
+
+if TYPE_CHECKING:
+    from worker.catalog.planning import Plan
+    from worker.cli.context import Context
+    from worker.db.measured import MeasuredPace
+    from worker.db.session import Database
+
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Forecast:
+    """What applying the plan would do to the wallet, and how long it would take."""
+
+    wallet: int | None
+    pace: "MeasuredPace"
+    duration_s: float
+
+
+def plan(  # noqa: PLR0917 - typer gives each by its name
+    name: CatalogName,
+    out: Annotated[Path | None, typer.Option(help="Save the plan, so that it can be applied.")] = None,
+    force: Annotated[list[str] | None, typer.Option(metavar="SKU", help="Render this one in any case.")] = None,
+    older_than: Annotated[
+        int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="Render again what is older.")
+    ] = None,
+    credit_cap: Annotated[
+        int | None, typer.Option(min=0, help="Most credits; what it does not reach is left for the next plan.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Render N items first, and wait for a look at them.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
+    by: ByOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Say for every item whether it would be rendered and why, the exact price, and the wallet after it."""
+    from worker import wiring
+    from worker.catalog import planning
+    from worker.cli import catalog_lookup, signing
+
+    context, database = catalog_lookup.opened()
+    with database.bulk_transaction() as tx:
+        made = planning.make(
+            tx,
+            catalog_lookup.catalog(tx, name),
+            plan_id=wiring.new_id(),
+            by=signing.actor(by),
+            now=wiring.clock(),
+            forced=force or (),
+            older_than_days=older_than,
+            credit_cap=credit_cap,
+            sample=sample,
+        )
+        if out is not None:
+            planning.save(tx, made)
+            # Within the transaction: a plan whose file could not be written was never made.
+            _write(out, made)
+    forecast = _forecast(context, database, made)
+    if as_json:
+        output.print_json(_as_json(made) | _forecast_as_json(made, forecast))
+    else:
+        _say(made, forecast, rows=rows, out=out)
+
+
+def _forecast(context: "Context", database: "Database", made: "Plan") -> _Forecast:
+    from worker import wiring
+    from worker.cli.wallet import wallet
+    from worker.db import measured
+
+    account_id = wiring.account(context.settings, database)
+    with database.transaction() as tx:
+        pace = measured.pace(tx, account_id)
+    renders = made.outline.renders
+    uploads = len({each.wanted.reference for each in renders} - {None})
+    duration_s = pace.duration_s(len(renders), uploads=uploads)
+    return _Forecast(wallet=wallet(context), pace=pace, duration_s=duration_s)
+
+
+def _as_json(made: "Plan") -> dict[str, Any]:
+    outline = made.outline
+    return {
+        "plan": str(made.id),
+        "catalog": made.catalog.name,
+        "content_hash": outline.content_hash,
+        "made_by": made.made_by,
+        "made_at": made.made_at.isoformat(),
+        "items": len(outline.decisions),
+        "render": len(outline.renders),
+        "price": outline.price,
+        "counts": outline.counts,
+        "needs_approval": made.needs_approval,
+        **made.wish.as_json(),
+        "renders": [
+            {
+                "sku": each.sku,
+                "reasons": list(each.reasons),
+                "words": [str(change) for change in each.words],
+                "fingerprint": each.fingerprint,
+            }
+            for each in outline.renders
+        ],
+    }
+
+
+def _forecast_as_json(made: "Plan", forecast: _Forecast) -> dict[str, Any]:
+    after = None if forecast.wallet is None else forecast.wallet - made.outline.price
+    return {"wallet": forecast.wallet, "wallet_after": after, "duration_s": round(forecast.duration_s, 1)}
+
+
+def _write(out: Path, made: "Plan") -> None:
+    import json
+
+    from worker.cli.errors import CliError
+
+    part = out.with_name(f".{out.name[:100]}.part")
+    try:
+        part.write_text(json.dumps(_as_json(made), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        raise CliError(f"{out} cannot be written: {error.strerror or error}; name another place with --out") from error
+
+
+def _say(made: "Plan", forecast: _Forecast, *, rows: int, out: Path | None) -> None:
+    console = output.answers()
+    for label, value in _lines(made, forecast).items():
+        console.print(f"{label:<10}{value}", markup=False)
+    if made.outline.renders and rows:
+        console.print()
+        console.print(_table(made, rows))
+        rest = len(made.outline.renders) - rows
+        if rest > 0:
+            console.print(f"... and {rest:,} more: --rows {len(made.outline.renders)} or --json shows them")
+    console.print()
+    console.print(_next_step(made, out), markup=False)
+
+
+def _lines(made: "Plan", forecast: _Forecast) -> dict[str, str]:
+    from worker.domain.catalog import Keep
+
+    outline = made.outline
+    kept = {str(keep) for keep in Keep}
+    renders = ", ".join(f"{word} {count:,}" for word, count in outline.counts.items() if word not in kept)
+    keeps = ", ".join(f"{word} {count:,}" for word, count in outline.counts.items() if word in kept)
+    count = len(outline.renders)
+    lines = {
+        "catalog": f"{made.catalog.name}, {output.plural(len(outline.decisions), 'item')}",
+        "render": f"{count:,}" + (f" ({renders})" if renders else ""),
+        "keep": f"{len(outline.decisions) - count:,}" + (f" ({keeps})" if keeps else ""),
+        "price": output.plural(outline.price, "credit"),
+        "wallet": _wallet_line(outline.price, forecast.wallet),
+        "duration": _duration_line(forecast),
+    }
+    if made.needs_approval:
+        lines["approval"] = f"needed, by somebody else than {made.made_by}"
+    if made.wish.sample is not None:
+        lines["sample"] = f"{output.plural(made.wish.sample, 'item')} first, then it waits for a look"
+    return lines
+
+
+def _wallet_line(price: int, wallet: int | None) -> str:
+    if wallet is None:
+        return "not known: the provider did not say"
+    short = " (it does not suffice: jobs would wait for a top-up)" if wallet < price else ""
+    return f"{wallet:,} now, {wallet - price:,} afterwards{short}"
+
+
+def _duration_line(forecast: _Forecast) -> str:
+    pace, seconds = forecast.pace, forecast.duration_s
+    if seconds < 2 * _MINUTE_S:
+        about = f"{max(seconds, 1):.0f} s"
+    else:
+        about = f"{seconds / _MINUTE_S:.0f} min" if seconds < 2 * _HOUR_S else f"{seconds / _HOUR_S:.1f} h"
+    basis = f"measured over {pace.images:,} images" if pace.images else "before anything was measured"
+    return f"about {about} at {pace.rate:.3g} requests/s and {1 + pace.polls:.1f} requests an image ({basis})"
+
+
+def _table(made: "Plan", rows: int) -> Any:
+    from rich.text import Text
+
+    table = output.table("sku", "why", "words of the prompt")
+    for each in made.outline.renders[:rows]:
+        words = "; ".join(str(change) for change in each.words)
+        table.add_row(Text(each.sku), Text(", ".join(each.reasons)), Text(words))
+    return table
+
+
+def _next_step(made: "Plan", out: Path | None) -> str:
+    if not made.outline.renders:
+        return "Nothing is to be rendered."
+    if out is None:
+        return "Nothing was saved or spent; the same command with --out plan.json makes a plan that can be applied."
+    if made.needs_approval and made.wish.sample is None:
+        return f"Saved as {out}. Approve it with `darkroom catalog approve {out} --by NAME`, then apply it."
+    return f"Saved as {out}. Nothing was spent; `darkroom catalog apply {out}` does it."

@@ -1,0 +1,142 @@
+"""Which database, broker, store and provider a command works with: the environment first, else the embedded ones.
+
+Play and real money never mix: without a key, or with a provider on this machine, the embedded default is the
+database ``darkroom_sandbox``, the broker's database 1 and the folder ``sandbox-images``; with a key it is
+``darkroom``, 0 and ``images``.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from worker.cli import sandbox_record
+from worker.cli.errors import MISUSED, CliError
+from worker.embedded import services
+from worker.embedded.services import Services
+from worker.rivya.session import is_loopback_url
+from worker.settings import Settings, load
+
+NO_DATABASE = (
+    "no database is running here: start Darkroom with `darkroom up` in another terminal, or set DARKROOM_DATABASE_URL"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The settings with everything filled in that could be found."""
+
+    settings: Settings
+    home: Path
+    is_play: bool
+    """Whether nothing here costs money."""
+    has_provider: bool
+    """False when there is no key and no sandbox runs."""
+    is_home_sandbox: bool = False
+    """Whether the provider is the sandbox of the home, found through its record."""
+
+    @property
+    def database_name(self) -> str:
+        """The embedded database of this mode."""
+        return "darkroom_sandbox" if self.is_play else "darkroom"
+
+    @property
+    def provider(self) -> str:
+        """The provider as a person reads it."""
+        if not self.is_play:
+            return self.settings.base_url
+        where = self.settings.base_url if self.has_provider else "not running"
+        return f"the sandbox ({where}), where nothing costs money"
+
+    def environment(self) -> dict[str, str]:
+        """What a process of Darkroom is started with, so that it works with the same parts."""
+        return {**os.environ, **self.variables(), **self.provider_variables()}
+
+    def variables(self) -> dict[str, str]:
+        """Home, database, broker and store under their names in the environment."""
+        found = {
+            "DARKROOM_HOME": str(self.home),
+            "DARKROOM_DATABASE_URL": _revealed(self.settings.database_url),
+            "DARKROOM_BROKER_URL": _revealed(self.settings.broker_url),
+            "DARKROOM_STORE": self.settings.store_url,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def provider_variables(self) -> dict[str, str]:
+        """The provider's address and key, if there is one."""
+        if not self.has_provider:
+            return {}
+        return {
+            "RIVYA_BASE_URL": self.settings.base_url,
+            "RIVYA_API_KEY": _revealed(self.settings.api_key),
+        }
+
+
+def resolve(*, needs_database: bool = True) -> Context:
+    """Give the context of this process; raise CliError when there is no database and one is needed."""
+    given = load()
+    if given.api_key is None and "base_url" in given.model_fields_set:
+        raise CliError(
+            "RIVYA_BASE_URL is set and RIVYA_API_KEY is not: set the key too, or unset RIVYA_BASE_URL to use the"
+            " sandbox",
+            MISUSED,
+        )
+    context = _with_provider(given)
+    if given.database_url is None or given.broker_url is None:
+        context = with_services(context, _running(context.home))
+    if needs_database and context.settings.database_url is None:
+        raise CliError(NO_DATABASE)
+    return context
+
+
+def home() -> Path:
+    """Give the home of this process, which need not exist."""
+    return load().home.expanduser().resolve()
+
+
+def with_services(context: Context, found: Services | None) -> Context:
+    """Fill in what the environment does not name from the embedded services."""
+    if found is None:
+        return context
+    database = SecretStr(found.database_url_of(context.database_name))
+    broker = SecretStr(found.broker_url.removesuffix("/0") + ("/1" if context.is_play else "/0"))
+    return _changed(
+        context,
+        database_url=context.settings.database_url or database,
+        broker_url=context.settings.broker_url or broker,
+    )
+
+
+def with_sandbox(context: Context, found: sandbox_record.SandboxRecord) -> Context:
+    """Use this sandbox as the provider."""
+    changed = _changed(context, base_url=found.url, api_key=SecretStr(found.key))
+    return replace(changed, is_play=True, has_provider=True, is_home_sandbox=True)
+
+
+def _with_provider(given: Settings) -> Context:
+    place = given.home.expanduser().resolve()
+    is_play = given.api_key is None or is_loopback_url(given.base_url)
+    store = _absolute(given.store) or str(place / ("sandbox-images" if is_play else "images"))
+    settings = given.model_copy(update={"home": place, "store": store})
+    context = Context(settings=settings, home=place, is_play=is_play, has_provider=given.api_key is not None)
+    sandbox = sandbox_record.running(place) if given.api_key is None else None
+    return context if sandbox is None else with_sandbox(context, sandbox)
+
+
+def _running(place: Path) -> Services | None:
+    """Give the embedded services if both run; a start that finds them running only looks at them."""
+    found = services.status(place)
+    return None if found.postgres is None or found.valkey is None else services.start(place)
+
+
+def _absolute(store: str | None) -> str | None:
+    return store if store is None or "://" in store else str(Path(store).expanduser().absolute())
+
+
+def _changed(context: Context, **values: object) -> Context:
+    return replace(context, settings=context.settings.model_copy(update=values))
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()

@@ -1,0 +1,36 @@
+"""`darkroom doctor`: every part looked at, with the next step for what is not well."""
+
+import typer
+
+from worker.cli import output
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+_MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
+
+
+def doctor(as_json: output.AsJson = False) -> None:
+    """Look at database, broker, nodes, store, key, wallet and prices; spends nothing, ends with 1 if one failed."""
+    from dataclasses import asdict
+
+    from rich.text import Text
+
+    from worker.cli import health
+    from worker.cli.context import resolve
+
+    found = []
+    console = output.answers()
+    for finding in health.examine(resolve(needs_database=False)):
+        found.append(finding)
+        if as_json:
+            continue
+        style = _COLOURS[finding.verdict]
+        console.print(
+            Text.assemble((f"{_MARKS[finding.verdict]} ", style), (f"{finding.part:<11}", "bold"), finding.detail)
+        )
+        if finding.next_step:
+            console.print(Text(f"             next: {finding.next_step}", style=style))
+    is_well = all(each.verdict != "failed" for each in found)
+    if as_json:
+        output.print_json({"ok": is_well, "findings": [asdict(each) for each in found]})
+    if not is_well:
+        raise typer.Exit(1)

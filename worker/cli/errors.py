@@ -1,0 +1,101 @@
+"""What a person is told when a command does not do what was asked: one sentence, and the next step."""
+
+from dataclasses import dataclass
+
+FAILED, MISUSED = 1, 2
+
+
+class CliError(Exception):
+    """The command ends here; the text says what and what to do next."""
+
+    def __init__(self, text: str, exit_code: int = FAILED) -> None:
+        """Keep both; 2 stands for usage and configuration."""
+        super().__init__(text, exit_code)
+        self.text = text
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        """Say it."""
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """An error as it is shown."""
+
+    text: str
+    exit_code: int = FAILED
+
+
+def explain(error: Exception) -> Explained:
+    """Turn any error into what is shown for it; one that nobody foresaw says how to see more."""
+    if isinstance(error, CliError):
+        return Explained(text=f"darkroom: {error.text}", exit_code=error.exit_code)
+    explained = (_explain_settings, _explain_outside, _explain_catalog, _explain_database)
+    if known := next(filter(None, (explain_kind(error) for explain_kind in explained)), None):
+        return known
+    return Explained(
+        text=f"darkroom: an unexpected error, {type(error).__name__}: {error}\n"
+        "Set DARKROOM_DEBUG=1 and run the same command again to see where it comes from."
+    )
+
+
+def _explain_settings(error: Exception) -> Explained | None:
+    from worker.settings import SettingsFaulty
+    from worker.wiring import NotConfigured, OtherProvider
+
+    if isinstance(error, SettingsFaulty):
+        return Explained(text=f"darkroom: the settings cannot be used:\n{error}", exit_code=MISUSED)
+    if isinstance(error, NotConfigured | OtherProvider):
+        return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
+    if isinstance(error, ValueError) and any(name in str(error) for name in ("RIVYA_", "DARKROOM_")):
+        return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
+    return None
+
+
+def _explain_outside(error: Exception) -> Explained | None:
+    from worker.domain.errors import ProviderError
+    from worker.embedded.errors import ServicesError
+    from worker.intake import RequestsRefused, TokenTaken
+    from worker.manifest import ManifestError
+    from worker.media.store import NotStored, StoreUnavailable
+
+    if isinstance(error, StoreUnavailable | NotStored):
+        return Explained(text=f"darkroom: {error}; look at DARKROOM_STORE, or run `darkroom doctor`")
+    if isinstance(error, ProviderError):
+        return Explained(text=f"darkroom: the provider: {error}; run `darkroom doctor`")
+    if isinstance(error, ServicesError | ManifestError | RequestsRefused | TokenTaken):
+        return Explained(text=f"darkroom: {error}")
+    return None
+
+
+def _explain_catalog(error: Exception) -> Explained | None:
+    from worker.catalog.applying import ApprovalNeeded, PlanStale, PlanUnknown
+    from worker.catalog.approving import ApprovalRefused
+    from worker.catalog.importing import TooManyRemoved
+    from worker.catalog.planning import PlanFaulty
+    from worker.catalog.recipes import RecipeFaulty
+    from worker.db.catalogs import RecipeUnknown
+    from worker.db.foreign_rows import SourceFailed
+
+    if isinstance(error, RecipeFaulty | SourceFailed):
+        return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
+    if isinstance(error, PlanFaulty):
+        return Explained(text=f"darkroom: there is no plan, because of:\n{error}")
+    kinds = ApprovalNeeded | ApprovalRefused | PlanStale | PlanUnknown | RecipeUnknown | TooManyRemoved
+    return Explained(text=f"darkroom: {error}") if isinstance(error, kinds) else None
+
+
+def _explain_database(error: Exception) -> Explained | None:
+    from psycopg import errors
+    from sqlalchemy.exc import DBAPIError
+
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error.orig, errors.UndefinedTable | errors.UndefinedColumn):
+        return Explained(
+            text="darkroom: the database lacks tables: bring it up to date with `darkroom up`, or set"
+            " DARKROOM_DATABASE_URL and run `alembic upgrade head`"
+        )
+    reason = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+    return Explained(text=f"darkroom: the database did not do it: {reason}; run `darkroom doctor`")

@@ -1,0 +1,73 @@
+"""Which batch a person means, and how it is shown as JSON."""
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from worker import wiring
+from worker.cli.errors import CliError
+from worker.db import overview
+from worker.db.batches import BatchRow
+from worker.db.overview import Overview
+from worker.db.session import Database
+from worker.domain.fault import Fault, plain
+from worker.settings import load
+
+
+def batch(tx: Connection, name: str) -> BatchRow:
+    """Give the one batch that is meant; raise CliError when there is none or more than one."""
+    found = overview.find(tx, name)
+    if not found:
+        raise CliError(f"there is no batch {plain(name)!r}: `darkroom status` lists the newest ones")
+    if len(found) > 1:
+        shown = ", ".join(str(row.id) for row in found)
+        raise CliError(f"{plain(name)!r} may be {shown}: give more of the id")
+    return found[0]
+
+
+def look(database: Database, row: BatchRow) -> Overview:
+    """Give the batch's overview as it is now."""
+    with database.transaction() as tx:
+        return overview.read(tx, row, now=wiring.clock(), wallet_floor=load().wallet_floor)
+
+
+def as_json(found: Overview) -> dict[str, Any]:
+    """The batch as scripts read it."""
+    row = found.batch
+    return {
+        "batch": str(row.id),
+        "name": row.name,
+        "state": found.state,
+        "done": found.is_done,
+        "jobs": {state.value: count for state, count in found.jobs.items()},
+        "credits": {
+            "cap": row.credit_cap,
+            "held": found.held,
+            "reserved": found.reserved,
+            "spent": found.spent,
+        },
+        "waiting_for": _waiting_for(found),
+        "owner": row.owner,
+        "purpose": row.purpose,
+        "priority": row.priority,
+        "token": row.token,
+        "size": row.size,
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def _waiting_for(found: Overview) -> dict[str, str] | None:
+    if found.obstacle is None:
+        return None
+    return {"reason": found.obstacle.reason, "next_step": found.obstacle.next_step}
+
+
+def fault_as_json(fault: Fault) -> dict[str, Any]:
+    """One fault as scripts read it."""
+    return {
+        "line": fault.line,
+        "key": fault.key,
+        "field": fault.field,
+        "reason": fault.reason,
+        "permitted": list(fault.permitted),
+    }

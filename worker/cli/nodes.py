@@ -1,0 +1,39 @@
+"""Which worker nodes are alive, as the broker tells."""
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from worker.celery_app import make_app
+from worker.cli.context import Context
+
+PING_S = 1.0
+
+
+class BrokerUnreachable(Exception):
+    """Nobody can be asked, since the broker does not answer."""
+
+
+def alive(context: Context) -> list[str]:
+    """Give the names of the worker nodes that answer within a second; raise BrokerUnreachable."""
+    if context.settings.broker_url is None:
+        raise BrokerUnreachable("no broker is running here: start Darkroom with `darkroom up`")
+    app = make_app(context.settings)
+    app.conf.update(broker_connection_retry=False, broker_connection_timeout=2)
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+            answers = app.control.inspect(timeout=PING_S, connection=connection).ping()
+    except (OperationalError, RedisError, OSError) as error:
+        raise BrokerUnreachable(f"the broker does not answer: {error}") from error
+    return sorted(answers or {})
+
+
+def why_still(context: Context) -> str | None:
+    """Say why nothing happens, as far as nodes and broker explain it."""
+    try:
+        found = alive(context)
+    except BrokerUnreachable as error:
+        return str(error)
+    if found:
+        return None
+    return "no worker node answers: start one with `darkroom up`, or `celery -A worker.celery_app worker`"

@@ -1,0 +1,79 @@
+"""Every line of a batch as scripts read it: jobs and refused lines, in the order of the manifest."""
+
+from collections.abc import Iterator
+from heapq import merge
+from typing import Any
+from uuid import UUID
+
+from worker.cli.lookup import fault_as_json
+from worker.db import outcomes_view
+from worker.db.outcomes_view import Outcome, RefusedLine
+from worker.db.session import Database
+from worker.media.store import Store
+
+
+def lines(database: Database, store: Store, batch_id: UUID) -> Iterator[dict[str, Any]]:
+    """Give one object per line; line 0 is a fault of the batch itself."""
+    jobs = (_job(each, store) for each in outcomes_view.outcomes(database, batch_id))
+    refused = (_refused(each) for each in outcomes_view.refused_lines(database, batch_id))
+    yield from merge(jobs, refused, key=lambda each: int(each["line"]))
+
+
+def _job(found: Outcome, store: Store) -> dict[str, Any]:
+    image = found.result
+    return {
+        "line": found.line,
+        "key": found.key,
+        "state": found.state.value,
+        "file": None if image is None else store.location(image.path),
+        "sha256": None if image is None else image.sha256,
+        "bytes": None if image is None else image.size_bytes,
+        "mime_type": None if image is None else image.mime_type,
+        "width": None if image is None else image.width,
+        "height": None if image is None else image.height,
+        "credits": {
+            "held": found.held,
+            "reserved": found.reserved,
+            "final": found.final,
+            "spent": found.spent,
+        },
+        "provider_id": found.provider_id,
+        "generations": found.generations,
+        "reference": None if found.reference_hash is None else f"sha256:{found.reference_hash}",
+        "error": _error(found),
+        "model": found.model,
+        "prompt": found.prompt,
+        "params": found.params,
+        "metadata": found.metadata,
+    }
+
+
+def _error(found: Outcome) -> dict[str, Any] | None:
+    if found.error_code is None:
+        return None
+    return {"code": found.error_code, "message": found.error_message, "request_id": found.request_id}
+
+
+def _refused(found: RefusedLine) -> dict[str, Any]:
+    first = found.faults[0]
+    nothing = dict.fromkeys(("file", "sha256", "bytes", "mime_type", "width", "height"))
+    return {
+        "line": found.line,
+        "key": first.key,
+        "state": "refused",
+        **nothing,
+        "credits": {"held": None, "reserved": None, "final": None, "spent": 0},
+        "provider_id": None,
+        "generations": 0,
+        "reference": None,
+        "error": {
+            "code": "invalid_line",
+            "message": "; ".join(f"{fault.field}: {fault.reason}" for fault in found.faults),
+            "request_id": None,
+            "faults": [fault_as_json(fault) for fault in found.faults],
+        },
+        "model": None,
+        "prompt": None,
+        "params": None,
+        "metadata": None,
+    }

@@ -1,0 +1,52 @@
+"""How a command speaks: answers go to standard output, everything else to standard error."""
+
+import json
+import sys
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+_FILE_WIDTH = 400
+"""Wide enough for every table."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+BatchName = Annotated[
+    str, typer.Argument(metavar="BATCH", help="A batch: its id, the beginning of its id, its token or its name.")
+]
+
+
+def answers() -> Console:
+    """The console of standard output."""
+    return Console(highlight=False, **_shape(sys.stdout))
+
+
+def notes() -> Console:
+    """The console of standard error: progress, warnings, faults."""
+    return Console(stderr=True, highlight=False, **_shape(sys.stderr))
+
+
+def _shape(stream: TextIO) -> dict[str, Any]:
+    """Fold lines only for a terminal: a file or a pipe gets each line whole."""
+    return {} if stream.isatty() else {"soft_wrap": True, "width": _FILE_WIDTH}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def table(*headings: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
+    """Give an empty table; the columns named in ``numbers`` are set to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        made.add_column(
+            heading, justify="right" if heading in numbers else "left", no_wrap=heading in {"batch", *numbers}
+        )
+    return made
+
+
+def plural(count: int, noun: str) -> str:
+    """Say a number of things, such as ``1 job`` or ``1,200 jobs``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,52 @@
+"""`darkroom retry`: the failed jobs of a batch are asked for once more."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli import output
+
+if TYPE_CHECKING:
+    from worker.batch_control import RetryEffect
+    from worker.cli.context import Context
+
+
+def retry(
+    batch: output.BatchName,
+    failed: Annotated[bool, typer.Option("--failed", help="Ask again for the jobs that failed.")] = False,
+    code: Annotated[str | None, typer.Option(help="Only those that failed with this code.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Put failed jobs back in line, each as a new paid generation; says the price first."""
+    from worker import batch_control, wiring
+    from worker.cli import lookup
+    from worker.cli.context import resolve
+    from worker.cli.errors import MISUSED, CliError
+
+    if not failed:
+        raise CliError("say which jobs: `darkroom retry BATCH --failed`", MISUSED)
+    context = resolve()
+    database = wiring.database(context.settings, connections=1)
+    with database.transaction() as tx:
+        row = lookup.batch(tx, batch)
+    effect = batch_control.retry_failed(
+        database, row.id, code=code, agree=lambda price: _agrees(context, price, yes=yes)
+    )
+    if effect is None:
+        raise CliError("nothing was changed")
+    if as_json:
+        output.print_json({"batch": str(row.id), "jobs": effect.jobs, "credits": effect.credits})
+    else:
+        output.answers().print(
+            f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
+        )
+
+
+def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:
+    from worker.cli.confirm import confirm
+
+    if price.jobs == 0:
+        return True
+    what = f"{output.plural(price.jobs, 'job')} again, for {output.plural(price.credits, 'credit')}"
+    return confirm(context, what, yes=yes)

@@ -1,0 +1,70 @@
+"""`darkroom services`: the embedded Postgres and Valkey, to stay until they are stopped."""
+
+import typer
+
+from worker.cli import output
+
+app = typer.Typer(no_args_is_help=True, help="Start, stop and look at the embedded Postgres and Valkey.")
+
+
+@app.command()
+def start(as_json: output.AsJson = False) -> None:
+    """Start both servers, bring the tables up to date, and print what to export.
+
+    `export $(darkroom services start)`, then `celery -A worker.celery_app worker` runs a node.
+    """
+    from worker.cli import parts
+    from worker.cli.context import resolve
+
+    context = parts.start_services(resolve(needs_database=False), stays=True)
+    parts.migrate_database(context)
+    found = context.variables() | (context.provider_variables() if context.is_home_sandbox else {})
+    if as_json:
+        output.print_json(found)
+    else:
+        for name, value in found.items():
+            output.answers().print(f"{name}={value}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def stop(as_json: output.AsJson = False) -> None:
+    """Stop both servers; nothing running is fine."""
+    from worker.cli import sharing
+    from worker.cli.context import home
+    from worker.embedded import services
+
+    place = home()
+    was = services.stop(place)
+    if place.exists():
+        sharing.mark_staying(place)
+    stopped = [name for name, found in (("postgres", was.postgres), ("valkey", was.valkey)) if found]
+    if as_json:
+        output.print_json({"stopped": stopped})
+    elif stopped:
+        output.answers().print(f"stopped: {', '.join(stopped)}")
+    else:
+        output.answers().print("nothing was running")
+
+
+@app.command()
+def status(as_json: output.AsJson = False) -> None:
+    """Show which of the servers run."""
+    from dataclasses import asdict
+
+    from worker.cli.context import home
+    from worker.embedded import services
+
+    place = home()
+    found = services.status(place)
+    if as_json:
+        shown = {name: each and asdict(each) for name, each in vars(found).items()}
+        output.print_json({"home": str(place), "running": all(shown.values()), **shown})
+        return
+    table = output.table("server", "state", "port", "process")
+    for name, each in (("postgres", found.postgres), ("valkey", found.valkey)):
+        if each is None:
+            table.add_row(name, "[dim]stopped[/]", "", "")
+        else:
+            table.add_row(name, "[green]running[/]", str(each.port), str(each.pid))
+    output.answers().print(f"home {place}", markup=False)
+    output.answers().print(table)

@@ -1,0 +1,45 @@
+"""Who leaves a home last stops its services, unless they were started to stay.
+
+Each ``up`` and ``demo`` holds a shared lock on one file while it runs. The system takes the lock away from a
+process that is killed, so a count can never be wrong.
+"""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+
+class Guest:
+    """One process that uses the services of a home."""
+
+    def __init__(self, home: Path) -> None:
+        """Come in."""
+        self._home = home
+        (home / "run").mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] = (home / "run" / "guests.lock").open("a")
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def leave(self) -> bool:
+        """Go; True when nobody else is there and the services were not started to stay."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            return _passing(self._home).exists()
+        finally:
+            self._file.close()
+
+
+def mark_passing(home: Path) -> None:
+    """Say that the services were started by a guest, and end with the last one."""
+    _passing(home).touch()
+
+
+def mark_staying(home: Path) -> None:
+    """Say that the services run until somebody stops them."""
+    _passing(home).unlink(missing_ok=True)
+
+
+def _passing(home: Path) -> Path:
+    return home / "run" / "services.passing"

@@ -1,0 +1,70 @@
+"""A batch as a contact sheet: its overview as the header, its jobs as cards."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from worker import wiring
+from worker.cli.context import Context
+from worker.db import outcomes_view
+from worker.db.outcomes_view import Outcome
+from worker.db.overview import Overview
+from worker.db.session import Database
+from worker.media.store import NotStored, Store
+from worker.sheet import Card, Header, write_sheet
+
+
+def write(context: Context, database: Database, found: Overview, to: Path) -> None:
+    """The sheet is at ``to``, whole; images that are no longer in the store are left blank."""
+    store = wiring.store(context.settings)
+    cards = (_card(each, store, to.absolute().parent) for each in outcomes_view.outcomes(database, found.batch.id))
+    write_sheet(to, _header(context, found), cards)
+
+
+def _header(context: Context, found: Overview) -> Header:
+    return Header(
+        batch_id=str(found.batch.id),
+        name=found.batch.name,
+        owner=found.batch.owner,
+        submitted_at=found.batch.created_at,
+        made_at=wiring.clock(),
+        counts=found.jobs,
+        cap=found.batch.credit_cap,
+        held=found.held,
+        reserved=found.reserved,
+        spent=found.spent,
+        note="These images come from the sandbox: drawn, not rendered, and free." if context.is_play else "",
+    )
+
+
+def _card(found: Outcome, store: Store, folder: Path) -> Card:
+    image = found.result
+    return Card(
+        line=found.line,
+        key=found.key,
+        prompt=found.prompt,
+        state=found.state,
+        image=None if image is None else _content(store, image.path),
+        href=None if image is None else _href(store.location(image.path), folder),
+        width=None if image is None else image.width,
+        height=None if image is None else image.height,
+        image_size=found.params.get("image_size", ""),
+        output_format=found.params.get("output_format", ""),
+        reference=found.reference_name or "",
+        reserved=found.reserved,
+        final=found.final,
+        provider_id=found.provider_id or "",
+        error=": ".join(filter(None, (found.error_code, found.error_message))),
+    )
+
+
+def _content(store: Store, path: str) -> bytes | None:
+    try:
+        return store.read(path)
+    except NotStored:
+        return None
+
+
+def _href(location: str, folder: Path) -> str:
+    """Go the shortest way from the sheet, so that both can be moved together."""
+    return location if "://" in location else quote(os.path.relpath(location, folder))

@@ -1,0 +1,131 @@
+"""`darkroom status`: the newest batches, or one batch in full."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output
+from worker.domain.job import JobState
+
+if TYPE_CHECKING:
+    from worker.db.overview import Overview
+    from worker.db.session import Database
+    from worker.domain.fault import Fault
+
+_FAULTS_SHOWN = 20
+
+
+def status(
+    batch: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[BATCH]", help="A batch: its id, the beginning of its id, its token or its name. Without: a list."
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many batches the list has at most.")] = 20,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show the newest batches, or where one batch stands."""
+    from worker import wiring
+    from worker.cli.context import resolve
+
+    database = wiring.database(resolve().settings, connections=1)
+    if batch is None:
+        _show_list(database, limit, as_json=as_json)
+    else:
+        _show_one(database, batch, as_json=as_json)
+
+
+def _show_list(database: "Database", limit: int, *, as_json: bool) -> None:
+    from worker.cli.lookup import as_json as shown
+    from worker.cli.lookup import look
+    from worker.db import batches
+
+    with database.transaction() as tx:
+        rows = batches.newest(tx, limit=limit)
+    found = [look(database, row) for row in rows]
+    if as_json:
+        output.print_json([shown(each) for each in found])
+    elif found:
+        output.answers().print(_list(found))
+    else:
+        output.answers().print("There is no batch yet: `darkroom submit MANIFEST` makes one.", markup=False)
+
+
+def _list(found: "list[Overview]") -> Any:
+    from rich.text import Text
+
+    numbers = ("done", "of", "failed", "open", "credits")
+    table = output.table("batch", "name", "state", *numbers, "submitted", numbers=numbers)
+    for each in found:
+        table.add_row(
+            str(each.batch.id),
+            Text(each.batch.name),
+            _coloured(each),
+            f"{each.jobs[JobState.SUCCEEDED]:,}",
+            f"{each.batch.size:,}",
+            f"{each.lacking:,}",
+            f"{each.batch.size - each.ended:,}",
+            f"{each.spent:,}",
+            f"{each.batch.created_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def _show_one(database: "Database", name: str, *, as_json: bool) -> None:
+    from worker.cli import lookup
+    from worker.db import batches
+
+    with database.transaction() as tx:
+        row = lookup.batch(tx, name)
+        faults = batches.faults(tx, row.id)
+    found = lookup.look(database, row)
+    if as_json:
+        refused = [lookup.fault_as_json(fault) for fault in faults]
+        output.print_json(lookup.as_json(found) | {"faults": refused})
+    else:
+        _print_one(found, faults)
+
+
+def _print_one(found: "Overview", faults: "list[Fault]") -> None:
+    from rich.text import Text
+
+    row = found.batch
+    grid = output.table("", "")
+    grid.show_header = False
+    cap = "no cap" if row.credit_cap is None else f"cap {row.credit_cap:,}"
+    lines: dict[str, Any] = {
+        "batch": str(row.id),
+        "name": Text(row.name),
+        "state": _coloured(found),
+        "jobs": _counts(found),
+        "credits": f"held {found.held:,}, reserved {found.reserved:,}, spent {found.spent:,} ({cap})",
+        "owner": Text(f"{row.owner}, {row.purpose}, priority {row.priority}"),
+        "token": Text(row.token),
+        "submitted": f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
+    }
+    if found.obstacle:
+        lines["waits for"] = Text(found.obstacle.reason, style="yellow")
+        lines["next step"] = Text(found.obstacle.next_step)
+    for label, value in lines.items():
+        grid.add_row(Text(label, style="dim"), value)
+    console = output.answers()
+    console.print(grid)
+    if faults:
+        console.print(f"\n{output.plural(len(faults), 'fault')} in lines that were not taken:")
+        for fault in faults[:_FAULTS_SHOWN]:
+            console.print(f"  {fault}", markup=False)
+        if len(faults) > _FAULTS_SHOWN:
+            console.print("  ... `darkroom results` has all of them", markup=False)
+
+
+def _counts(found: "Overview") -> str:
+    parts = [f"{count:,} {state.value.replace('_', ' ')}" for state, count in found.jobs.items() if count]
+    return ", ".join(parts) or "none"
+
+
+def _coloured(found: "Overview") -> Any:
+    from rich.text import Text
+
+    colours = {"done": "red" if found.lacking else "green", "running": "cyan", "waiting": "yellow"}
+    return Text(found.state, style=colours.get(found.state, "red"))

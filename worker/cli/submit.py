@@ -1,0 +1,205 @@
+"""`darkroom submit`: a manifest becomes a batch, whole or not at all."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output
+from worker.domain.batch_request import Priority, Purpose
+from worker.manifest.source import Form
+
+if TYPE_CHECKING:
+    from worker.cli.context import Context
+    from worker.domain.batch_request import BatchRequest
+    from worker.intake import Prepared, Receipt
+
+
+def submit(  # noqa: PLR0917 - typer gives each by its name
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A CSV or JSONL file; - is standard input.")],
+    name: Annotated[str | None, typer.Option(help="What people call the batch. [default: the file's name]")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who answers for its credits. [default: the user]")] = None,
+    purpose: Annotated[Purpose, typer.Option(help="What it is for.")] = Purpose.BULK,
+    priority: Annotated[
+        Priority | None, typer.Option(help="Its class when work is shared out. [default: by purpose]")
+    ] = None,
+    credit_cap: Annotated[int | None, typer.Option(min=0, help="Most credits that it may ever commit.")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="Your own id of this submission: the same token is the same batch.")
+    ] = None,
+    skip_invalid: Annotated[bool, typer.Option(help="Leave bad lines out instead of refusing the manifest.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only check, and say the price; nothing is stored.")] = False,
+    wait: Annotated[bool, typer.Option(help="Follow the batch until it is done; 1 when a job failed.")] = False,
+    form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Check a manifest and submit it as one batch."""
+    from worker import wiring
+    from worker.cli import manifests
+    from worker.cli.context import resolve
+
+    console = output.notes()
+    request = _request(
+        name=name or _name_of(manifest),
+        owner=owner or _user(),
+        token=token,
+        purpose=purpose,
+        priority=priority,
+        credit_cap=credit_cap,
+    )
+    context = resolve(needs_database=not dry_run)
+    store = None if dry_run else wiring.store(context.settings)
+    prepared = manifests.check(manifest, form, store=store, console=console)
+    if prepared.faults and not as_json:
+        manifests.show_faults(prepared, manifest, console)
+    if (prepared.faults and not skip_invalid) or not prepared.jobs:
+        _refuse(request, prepared, skip_invalid=skip_invalid, as_json=as_json)
+    if dry_run:
+        _say_price(context, request, prepared, as_json=as_json)
+        return
+    receipt = write(context, request, prepared)
+    _finish(context, request, receipt, wait=wait, as_json=as_json)
+
+
+def write(context: "Context", request: "BatchRequest", prepared: "Prepared") -> "Receipt":
+    """Write the batch in one transaction of its own."""
+    from worker import intake, wiring
+
+    database = wiring.database(context.settings, connections=1)
+    account_id = wiring.account(context.settings, database)
+    with database.bulk_transaction() as tx:
+        return intake.write(tx, request, prepared, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
+
+
+def _finish(
+    context: "Context",
+    request: "BatchRequest",
+    receipt: "Receipt",
+    *,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    from worker import wiring
+    from worker.cli import lookup
+    from worker.cli.watch import exit_code, follow
+
+    answer = _receipt_as_json(request, receipt)
+    if not as_json:
+        _say_receipt(context, receipt, wait=wait)
+    if not wait:
+        if as_json:
+            output.print_json(answer)
+        return
+    database = wiring.database(context.settings, connections=1)
+    with database.transaction() as tx:
+        row = lookup.batch(tx, str(receipt.batch_id))
+    found = follow(context, database, row)
+    if as_json:
+        final = lookup.as_json(found)
+        output.print_json(answer | {"state": final["state"], "final": final})
+    raise typer.Exit(exit_code(found))
+
+
+def _request(**fields: Any) -> "BatchRequest":
+    from worker.cli.errors import MISUSED, CliError
+    from worker.domain.batch_request import validate_batch
+
+    found = validate_batch(fields)
+    if isinstance(found, tuple):
+        raise CliError("; ".join(f"--{f.field.replace('_', '-')} {f.reason}" for f in found), MISUSED)
+    return found
+
+
+def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool, as_json: bool) -> None:
+    from worker.cli import lookup, manifests
+    from worker.cli.errors import CliError
+
+    if as_json:
+        refused = {"batch": None, "token": request.token, "name": request.name, "state": "refused"}
+        counts = {"jobs": 0, "credits": 0, "is_new": False}
+        output.print_json(refused | counts | {"faults": [lookup.fault_as_json(f) for f in prepared.faults]})
+    bad = manifests.bad_lines(prepared)
+    if skip_invalid:
+        raise CliError("nothing was submitted: not one line of the manifest can be taken")
+    raise CliError(
+        f"nothing was submitted: {output.plural(bad, 'line')} cannot be taken. Mend them, or leave them out with"
+        " --skip-invalid"
+    )
+
+
+def _say_price(context: "Context", request: "BatchRequest", prepared: "Prepared", *, as_json: bool) -> None:
+    from worker.cli import lookup, manifests
+    from worker.cli.wallet import wallet as ask_wallet
+
+    wallet = ask_wallet(context)
+    if as_json:
+        output.print_json(
+            {
+                "batch": None,
+                "token": request.token,
+                "name": request.name,
+                "state": "dry_run",
+                "jobs": prepared.jobs,
+                "credits": prepared.credits,
+                "references": len(prepared.references),
+                "wallet": wallet,
+                "is_new": False,
+                "faults": [lookup.fault_as_json(fault) for fault in prepared.faults],
+            }
+        )
+        return
+    console = output.answers()
+    bad = manifests.bad_lines(prepared)
+    left_out = f" ({output.plural(bad, 'bad line')} left out)" if bad else ""
+    console.print(f"jobs        {prepared.jobs:,}{left_out}")
+    console.print(f"references  {len(prepared.references):,} different")
+    console.print(f"credits     {prepared.credits:,}")
+    if wallet is None:
+        console.print("wallet      not known: the provider did not say")
+    else:
+        console.print(f"wallet      {wallet:,} now, {wallet - prepared.credits:,} afterwards")
+        if wallet < prepared.credits:
+            console.print("The wallet does not suffice: jobs would wait for a top-up.", style="yellow")
+    console.print("Nothing was submitted; the same command without --dry-run does it.")
+
+
+def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
+    console = output.answers()
+    size = f"{output.plural(receipt.jobs, 'job')}, {output.plural(receipt.credits, 'credit')}"
+    if not receipt.is_new:
+        console.print(f"batch {receipt.batch_id} has this token already ({size}); nothing was added.", markup=False)
+    elif context.is_play:
+        console.print(f"batch {receipt.batch_id}: {size} of the sandbox's, which cost nothing.", markup=False)
+    else:
+        console.print(f"batch {receipt.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
+    if not wait:
+        console.print(f"Follow it with `darkroom watch {receipt.batch_id}`.", markup=False)
+
+
+def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, Any]:
+    from worker.cli import lookup
+
+    return {
+        "batch": str(receipt.batch_id),
+        "token": receipt.token,
+        "name": request.name,
+        "state": receipt.state.value,
+        "jobs": receipt.jobs,
+        "credits": receipt.credits,
+        "is_new": receipt.is_new,
+        "faults": [lookup.fault_as_json(fault) for fault in receipt.faults],
+    }
+
+
+def _name_of(manifest: str) -> str:
+    from pathlib import Path
+
+    return "stdin" if manifest == "-" else Path(manifest).name.split(".", 1)[0] or "unnamed"
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "nobody"

@@ -1,0 +1,72 @@
+"""`darkroom watch`: follow a batch live until it is done."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli import output
+
+if TYPE_CHECKING:
+    from worker.cli.context import Context
+    from worker.db.batches import BatchRow
+    from worker.db.overview import Overview
+    from worker.db.session import Database
+
+_INTERRUPTED = 130
+
+
+def watch(
+    batch: Annotated[
+        str | None,
+        typer.Argument(metavar="[BATCH]", help="A batch: its id, token or name. Without: the newest one."),
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Follow a batch live until it is done; ends with 1 when a job of it ended without an image."""
+    from worker import wiring
+    from worker.cli import lookup
+    from worker.cli.context import resolve
+
+    context = resolve()
+    database = wiring.database(context.settings, connections=1)
+    found = follow(context, database, _chosen(database, batch))
+    if as_json:
+        output.print_json(lookup.as_json(found))
+    raise typer.Exit(exit_code(found))
+
+
+def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overview":
+    """Show the batch's progress on standard error until it is done; Ctrl-C ends only the looking."""
+    from worker.cli import lookup, nodes
+    from worker.cli.progress import Progress
+
+    console = output.notes()
+    progress = Progress(lambda: lookup.look(database, row), console, why_still=lambda: nodes.why_still(context))
+    try:
+        found = progress.follow()
+    except KeyboardInterrupt:
+        console.print(f"\nThe batch goes on: `darkroom watch {row.id}` shows it again.", markup=False)
+        raise typer.Exit(_INTERRUPTED) from None
+    if not found.is_done and found.obstacle:
+        waiting = output.plural(found.batch.size - found.ended, "job")
+        console.print(f"{waiting} will not be rendered: {found.obstacle.reason}.", markup=False)
+    return found
+
+
+def exit_code(found: "Overview") -> int:
+    """0 when every job of the batch has its image."""
+    return 0 if found.is_done and found.lacking == 0 and found.state != "refused" else 1
+
+
+def _chosen(database: "Database", name: str | None) -> "BatchRow":
+    from worker.cli import lookup
+    from worker.cli.errors import CliError
+    from worker.db import batches
+
+    with database.transaction() as tx:
+        if name is not None:
+            return lookup.batch(tx, name)
+        newest = batches.newest(tx, limit=1)
+    if not newest:
+        raise CliError("there is no batch yet: `darkroom submit MANIFEST` makes one")
+    return newest[0]
