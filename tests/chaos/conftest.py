@@ -1,0 +1,60 @@
+"""A Darkroom to be broken: on each broker in turn, on the embedded one, or on services that are this test's own."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import world as worlds
+from tests.acceptance.world import World
+from tests.fixtures import databases
+from tests.fixtures.provider import Provider
+from worker.embedded import services
+from worker.embedded.services import Services
+
+ANY_BROKER = "embedded"
+
+
+@pytest.fixture
+def world(database_url: str, broker_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[World]:
+    """Give a Darkroom on each broker in turn."""
+    with worlds.opened(database_url, broker_url, tmp_path, sandbox) as opened:
+        yield opened
+
+
+@pytest.fixture
+def local_world(database_url: str, broker_urls: dict[str, str], tmp_path: Path, sandbox: Provider) -> Iterator[World]:
+    """Give a Darkroom on the embedded broker, for what does not depend on the broker."""
+    with worlds.opened(database_url, broker_urls[ANY_BROKER], tmp_path, sandbox) as opened:
+        yield opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnServices:
+    """A Darkroom whose Postgres and Valkey may be killed."""
+
+    world: World
+    running: Services
+
+    def start(self) -> Services:
+        """Start again what does not run."""
+        return services.start(self.running.home, fsync=False)
+
+
+@pytest.fixture
+def own_services(tmp_path: Path, sandbox: Provider) -> Iterator[OwnServices]:
+    """Give a Darkroom on services that no other test uses."""
+    home = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
+    home.chmod(0o755)
+    try:
+        running = services.start(home, fsync=False)
+        with (
+            databases.migrated(running.database_url) as template,
+            databases.clone(running.database_url, template) as database_url,
+            worlds.opened(database_url, running.broker_url, tmp_path, sandbox) as opened,
+        ):
+            yield OwnServices(world=opened, running=running)
+    finally:
+        services.erase(home)
