@@ -48,7 +48,7 @@ def test_a_node_that_cannot_reach_the_database_does_not_log_its_password(local_w
 
     with database.away(local_world):
         moments.send_tickets(local_world, moments.FOR_NOBODY)
-        until(lambda: "raised unexpected" in node.words(), "a step fails for want of the database")
+        until(lambda: "step.failed" in node.words(), "a step fails for want of the database")
     until(lambda: local_world.unfinished() == 0, "the node goes on")
 
     assert password
