@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker import dispatch, node
 from worker.db.session import CHANNEL
+from worker.hearing import Ear
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
 
@@ -33,7 +34,7 @@ class Dispatcher(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the thread."""
-        self._loop = Loop(parent.app, node.services())
+        self._loop = Loop(parent.app, node.services(), Ear(parent.app, parent.hub))
         self._loop.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -49,10 +50,11 @@ class Dispatcher(bootsteps.StartStopStep):
 class Loop:
     """Round after round: decide, publish in the rhythm of the slots, wait for the next reason to look."""
 
-    def __init__(self, app: Celery, services: Services) -> None:
+    def __init__(self, app: Celery, services: Services, ear: Ear) -> None:
         """Prepare the thread; it is a daemon, for its work may be lost at any instant without harm."""
         self._app = app
         self._services = services
+        self._ear = ear
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="darkroom-dispatcher", daemon=True)
 
@@ -93,6 +95,7 @@ class Loop:
         decided = dispatch.run(self._services)
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
+        self._ear.look(self._services.clock())
         wait = self._wait(decided)
         if wait > 0 and not self._ended.is_set():
             for _ in listener.notifies(timeout=wait, stop_after=1):

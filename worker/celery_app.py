@@ -54,6 +54,7 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
             "interval_max": 1,
         },
         "worker_pool": "threads",
+        "worker_consumer": "worker.consumer:Consumer",
         "worker_concurrency": current.concurrency,
         "worker_prefetch_multiplier": 1,
         "worker_disable_rate_limits": True,

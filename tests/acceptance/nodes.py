@@ -53,12 +53,12 @@ class WorkerNode:
         self.process.send_signal(signal.SIGCONT)
 
 
-def start(environment: Mapping[str, str], folder: Path) -> WorkerNode:
-    """Start a node with these settings; it is not waited for."""
+def start(environment: Mapping[str, str], folder: Path, *, module: str = "celery") -> WorkerNode:
+    """Start a node with these settings; it is not waited for. Another module may stand in for Celery's own."""
     name = f"node-{os.getpid()}-{next(_numbers)}"
     log = folder / f"{name}.log"
     # Without the second in which a node looks for its neighbours, of which it has no need.
-    command = [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", "--without-mingle", "-n", name]
+    command = [sys.executable, "-m", module, "-A", "worker.celery_app", "worker", "--without-mingle", "-n", name]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command,

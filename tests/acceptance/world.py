@@ -59,14 +59,14 @@ class World:
             **self.environment,
         }
 
-    def begin_node(self, **environment: str) -> WorkerNode:
+    def begin_node(self, *, module: str = "celery", **environment: str) -> WorkerNode:
         """Start a node and do not wait for it."""
-        self.nodes.append(nodes.start({**self.settings, **environment}, self.folder))
+        self.nodes.append(nodes.start({**self.settings, **environment}, self.folder, module=module))
         return self.nodes[-1]
 
-    def node(self, **environment: str) -> WorkerNode:
+    def node(self, *, module: str = "celery", **environment: str) -> WorkerNode:
         """Give a node that works."""
-        started = self.begin_node(**environment)
+        started = self.begin_node(module=module, **environment)
         until(started.has_begun, "the node begins to work", timeout_s=START_S)
         return started
 

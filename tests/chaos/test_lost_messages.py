@@ -24,10 +24,6 @@ def test_a_broker_whose_data_is_wiped_in_mid_run_loses_no_job(world: World) -> N
     books.check(world)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="an acknowledgement in the middle of kombu's reconnect can stop the consumer; leases go to another node",
-)
 def test_a_broker_that_is_killed_and_started_again_costs_no_job(own_services: OwnServices) -> None:
     world = own_services.world
     world.provider.set(**moments.SLOW_ANSWERS)

@@ -1,0 +1,36 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.domain.hearing import PATIENCE, Hearing, Remedy, judge
+
+NOW = datetime(2026, 5, 11, tzinfo=UTC)
+MOMENT = timedelta(seconds=1)
+
+
+def test_a_node_that_hears_is_left_alone() -> None:
+    assert judge(Hearing(), is_deaf=False, now=NOW) == (Hearing(), None)
+
+
+def test_the_first_silence_is_only_remembered() -> None:
+    assert judge(Hearing(), is_deaf=True, now=NOW) == (Hearing(deaf_since=NOW), None)
+
+
+@pytest.mark.parametrize(
+    ("tried", "remedy"),
+    [(0, Remedy.RECONNECT), (1, Remedy.SHUT_DOWN), (2, Remedy.EXIT), (3, Remedy.EXIT)],
+)
+def test_each_remedy_has_the_whole_patience_to_work_before_the_next(tried: int, remedy: Remedy) -> None:
+    before = Hearing(deaf_since=NOW, tried=tried)
+
+    early = judge(before, is_deaf=True, now=NOW + PATIENCE - MOMENT)
+    due = judge(before, is_deaf=True, now=NOW + PATIENCE)
+
+    assert early == (before, None)
+    assert due == (Hearing(deaf_since=NOW + PATIENCE, tried=tried + 1), remedy)
+
+
+def test_a_node_that_hears_again_is_forgiven() -> None:
+    before = Hearing(deaf_since=NOW, tried=1)
+
+    assert judge(before, is_deaf=False, now=NOW + MOMENT) == (Hearing(), None)
