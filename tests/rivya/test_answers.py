@@ -68,7 +68,13 @@ def test_an_answer_without_a_usable_id_is_malformed(provider_id: object) -> None
 
 
 @pytest.mark.parametrize("name", ["reserved_credits", "final_credits"])
-@pytest.mark.parametrize("value", ["4", 4.0, -1, True, [4], 2**31, float("nan")])
+@pytest.mark.parametrize("value", [4, 4.0, "4"])
+def test_a_whole_number_of_credits_is_read_however_it_is_written(name: str, value: object) -> None:
+    assert getattr(read(**{name: value}), name) == 4
+
+
+@pytest.mark.parametrize("name", ["reserved_credits", "final_credits"])
+@pytest.mark.parametrize("value", ["four", "-4", "4.5", 4.5, -1, True, [4], 2**31, float("nan"), float("inf")])
 def test_credits_that_are_not_whole_numbers_are_malformed(name: str, value: object) -> None:
     with pytest.raises(MalformedAnswerError, match=name):
         read(**{name: value})
@@ -95,7 +101,7 @@ def test_credits_that_are_left_out_are_none_and_never_guessed(name: str) -> None
             ("https://a/2", "https://a/1"),
         ),
         (
-            {"primary_url": 5, "urls": [None, "", "ftp://a", "https://a/\x00", "https://a/1"]},
+            {"primary_url": 5, "urls": [None, "", "ftp://a", "//[", "https://a/\x00", "https://a/1"]},
             ("https://a/1",),
         ),
     ],
@@ -158,13 +164,35 @@ def test_an_upload_gives_id_and_url_alone() -> None:
     )
 
 
-@pytest.mark.parametrize("answer", [{}, {"id": "f"}, {"url": "https://a"}, {"id": "f", "url": "file:///etc"}])
-def test_an_upload_without_id_or_url_is_malformed(answer: dict[str, Any]) -> None:
+def test_an_upload_needs_no_id() -> None:
+    assert answers.read_upload({"file_id": "f", "url": "https://a"}) == UploadedFile(id=None, url="https://a")
+
+
+@pytest.mark.parametrize(
+    ("url", "absolute"),
+    [("/cdn/f.png", "https://rivya.ai/cdn/f.png"), ("//cdn.rivya.ai/f.png", "https://cdn.rivya.ai/f.png")],
+)
+def test_an_address_may_be_relative_to_the_provider(url: str, absolute: str) -> None:
+    base = "https://rivya.ai"
+
+    uploaded = answers.read_upload({"id": "f", "url": url}, base_url=base)
+    made = answers.read_generation(
+        CREATED | {"status": "succeeded", "result": {"primary_url": url}},
+        http_status=200,
+        request_id=None,
+        base_url=base,
+    )
+
+    assert (uploaded.url, made.result_urls) == (absolute, (absolute,))
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": "f"}, {"id": "f", "url": 5}, {"id": "f", "url": "file:///etc"}])
+def test_an_upload_without_a_url_is_malformed(answer: dict[str, Any]) -> None:
     with pytest.raises(MalformedAnswerError):
         answers.read_upload(answer)
 
 
-@pytest.mark.parametrize("balance", [None, "12", 1.5, -1, False])
+@pytest.mark.parametrize("balance", [None, "twelve", 1.5, -1, False])
 def test_a_balance_that_is_not_a_whole_number_is_malformed(balance: object) -> None:
     with pytest.raises(MalformedAnswerError, match="current_credits"):
         answers.read_credits({"current_credits": balance})

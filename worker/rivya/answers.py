@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 from worker.rivya.wire import GenerationStatus, GenerationView, ModelView, UploadedFile
 
@@ -64,8 +65,13 @@ def is_bare_error(content: bytes) -> bool:
     return "id" not in answer and isinstance(error, dict) and _text(error.get("code")) is not None
 
 
-def read_generation(answer: Mapping[str, Any], *, http_status: int, request_id: str | None) -> GenerationView:
-    """The generation in an answer; without id or status, or with odd credits, MalformedAnswerError."""
+def read_generation(
+    answer: Mapping[str, Any], *, http_status: int, request_id: str | None, base_url: str = ""
+) -> GenerationView:
+    """The generation in an answer; without id or status, or with odd credits, MalformedAnswerError.
+
+    A result's address may be relative to ``base_url``.
+    """
     error = answer.get("error")
     error = error if isinstance(error, dict) else {}
     return GenerationView(
@@ -74,7 +80,7 @@ def read_generation(answer: Mapping[str, Any], *, http_status: int, request_id: 
         model=_text(answer.get("model"), limit=200) or "",
         reserved_credits=_credits(answer, "reserved_credits"),
         final_credits=_credits(answer, "final_credits"),
-        result_urls=_result_urls(answer.get("result")),
+        result_urls=_result_urls(answer.get("result"), base_url),
         error_code=_text(error.get("code"), limit=100),
         error_message=_text(error.get("message")),
         http_status=http_status,
@@ -91,12 +97,12 @@ def _took(created_at: object, updated_at: object) -> timedelta | None:
     return took if took > timedelta(0) else None
 
 
-def read_upload(answer: Mapping[str, Any]) -> UploadedFile:
-    """The file in an answer; only its id and URL are known to be there."""
-    url = answer.get("url")
-    if not isinstance(url, str) or not _is_web_url(url):
+def read_upload(answer: Mapping[str, Any], *, base_url: str = "") -> UploadedFile:
+    """The file in an answer; only its URL is needed and documented, and may be relative to ``base_url``."""
+    url = _absolute(answer.get("url"), base_url)
+    if url is None:
         raise MalformedAnswerError("the answer to the upload has no usable url")
-    return UploadedFile(id=_id(answer), url=url)
+    return UploadedFile(id=_text(answer.get("id"), limit=200), url=url)
 
 
 def read_credits(answer: Mapping[str, Any]) -> int:
@@ -147,21 +153,38 @@ def _credits(answer: Mapping[str, Any], name: str) -> int | None:
     value = answer.get(name)
     if value is None:
         return None
-    if type(value) is not int or not 0 <= value <= MAX_CREDITS:
+    number = _whole(value)
+    if number is None:
         raise MalformedAnswerError(f"{name} is not a whole number from 0 to {MAX_CREDITS}")
-    return value
+    return number
 
 
 def _whole(value: object) -> int | None:
+    """The number when it is whole however it was written: 4, 4.0 and "4" are the same amount."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if type(value) is int and 0 <= value <= MAX_CREDITS else None
 
 
-def _result_urls(result: object) -> tuple[str, ...]:
+def _result_urls(result: object, base_url: str) -> tuple[str, ...]:
     if not isinstance(result, dict):
         return ()
     listed = result.get("urls")
     offered = [result.get("primary_url"), *(listed if isinstance(listed, list) else [])]
-    return tuple(dict.fromkeys(url for url in offered if isinstance(url, str) and _is_web_url(url)))
+    return tuple(dict.fromkeys(url for each in offered if (url := _absolute(each, base_url)) is not None))
+
+
+def _absolute(url: object, base_url: str) -> str | None:
+    """The address when it can be opened over the web, taken relative to ``base_url`` when it names no host."""
+    if not isinstance(url, str) or not url:
+        return None
+    try:
+        joined = urljoin(base_url, url)
+    except ValueError:
+        return None
+    return joined if _is_web_url(joined) else None
 
 
 def _is_web_url(url: str) -> bool:

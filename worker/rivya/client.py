@@ -80,12 +80,12 @@ class Client:
             data=body,
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
         )
-        return self._read(answer, _generation_parser(answer), is_paid=True)
+        return self._read(answer, self._generation_parser(answer), is_paid=True)
 
     def get(self, provider_id: str) -> GenerationView:
         """The generation as it stands now; an answer about another one is malformed."""
         answer = self._call("GET", f"/generations/{quote(provider_id, safe='')}")
-        view = self._read(answer, _generation_parser(answer))
+        view = self._read(answer, self._generation_parser(answer))
         if view.id != provider_id:
             raise errors.malformed(
                 "the answer is about another generation",
@@ -103,7 +103,7 @@ class Client:
             data={"kind": "image", "model": model, "client_request_id": client_request_id},
             files={"file": (name, content, mime_type)},
         )
-        file = self._read(answer, answers.read_upload)
+        file = self._read(answer, lambda body: answers.read_upload(body, base_url=self._base_url))
         return replace(file, http_status=answer.status, request_id=answer.request_id)
 
     def credits(self) -> int:
@@ -167,9 +167,14 @@ class Client:
         raise self._unusable(answer, detail, is_paid=is_paid)
 
     def _failure(self, answer: _Answer, *, is_paid: bool) -> ProviderError:
+        envelope = answers.read_envelope(answer.content, request_id=answer.request_id)
+        if 300 <= answer.status < 400:  # noqa: PLR2004 (the class of redirects)
+            envelope = replace(
+                envelope, message="the answer is a redirect, which is not followed: check RIVYA_BASE_URL"
+            )
         return errors.from_answer(
             status=answer.status,
-            envelope=answers.read_envelope(answer.content, request_id=answer.request_id),
+            envelope=envelope,
             retry_after=errors.parse_retry_after(answer.retry_after, now=self._now),
             is_paid=is_paid,
         )
@@ -179,18 +184,19 @@ class Client:
             return self._failure(answer, is_paid=is_paid)
         return errors.malformed(detail, is_paid=is_paid, status=answer.status, request_id=answer.request_id)
 
+    def _generation_parser(self, answer: _Answer) -> Callable[[Mapping[str, Any]], GenerationView]:
+        def parse(body: Mapping[str, Any]) -> GenerationView:
+            return answers.read_generation(
+                body, http_status=answer.status, request_id=answer.request_id, base_url=self._base_url
+            )
+
+        return parse
+
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = new_session(base_url=self._base_url, auth=self._auth, user_agent=self._user_agent)
         session: requests.Session = self._local.session
         return session
-
-
-def _generation_parser(answer: _Answer) -> Callable[[Mapping[str, Any]], GenerationView]:
-    def parse(body: Mapping[str, Any]) -> GenerationView:
-        return answers.read_generation(body, http_status=answer.status, request_id=answer.request_id)
-
-    return parse
 
 
 def _request_id(response: requests.Response) -> str | None:

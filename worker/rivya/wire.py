@@ -62,7 +62,8 @@ class GenerationView:
 class UploadedFile:
     """A file that the provider holds."""
 
-    id: str
+    id: str | None
+    """None when the provider names none: only the URL is needed."""
     url: str
     http_status: int | None = field(default=None, compare=False)
     request_id: str | None = field(default=None, compare=False)
