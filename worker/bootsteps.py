@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import structlog
 from celery import Celery, bootsteps
+from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 
 from worker import dispatch, node
@@ -14,6 +15,7 @@ from worker.db.session import CHANNEL
 from worker.hearing import Ear
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
+from worker.wiring import NotConfigured, OtherProvider
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +23,7 @@ LONGEST_WAIT = timedelta(seconds=1)
 """Between two rounds, however quiet it is; a lost notification costs no more."""
 
 _TROUBLE_WAIT_S = 1.0
+_MISCONFIGURED = 2
 
 
 class Dispatcher(bootsteps.StartStopStep):
@@ -34,7 +37,12 @@ class Dispatcher(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the thread."""
-        self._loop = Loop(parent.app, node.services(), Ear(parent.app, parent.hub))
+        try:
+            services = node.services()
+        except (NotConfigured, OtherProvider) as error:
+            log.critical("node.not_configured", reason=str(error))
+            raise SystemExit(_MISCONFIGURED) from None
+        self._loop = Loop(parent.app, services, Ear(parent.app, parent.hub))
         self._loop.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -55,6 +63,8 @@ class Loop:
         self._app = app
         self._services = services
         self._ear = ear
+        known = app.connection_for_write().connection_errors
+        self._broker_errors: tuple[type[BaseException], ...] = (BrokerError, OSError, *known)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="darkroom-dispatcher", daemon=True)
 
@@ -74,10 +84,10 @@ class Loop:
                 with self._listener() as listener:
                     while not self._ended.is_set():
                         self._round(listener)
-            except (DBAPIError, psycopg.Error, OSError) as error:
+            except (DBAPIError, psycopg.Error) as error:
                 log.warning("dispatcher.database_unreachable", error=str(error).splitlines()[0])
                 self._ended.wait(_TROUBLE_WAIT_S)
-            except self._app.connection_for_write().connection_errors as error:
+            except self._broker_errors as error:
                 log.warning("dispatcher.broker_unreachable", error=str(error))
                 self._ended.wait(_TROUBLE_WAIT_S)
             except Exception:

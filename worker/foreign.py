@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from worker.domain.fault import Fault
+from worker.domain.fault import Fault, plain
 from worker.domain.request import BatchRequest, validate_batch
 from worker.enqueue import prepare_requests
 from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, write, write_refused
@@ -22,12 +22,25 @@ def take_call(
     services: Services, message_id: str, arguments: tuple[object, ...], named: Mapping[str, object]
 ) -> Receipt:
     """Take a message as Celery calls it: ``batch`` and ``requests``, in this order or by name, and nothing else."""
-    by_place = dict(zip(("batch", "requests"), arguments, strict=False))
+    by_place = _by_place(arguments)
     surplus = {f"argument {n}": value for n, value in enumerate(arguments[2:], start=3)}
     twice = {f"{name}, given twice": None for name in by_place if name in named}
     values = {**named, **by_place}
     extra = {name: value for name, value in values.items() if name not in {"batch", "requests"}}
     return take(services, message_id, values.get("batch"), values.get("requests"), {**extra, **surplus, **twice})
+
+
+def refuse_call(
+    services: Services, message_id: str, arguments: tuple[object, ...], named: Mapping[str, object], *, reason: str
+) -> Receipt:
+    """Record a message that could be read and not be written as a refused batch under its token."""
+    batch = {**named, **_by_place(arguments)}.get("batch")
+    fault = Fault(line=0, field="message", reason=plain(f"cannot be taken: {reason}"))
+    return _refuse(services, BatchRequest(token=_token(batch, message_id)), (fault,))
+
+
+def _by_place(arguments: tuple[object, ...]) -> dict[str, object]:
+    return dict(zip(("batch", "requests"), arguments, strict=False))
 
 
 def take(services: Services, message_id: str, batch: object, requests: object, extra: Mapping[str, Any]) -> Receipt:

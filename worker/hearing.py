@@ -14,7 +14,6 @@ import structlog
 from celery import Celery
 from celery.signals import task_postrun, task_prerun
 from celery.worker import state
-from kombu import Connection
 
 from worker.domain.hearing import Hearing, Remedy, judge
 
@@ -22,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY = timedelta(seconds=5)
 _FAILURE = 1
+_POOL_WAIT_S = 10
 
 
 class Threads:
@@ -78,8 +78,8 @@ class Ear:
     def _waiting(self) -> int:
         """Count the messages that nobody has taken, in the queues that this node consumes."""
         queues = tuple(self._app.amqp.queues.consume_from)
-        connection: Connection
-        with self._app.connection_for_write() as connection:
+        connection: Any
+        with self._app.pool.acquire(block=True, timeout=_POOL_WAIT_S) as connection:
             return sum(_length(connection, name) for name in queues)
 
     def _apply(self, remedy: Remedy) -> None:
@@ -94,10 +94,9 @@ class Ear:
                 assert_never(remedy)
 
 
-def _length(connection: Connection, queue: str) -> int:
-    channel: Any = connection.default_channel
+def _length(connection: Any, queue: str) -> int:
     try:
-        declared = channel.queue_declare(queue=queue, passive=True)
+        declared = connection.default_channel.queue_declare(queue=queue, passive=True)
     except connection.channel_errors:
         # To kombu's Redis transport a queue without a message does not exist.
         return 0

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from celery import Task
 from celery.exceptions import Reject
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from worker import foreign, node
 from worker import probe as probing
@@ -18,9 +19,13 @@ from worker.db.steps import Ticket
 from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.media.store import StoreUnavailable
+from worker.services import Services
 from worker.steps.perform import perform
 
 log = structlog.get_logger(__name__)
+
+_NEVER_STORED = (DataError, IntegrityError, psycopg.DataError, psycopg.IntegrityError)
+"""What the database says of values that it will not take the next time either."""
 
 
 def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
@@ -74,13 +79,36 @@ def upkeep(kind: str) -> None:
     upkeeping.run(node.services(), UpkeepKind(kind))
 
 
-@app.task(name="darkroom.enqueue", bind=True)
+class AnyNames(Task[Any, Any]):
+    """Is called with arguments of any name; Celery's own call stumbles over one that is called ``self``."""
+
+    def __call__(self, /, *args: object, **kwargs: object) -> Any:
+        """Run the task."""
+        return self.run(*args, **kwargs)
+
+
+@app.task(name="darkroom.enqueue", bind=True, base=AnyNames)
 def enqueue(self: Any, /, *arguments: object, **named: object) -> None:
     """Take a batch from a producer in another repository or language; it is never lost, nor retried for ever."""
+    services, message_id = node.services(), self.request.id
     try:
-        foreign.take_call(node.services(), self.request.id, arguments, named)
-    except (OperationalError, psycopg.OperationalError, StoreUnavailable) as error:
-        # The message is the only copy: it stays in the queue until the database and the store are back.
-        log.warning("batch.not_yet_enqueued", message=self.request.id, error=str(error).splitlines()[0])
-        node.services().pause(1.0)
+        _take(services, message_id, arguments, named)
+    except (SQLAlchemyError, psycopg.Error, StoreUnavailable) as error:
+        # The message is the only copy: it stays in the queue until the database and the store can take it.
+        log.warning("batch.not_yet_enqueued", message=message_id, error=str(error).splitlines()[0])
+        services.pause(1.0)
         raise Reject(requeue=True) from None
+
+
+def _take(services: Services, message_id: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
+    """Write the batch; what cannot be written for what is in it, or for a fault of ours, is a refused batch."""
+    try:
+        foreign.take_call(services, message_id, arguments, named)
+    except _NEVER_STORED as error:
+        log.exception("batch.not_storable", message=message_id)
+        foreign.refuse_call(services, message_id, arguments, named, reason=str(error).splitlines()[0])
+    except (SQLAlchemyError, psycopg.Error, StoreUnavailable):
+        raise
+    except Exception as error:
+        log.exception("batch.not_understood", message=message_id)
+        foreign.refuse_call(services, message_id, arguments, named, reason=f"{type(error).__name__}: {error}")

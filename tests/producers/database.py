@@ -53,3 +53,23 @@ def end_writers_in_wait(world: World) -> None:
 def cancel_writers_in_wait(world: World) -> None:
     """End what those sessions are doing and leave them alive, as a timeout of a lock or a statement does."""
     world.query(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {IN_WAIT}")
+
+
+@contextmanager
+def read_only(world: World) -> Iterator[None]:
+    """Let the database take no writes, as a standby does after a failover."""
+    _let_write(world, is_permitted=False)
+    try:
+        yield
+    finally:
+        _let_write(world, is_permitted=True)
+
+
+def _let_write(world: World, *, is_permitted: bool) -> None:
+    read_only = "off" if is_permitted else "on"
+    name = world.database.url.database
+    server = make_url(world.database.conninfo).set(database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {read_only}')
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    world.database.engine.dispose()

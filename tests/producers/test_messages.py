@@ -127,7 +127,6 @@ def test_more_positional_arguments_than_two_are_recorded_as_a_refused_batch(worl
     assert batches.taken(world, "three arguments", timeout_s=BRIEFLY_S)["state"] == "refused"
 
 
-@pytest.mark.xfail(strict=True, reason="Celery itself cannot call any task with an argument of this name")
 def test_an_argument_that_is_called_self_is_recorded_as_a_refused_batch(world: World) -> None:
     batches.send(world, batch={"token": "self"}, requests=[MUG], self=1)
 
@@ -159,6 +158,25 @@ def test_a_write_of_the_jobs_that_is_cancelled_by_a_timeout_does_not_lose_the_me
         until(lambda: database.writers_in_wait(world) == 0, "the write is cancelled")
 
     assert batches.taken(world, "timed out", timeout_s=BRIEFLY_S)["state"] == "open"
+
+
+def test_a_message_that_comes_while_the_database_takes_no_writes_waits_until_it_does(world: World) -> None:
+    with database.read_only(world):
+        batches.send(world, batch={"token": "read-only"}, requests=[MUG])
+        until(lambda: "read-only transaction" in world.nodes[0].words(), "it is tried")
+
+    assert batches.taken(world, "read-only")["state"] == "open"
+
+
+def test_a_message_that_the_database_will_never_take_is_a_refused_batch(world: World) -> None:
+    world.query("ALTER TABLE job ADD CONSTRAINT ck_job_no_cups CHECK (prompt <> 'A cup')")
+
+    batches.send(world, batch={"token": "cups"}, requests=[MUG | {"prompt": "A cup"}])
+    found = batches.taken(world, "cups")
+    world.query("ALTER TABLE job DROP CONSTRAINT ck_job_no_cups")
+
+    assert (found["state"], found["size"]) == ("refused", 0)
+    assert batches.faults(world, "cups") == [(0, None, "message")]
 
 
 def test_a_message_whose_worker_is_killed_goes_to_the_next_worker(world: World) -> None:

@@ -18,7 +18,8 @@ from worker.embedded.errors import tail
 NODE_GRACE_S = 60.0
 """Longer than any request of a step may take."""
 SANDBOX_GRACE_S = 5.0
-_SANDBOX_LOOK_S = 2.0
+_LOOK_S = 2.0
+"""Between two looks at the services and the sandbox."""
 _HOPELESS_ENDS = 5
 """So many ends of a node one after the other are no accident."""
 
@@ -37,7 +38,7 @@ class House:
         self._context: Context | None = None
         self._sandbox: Child | None = None
         self._uses_home_sandbox = False
-        self._look_at_sandbox_at = 0.0
+        self._look_at = 0.0
         self._workers: list[Child] = []
         self._exits = ExitStack()
 
@@ -82,9 +83,22 @@ class House:
                 raise CliError(
                     f"{child.recipe.name} ends again and again; {child.recipe.log} ends with:\n{tail(child.recipe.log)}"
                 )
-        if self._uses_home_sandbox and time.monotonic() >= self._look_at_sandbox_at:
-            self._look_at_sandbox_at = time.monotonic() + _SANDBOX_LOOK_S
-            self._tend_sandbox()
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_S
+            self._tend_services()
+            if self._uses_home_sandbox:
+                self._tend_sandbox()
+
+    def _tend_services(self) -> None:
+        """Start again a server of the home that has ended by itself; one that somebody stopped stays stopped."""
+        home = self.context.home
+        if not parts.are_embedded() or sharing.were_stopped(home):
+            return
+        found = services.status(home)
+        missing = [name for name, each in (("Postgres", found.postgres), ("Valkey", found.valkey)) if each is None]
+        if missing:
+            self._say("services", f"{' and '.join(missing)} ended; started again")
+            services.start(home)
 
     def _tend_sandbox(self) -> None:
         """Take the place of a sandbox that has ended, be it ours or that of another command."""

@@ -22,7 +22,7 @@ _LINES = 2
 def start_services(context: Context, *, stays: bool) -> Context:
     """Make the embedded services run, with both databases, as far as the environment does not name others."""
     settings = context.settings
-    if os.environ.get("DARKROOM_DATABASE_URL") and os.environ.get("DARKROOM_BROKER_URL"):
+    if not are_embedded():
         return context
     was = services.status(context.home)
     is_new = was.postgres is None or was.valkey is None
@@ -34,6 +34,11 @@ def start_services(context: Context, *, stays: bool) -> Context:
     elif is_new:
         sharing.mark_passing(context.home)
     return with_services(context, found)
+
+
+def are_embedded() -> bool:
+    """Whether a server of the home is used: the environment does not name both others."""
+    return not (os.environ.get("DARKROOM_DATABASE_URL") and os.environ.get("DARKROOM_BROKER_URL"))
 
 
 def migrate_database(context: Context) -> None:

@@ -34,9 +34,9 @@ def stop(as_json: output.AsJson = False) -> None:
     from worker.embedded import services
 
     place = home()
+    if (place / "run").exists():
+        sharing.mark_stopped(place)
     was = services.stop(place)
-    if place.exists():
-        sharing.mark_staying(place)
     stopped = [name for name, found in (("postgres", was.postgres), ("valkey", was.valkey)) if found]
     if as_json:
         output.print_json({"stopped": stopped})

@@ -34,12 +34,29 @@ class Guest:
 def mark_passing(home: Path) -> None:
     """Say that the services were started by a guest, and end with the last one."""
     _passing(home).touch()
+    _stopped(home).unlink(missing_ok=True)
 
 
 def mark_staying(home: Path) -> None:
     """Say that the services run until somebody stops them."""
     _passing(home).unlink(missing_ok=True)
+    _stopped(home).unlink(missing_ok=True)
+
+
+def mark_stopped(home: Path) -> None:
+    """Say that somebody has stopped the services: guests do not start them again."""
+    _passing(home).unlink(missing_ok=True)
+    _stopped(home).touch()
+
+
+def were_stopped(home: Path) -> bool:
+    """Whether the services do not run because somebody stopped them."""
+    return _stopped(home).exists()
 
 
 def _passing(home: Path) -> Path:
     return home / "run" / "services.passing"
+
+
+def _stopped(home: Path) -> Path:
+    return home / "run" / "services.stopped"

@@ -31,6 +31,8 @@ class Database:
             max_overflow=5,
             pool_pre_ping=False,
             pool_recycle=1800,
+            # An error is logged: prompts and tokens have no business there.
+            hide_parameters=True,
             connect_args={"options": _OPTIONS, "connect_timeout": 10, "application_name": "darkroom"},
         )
         event.listen(self.engine, "connect", lambda connection, _: rights.take_role(connection))

@@ -1,0 +1,70 @@
+"""`darkroom up` looks after all that it has started."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.waiting import until
+from tests.cli.conftest import ROOT, Darkroom
+from worker.embedded import home, services
+from worker.embedded.services import Status
+
+pytestmark = pytest.mark.acceptance
+
+LOOKS = 5
+"""Tries of the dispatcher, a second apart, in which `up` has looked at its services more than once."""
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Give `darkroom up`, at work."""
+    log = tmp_path / "up.log"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.cli", "up"], cwd=tmp_path, env=environment, stdout=stream, stderr=stream
+        )
+    try:
+        until(lambda: "ready  in another" in log.read_text(), "it is ready")
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+        services.erase(tmp_path / ".darkroom")
+
+
+def test_servers_that_are_killed_are_started_again_and_the_work_goes_on(
+    up: "subprocess.Popen[bytes]", spawned: Darkroom, tmp_path: Path, good_manifest: Path
+) -> None:
+    before = _running(tmp_path)
+
+    for server in (before.valkey, before.postgres):
+        assert server is not None
+        psutil.Process(server.pid).kill()
+    until(lambda: None not in vars(_running(tmp_path)).values(), "both servers run again")
+    done = spawned("submit", str(good_manifest), "--wait")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert up.poll() is None
+
+
+def test_servers_that_somebody_stopped_stay_stopped(
+    up: "subprocess.Popen[bytes]", spawned: Darkroom, tmp_path: Path
+) -> None:
+    stopped = spawned("services", "stop")
+    until(lambda: (tmp_path / "up.log").read_text().count("database_unreachable") >= LOOKS, "it has looked")
+    up.send_signal(signal.SIGTERM)
+    status = up.wait(timeout=90)
+
+    assert (stopped.returncode, status) == (0, 0)
+    assert _running(tmp_path) == Status(postgres=None, valkey=None)
+
+
+def _running(folder: Path) -> Status:
+    return services.status(home.at(folder / ".darkroom").root)
