@@ -24,6 +24,7 @@ LONGEST_WAIT = timedelta(seconds=1)
 
 _TROUBLE_WAIT_S = 1.0
 _MISCONFIGURED = 2
+_WITHOUT_DATABASE = 1
 
 
 class Dispatcher(bootsteps.StartStopStep):
@@ -37,12 +38,7 @@ class Dispatcher(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the thread."""
-        try:
-            services = node.services()
-        except (NotConfigured, OtherProvider) as error:
-            log.critical("node.not_configured", reason=str(error))
-            raise SystemExit(_MISCONFIGURED) from None
-        self._loop = Loop(parent.app, services, Ear(parent.app, parent.hub))
+        self._loop = Loop(parent.app, _services(), Ear(parent.app, parent.hub))
         self._loop.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -53,6 +49,18 @@ class Dispatcher(bootsteps.StartStopStep):
     def terminate(self, parent: Any) -> None:
         """Stop at once, the same way."""
         self.stop(parent)
+
+
+def _services() -> Services:
+    """Give the parts of this node; end it with a sentence when they cannot be put together."""
+    try:
+        return node.services()
+    except (NotConfigured, OtherProvider) as error:
+        log.critical("node.not_configured", reason=str(error))
+        raise SystemExit(_MISCONFIGURED) from None
+    except DBAPIError as error:
+        log.critical("node.database_unreachable", reason=str(error.orig).splitlines()[0])
+        raise SystemExit(_WITHOUT_DATABASE) from None
 
 
 class Loop:

@@ -17,8 +17,8 @@ from worker.embedded.services import Status
 
 pytestmark = pytest.mark.acceptance
 
-LOOKS = 5
-"""Tries of the dispatcher, a second apart, in which `up` has looked at its services more than once."""
+LOOKS = 3
+"""Tries of a node, a second or more apart: `up` has looked at its services meanwhile."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_servers_that_somebody_stopped_stay_stopped(
     up: "subprocess.Popen[bytes]", spawned: Darkroom, tmp_path: Path
 ) -> None:
     stopped = spawned("services", "stop")
-    until(lambda: (tmp_path / "up.log").read_text().count("database_unreachable") >= LOOKS, "it has looked")
+    until(lambda: (tmp_path / "up.log").read_text().count("database_unreachable") >= LOOKS, "the node misses it")
     up.send_signal(signal.SIGTERM)
     status = up.wait(timeout=90)
 
