@@ -32,14 +32,19 @@ def check(world: World) -> None:
     check_proofs(world)
 
 
+FAILED_BY_US = """
+    state = 'failed' AND NOT EXISTS (SELECT FROM generation g WHERE g.job_id = job.id AND g.state = 'failed')"""
+
+
 def check_jobs(world: World) -> None:
-    """Assert that no row was lost, and that each job has ended for good."""
+    """Assert that no row was lost, that each job has ended for good, and that none failed but at the provider."""
     states = {row["state"] for row in world.query("SELECT DISTINCT state FROM job")}
     sizes = world.query("SELECT size, (SELECT count(*) FROM job WHERE batch_id = batch.id) AS jobs FROM batch")
 
     assert states <= set(ENDED) - {"in_doubt"}
     assert [row["size"] for row in sizes] == [row["jobs"] for row in sizes]
     assert world.count("step") == 0
+    assert world.count("job", FAILED_BY_US) == 0
 
 
 def check_generations(world: World) -> None:

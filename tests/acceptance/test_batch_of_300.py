@@ -13,6 +13,8 @@ FAULTS = {
     "reset_after": 0.025,
 }
 """5 % lost replies, 5 % of 5xx, 5 % resets, for every kind of request."""
+MOST = 295
+"""A job is lost only when three generations in a row fail: one in 8,000."""
 
 
 def test_300_jobs_with_references_end_with_exact_books_at_a_provider_that_fails_in_every_way(world: World) -> None:
@@ -26,5 +28,8 @@ def test_300_jobs_with_references_end_with_exact_books_at_a_provider_that_fails_
     again = world.submit(requests, token="three hundred")
 
     books.check(world)
+    assert world.provider.books()["faults"].keys() >= {"create", "get", "download"}
+    assert world.provider.books()["faults"]["create"].keys() == FAULTS.keys()
+    assert world.count("job", "state = 'succeeded'") >= MOST
     assert (again.batch_id, again.is_new) == (receipt.batch_id, False)
     assert (world.count("batch"), world.count("job"), len(world.provider.tasks())) == (1, 300, tasks)

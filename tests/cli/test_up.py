@@ -13,6 +13,7 @@ import pytest
 from tests.acceptance.waiting import until
 from tests.cli.conftest import ROOT, Darkroom
 from worker.embedded import home, services
+from worker.embedded.records import Running
 from worker.embedded.services import Status
 
 pytestmark = pytest.mark.acceptance
@@ -44,9 +45,8 @@ def test_servers_that_are_killed_are_started_again_and_the_work_goes_on(
 ) -> None:
     before = _running(tmp_path)
 
-    for server in (before.valkey, before.postgres):
-        assert server is not None
-        psutil.Process(server.pid).kill()
+    _kill(before.valkey)
+    _kill(before.postgres)
     until(lambda: None not in vars(_running(tmp_path)).values(), "both servers run again")
     done = spawned("submit", str(good_manifest), "--wait")
 
@@ -64,6 +64,13 @@ def test_servers_that_somebody_stopped_stay_stopped(
 
     assert (stopped.returncode, status) == (0, 0)
     assert _running(tmp_path) == Status(postgres=None, valkey=None)
+
+
+def _kill(server: Running | None) -> None:
+    assert server is not None
+    process = psutil.Process(server.pid)
+    process.kill()
+    process.wait(timeout=10)
 
 
 def _running(folder: Path) -> Status:
