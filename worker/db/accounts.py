@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, text
 
+from worker.db import turns
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
-from worker.domain.request import Priority
+from worker.domain.turns import Turns
 
 START_RATE = 10.0
 """Requests per second at which the search for an unknown limit begins."""
@@ -23,7 +23,7 @@ class AccountRow:
     name: str
     pace: Pace
     max_in_flight: int
-    class_times: dict[Priority, float]
+    turns: Turns
     pause_reason: PauseReason | None
     paused_at: datetime | None
     wallet_left: int | None
@@ -89,8 +89,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
-                   raised_at, class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at,
-                   probes
+                   raised_at, class_times, owner_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at,
+                   resumed_at, probes
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id},
     ).one_or_none()
@@ -108,7 +108,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
             raised_at=row.raised_at,
         ),
         max_in_flight=row.max_in_flight,
-        class_times={Priority(name): time for name, time in row.class_times.items()},
+        turns=turns.read(row.class_times, row.owner_times),
         pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
         paused_at=row.paused_at,
         wallet_left=row.wallet_left,
@@ -137,14 +137,6 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
             "raised_at": pace.raised_at,
         },
     )
-
-
-def save_class_times(tx: Connection, account_id: UUID, times: dict[Priority, float]) -> None:
-    """Store how much each class has had."""
-    statement = text("UPDATE account SET class_times = :times WHERE id = :id").bindparams(
-        bindparam("times", type_=JSONB)
-    )
-    tx.execute(statement, {"id": account_id, "times": {p.value: t for p, t in times.items()}})
 
 
 def lock_now(tx: Connection, account_id: UUID) -> AccountRow:
