@@ -45,7 +45,8 @@ def _fill(tx: Connection, services: Services, account: AccountRow, slots: int, n
     due = leases.lease_all(tx, account.id, kinds=kinds, fewer_than=slots, now=now)
     if due is not None:
         return [*due, *admit(tx, services, account, slots - len(due), now).tickets]
-    waiting = ranking.ranked(leases.due(tx, account.id, kinds=kinds, now=now))
+    candidates = leases.due(tx, account.id, kinds=kinds, now=now)
+    waiting = ranking.ranked(candidates, services.latencies.seen, now=now)
     given = admit(tx, services, account, slots, now, due={p: len(ids) for p, ids in waiting.items()})
     return [*_lease_ranked(tx, waiting, given.due, now), *given.tickets]
 
