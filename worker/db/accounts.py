@@ -1,7 +1,8 @@
 """Accounts in the database: their pace, their window, their pauses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -24,6 +25,9 @@ class AccountRow:
     pace: Pace
     max_in_flight: int
     turns: Turns
+    read_pace: Pace | None
+    """The pace of reads, closed together with the other; None: all requests share one."""
+    read_turns: Turns
     pause_reason: PauseReason | None
     paused_at: datetime | None
     wallet_left: int | None
@@ -89,8 +93,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
-                   raised_at, class_times, owner_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at,
-                   resumed_at, probes
+                   raised_at, class_times, owner_times, read_rate, read_next_slot_at, read_class_times, pause_reason,
+                   paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id},
     ).one_or_none()
@@ -99,16 +103,11 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     return AccountRow(
         id=row.id,
         name=row.name,
-        pace=Pace(
-            rate=row.rate,
-            is_learned=row.is_rate_learned,
-            next_slot_at=row.next_slot_at,
-            blocked_until=row.blocked_until,
-            throttled_at=row.throttled_at,
-            raised_at=row.raised_at,
-        ),
+        pace=_pace(row),
         max_in_flight=row.max_in_flight,
         turns=turns.read(row.class_times, row.owner_times),
+        read_pace=_read_pace(row),
+        read_turns=turns.read(row.read_class_times),
         pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
         paused_at=row.paused_at,
         wallet_left=row.wallet_left,
@@ -117,6 +116,24 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         resumed_at=row.resumed_at,
         probes=row.probes,
     )
+
+
+def _pace(row: Any) -> Pace:
+    return Pace(
+        rate=row.rate,
+        is_learned=row.is_rate_learned,
+        next_slot_at=row.next_slot_at,
+        blocked_until=row.blocked_until,
+        throttled_at=row.throttled_at,
+        raised_at=row.raised_at,
+    )
+
+
+def _read_pace(row: Any) -> Pace | None:
+    if row.read_rate is None:
+        return None
+    start = row.read_next_slot_at or row.next_slot_at
+    return replace(_pace(row), rate=row.read_rate, is_learned=False, next_slot_at=start)
 
 
 _SAVE_PACE = text("""
@@ -136,6 +153,13 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
             "throttled_at": pace.throttled_at,
             "raised_at": pace.raised_at,
         },
+    )
+
+
+def save_read_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
+    """Store which slots of the pace of reads are given away."""
+    tx.execute(
+        text("UPDATE account SET read_next_slot_at = :at WHERE id = :id"), {"at": pace.next_slot_at, "id": account_id}
     )
 
 
