@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from worker.domain.errors import PauseReason
 from worker.domain.generation import GenerationState
+from worker.domain.poison import Record
 from worker.domain.request import Priority
 from worker.domain.step import StepKind
 
@@ -65,6 +66,8 @@ class Work:
     result_url: str | None
     blocked_until: datetime | None
     pause_reason: PauseReason | None
+    prompt_record: Record | None
+    """What is remembered of failures of its prompt; None: it has not failed since it last succeeded."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -82,12 +85,14 @@ _CLAIM = text("""
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,
-           a.pause_reason
+           a.pause_reason, f.failures AS prompt_failures, f.last_failed_at, f.last_code
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id
     JOIN account a ON a.id = c.account_id
-    LEFT JOIN reference r ON r.sha256 = j.reference_hash""")
+    LEFT JOIN reference r ON r.sha256 = j.reference_hash
+    LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
+        AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 
 
 def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
@@ -102,7 +107,14 @@ def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
     values["kind"] = StepKind(values["kind"])
     values["generation_state"] = GenerationState(values["generation_state"])
     values["pause_reason"] = PauseReason(values["pause_reason"]) if values["pause_reason"] else None
+    values["prompt_record"] = _prompt_record(values)
     return Work(**values)
+
+
+def _prompt_record(values: dict[str, Any]) -> Record | None:
+    """Take the columns of the prompt's failures out of the row."""
+    failures, at, code = (values.pop(name) for name in ("prompt_failures", "last_failed_at", "last_code"))
+    return None if failures is None else Record(failures=failures, last_failed_at=at, last_code=code)
 
 
 # The generation is part of the guard: a job that went back in line and came again has a new step, whose fence may
