@@ -1,9 +1,10 @@
 """An account: one provider key with its pace, its window, and the reason why it is paused."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
@@ -18,6 +19,7 @@ class Account(Table):
     __table_args__ = (
         one_of("pause_reason", PauseReason),
         CheckConstraint("rate > 0", name="rate_positive"),
+        CheckConstraint("read_rate > 0", name="read_rate_positive"),
         CheckConstraint("(pause_reason IS NULL) = (paused_at IS NULL)", name="pause_complete"),
     )
 
@@ -34,6 +36,15 @@ class Account(Table):
     throttled_at: Mapped[datetime | None] = mapped_column(comment="When a 429 last cut the rate")
     raised_at: Mapped[datetime] = mapped_column(comment="When the rate was last raised")
     class_times: Mapped[dict[str, float]] = mapped_column(comment="Virtual time per priority class")
+    owner_times: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'::jsonb"), comment="Virtual time per owner, per priority class"
+    )
+    read_class_times: Mapped[dict[str, float]] = mapped_column(
+        server_default=text("'{}'::jsonb"), comment="Virtual time per priority class at the pace of reads"
+    )
+    read_rate: Mapped[float | None] = mapped_column(comment="Reads per second; NULL: they share the one pace")
+    read_rate_setting: Mapped[str | None] = mapped_column(comment="DARKROOM_READ_RATE when it was last applied")
+    read_next_slot_at: Mapped[datetime | None] = mapped_column(comment="First slot for a read that is not given away")
     wallet_left: Mapped[int | None] = mapped_column(comment="The last reading, less what was held since; NULL: unread")
     wallet_read_at: Mapped[datetime | None] = mapped_column(comment="When the wallet was last read")
     pause_reason: Mapped[str | None] = mapped_column(comment="Why no paid work is done; NULL: it is")

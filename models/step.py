@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
+from worker.domain.request import Priority
 from worker.domain.step import StepKind
 
 
@@ -17,6 +18,7 @@ class Step(Table):
     __tablename__ = "step"
     __table_args__ = (
         one_of("kind", StepKind),
+        one_of("priority", Priority),
         Index("ix_step_due", "account_id", "due_at"),
         {"postgresql_with": {"fillfactor": "70"}},
     )
@@ -25,6 +27,7 @@ class Step(Table):
     generation_id: Mapped[UUID] = mapped_column(ForeignKey("generation.id"), comment="The paid attempt it works on")
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), comment="Whose requests it uses")
     kind: Mapped[str] = mapped_column(comment="upload, submit, poll or collect")
+    priority: Mapped[str] = mapped_column(server_default="bulk", comment="The class of its batch")
     due_at: Mapped[datetime] = mapped_column(comment="Not before this instant")
     lease_until: Mapped[datetime | None] = mapped_column(comment="Owned until then; past or NULL: free")
     fence: Mapped[int] = mapped_column(
@@ -33,3 +36,6 @@ class Step(Table):
     attempts: Mapped[int] = mapped_column(server_default="0", comment="Tries of this kind that failed in a row")
     polls: Mapped[int] = mapped_column(server_default="0", comment="Answers that it had not ended yet")
     since: Mapped[datetime] = mapped_column(comment="When the job came to this kind of step")
+    looked_at: Mapped[datetime | None] = mapped_column(
+        comment="When the provider last said that it has not ended; NULL: never"
+    )

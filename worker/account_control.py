@@ -46,11 +46,13 @@ def set_limits(
     by: Author,
     *,
     rate: float | str | None = None,
+    read_rate: float | str | None = None,
     max_in_flight: int | None = None,
 ) -> AccountView:
-    """Set the pace (requests a second, or ``auto``) or the window, or both; in force with the next round of dispatch.
+    """Set the pace (requests a second, or ``auto``), that of reads (or ``shared``), or the window, or several of them.
 
-    It stays, over restarts of the nodes, until DARKROOM_RATE or DARKROOM_MAX_IN_FLIGHT says something new.
+    In force with the next round of dispatch. It stays, over restarts of the nodes, until DARKROOM_RATE,
+    DARKROOM_READ_RATE or DARKROOM_MAX_IN_FLIGHT says something new.
     """
     with database.transaction() as tx:
         before = _locked(tx, name, by)
@@ -62,8 +64,11 @@ def set_limits(
             rate=None if now_learned else (figure or before.rate),
             max_in_flight=max_in_flight or before.max_in_flight,
         )
+        if read_rate is not None:
+            account_limits.set_read_rate(tx, before.id, None if isinstance(read_rate, str) else read_rate)
         after = _view(tx, name, by)
         _record(tx, before, "rate", _rate(before), _rate(after), by)
+        _record(tx, before, "read_rate", _read_rate(before), _read_rate(after), by)
         _record(tx, before, "max_in_flight", before.max_in_flight, after.max_in_flight, by)
         return after
 
@@ -83,6 +88,10 @@ def _view(tx: Connection, name: str, by: Author) -> AccountView:
 
 def _rate(account: AccountView) -> str:
     return "auto" if account.is_rate_learned else f"{account.rate:g}"
+
+
+def _read_rate(account: AccountView) -> str:
+    return account_limits.SHARED if account.read_rate is None else f"{account.read_rate:g}"
 
 
 def _record(tx: Connection, account: AccountView, field: str, before: object, after: object, by: Author) -> None:

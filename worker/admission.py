@@ -1,55 +1,91 @@
 """How pending jobs become active: in fair shares, under their caps, each with a hold, a generation and a step."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.db import accounts, batches, budgets, generations, jobs, ledger, steps
+from worker.db import batches, budgets, generations, jobs, leases, ledger, steps, turns
 from worker.db.accounts import AccountRow
 from worker.db.batches import Waiting
 from worker.db.jobs import Admitted
 from worker.db.ledger import Posting
 from worker.db.steps import FirstStep, Ticket
-from worker.domain import fairness
+from worker.domain import fairness, window
 from worker.domain import ledger as moves
 from worker.domain.fairness import Claim
 from worker.domain.purse import Purse
+from worker.domain.request import Priority
 from worker.domain.step import QUEUED_LEASE, StepKind
 from worker.services import Services
 from worker.steps.upload import WAIT_FOR_UPLOADER
 
 
-def admit(tx: Connection, services: Services, account: AccountRow, slots: int, now: datetime) -> list[Ticket]:
-    """Admit up to ``slots`` jobs within the account's window; gives a leased ticket for each first step.
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What became of the slots of a round that were shared out: first steps, and room for due ones."""
+
+    tickets: Sequence[Ticket]
+    """Of the jobs that were admitted, leased."""
+    due: Mapping[Priority, int]
+    """How many due steps of each class have a slot."""
+
+
+def admit(
+    tx: Connection,
+    services: Services,
+    account: AccountRow,
+    slots: int,
+    now: datetime,
+    *,
+    due: Mapping[Priority, int] | None = None,
+) -> Admission:
+    """Share the slots out between due steps and pending jobs, and admit those jobs within the account's window.
 
     Locks the batches, then their owners' months. A batch is served as far as its cap, its owner's month and the
-    wallet's floor permit.
+    wallet's floor permit. A paused account admits none.
     """
-    room = min(slots, account.max_in_flight - steps.in_flight(tx, account.id))
-    if room <= 0:
-        return []
-    waiting = {w.claim.batch_id: w for w in batches.lock_waiting(tx, account.id, room=room)}
+    due = due or {}
+    rooms = window.rooms(account.max_in_flight, leases.in_flight(tx, account.id))
+    waiting = _lock_waiting(tx, account, rooms, slots, due)
+    if not waiting and not due:
+        return Admission(tickets=(), due={})
     purse = Purse(
-        owners=budgets.lock_left(tx, (w.owner for w in waiting.values()), now=now),
+        owners=budgets.lock_left(tx, (w.claim.owner for w in waiting), now=now),
         wallet=_above_floor(services, account),
     )
-    share = fairness.allot([_affordable(w, purse) for w in waiting.values()], account.class_times, room)
+    claims = [_affordable(w, purse) for w in waiting]
+    share = fairness.allot(claims, account.turns, slots, due=due, rooms=rooms)
     tickets: list[Ticket] = []
+    by_id = {w.claim.batch_id: w for w in waiting}
     for batch_id, count in share.jobs.items():
-        tickets += _admit_from(tx, services, waiting[batch_id], count, purse, now)
+        tickets += _admit_from(tx, services, by_id[batch_id], count, purse, now)
         batches.save_turn(tx, batch_id, virtual_time=share.batch_times[batch_id])
+    if share.jobs or share.due:
+        turns.save(tx, account.id, share.turns)
     if share.jobs:
-        accounts.save_class_times(tx, account.id, dict(share.class_times))
         budgets.take_from_wallet(tx, account.id, purse.taken)
-    return tickets
+    return Admission(tickets=tickets, due=share.due)
+
+
+def _lock_waiting(
+    tx: Connection, account: AccountRow, rooms: Mapping[Priority, int], slots: int, due: Mapping[Priority, int]
+) -> list[Waiting]:
+    """Lock the batches that may be served: of the classes that the window has room for, and that are not busy.
+
+    A class whose due steps would take all the slots admits nothing, so its batches are left alone.
+    """
+    classes = [p for p in Priority if window.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
+    if account.pause_reason is not None or not classes:
+        return []
+    return batches.lock_waiting(tx, account.id, classes, room=slots)
 
 
 def _affordable(waiting: Waiting, purse: Purse) -> Claim:
     """Give the batch's claim with room for no more jobs than can be paid: slots that it could not use go to others."""
-    left = purse.left(waiting.owner, cap_left=waiting.cap_left)
+    left = purse.left(waiting.claim.owner, cap_left=waiting.cap_left)
     room = waiting.claim.room
     return replace(waiting.claim, room=room if left is None else min(room, left // waiting.price))
 
@@ -71,17 +107,17 @@ def _admit_from(
         account_id=services.account_id,
         batch_id=waiting.claim.batch_id,
         limit=count,
-        cap_left=purse.left(waiting.owner, cap_left=waiting.cap_left),
+        cap_left=purse.left(waiting.claim.owner, cap_left=waiting.cap_left),
         fresh_after=now - services.policies.upload_reuse,
         now=now,
     )
     if not admitted:
         return []
-    purse.take(waiting.owner, sum(job.price for job in admitted))
+    purse.take(waiting.claim.owner, sum(job.price for job in admitted))
     ids = [services.new_id() for _ in admitted]
     _write_generations(tx, services, admitted, ids, now)
     first = _first_steps(admitted)
-    _write_steps(tx, services, admitted, ids, first, now)
+    _write_steps(tx, services, waiting.claim.priority, admitted, ids, first, now)
     return [
         Ticket(job_id=job.job_id, kind=kind, fence=1, not_before=now)
         for job, (kind, is_first) in zip(admitted, first, strict=True)
@@ -119,6 +155,7 @@ def _first_steps(admitted: Sequence[Admitted]) -> list[tuple[StepKind, bool]]:
 def _write_steps(
     tx: Connection,
     services: Services,
+    priority: Priority,
     admitted: Sequence[Admitted],
     ids: Sequence[UUID],
     first: Sequence[tuple[StepKind, bool]],
@@ -135,4 +172,4 @@ def _write_steps(
         )
         for job, generation_id, (kind, is_first) in zip(admitted, ids, first, strict=True)
     ]
-    steps.insert(tx, services.account_id, rows, now=now)
+    steps.insert(tx, services.account_id, rows, priority=priority, now=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from models import BatchState
-from worker.db import batches, jobs, ledger, session
+from worker.db import batches, jobs, ledger, prompt_failures, session
 from worker.db.ledger import Posting
 from worker.db.session import Database
 from worker.domain import ledger as moves
@@ -55,13 +55,18 @@ def retry_failed(
     code: str | None = None,
     agree: Callable[[RetryEffect], bool] = lambda _: True,
 ) -> RetryEffect | None:
-    """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no."""
+    """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no.
+
+    Their prompts get a fresh start: failures that are remembered of them are forgotten.
+    """
     with database.transaction() as tx:
         effect = RetryEffect(**jobs.price_of_failed(tx, batch_id, code=code))
     if not agree(effect):
         return None
     with database.bulk_transaction() as tx:
         batches.lock(tx, batch_id)
+        prompts = prompt_failures.of_failed(tx, batch_id, code=code)
         count, price = jobs.retry_failed(tx, batch_id, code=code)
+        prompt_failures.forget_all(tx, prompts)
         session.notify(tx)
     return RetryEffect(jobs=count, credits=price)

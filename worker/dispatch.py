@@ -1,18 +1,16 @@
 """One round of dispatch: which steps may go on now, and which pending jobs begin."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from worker.admission import admit
-from worker.db import accounts, steps, upkeep
+from worker import slots
+from worker.db import accounts, leases, upkeep
 from worker.db.accounts import AccountRow
 from worker.db.steps import Ticket
 from worker.domain import pace, retry
-from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.services import Services
 
@@ -20,9 +18,6 @@ log = structlog.get_logger(__name__)
 
 GATHER = timedelta(milliseconds=20)
 """After a round that found something the next one waits so long, so that it finds more at once."""
-
-MOST_PER_ROUND = 250
-"""Steps that one round hands out at the most, so that its transaction stays short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,38 +43,13 @@ def run(services: Services) -> Round:
         account = accounts.lock(tx, services.account_id)
         if account is None:
             return Round(look_again_at=now + pace.HORIZON)
-        free = steps.lease_due(tx, account.id, is_free=True, kinds=tuple(StepKind), limit=MOST_PER_ROUND, now=now)
-        requests = _lease_requests(tx, services, account, now)
+        free = leases.lease_free(tx, account.id, limit=slots.MOST_PER_ROUND, now=now)
+        requests = slots.hand_out(tx, services, account, now)
         is_probe_due = _begin_probe(tx, services, account, now)
         due = upkeep.claim_due(tx, account.id, now=now)
         look_again_at = _look_again_at(tx, account, now, handed_out=len(requests), upkeep_at=due.next_at)
     tickets = (*free, *requests)
     return Round(tickets=tickets, is_probe_due=is_probe_due, upkeep=due.kinds, look_again_at=look_again_at)
-
-
-def _lease_requests(tx: Connection, services: Services, account: AccountRow, now: datetime) -> tuple[Ticket, ...]:
-    """Give each slot of the pace to a due step, and what is left to a pending job."""
-    offer = pace.grant(account.pace, now=now, wanted=MOST_PER_ROUND).slots
-    due = steps.lease_due(tx, account.id, is_free=False, kinds=_kinds(account), limit=len(offer), now=now)
-    room = len(offer) - len(due) if account.pause_reason is None else 0
-    tickets = [*due, *(admit(tx, services, account, room, now) if room else ())]
-    is_full = len(tickets) == len(offer) > 0
-    services.latencies.note_round(is_full=is_full)
-    _save_pace(tx, account, now, used=len(tickets), is_busy=is_full)
-    return tuple(replace(t, not_before=slot) for t, slot in zip(tickets, offer, strict=False))
-
-
-def _kinds(account: AccountRow) -> Collection[StepKind]:
-    """Say which steps are handed out: of a paused account those that may read, and those that give their holds back."""
-    reason = account.pause_reason
-    is_readable = reason is None or reason.permits_reading
-    return tuple(StepKind) if is_readable else (StepKind.UPLOAD, StepKind.SUBMIT)
-
-
-def _save_pace(tx: Connection, account: AccountRow, now: datetime, *, used: int, is_busy: bool) -> None:
-    if used:
-        after = pace.grant(account.pace, now=now, wanted=used).pace
-        accounts.save_pace(tx, account.id, pace.raised(after, now=now, is_busy=is_busy))
 
 
 def _begin_probe(tx: Connection, services: Services, account: AccountRow, now: datetime) -> bool:
@@ -98,7 +68,7 @@ def _look_again_at(
     """Say when the next round is worth while: at once after a full one, else when the next step is due."""
     if handed_out:
         return now + GATHER
-    due = steps.next_due(tx, account.id, kinds=_kinds(account))
+    due = leases.next_due(tx, account.id, kinds=slots.permitted(account))
     # What is due already and was not handed out waits for a slot, or for the key to be open again.
     if due is not None and due <= now:
         due = now + pace.HORIZON

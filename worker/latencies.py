@@ -17,6 +17,8 @@ SHARE_EVERY = timedelta(seconds=5)
 _SMOOTHING = 0.1
 """How fast the scarcity follows: ten full rounds make it two thirds."""
 
+_UNKNOWN = Histogram()
+
 
 class Latencies:
     """Observations per model, with and without a reference; safe to share between threads."""
@@ -33,8 +35,12 @@ class Latencies:
 
     def schedule(self, model: str, *, has_reference: bool) -> LearnedSchedule:
         """Give the schedule by which generations of this kind are polled now."""
-        seen = self._seen.get((model, has_reference), Histogram())
+        seen = self.seen(model, has_reference)
         return LearnedSchedule(documented=self._documented, seen=seen, scarcity=self.scarcity)
+
+    def seen(self, model: str, has_reference: bool) -> Histogram:  # noqa: FBT001 - called by position
+        """Give what is known of how long generations of this kind take."""
+        return self._seen.get((model, has_reference), _UNKNOWN)
 
     def observe(self, model: str, *, has_reference: bool, low: timedelta, high: timedelta) -> None:
         """Keep that a generation of this kind ended between two ages."""

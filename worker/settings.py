@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     """Generations that may be open at the provider at once."""
     rate: Annotated[float, Field(gt=0, le=100_000)] | Literal["auto"] = Field("auto", alias="DARKROOM_RATE")
     """Requests per second to the provider, or ``auto``."""
+    read_rate: Annotated[float, Field(gt=0, le=100_000)] | None = Field(None, alias="DARKROOM_READ_RATE")
+    """Reads per second, if the provider counts them by themselves; without it all requests share one pace."""
     poll_first: Duration = Field(timedelta(seconds=2.5), alias="DARKROOM_POLL_FIRST_S")
     """Wait between a submit and its first poll; the provider documents 2 to 3 s."""
     poll_gap: Duration = Field(timedelta(seconds=5), alias="DARKROOM_POLL_GAP_S")

@@ -129,15 +129,16 @@ def _said(answer: GenerationView | ProviderError) -> dict[str, object]:
 
 
 def _take_slot(services: Services) -> datetime | None:
-    """Wait for a slot of the account's pace, and give the instant; None while the key may not be used."""
+    """Wait for a slot for a read, and give the instant; None while the key may not be used."""
     now = services.clock()
     with services.database.transaction() as tx:
         account = accounts.lock_now(tx, services.account_id)
-        slot = pace.next_slot(account.pace, now=now)
+        slot = pace.next_slot(account.read_pace or account.pace, now=now)
         is_readable = account.pause_reason is None or account.pause_reason.permits_reading
         if slot is None or not is_readable:
             return None
-        accounts.save_pace(tx, services.account_id, slot.pace)
+        save = accounts.save_pace if account.read_pace is None else accounts.save_read_pace
+        save(tx, services.account_id, slot.pace)
     services.pause(min(max((slot.slots[0] - now).total_seconds(), 0.0), 1.0))
     return services.clock()
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event
 from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
-from worker import dispatch, wiring
+from worker import dispatch, slots, wiring
 from worker.services import Services
 from worker.settings import Settings
 
@@ -71,7 +71,7 @@ def _timed_round(services: Services) -> float:
     started = time.perf_counter()
     decided = dispatch.run(services)
     taken = (time.perf_counter() - started) * 1000
-    assert len(decided.tickets) == dispatch.MOST_PER_ROUND
+    assert len(decided.tickets) == slots.MOST_PER_ROUND
     return taken
 
 

@@ -76,9 +76,13 @@ class Sandbox:
         rows: list[dict[str, Any]] = self._call("GET", "/sandbox/books?tasks=1")["task_list"]
         return rows
 
-    def _call(self, method: str, path: str) -> Any:
+    def set(self, **settings: object) -> None:
+        """Change these switches."""
+        self._call("PATCH", "/sandbox/settings", settings)
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"}
-        response = requests.request(method, self.base_url + path, headers=headers, timeout=TIMEOUT_S)
+        response = requests.request(method, self.base_url + path, json=body, headers=headers, timeout=TIMEOUT_S)
         response.raise_for_status()
         return response.json()
 

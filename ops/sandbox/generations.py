@@ -118,7 +118,7 @@ async def _created(world: World, attempt: Attempt) -> web.Response:
     await asyncio.sleep(world.settings.create_takes_s)
     world.advance()
     order = order_from(attempt.body, world, attempt.caller)
-    terms = outcomes.terms(world, order.model.credits, attempt.caller.account, attempt.fate)
+    terms = outcomes.terms(world, order.model.credits, attempt.caller.account, order.prompt, attempt.fate)
     task = _task(world, order, attempt, terms)
     world.add_task(task, attempt.slot)
     return answer(created_view(task), status=world.settings.create_status)

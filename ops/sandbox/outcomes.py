@@ -21,12 +21,13 @@ class Terms:
     ends_s: float | None = 0.0
 
 
-def terms(world: World, listed_price: int, account: str, scripted: Fault | None) -> Terms:
+def terms(world: World, listed_price: int, account: str, prompt: str, scripted: Fault | None) -> Terms:
     """The terms of a generation that is being created; raises ApiError(`insufficient_credits`)."""
     settings = world.settings
     fate = scripted or world.faults.outcome(settings.faults)
     price = max(0, listed_price + settings.price_delta)
-    wanted = _funded(price, fate)
+    is_failing = bool(settings.failing_prompts) and settings.failing_prompts in prompt
+    wanted = _failing(price, settings.failing_prompts_charge) if is_failing else _funded(price, fate)
     latency_s = world.latency_s()
     if not world.wallets[account].can_reserve(wanted.held):
         return _unfunded(world, price)
@@ -44,6 +45,10 @@ def _funded(price: int, fate: Fault | None) -> Terms:
             return Terms(reserved=price, held=price + 1, final=price + 1)
         case _:
             return Terms(reserved=price, held=price, final=price)
+
+
+def _failing(price: int, charge: int) -> Terms:
+    return Terms(reserved=price, held=price, final=min(charge, price), error=GENERATION_FAILED)
 
 
 def _unfunded(world: World, price: int) -> Terms:

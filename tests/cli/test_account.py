@@ -66,7 +66,8 @@ def test_what_an_operator_does_is_kept(darkroom: Darkroom, account: str, databas
     darkroom("account", "pause", "--by", "ann", "--reason", "lunch")
     darkroom("account", "resume", "--by", "bob")
     darkroom("account", "resume", "--by", "bob")
-    darkroom("account", "set", "--rate", "5", "--by", "bob")
+    darkroom("account", "set", "--rate", "5", "--read-rate", "8", "--by", "bob")
+    darkroom("account", "set", "--read-rate", "shared", "--by", "ann")
 
     with database.transaction() as tx:
         kept = tx.execute(text("SELECT field, before, after, actor, reason FROM change ORDER BY id"))
@@ -75,16 +76,31 @@ def test_what_an_operator_does_is_kept(darkroom: Darkroom, account: str, databas
         ("pause", None, "operator", "ann", "lunch"),
         ("pause", "operator", None, "bob", None),
         ("rate", "auto", "5", "bob", None),
+        ("read_rate", "shared", "8", "bob", None),
+        ("read_rate", "8", "shared", "ann", None),
     ]
 
 
 def test_each_limit_is_set_alone(darkroom: Darkroom, account: str) -> None:
     darkroom("account", "set", "--rate", "2.5")
     darkroom("account", "set", "--max-in-flight", "7")
+    darkroom("account", "set", "--read-rate", "6")
 
     found = shown(darkroom, "show")
 
     assert (found["rate"], found["is_rate_learned"], found["max_in_flight"]) == (2.5, False, 7)
+    assert found["read_rate"] == 6
+
+
+def test_reads_share_the_pace_until_they_have_one_of_their_own(darkroom: Darkroom, account: str) -> None:
+    before = (shown(darkroom, "show")["read_rate"], darkroom("account", "show").stdout)
+
+    after = (shown(darkroom, "set", "--read-rate", "6")["read_rate"], darkroom("account", "show").stdout)
+
+    assert before[0] is None
+    assert "share it" in before[1]
+    assert after[0] == 6
+    assert "6 a second of their own" in after[1]
 
 
 def test_a_rate_is_learned_again_after_auto(darkroom: Darkroom, account: str) -> None:
@@ -98,13 +114,30 @@ def test_a_rate_is_learned_again_after_auto(darkroom: Darkroom, account: str) ->
 def test_what_was_set_outlives_the_restart_of_a_node(
     darkroom: Darkroom, account: str, database_url: str, tmp_path: Path
 ) -> None:
-    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_MAX_IN_FLIGHT=50)
-    darkroom("account", "set", "--rate", "3", "--max-in-flight", "9")
+    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_READ_RATE=30, DARKROOM_MAX_IN_FLIGHT=50)
+    darkroom("account", "set", "--rate", "3", "--read-rate", "4", "--max-in-flight", "9")
 
-    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_MAX_IN_FLIGHT=50)
+    start_node(database_url, tmp_path, DARKROOM_RATE=20, DARKROOM_READ_RATE=30, DARKROOM_MAX_IN_FLIGHT=50)
 
     found = shown(darkroom, "show")
-    assert (found["rate"], found["max_in_flight"]) == (3, 9)
+    assert (found["rate"], found["read_rate"], found["max_in_flight"]) == (3, 4, 9)
+
+
+@pytest.mark.parametrize(("setting", "read_rate"), [({"DARKROOM_READ_RATE": 31}, 31), ({}, None)])
+def test_a_new_word_about_reads_takes_the_place_of_what_was_set(
+    setting: dict[str, int],
+    read_rate: int | None,
+    darkroom: Darkroom,
+    account: str,
+    database_url: str,
+    tmp_path: Path,
+) -> None:
+    start_node(database_url, tmp_path, DARKROOM_READ_RATE=30)
+    darkroom("account", "set", "--read-rate", "4")
+
+    start_node(database_url, tmp_path, **setting)
+
+    assert shown(darkroom, "show")["read_rate"] == read_rate
 
 
 def test_a_setting_that_says_something_new_takes_the_place_of_what_was_set(
@@ -128,6 +161,7 @@ def test_a_setting_that_says_something_new_takes_the_place_of_what_was_set(
         (("set", "--rate", "0"), 2, "--rate: a number above 0"),
         (("set", "--rate", "fast"), 2, "--rate: a number above 0"),
         (("set", "--rate", "nan"), 2, "--rate: a number above 0"),
+        (("set", "--read-rate", "auto"), 2, "--read-rate: a number above 0"),
         (("set", "--max-in-flight", "0"), 2, "Invalid value"),
     ],
 )

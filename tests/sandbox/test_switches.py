@@ -229,6 +229,18 @@ def test_a_price_may_differ_from_the_list(sandbox: Sandbox) -> None:
     assert sandbox.create().json()["reserved_credits"] == 7
 
 
+@pytest.mark.parametrize(("charge", "final"), [(0, 0), (3, 3), (9, 4)])
+def test_prompts_that_contain_a_text_may_fail_and_cost_something(sandbox: Sandbox, charge: int, final: int) -> None:
+    sandbox.set(failing_prompts="curse", failing_prompts_charge=charge, latency_median_s=0)
+
+    prompts = ("a cursed chair", "a chair")
+    bad, good = (sandbox.create({"model": "qwen-image", "prompt": prompt}).json()["id"] for prompt in prompts)
+
+    assert sandbox.task(bad)["status"] == "failed"
+    assert sandbox.task(bad)["final_credits"] == final
+    assert sandbox.task(good)["status"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     "bad",
     [

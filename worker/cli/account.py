@@ -63,6 +63,10 @@ def set_limits(
     rate: Annotated[
         str | None, typer.Option(metavar="N|auto", help="Requests a second to the provider; auto: learned by trying.")
     ] = None,
+    read_rate: Annotated[
+        str | None,
+        typer.Option(metavar="N|shared", help="Reads a second, beside the other requests; shared: one pace for all."),
+    ] = None,
     max_in_flight: Annotated[
         int | None, typer.Option(min=1, max=100_000, help="Generations that may be open at the provider at once.")
     ] = None,
@@ -70,20 +74,24 @@ def set_limits(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Set the pace or the window of an account, in force at once.
+    """Set the pace, that of reads, or the window of an account, in force at once.
 
-    It stays over restarts of the nodes, until DARKROOM_RATE or DARKROOM_MAX_IN_FLIGHT of a node that starts says
-    something else than it said before.
+    It stays over restarts of the nodes, until DARKROOM_RATE, DARKROOM_READ_RATE or DARKROOM_MAX_IN_FLIGHT of a node
+    that starts says something else than it said before.
     """
     from worker import account_control
     from worker.cli.errors import MISUSED, CliError
 
-    if rate is None and max_in_flight is None:
-        raise CliError("say what to set: --rate N|auto, --max-in-flight N, or both", MISUSED)
+    if rate is None and read_rate is None and max_in_flight is None:
+        raise CliError("say what to set: --rate N|auto, --read-rate N|shared, --max-in-flight N", MISUSED)
     database, name = _open(account)
     _view(database, name)
     by_whom = signing.author(by, reason)
-    limits = {"rate": _rate(rate), "max_in_flight": max_in_flight}
+    limits = {
+        "rate": _rate("--rate", rate, word="auto"),
+        "read_rate": _rate("--read-rate", read_rate, word="shared"),
+        "max_in_flight": max_in_flight,
+    }
     account_view.answer(account_control.set_limits(database, name, by_whom, **limits), as_json=as_json)
 
 
@@ -111,15 +119,15 @@ def _view(database: "Database", name: str) -> "AccountView":
     return found
 
 
-def _rate(text: str | None) -> Any:
+def _rate(option: str, text: str | None, *, word: str) -> Any:
     from worker.cli.errors import MISUSED, CliError
 
-    if text is None or text == "auto":
+    if text is None or text == word:
         return text
     try:
         rate = float(text)
     except ValueError:
         rate = 0
     if not 0 < rate <= 100_000:  # noqa: PLR2004 - as DARKROOM_RATE
-        raise CliError(f"--rate: a number above 0 and up to 100000, or auto, not {text[:40]!r}", MISUSED)
+        raise CliError(f"{option}: a number above 0 and up to 100000, or {word}, not {text[:40]!r}", MISUSED)
     return rate

@@ -30,12 +30,17 @@ def _as_json(found: "AccountView") -> dict[str, Any]:
         "provider": found.base_url,
         "rate": round(found.rate, 3),
         "is_rate_learned": found.is_rate_learned,
+        "read_rate": found.read_rate,
         "max_in_flight": found.max_in_flight,
         "in_flight": found.in_flight,
         "blocked_until": _instant(found.blocked_until),
         "wallet": {"left": found.wallet_left, "read_at": _instant(found.wallet_read_at)},
         "paused": paused,
-        "settings": {"rate": found.rate_setting, "max_in_flight": found.max_in_flight_setting},
+        "settings": {
+            "rate": found.rate_setting,
+            "read_rate": found.read_rate_setting,
+            "max_in_flight": found.max_in_flight_setting,
+        },
     }
 
 
@@ -51,10 +56,12 @@ def _print(found: "AccountView") -> None:
 
 def _lines(found: "AccountView") -> dict[str, str]:
     how = "learned" if found.is_rate_learned else "set"
+    reads = "share it" if found.read_rate is None else f"{found.read_rate:.3g} a second of their own"
     lines = {
         "account": found.name,
         "provider": found.base_url or "none yet",
         "pace": f"{found.rate:.3g} requests a second ({how})",
+        "reads": reads,
         "window": f"{found.in_flight:,} of {found.max_in_flight:,} in flight",
         "wallet": "not read yet",
         "paused": "no",

@@ -8,6 +8,9 @@ from sqlalchemy import Connection, text
 
 from worker.db.accounts import START_RATE
 
+SHARED = "shared"
+"""What is said of reads that have no pace of their own."""
+
 _FOLLOW = text("""
     UPDATE account SET
         max_in_flight = CASE WHEN max_in_flight_setting IS DISTINCT FROM :window THEN :window ELSE max_in_flight END,
@@ -17,18 +20,39 @@ _FOLLOW = text("""
             THEN NULL ELSE throttled_at END,
         rate = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
             THEN :rate ELSE rate END,
-        rate_setting = :setting
+        rate_setting = :setting,
+        read_rate = CASE WHEN read_rate_setting IS DISTINCT FROM :read_setting THEN :read_rate ELSE read_rate END,
+        read_rate_setting = :read_setting
     WHERE id = :id""")
 
 
-def follow_settings(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int) -> None:
-    """Apply each setting that says something else than when it was last applied; ``rate`` None: it is learned.
+def follow_settings(
+    tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int, read_rate: float | None = None
+) -> None:
+    """Apply each setting that says something else than when it was last applied.
 
-    What a person has set stays until then.
+    ``rate`` None: it is learned; ``read_rate`` None: reads share it. What a person has set stays until then.
     """
-    setting = "auto" if rate is None else f"{rate:g}"
-    values = {"id": account_id, "window": max_in_flight, "setting": setting}
-    tx.execute(_FOLLOW, values | {"learned": rate is None, "rate": rate or START_RATE})
+    tx.execute(
+        _FOLLOW,
+        {
+            "id": account_id,
+            "window": max_in_flight,
+            "setting": "auto" if rate is None else f"{rate:g}",
+            "learned": rate is None,
+            "rate": rate or START_RATE,
+            "read_setting": SHARED if read_rate is None else f"{read_rate:g}",
+            "read_rate": read_rate,
+        },
+    )
+
+
+def set_read_rate(tx: Connection, account_id: UUID, rate: float | None) -> None:
+    """Give reads a pace of their own; None: they share the one pace again."""
+    tx.execute(
+        text("UPDATE account SET read_rate = :rate, read_next_slot_at = NULL WHERE id = :id"),
+        {"rate": rate, "id": account_id},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +65,8 @@ class AccountView:
     rate: float
     is_rate_learned: bool
     rate_setting: str | None
+    read_rate: float | None
+    read_rate_setting: str | None
     max_in_flight: int
     max_in_flight_setting: int | None
     in_flight: int
@@ -54,8 +80,9 @@ class AccountView:
 
 
 _VIEW = text("""
-    SELECT a.id, a.name, a.base_url, a.rate, a.is_rate_learned, a.rate_setting, a.max_in_flight,
-           a.max_in_flight_setting, (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
+    SELECT a.id, a.name, a.base_url, a.rate, a.is_rate_learned, a.rate_setting, a.read_rate,
+           a.read_rate_setting, a.max_in_flight, a.max_in_flight_setting,
+           (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
            CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
            a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at
     FROM account a WHERE a.name = :name""")

@@ -1,15 +1,16 @@
 """Accounts in the database: their pace, their window, their pauses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, text
 
+from worker.db import turns
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
-from worker.domain.request import Priority
+from worker.domain.turns import Turns
 
 START_RATE = 10.0
 """Requests per second at which the search for an unknown limit begins."""
@@ -23,7 +24,10 @@ class AccountRow:
     name: str
     pace: Pace
     max_in_flight: int
-    class_times: dict[Priority, float]
+    turns: Turns
+    read_pace: Pace | None
+    """The pace of reads, closed together with the other; None: all requests share one."""
+    read_turns: Turns
     pause_reason: PauseReason | None
     paused_at: datetime | None
     wallet_left: int | None
@@ -89,8 +93,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
-                   raised_at, class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at,
-                   probes
+                   raised_at, class_times, owner_times, read_rate, read_next_slot_at, read_class_times, pause_reason,
+                   paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id},
     ).one_or_none()
@@ -99,16 +103,11 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     return AccountRow(
         id=row.id,
         name=row.name,
-        pace=Pace(
-            rate=row.rate,
-            is_learned=row.is_rate_learned,
-            next_slot_at=row.next_slot_at,
-            blocked_until=row.blocked_until,
-            throttled_at=row.throttled_at,
-            raised_at=row.raised_at,
-        ),
+        pace=_pace(row),
         max_in_flight=row.max_in_flight,
-        class_times={Priority(name): time for name, time in row.class_times.items()},
+        turns=turns.read(row.class_times, row.owner_times),
+        read_pace=_read_pace(row),
+        read_turns=turns.read(row.read_class_times),
         pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
         paused_at=row.paused_at,
         wallet_left=row.wallet_left,
@@ -117,6 +116,24 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         resumed_at=row.resumed_at,
         probes=row.probes,
     )
+
+
+def _pace(row: Any) -> Pace:
+    return Pace(
+        rate=row.rate,
+        is_learned=row.is_rate_learned,
+        next_slot_at=row.next_slot_at,
+        blocked_until=row.blocked_until,
+        throttled_at=row.throttled_at,
+        raised_at=row.raised_at,
+    )
+
+
+def _read_pace(row: Any) -> Pace | None:
+    if row.read_rate is None:
+        return None
+    start = row.read_next_slot_at or row.next_slot_at
+    return replace(_pace(row), rate=row.read_rate, is_learned=False, next_slot_at=start)
 
 
 _SAVE_PACE = text("""
@@ -139,12 +156,11 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
     )
 
 
-def save_class_times(tx: Connection, account_id: UUID, times: dict[Priority, float]) -> None:
-    """Store how much each class has had."""
-    statement = text("UPDATE account SET class_times = :times WHERE id = :id").bindparams(
-        bindparam("times", type_=JSONB)
+def save_read_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
+    """Store which slots of the pace of reads are given away."""
+    tx.execute(
+        text("UPDATE account SET read_next_slot_at = :at WHERE id = :id"), {"at": pace.next_slot_at, "id": account_id}
     )
-    tx.execute(statement, {"id": account_id, "times": {p.value: t for p, t in times.items()}})
 
 
 def lock_now(tx: Connection, account_id: UUID) -> AccountRow:

@@ -1,6 +1,6 @@
 """Batches in the database: written once, shared out by the dispatcher, looked up by id, token or name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -148,7 +148,6 @@ class Waiting:
     """A batch with pending jobs, locked for a round of dispatch."""
 
     claim: Claim
-    owner: str
     price: int
     """Credits that its next job holds."""
     cap_left: int | None
@@ -156,7 +155,8 @@ class Waiting:
 
 
 _LOCK_WAITING = text("""
-    SELECT id FROM batch WHERE account_id = :account_id AND state = 'open' AND has_pending
+    SELECT id FROM batch
+    WHERE account_id = :account_id AND state = 'open' AND has_pending AND priority = ANY(:classes)
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
 
 # A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
@@ -167,12 +167,12 @@ _WAITING = text("""
     FROM batch WHERE id = ANY(:ids) ORDER BY id""")
 
 
-def lock_waiting(tx: Connection, account_id: UUID, *, room: int) -> list[Waiting]:
-    """Lock the open batches that have pending jobs, each with all the room.
+def lock_waiting(tx: Connection, account_id: UUID, classes: Collection[Priority], *, room: int) -> list[Waiting]:
+    """Lock the open batches of these classes that have pending jobs, each with all the room.
 
     A batch that is locked by somebody else is left out of this round.
     """
-    ids = tx.execute(_LOCK_WAITING, {"account_id": account_id}).scalars().all()
+    ids = tx.execute(_LOCK_WAITING, {"account_id": account_id, "classes": list(classes)}).scalars().all()
     rows = tx.execute(_WAITING, {"ids": ids}).all() if ids else []
     empty = [r.id for r in rows if r.price is None]
     if empty:
@@ -181,12 +181,12 @@ def lock_waiting(tx: Connection, account_id: UUID, *, room: int) -> list[Waiting
         Waiting(
             claim=Claim(
                 batch_id=r.id,
+                owner=r.owner,
                 priority=Priority(r.priority),
                 weight=r.weight,
                 virtual_time=r.virtual_time,
                 room=room,
             ),
-            owner=r.owner,
             price=r.price,
             cap_left=r.cap_left,
         )

@@ -114,8 +114,9 @@ _ADOPT = text("""
     WHERE id = :id AND state = 'in_doubt'""")
 
 _BEGIN_POLLING = text("""
-    INSERT INTO step (job_id, generation_id, account_id, kind, due_at, fence, polls, since)
-    VALUES (:job_id, :generation_id, :account_id, 'poll', :now, :fence, :polls, :now)""")
+    INSERT INTO step (job_id, generation_id, account_id, kind, priority, due_at, fence, polls, since)
+    SELECT j.id, :generation_id, :account_id, 'poll', b.priority, :now, :fence, :polls, :now
+    FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.id = :job_id""")
 
 
 def adopt(tx: Connection, doubt: InDoubt, *, provider_id: str, reserved: int, now: datetime) -> None:

@@ -1,6 +1,6 @@
-"""Steps in the database: which are due, who has them, what becomes of them."""
+"""Steps in the database: who has them, and what becomes of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,9 @@ from sqlalchemy import Connection, text
 
 from worker.domain.errors import PauseReason
 from worker.domain.generation import GenerationState
-from worker.domain.step import QUEUED_LEASE, StepKind
+from worker.domain.poison import Record
+from worker.domain.request import Priority
+from worker.domain.step import StepKind
 
 
 class StaleFence(Exception):
@@ -64,45 +66,13 @@ class Work:
     result_url: str | None
     blocked_until: datetime | None
     pause_reason: PauseReason | None
+    prompt_record: Record | None
+    """What is remembered of failures of its prompt; None: it has not failed since it last succeeded."""
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether an earlier copy of the request may have created a generation."""
         return self.sends > self.answers
-
-
-_LEASE_DUE = text("""
-    UPDATE step SET fence = fence + 1, lease_until = :until
-    WHERE job_id IN (
-        SELECT job_id FROM step
-        WHERE account_id = :account_id AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
-          AND (kind = 'collect' AND attempts = 0) = :is_free AND kind = ANY(:kinds)
-        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING job_id, kind, fence, due_at""")
-
-
-def lease_due(
-    tx: Connection, account_id: UUID, *, is_free: bool, kinds: Collection[StepKind], limit: int, now: datetime
-) -> list[Ticket]:
-    """Take up to ``limit`` due steps, longest due first, for as long as a message may lie in the broker.
-
-    Those that are free ask nothing of the provider: first tries to collect. A later try asks for the address anew.
-    """
-    if limit <= 0:
-        return []
-    rows = tx.execute(
-        _LEASE_DUE,
-        {
-            "account_id": account_id,
-            "now": now,
-            "until": now + QUEUED_LEASE,
-            "is_free": is_free,
-            "kinds": list(kinds),
-            "limit": limit,
-        },
-    ).all()
-    ordered = sorted(rows, key=lambda row: row.due_at)
-    return [Ticket(job_id=r.job_id, kind=StepKind(r.kind), fence=r.fence, not_before=now) for r in ordered]
 
 
 _CLAIM = text("""
@@ -115,12 +85,14 @@ _CLAIM = text("""
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,
-           a.pause_reason
+           a.pause_reason, f.failures AS prompt_failures, f.last_failed_at, f.last_code
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id
     JOIN account a ON a.id = c.account_id
-    LEFT JOIN reference r ON r.sha256 = j.reference_hash""")
+    LEFT JOIN reference r ON r.sha256 = j.reference_hash
+    LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
+        AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 
 
 def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
@@ -135,18 +107,37 @@ def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
     values["kind"] = StepKind(values["kind"])
     values["generation_state"] = GenerationState(values["generation_state"])
     values["pause_reason"] = PauseReason(values["pause_reason"]) if values["pause_reason"] else None
+    values["prompt_record"] = _prompt_record(values)
     return Work(**values)
+
+
+def _prompt_record(values: dict[str, Any]) -> Record | None:
+    """Take the columns of the prompt's failures out of the row."""
+    failures, at, code = (values.pop(name) for name in ("prompt_failures", "last_failed_at", "last_code"))
+    return None if failures is None else Record(failures=failures, last_failed_at=at, last_code=code)
 
 
 # The generation is part of the guard: a job that went back in line and came again has a new step, whose fence may
 # have the same number.
 _AGAIN = text("""
-    UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls
+    UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls,
+        looked_at = coalesce(:looked_at, looked_at)
     WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
 
 
-def again(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, polls: int | None = None) -> None:
-    """Let the same kind of step be due later; raise StaleFence when it is no longer ours."""
+def again(
+    tx: Connection,
+    work: Work,
+    *,
+    due_at: datetime,
+    attempts: int = 0,
+    polls: int | None = None,
+    looked_at: datetime | None = None,
+) -> None:
+    """Let the same kind of step be due later; raise StaleFence when it is no longer ours.
+
+    ``looked_at`` is given when the provider has just said that the generation has not ended.
+    """
     changed = tx.execute(
         _AGAIN,
         {
@@ -156,6 +147,7 @@ def again(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, po
             "due_at": due_at,
             "attempts": attempts,
             "polls": work.polls if polls is None else polls,
+            "looked_at": looked_at,
         },
     )
     _still_ours(changed.rowcount)
@@ -203,8 +195,8 @@ def finish(tx: Connection, work: Work) -> None:
 
 
 _INSERT = text("""
-    INSERT INTO step (account_id, job_id, generation_id, kind, due_at, lease_until, fence, since)
-    SELECT :account_id, t.*, :now FROM unnest(
+    INSERT INTO step (account_id, priority, job_id, generation_id, kind, due_at, lease_until, fence, since)
+    SELECT :account_id, :priority, t.*, :now FROM unnest(
         CAST(:job_ids AS uuid[]), CAST(:generation_ids AS uuid[]), CAST(:kinds AS text[]),
         CAST(:due_ats AS timestamptz[]), CAST(:leases AS timestamptz[]), CAST(:fences AS bigint[])) t""")
 
@@ -220,12 +212,13 @@ class FirstStep:
     lease_until: datetime | None
 
 
-def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, now: datetime) -> None:
-    """Write the first step of each admitted job."""
+def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, priority: Priority, now: datetime) -> None:
+    """Write the first step of each admitted job of one class."""
     tx.execute(
         _INSERT,
         {
             "account_id": account_id,
+            "priority": priority,
             "job_ids": [s.job_id for s in first],
             "generation_ids": [s.generation_id for s in first],
             "kinds": [s.kind for s in first],
@@ -235,23 +228,6 @@ def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, now:
             "now": now,
         },
     )
-
-
-def in_flight(tx: Connection, account_id: UUID) -> int:
-    """Count the live jobs of the account."""
-    count: int = tx.execute(text("SELECT count(*) FROM step WHERE account_id = :id"), {"id": account_id}).scalar_one()
-    return count
-
-
-_NEXT_DUE = text("""
-    SELECT min(greatest(due_at, lease_until)) FROM step
-    WHERE account_id = :id AND kind = ANY(:kinds)""")
-
-
-def next_due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind]) -> datetime | None:
-    """Give the instant at which the next step becomes due or its lease ends; None when there is no step."""
-    found: datetime | None = tx.execute(_NEXT_DUE, {"id": account_id, "kinds": list(kinds)}).scalar()
-    return found
 
 
 def wake_uploads(tx: Connection, account_id: UUID, reference_hash: str, *, kind: StepKind, now: datetime) -> int:

@@ -11,6 +11,9 @@ BUCKETS = 64
 """Bucket k reaches from 0.25 s * 2^(k/4) to the next edge; the first also holds all that is shorter. The last ends
 after 4.5 hours."""
 
+EDGES_S = (0.0, *(FIRST_EDGE_S * 2 ** (k / STEPS_PER_DOUBLING) for k in range(1, BUCKETS + 1)))
+"""Where the buckets begin and end."""
+
 MEMORY = 500
 """Of so many observations the older count less and less: after 350 more, one counts half."""
 
@@ -78,13 +81,8 @@ def bucket(age: timedelta) -> int:
 
 
 def _lower(k: int) -> float:
-    return 0.0 if k == 0 else _edge(k)
+    return EDGES_S[k]
 
 
 def _upper(k: int) -> float:
-    return _edge(k + 1)
-
-
-def _edge(k: int) -> float:
-    edge: float = FIRST_EDGE_S * 2 ** (k / STEPS_PER_DOUBLING)
-    return edge
+    return EDGES_S[k + 1]

@@ -90,7 +90,7 @@ def _record(
 
 def _not_ended(tx: Connection, services: Services, work: Work) -> None:
     """Ask again later: not having ended is neither an attempt nor an error."""
-    age = _age(services, work)
+    now, age = services.clock(), _age(services, work)
     if age >= polling.DOUBT_AFTER:
         error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
         return outcomes.doubt(tx, work, error, services)
@@ -99,7 +99,7 @@ def _not_ended(tx: Connection, services: Services, work: Work) -> None:
     polls = work.polls + 1
     schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
     wait = schedule.wait(age=age, polls=polls)
-    return steps.again(tx, work, due_at=services.clock() + wait, polls=polls)
+    return steps.again(tx, work, due_at=now + wait, polls=polls, looked_at=now)
 
 
 def _missing(tx: Connection, services: Services, work: Work, error: NotFound) -> None:

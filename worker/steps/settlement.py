@@ -6,12 +6,13 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import generations, jobs, session, steps
+from worker.db import batches, generations, jobs, prompt_failures, session, steps
 from worker.db.steps import Work
 from worker.domain import ledger as moves
 from worker.domain.errors import PauseReason
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobEvent
+from worker.domain.poison import POISONED_AFTER
 from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import GenerationView
 from worker.services import Services
@@ -30,6 +31,8 @@ def succeeded(tx: Connection, services: Services, work: Work, view: GenerationVi
     ticket = steps.advance(tx, work, StepKind.COLLECT, due_at=now, now=now, lease_until=until)
     _settle(tx, services, work, view)
     _end(tx, services, work, view, GenerationState.SUCCEEDED)
+    if work.prompt_record is not None:
+        prompt_failures.forget(tx, work)
     _learn(services, work, view)
     return replace(
         work,
@@ -58,13 +61,17 @@ def _learn(services: Services, work: Work, view: GenerationView) -> None:
 
 
 def failed(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:
-    """Book the final credits; try once more only while attempts remain and this one cost nothing."""
+    """Book the final credits; try once more only while attempts remain, this one cost nothing, and the prompt is good.
+
+    Locks the batch, and last the record of the prompt's failures.
+    """
     steps.finish(tx, work)
+    batches.lock(tx, work.batch_id)
     _settle(tx, services, work, view)
     code, message = view.error_code or "generation_failed", view.error_message or "The generation failed."
     was_free = view.final_credits == 0
     is_broke = was_free and code == PauseReason.INSUFFICIENT_CREDITS
-    has_more = was_free and work.job_failures + 1 < services.policies.max_attempts
+    has_more = was_free and work.job_failures + 1 < services.policies.max_attempts and not _will_poison(work)
     if is_broke or has_more:
         jobs.give_back(
             tx,
@@ -87,7 +94,23 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
         )
     session.notify(tx)
     _end(tx, services, work, view, GenerationState.FAILED)
+    if code != PauseReason.INSUFFICIENT_CREDITS:
+        _count_failure(tx, services, work, code)
     log.info("generation.failed", **outcomes.ids(work), code=code, again=is_broke or has_more)
+
+
+def _will_poison(work: Work) -> bool:
+    """Say whether, as far as is known, one more failure is as many as a prompt may have."""
+    return work.prompt_record is not None and work.prompt_record.failures + 1 >= POISONED_AFTER
+
+
+def _count_failure(tx: Connection, services: Services, work: Work, code: str) -> None:
+    """Remember that the prompt has failed; once it is poisoned the batch's pending jobs with it end, too."""
+    now = services.clock()
+    record = prompt_failures.count(tx, work, code=code, now=now)
+    if record.is_poisoned(now):
+        ended = prompt_failures.end_pending(tx, work, record, now=now)
+        log.warning("prompt.poisoned", **outcomes.ids(work), failures=record.failures, code=code, ended=ended)
 
 
 def _settle(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:

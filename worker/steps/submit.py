@@ -11,7 +11,9 @@ from worker.db import generations, references, steps
 from worker.db.session import violated
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import ledger as moves
-from worker.domain.errors import OutcomeUnknown, ProviderError
+from worker.domain import poison
+from worker.domain.errors import OutcomeUnknown, ProviderError, Refused
+from worker.domain.generation import GenerationState
 from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import GenerationView, ReferenceMedia, build_body
 from worker.services import Services
@@ -46,6 +48,8 @@ def _claim(services: Services, ticket: Ticket) -> tuple[Work, bytes] | None:
         work = steps.claim(tx, ticket, until=now + LEASES[StepKind.SUBMIT])
         if work is None or outcomes.is_held_up(services, tx, work, reads_only=False):
             return None
+        if _is_poisoned(services, tx, work):
+            return None
         if work.is_in_doubt:
             call_log.add_lost_send(tx, work.generation_id)
         if _is_too_late(services, work):
@@ -58,6 +62,15 @@ def _claim(services: Services, ticket: Ticket) -> tuple[Work, bytes] | None:
             return None
         frozen = generations.begin_send(tx, work.generation_id, body=body, now=now)
     return work, frozen
+
+
+def _is_poisoned(services: Services, tx: Connection, work: Work) -> bool:
+    """End the job when its prompt has failed too often and not a byte was sent; True when it was ended."""
+    record = work.prompt_record
+    if work.sends or record is None or not record.is_poisoned(services.clock()):
+        return False
+    outcomes.fail_unpaid(tx, work, Refused(poison.CODE, record.words), GenerationState.VOID, services)
+    return True
 
 
 def _is_too_late(services: Services, work: Work) -> bool:

@@ -1,0 +1,120 @@
+"""Who gets the slots of the account's pace: due steps and pending jobs, in shares, the most worthwhile first."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.admission import admit
+from worker.db import accounts, leases, turns
+from worker.db.accounts import AccountRow
+from worker.db.steps import Ticket
+from worker.domain import fairness, pace, ranking, window
+from worker.domain.pace import Pace
+from worker.domain.request import Priority
+from worker.domain.step import StepKind
+from worker.services import Services
+
+MOST_PER_ROUND = 250
+"""Steps that one round hands out at the most, so that its transaction stays short."""
+
+
+READS = (StepKind.POLL, StepKind.COLLECT)
+"""Steps that only ask how a generation stands."""
+WRITES = (StepKind.UPLOAD, StepKind.SUBMIT)
+
+
+def hand_out(tx: Connection, services: Services, account: AccountRow, now: datetime) -> tuple[Ticket, ...]:
+    """Give each slot of the pace to a due step or a pending job; reads take theirs from a pace of their own, if any."""
+    if account.read_pace is None:
+        return _by_pace(tx, services, account, (*READS, *WRITES), now)
+    reads = _by_pace_of_reads(tx, services, account, account.read_pace, now)
+    writes = _by_pace(tx, services, account, WRITES, now)
+    # They are published one after the other, each when its slot begins.
+    return tuple(sorted((*reads, *writes), key=lambda ticket: ticket.not_before))
+
+
+def permitted(account: AccountRow) -> Collection[StepKind]:
+    """Say which steps are handed out: of a paused account those that may read, and those that give their holds back."""
+    reason = account.pause_reason
+    is_readable = reason is None or reason.permits_reading
+    return tuple(StepKind) if is_readable else WRITES
+
+
+def _by_pace(
+    tx: Connection, services: Services, account: AccountRow, kinds: Collection[StepKind], now: datetime
+) -> tuple[Ticket, ...]:
+    """Give each slot of the account's pace to a due step of these kinds, or to a pending job."""
+    offer = pace.grant(account.pace, now=now, wanted=MOST_PER_ROUND).slots
+    tickets = _fill(tx, services, account, kinds, len(offer), now) if offer else []
+    is_full = len(tickets) == len(offer) > 0
+    if account.read_pace is None:
+        services.latencies.note_round(is_full=is_full)
+    if tickets:
+        after = pace.grant(account.pace, now=now, wanted=len(tickets)).pace
+        accounts.save_pace(tx, account.id, pace.raised(after, now=now, is_busy=is_full))
+    return _at(tickets, offer)
+
+
+def _by_pace_of_reads(
+    tx: Connection, services: Services, account: AccountRow, own: Pace, now: datetime
+) -> tuple[Ticket, ...]:
+    """Give each slot of the pace of reads to a due read; how scarce these slots are decides how often is polled."""
+    offer = pace.grant(own, now=now, wanted=MOST_PER_ROUND).slots
+    tickets = _fill_with_reads(tx, services, account, len(offer), now) if offer else []
+    services.latencies.note_round(is_full=len(tickets) == len(offer) > 0)
+    if tickets:
+        accounts.save_read_pace(tx, account.id, pace.grant(own, now=now, wanted=len(tickets)).pace)
+    return _at(tickets, offer)
+
+
+def _fill(
+    tx: Connection, services: Services, account: AccountRow, kinds: Collection[StepKind], slots: int, now: datetime
+) -> list[Ticket]:
+    """Lease what is due, and admit what there is room for; where not all can be served, each class has its share."""
+    kinds = [kind for kind in kinds if kind in permitted(account)]
+    due = leases.lease_all(tx, account.id, kinds=kinds, fewer_than=slots, now=now)
+    if due is not None:
+        return [*due, *admit(tx, services, account, slots - len(due), now).tickets]
+    waiting = _ranked(tx, services, account, kinds, now)
+    given = admit(tx, services, account, slots, now, due=_counts(waiting))
+    return [*_lease_ranked(tx, waiting, given.due, now), *given.tickets]
+
+
+def _fill_with_reads(
+    tx: Connection, services: Services, account: AccountRow, slots: int, now: datetime
+) -> list[Ticket]:
+    """Lease the reads that are due; where not all can be served, each class has its share."""
+    kinds = [kind for kind in READS if kind in permitted(account)]
+    due = leases.lease_all(tx, account.id, kinds=kinds, fewer_than=slots, now=now)
+    if due is not None:
+        return due
+    waiting = _ranked(tx, services, account, kinds, now)
+    share = fairness.allot((), account.read_turns, slots, due=_counts(waiting))
+    turns.save_of_reads(tx, account.id, share.turns)
+    return _lease_ranked(tx, waiting, share.due, now)
+
+
+def _ranked(
+    tx: Connection, services: Services, account: AccountRow, kinds: Collection[StepKind], now: datetime
+) -> dict[Priority, list[UUID]]:
+    candidates = leases.due(tx, account.id, kinds=kinds, now=now)
+    return ranking.ranked(candidates, services.latencies.seen, now=now)
+
+
+def _counts(waiting: Mapping[Priority, Sequence[UUID]]) -> dict[Priority, int]:
+    return {priority: len(ids) for priority, ids in waiting.items()}
+
+
+def _lease_ranked(
+    tx: Connection, waiting: Mapping[Priority, Sequence[UUID]], count: Mapping[Priority, int], now: datetime
+) -> list[Ticket]:
+    """Take the first steps of each class, the most urgent class first."""
+    chosen = [job_id for p in window.BY_RANK for job_id in waiting.get(p, ())[: count.get(p, 0)]]
+    return leases.lease(tx, chosen, now=now)
+
+
+def _at(tickets: Sequence[Ticket], offer: Sequence[datetime]) -> tuple[Ticket, ...]:
+    return tuple(replace(t, not_before=slot) for t, slot in zip(tickets, offer, strict=False))
