@@ -25,7 +25,7 @@ class Upkeep(Table):
 
 
 class GenerationReading(Table):
-    """What the provider said about a generation whose end was not known; evidence for a person, it moves no credit."""
+    """What the provider said about a generation whose end was not known; evidence, it moves no credit."""
 
     __tablename__ = "generation_reading"
     __table_args__ = (Index("ix_generation_reading_generation", "generation_id", "read_at"),)

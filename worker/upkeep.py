@@ -1,10 +1,11 @@
-"""What is done again and again: read the wallet, seal the ledger, ask about old generations, look after catalogs."""
+"""What is done again and again: read the wallet, seal the ledger, look after doubts and catalogs."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
 
 import structlog
 
+from worker import resolve
 from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
 from worker.db import accounts, session, upkeep
@@ -84,23 +85,29 @@ def _seal(services: Services) -> None:
 
 
 def _reread(services: Services) -> None:
+    """Ask about some of them; where the provider has ended some, the others have their turn soon."""
     with services.database.transaction() as tx:
         asked_about = upkeep.unended(tx, services.account_id, accepted_before=services.clock() - OLD, limit=MOST_REREAD)
+    ended = 0
     for generation in asked_about:
-        if not _ask_about(services, generation):
-            return
+        answer = _ask_about(services, generation)
+        if answer is None:
+            break
+        ended += isinstance(answer, GenerationView) and resolve.take_up(services, generation.generation_id, answer)
+    if ended:
+        _hasten(services, UpkeepKind.REREAD)
 
 
-def _ask_about(services: Services, generation: Unended) -> bool:
-    """Keep what the provider says; False when it cannot be asked now."""
+def _ask_about(services: Services, generation: Unended) -> GenerationView | ProviderError | None:
+    """Keep what the provider says, and give it; None when it cannot be asked now."""
     if _take_slot(services) is None:
-        return False
+        return None
     calls = Calls(services, generation.generation_id)
     try:
         answer: GenerationView | ProviderError = calls.get(generation.provider_id)
     except Throttled as error:
         _note_failure(services, calls, error, kind=UpkeepKind.REREAD)
-        return False
+        return None
     except ProviderError as error:
         answer = error
     with services.database.transaction() as tx:
@@ -112,7 +119,7 @@ def _ask_about(services: Services, generation: Unended) -> bool:
             said=_said(answer),
         )
         calls.write(tx)
-    return True
+    return answer
 
 
 def _said(answer: GenerationView | ProviderError) -> dict[str, object]:

@@ -11,7 +11,7 @@ class UpkeepKind(StrEnum):
     SEAL = "seal"
     """Bind the entries of the ledger by a seal."""
     REREAD = "reread"
-    """Ask again about generations whose end is not known, and keep what is said as evidence."""
+    """Ask again about generations whose end is not known, and go on with those that the provider says have ended."""
     HARVEST = "harvest"
     """Take in the images of catalogs whose jobs have ended."""
     SCHEDULE = "schedule"
