@@ -31,7 +31,7 @@ def admit(tx: Connection, services: Services, account: AccountRow, slots: int, n
     room = min(slots, account.max_in_flight - steps.in_flight(tx, account.id))
     if room <= 0:
         return []
-    waiting = {w.claim.batch_id: w for w in batches.lock_waiting(tx, account.id, room=room)}
+    waiting = {w.claim.batch_id: w for w in batches.lock_waiting(tx, account.id, room=room, now=now)}
     purse = Purse(
         owners=budgets.lock_left(tx, (w.owner for w in waiting.values()), now=now),
         wallet=_above_floor(services, account),

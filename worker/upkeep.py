@@ -1,11 +1,11 @@
-"""What is done again and again: read the wallet, seal the ledger, look after doubts and catalogs."""
+"""What is done again and again: read the wallet, seal the ledger, look after deadlines, doubts and catalogs."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
 
 import structlog
 
-from worker import resolve
+from worker import deadlines, resolve
 from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
 from worker.db import accounts, session, upkeep
@@ -38,6 +38,8 @@ def run(services: Services, kind: UpkeepKind) -> None:
             _seal(services)
         case UpkeepKind.REREAD:
             _reread(services)
+        case UpkeepKind.DEADLINES:
+            _end_passed(services)
         case UpkeepKind.HARVEST:
             harvest.harvest(services.database, now=services.clock(), new_id=services.new_id)
         case UpkeepKind.SCHEDULE:
@@ -82,6 +84,16 @@ def _seal(services: Services) -> None:
         return
     if newest is not None:
         log.info("ledger.sealed", seal=newest.id, until=newest.last_entry_id, sealed_at=newest.sealed_at.isoformat())
+
+
+def _end_passed(services: Services) -> None:
+    """End what is past its deadline; what may have been paid for is asked about soon."""
+    now = services.clock()
+    ended = deadlines.end_passed(services.database, services.account_id, now=now)
+    if not ended.is_all:
+        _hasten(services, UpkeepKind.DEADLINES, timedelta(0))
+    if ended.doubted:
+        _hasten(services, UpkeepKind.REREAD)
 
 
 def _reread(services: Services) -> None:
@@ -162,6 +174,6 @@ def _note_failure(services: Services, calls: Calls, error: ProviderError, *, kin
         _hasten(services, kind)
 
 
-def _hasten(services: Services, kind: UpkeepKind) -> None:
+def _hasten(services: Services, kind: UpkeepKind, wait: timedelta = AGAIN_SOON) -> None:
     with services.database.transaction() as tx:
-        upkeep.hasten(tx, services.account_id, kind, due_at=services.clock() + AGAIN_SOON)
+        upkeep.hasten(tx, services.account_id, kind, due_at=services.clock() + wait)

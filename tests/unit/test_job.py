@@ -5,6 +5,7 @@ from worker.domain.job import ENDED, IllegalTransition, JobEvent, JobState, next
 LEGAL = {
     ("pending", "admit"): "active",
     ("pending", "cancel"): "cancelled",
+    ("pending", "fail"): "failed",
     ("active", "collect"): "succeeded",
     ("active", "fail"): "failed",
     ("active", "cancel"): "cancelled",

@@ -12,6 +12,7 @@ from worker.cli import (
     cancel,
     cap,
     catalog,
+    deadline,
     demo,
     doctor,
     resolve,
@@ -79,6 +80,7 @@ app.command(rich_help_panel=_BATCHES)(watch.watch)
 app.command(rich_help_panel=_BATCHES)(results.results)
 app.command(rich_help_panel=_BATCHES)(sheet.sheet)
 app.command(rich_help_panel=_BATCHES)(cancel.cancel)
+app.command(rich_help_panel=_BATCHES)(deadline.deadline)
 app.command(rich_help_panel=_BATCHES)(retry.retry)
 app.add_typer(catalog.app, name="catalog", rich_help_panel=_CATALOGS)
 app.add_typer(schedule.app, name="schedule", rich_help_panel=_CATALOGS)

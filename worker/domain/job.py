@@ -49,6 +49,7 @@ ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobS
 TRANSITIONS: dict[tuple[JobState, JobEvent], JobState] = {
     (JobState.PENDING, JobEvent.ADMIT): JobState.ACTIVE,
     (JobState.PENDING, JobEvent.CANCEL): JobState.CANCELLED,
+    (JobState.PENDING, JobEvent.FAIL): JobState.FAILED,
     (JobState.ACTIVE, JobEvent.COLLECT): JobState.SUCCEEDED,
     (JobState.ACTIVE, JobEvent.FAIL): JobState.FAILED,
     (JobState.ACTIVE, JobEvent.CANCEL): JobState.CANCELLED,

@@ -12,6 +12,8 @@ class UpkeepKind(StrEnum):
     """Bind the entries of the ledger by a seal."""
     REREAD = "reread"
     """Ask again about generations whose end is not known, and go on with those that the provider says have ended."""
+    DEADLINES = "deadlines"
+    """End what has not ended when its batch's deadline has passed."""
     HARVEST = "harvest"
     """Take in the images of catalogs whose jobs have ended."""
     SCHEDULE = "schedule"
