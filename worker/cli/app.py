@@ -15,8 +15,11 @@ from worker.cli import (
     deadline,
     demo,
     doctor,
+    pause,
+    reprioritise,
     resolve,
     results,
+    resume,
     retry,
     sandbox,
     schedule,
@@ -79,6 +82,9 @@ app.command(rich_help_panel=_BATCHES)(status.status)
 app.command(rich_help_panel=_BATCHES)(watch.watch)
 app.command(rich_help_panel=_BATCHES)(results.results)
 app.command(rich_help_panel=_BATCHES)(sheet.sheet)
+app.command(rich_help_panel=_BATCHES)(pause.pause)
+app.command(rich_help_panel=_BATCHES)(resume.resume)
+app.command(rich_help_panel=_BATCHES)(reprioritise.reprioritise)
 app.command(rich_help_panel=_BATCHES)(cancel.cancel)
 app.command(rich_help_panel=_BATCHES)(deadline.deadline)
 app.command(rich_help_panel=_BATCHES)(retry.retry)
