@@ -9,9 +9,10 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
-from worker import dispatch, upkeep
+from worker import dispatch, upkeep, wiring
 from worker.db import upkeep as rows
 from worker.domain.upkeep import UpkeepKind
+from worker.settings import load
 
 EVERY = {
     UpkeepKind.WALLET: timedelta(minutes=1),
@@ -65,6 +66,10 @@ def test_an_idle_node_looks_again_when_the_next_upkeep_is_due_and_not_before(nod
     node.round()
 
     assert [node.round().look_again_at for _ in range(2)] == [START + timedelta(minutes=1)] * 2
+
+
+def test_a_node_looks_after_every_kind() -> None:
+    assert set(wiring.intervals(load())) == set(UpkeepKind)
 
 
 def test_what_is_due_is_handed_out_once_however_many_nodes_there_are(node: Node, node_for: NodeFor) -> None:
