@@ -1,7 +1,7 @@
 """What is stored: the tables, their constraints, and the meaning of each column."""
 
 from models.account import Account
-from models.batch import Batch, BatchState, RefusedLine
+from models.batch import Batch, RefusedLine
 from models.budget import Change, OwnerCap, OwnerMonth
 from models.call import Call
 from models.catalog import Catalog, CatalogItem, CatalogLive, CatalogPlan, CatalogRender
@@ -18,6 +18,7 @@ from models.schedule import Schedule, ScheduleRun
 from models.seal import LedgerRollup, Seal
 from models.step import Step
 from models.upkeep import GenerationReading, Upkeep
+from worker.domain.batch_state import BatchState
 
 __all__ = [
     "Account",

@@ -1,7 +1,6 @@
 """A batch: jobs that were submitted together, and the lines of it that were refused."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
+from worker.domain.batch_state import BatchState
 from worker.domain.request import Priority, Purpose
-
-
-class BatchState(StrEnum):
-    """What the owner or the validation decided about a batch; whether it is done follows from its jobs."""
-
-    OPEN = "open"
-    """Its pending jobs are admitted in their turn."""
-    CANCELLED = "cancelled"
-    """Nothing more is admitted; what is at the provider is brought home."""
-    REFUSED = "refused"
-    """It had faults and was not taken; it has no jobs."""
 
 
 class Batch(Table):
@@ -37,6 +26,7 @@ class Batch(Table):
         CheckConstraint("weight >= 1", name="weight_positive"),
         Index("ix_batch_waiting", "account_id", postgresql_where=text("has_pending AND state = 'open'")),
         Index("ix_batch_created_at", "created_at"),
+        Index("ix_batch_deadline", "account_id", "deadline_at", postgresql_where=text("has_pending")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
@@ -53,7 +43,8 @@ class Batch(Table):
     committed: Mapped[int] = mapped_column(server_default="0", comment="Credits held, reserved or spent")
     size: Mapped[int] = mapped_column(comment="Jobs in it")
     has_pending: Mapped[bool] = mapped_column(comment="False once a look for pending jobs found none")
-    state: Mapped[str] = mapped_column(comment="open, cancelled or refused")
+    state: Mapped[str] = mapped_column(comment="open, paused, cancelled or refused")
+    deadline_at: Mapped[datetime | None] = mapped_column(comment="When what has not ended is ended; NULL: never")
     created_at: Mapped[datetime] = mapped_column(comment="When it was submitted")
 
 

@@ -18,14 +18,16 @@ class Upkeep(Table):
     __table_args__ = (one_of("kind", UpkeepKind), CheckConstraint("every_s >= 1", name="every_positive"))
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True, comment="For whose key")
-    kind: Mapped[str] = mapped_column(primary_key=True, comment="wallet, seal, reread, harvest, schedule or hooks")
+    kind: Mapped[str] = mapped_column(
+        primary_key=True, comment="wallet, seal, reread, deadlines, harvest, schedule or hooks"
+    )
     every_s: Mapped[float] = mapped_column(comment="Seconds from one time to the next")
     due_at: Mapped[datetime] = mapped_column(comment="When the next time is")
     last_run_at: Mapped[datetime | None] = mapped_column(comment="When it was last handed out; NULL: never")
 
 
 class GenerationReading(Table):
-    """What the provider said about a generation whose end was not known; evidence for a person, it moves no credit."""
+    """What the provider said about a generation whose end was not known; evidence, it moves no credit."""
 
     __tablename__ = "generation_reading"
     __table_args__ = (Index("ix_generation_reading_generation", "generation_id", "read_at"),)

@@ -49,7 +49,7 @@ def admit(
     """
     due = due or {}
     rooms = window.rooms(account.max_in_flight, leases.in_flight(tx, account.id))
-    waiting = _lock_waiting(tx, account, rooms, slots, due)
+    waiting = _lock_waiting(tx, account, rooms, slots, due, now)
     if not waiting and not due:
         return Admission(tickets=(), due={})
     purse = Purse(
@@ -71,7 +71,12 @@ def admit(
 
 
 def _lock_waiting(
-    tx: Connection, account: AccountRow, rooms: Mapping[Priority, int], slots: int, due: Mapping[Priority, int]
+    tx: Connection,
+    account: AccountRow,
+    rooms: Mapping[Priority, int],
+    slots: int,
+    due: Mapping[Priority, int],
+    now: datetime,
 ) -> list[Waiting]:
     """Lock the batches that may be served: of the classes that the window has room for, and that are not busy.
 
@@ -80,7 +85,7 @@ def _lock_waiting(
     classes = [p for p in Priority if window.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
     if account.pause_reason is not None or not classes:
         return []
-    return batches.lock_waiting(tx, account.id, classes, room=slots)
+    return batches.lock_waiting(tx, account.id, classes, room=slots, now=now)
 
 
 def _affordable(waiting: Waiting, purse: Purse) -> Claim:

@@ -1,10 +1,11 @@
-"""What a person decides about a generation in doubt: it is ours after all, or it was charged, or it was not."""
+"""What ends a doubt: a person's word that it is ours, was charged or was not, or the provider's that it has ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -21,6 +22,11 @@ from worker.domain.ledger import Movement
 from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
 from worker.steps.calling import Calls
+
+log = structlog.get_logger(__name__)
+
+OURSELVES = "darkroom"
+"""Who signs what follows from the provider's own answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +59,37 @@ def adopt(services: Services, generation_id: UUID, provider_id: str, signature: 
         raise
     try:
         with services.database.transaction() as tx:
-            found = _adopt(tx, services, generation_id, view, signature)
+            found = _accept(tx, services, _locked(tx, generation_id), view, signature)
             calls.write(tx)
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
             raise
         raise UnfitTask(provider_id, "another generation has just taken it") from error
     return found
+
+
+def take_up(services: Services, generation_id: UUID, view: GenerationView) -> bool:
+    """Leave a generation in doubt accepted once more, and polled, when the provider says that it has ended.
+
+    Only for one that the provider had accepted under this id. False, and nothing changed, when the answer is no end
+    with its final credits, when the generation is not in doubt (any more), or when the answer is not about it.
+    """
+    if not view.status.is_terminal or view.final_credits is None:
+        return False
+    reason = f"the provider's answer is the evidence: {view.status.value}, {view.final_credits} credits"
+    try:
+        with services.database.transaction() as tx:
+            doubt = _locked(tx, generation_id)
+            if doubt.provider_id != view.id:
+                return False
+            _accept(tx, services, doubt, view, Signature(actor=OURSELVES, reason=reason), doubt.accepted_at)
+    except NotInDoubt:
+        return False
+    except UnfitTask as error:
+        log.warning("generation.not_taken_up", generation=str(generation_id), error=str(error))
+        return False
+    log.info("generation.taken_up", generation=str(generation_id), status=view.status)
+    return True
 
 
 def charged(
@@ -93,17 +123,23 @@ def _expect_free(services: Services, generation_id: UUID, provider_id: str) -> N
         raise UnfitTask(provider_id, f"it is the generation {holder}'s")
 
 
-def _adopt(
-    tx: Connection, services: Services, generation_id: UUID, view: GenerationView, signature: Signature
+def _accept(
+    tx: Connection,
+    services: Services,
+    doubt: InDoubt,
+    view: GenerationView,
+    signature: Signature,
+    accepted_at: datetime | None = None,
 ) -> Resolution:
-    now, doubt = services.clock(), _locked(tx, generation_id)
+    """Go on with the locked generation; the patience with it begins at ``accepted_at``, or now."""
+    now = services.clock()
     if view.model and view.model != doubt.model:
         raise UnfitTask(view.id, f"it is of the model {view.model}, and the generation asked for {doubt.model}")
     answered = doubt.held if view.reserved_credits is None else view.reserved_credits
     movements = moves.reserve(held=doubt.held, answered=answered) if doubt.reserved is None else ()
     reserved = answered if doubt.reserved is None else doubt.reserved
     _post(tx, doubt, movements, signature, now)
-    in_doubt.adopt(tx, doubt, provider_id=view.id, reserved=reserved, now=now)
+    in_doubt.adopt(tx, doubt, provider_id=view.id, reserved=reserved, accepted_at=accepted_at or now, now=now)
     after = f"accepted as {view.id}"
     _sign(tx, doubt, after, signature, services.new_id(), now)
     return Resolution(

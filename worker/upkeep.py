@@ -1,10 +1,11 @@
-"""What is done again and again: read the wallet, seal the ledger, ask about old generations, look after catalogs."""
+"""What is done again and again: read the wallet, seal the ledger, look after deadlines, doubts and catalogs."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
 
 import structlog
 
+from worker import deadlines, resolve
 from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
 from worker.db import accounts, session, upkeep
@@ -37,6 +38,8 @@ def run(services: Services, kind: UpkeepKind) -> None:
             _seal(services)
         case UpkeepKind.REREAD:
             _reread(services)
+        case UpkeepKind.DEADLINES:
+            _end_passed(services)
         case UpkeepKind.HARVEST:
             harvest.harvest(services.database, now=services.clock(), new_id=services.new_id)
         case UpkeepKind.SCHEDULE:
@@ -83,24 +86,40 @@ def _seal(services: Services) -> None:
         log.info("ledger.sealed", seal=newest.id, until=newest.last_entry_id, sealed_at=newest.sealed_at.isoformat())
 
 
+def _end_passed(services: Services) -> None:
+    """End what is past its deadline; what may have been paid for is asked about soon."""
+    now = services.clock()
+    ended = deadlines.end_passed(services.database, services.account_id, now=now)
+    if not ended.is_all:
+        _hasten(services, UpkeepKind.DEADLINES, timedelta(0))
+    if ended.doubted:
+        _hasten(services, UpkeepKind.REREAD)
+
+
 def _reread(services: Services) -> None:
+    """Ask about some of them; where the provider has ended some, the others have their turn soon."""
     with services.database.transaction() as tx:
         asked_about = upkeep.unended(tx, services.account_id, accepted_before=services.clock() - OLD, limit=MOST_REREAD)
+    ended = 0
     for generation in asked_about:
-        if not _ask_about(services, generation):
-            return
+        answer = _ask_about(services, generation)
+        if answer is None:
+            break
+        ended += isinstance(answer, GenerationView) and resolve.take_up(services, generation.generation_id, answer)
+    if ended:
+        _hasten(services, UpkeepKind.REREAD)
 
 
-def _ask_about(services: Services, generation: Unended) -> bool:
-    """Keep what the provider says; False when it cannot be asked now."""
+def _ask_about(services: Services, generation: Unended) -> GenerationView | ProviderError | None:
+    """Keep what the provider says, and give it; None when it cannot be asked now."""
     if _take_slot(services) is None:
-        return False
+        return None
     calls = Calls(services, generation.generation_id)
     try:
         answer: GenerationView | ProviderError = calls.get(generation.provider_id)
     except Throttled as error:
         _note_failure(services, calls, error, kind=UpkeepKind.REREAD)
-        return False
+        return None
     except ProviderError as error:
         answer = error
     with services.database.transaction() as tx:
@@ -112,7 +131,7 @@ def _ask_about(services: Services, generation: Unended) -> bool:
             said=_said(answer),
         )
         calls.write(tx)
-    return True
+    return answer
 
 
 def _said(answer: GenerationView | ProviderError) -> dict[str, object]:
@@ -156,6 +175,6 @@ def _note_failure(services: Services, calls: Calls, error: ProviderError, *, kin
         _hasten(services, kind)
 
 
-def _hasten(services: Services, kind: UpkeepKind) -> None:
+def _hasten(services: Services, kind: UpkeepKind, wait: timedelta = AGAIN_SOON) -> None:
     with services.database.transaction() as tx:
-        upkeep.hasten(tx, services.account_id, kind, due_at=services.clock() + AGAIN_SOON)
+        upkeep.hasten(tx, services.account_id, kind, due_at=services.clock() + wait)

@@ -29,6 +29,9 @@ NO_KEY = "rvya_sk_none"
 """Sent where no key is set: the provider's own words then say what is missing."""
 
 
+DEADLINES_EVERY = timedelta(seconds=5)
+"""How often deadlines are looked at; a look is one short query while none has passed."""
+
 CATALOG_UPKEEP = {
     UpkeepKind.HARVEST: timedelta(seconds=5),
     UpkeepKind.SCHEDULE: timedelta(seconds=15),
@@ -140,6 +143,7 @@ def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
         UpkeepKind.WALLET: settings.wallet_every,
         UpkeepKind.SEAL: settings.seal_every,
         UpkeepKind.REREAD: settings.reread_every,
+        UpkeepKind.DEADLINES: DEADLINES_EVERY,
         **CATALOG_UPKEEP,
     }
 

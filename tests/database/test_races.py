@@ -1,11 +1,14 @@
 """Two transactions that meet in the moment between the snapshot of one and its row locks."""
 
+import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from tests.fixtures import stopping
 from tests.pipeline.node import Node
-from worker import batch_control, dispatch
+from worker import batch_control, deadlines, dispatch
+from worker.changes import Author
 from worker.db import generations, jobs, steps
 from worker.db.steps import Ticket, Work
 
@@ -62,3 +65,66 @@ def test_a_job_that_goes_back_in_line_during_a_round_is_seen_by_it_or_by_a_later
         later = dispatch.run(node.services).tickets
 
     assert [ticket.job_id for ticket in (*seen, *later)] == [work.job_id]
+
+
+def past_its_deadline(node: Node, *requests: Mapping[str, object]) -> None:
+    """Enqueue a batch whose deadline is now."""
+    receipt = node.submit(*requests)
+    by = Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
+    deadlines.change(node.services.database, receipt.batch_id, node.clock() + timedelta(seconds=1), by)
+
+
+def test_a_generation_whose_sending_begins_at_the_deadline_is_never_void(node: Node) -> None:
+    """Else the provider charges for something that our books call void."""
+    past_its_deadline(node, {"prompt": "1"})
+    ticket = dispatch.run(node.services).tickets[0]
+    node.clock.advance(timedelta(seconds=1))
+    database, account_id = node.services.database, node.services.account_id
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE") as gate,
+    ):
+        ending = pool.submit(deadlines.end_passed, database, account_id, now=node.clock())
+        gate.wait_for_somebody()
+        claimed(node, ticket, is_sending=True)
+        gate.open()
+        ended = ending.result(timeout=20)
+
+    assert node.generations() == ["sending"]
+    assert node.entries() == [("hold", 4)]
+    assert (ended.failed, ended.doubted) == (0, 0)
+
+
+def test_a_claim_that_comes_after_the_deadline_has_ended_its_job_claims_nothing(node: Node) -> None:
+    past_its_deadline(node, {"prompt": "1"})
+    ticket = dispatch.run(node.services).tickets[0]
+    node.clock.advance(timedelta(seconds=1))
+    database = node.services.database
+
+    deadlines.end_passed(database, node.services.account_id, now=node.clock())
+    with database.transaction() as tx:
+        work = steps.claim(tx, ticket, until=node.clock() + timedelta(seconds=45))
+
+    assert work is None
+    assert node.entries() == [("hold", 4), ("void", 4)]
+
+
+def test_two_that_look_after_deadlines_at_once_end_each_job_once(node: Node) -> None:
+    past_its_deadline(node, *({"prompt": str(number)} for number in range(60)))
+    begun = len(dispatch.run(node.services).tickets)
+    node.clock.advance(timedelta(seconds=1))
+    database, account_id = node.services.database, node.services.account_id
+    barrier = threading.Barrier(2)
+
+    def end(_: int) -> int:
+        barrier.wait(timeout=10)
+        return deadlines.end_passed(database, account_id, now=node.clock()).failed
+
+    with ThreadPoolExecutor(2) as pool:
+        failed = list(pool.map(end, range(2)))
+
+    assert sum(failed) == 60
+    assert node.jobs() == ["failed"] * 60
+    assert node.entries().count(("void", 4)) == begun > 0
+    assert node.query("SELECT committed FROM batch") == [{"committed": 0}]

@@ -18,7 +18,8 @@ COMMITTED = """
 
 STRANDED = """
     SELECT j.key, j.state FROM job j LEFT JOIN step s ON s.job_id = j.id JOIN batch b ON b.id = j.batch_id
-    WHERE (j.state = 'active') <> (s.job_id IS NOT NULL) OR (j.state = 'pending' AND b.state <> 'open')"""
+    WHERE (j.state = 'active') <> (s.job_id IS NOT NULL)
+       OR (j.state = 'pending' AND b.state NOT IN ('open', 'paused'))"""
 
 
 def balance(node: Node, name: str) -> int:

@@ -147,8 +147,9 @@ def test_a_prompt_that_is_asked_for_again_by_a_person_has_a_fresh_start(node: No
     receipt = node.submit(CURSED)
     node.run_until_quiet()
     sandbox.set(failing_prompts="")
+    database = node.services.database
 
-    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, code="poisoned_prompt")
+    effect = batch_control.retry_failed(database, receipt.batch_id, now=node.clock(), code="poisoned_prompt")
     node.run_until_quiet()
 
     assert effect is not None
@@ -163,7 +164,7 @@ def test_a_retry_leaves_other_prompts_as_they_are(node: Node, sandbox: Provider)
     receipt = node.submit({"prompt": "Another curse"})
     node.run_until_quiet()
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id)
+    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
 
     assert len(node.query(RECORD)) == 1
 

@@ -9,9 +9,10 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
-from worker import dispatch, upkeep
+from worker import dispatch, upkeep, wiring
 from worker.db import upkeep as rows
 from worker.domain.upkeep import UpkeepKind
+from worker.settings import load
 
 EVERY = {
     UpkeepKind.WALLET: timedelta(minutes=1),
@@ -65,6 +66,10 @@ def test_an_idle_node_looks_again_when_the_next_upkeep_is_due_and_not_before(nod
     node.round()
 
     assert [node.round().look_again_at for _ in range(2)] == [START + timedelta(minutes=1)] * 2
+
+
+def test_a_node_looks_after_every_kind() -> None:
+    assert set(wiring.intervals(load())) == set(UpkeepKind)
 
 
 def test_what_is_due_is_handed_out_once_however_many_nodes_there_are(node: Node, node_for: NodeFor) -> None:
@@ -175,6 +180,53 @@ def test_a_generation_in_doubt_is_asked_about_and_the_answer_moves_no_credit(nod
     assert node.entries() == before == [("hold", 4), ("reserve", 4)]
     assert node.jobs() == ["in_doubt"]
     books.check(node, sandbox)
+
+
+def forgotten(node: Node, sandbox: Provider) -> None:
+    """Leave a generation in doubt that the provider had accepted, and of which it says again that it has ended."""
+    node.submit({"prompt": "A chair"})
+    sandbox.set(not_found_after_create_s=10**6)
+    node.run_for(timedelta(minutes=2))
+    assert node.jobs() == ["in_doubt"]
+    sandbox.set(not_found_after_create_s=0)
+
+
+def test_a_doubt_about_which_the_provider_says_that_it_has_ended_is_taken_up_and_comes_home(
+    node: Node, sandbox: Provider
+) -> None:
+    forgotten(node, sandbox)
+
+    node.run_for(timedelta(minutes=20))
+
+    assert node.jobs() == ["succeeded"]
+    assert node.entries() == [("hold", 4), ("reserve", 4), ("settle", 4)]
+    books.check_all_done(node, sandbox)
+
+
+def test_what_is_taken_up_is_signed_and_the_answer_kept_as_its_evidence(node: Node, sandbox: Provider) -> None:
+    forgotten(node, sandbox)
+    accepted_at = node.query("SELECT accepted_at FROM generation")
+
+    upkeep.run(node.services, UpkeepKind.REREAD)
+
+    (change,) = node.query("SELECT before, after, actor, reason FROM change")
+    assert change["before"].startswith("in_doubt (not_found")
+    assert (change["after"], change["actor"]) == (f"accepted as {sandbox.tasks()[0]['id']}", "darkroom")
+    assert change["reason"] == "the provider's answer is the evidence: succeeded, 4 credits"
+    assert node.query(SAID)[-1] == {"status": "succeeded", "reserved": 4, "final": 4, "code": None}
+    assert node.query("SELECT accepted_at FROM generation") == accepted_at
+
+
+def test_a_doubt_without_the_providers_id_waits_for_a_person(node: Node, sandbox: Provider) -> None:
+    node.submit({"prompt": "A chair"})
+    sandbox.script(("create", 1, "lost_reply"))
+    node.run_for(timedelta(seconds=0.2))
+    node.clock.advance(timedelta(hours=2))
+
+    node.run_for(timedelta(hours=1))
+
+    assert node.jobs() == ["in_doubt"]
+    assert node.query(SAID) == []
 
 
 def test_what_is_said_in_place_of_an_answer_is_kept_too(node: Node, sandbox: Provider) -> None:

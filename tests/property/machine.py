@@ -10,11 +10,12 @@ from tests.pipeline.node import Clock
 from tests.property import rig as rigs
 from tests.property.oracle import Folder, Oracle, Slip
 from tests.property.provider import CREATES, GETS, Crash, Fate
-from worker import account_control, batch_control, caps, dispatch, resolve
+from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
 from worker.caps import CapTooLow
 from worker.changes import Author
 from worker.db.session import Database
 from worker.db.steps import Ticket
+from worker.domain.batch_state import ActionRefused
 from worker.domain.decision import Signature, UnfitTask
 from worker.domain.step import StepKind
 from worker.steps import poll, submit
@@ -97,7 +98,10 @@ class Money(RuleBasedStateMachine):
         self.clock.advance(span)
 
     @rule(
-        batch=batches, owner=OWNERS, what=st.sampled_from(["cancel", "cap_batch", "cap_owner", "pause"]), data=st.data()
+        batch=batches,
+        owner=OWNERS,
+        what=st.sampled_from(["cancel", "cap_batch", "cap_owner", "pause", "hold_back", "pass_deadline"]),
+        data=st.data(),
     )
     def interfere(self, batch: UUID, owner: str, what: str, data: st.DataObject) -> None:
         """Do what people do seldom."""
@@ -106,6 +110,10 @@ class Money(RuleBasedStateMachine):
                 self.cancel(batch)
             case "pause":
                 self.pause()
+            case "hold_back":
+                self.hold_back(batch)
+            case "pass_deadline":
+                self.pass_deadline(batch)
             case "cap_batch":
                 self.cap_batch(batch, data.draw(st.sampled_from([None, 4, 9, 16, 40])))
             case _:
@@ -115,9 +123,37 @@ class Money(RuleBasedStateMachine):
         batch_control.cancel(self.database, batch, now=self.clock())
         self.oracle.cancelled(batch)
 
+    def hold_back(self, batch: UUID) -> None:
+        folder = self.oracle.folders[batch]
+        try:
+            batch_control.pause(self.database, batch, self.author())
+        except ActionRefused:
+            assert folder.is_held_back or not folder.is_open
+            return
+        assert not folder.is_held_back
+        folder.is_held_back = True
+
+    @precondition(lambda self: any(folder.is_held_back for folder in self.oracle.folders.values()))
+    @rule()
+    def let_go_on(self) -> None:
+        """Resume every batch that is held back."""
+        for batch, folder in self.oracle.folders.items():
+            if folder.is_held_back:
+                batch_control.resume(self.database, batch, self.author())
+                folder.is_held_back = False
+
+    def pass_deadline(self, batch: UUID) -> None:
+        """Let a deadline be over for so long that nobody's lease counts, end what is past it, and lift it again."""
+        long_ago = self.clock() - timedelta(hours=1)
+        deadlines.change(self.database, batch, long_ago, self.author())
+        deadlines.end_passed(self.database, self.services.account_id, now=self.clock())
+        deadlines.change(self.database, batch, None, self.author())
+        self.oracle.passed(batch)
+        self.live = {job: ticket for job, ticket in self.live.items() if self.oracle.slips[job].state == "active"}
+
     @rule(batch=batches)
     def retry(self, batch: UUID) -> None:
-        batch_control.retry_failed(self.database, batch)
+        batch_control.retry_failed(self.database, batch, now=self.clock())
         self.oracle.retried(batch)
 
     def cap_batch(self, batch: UUID, cap: int | None) -> None:

@@ -34,6 +34,7 @@ class Paper:
     """Sends of which nobody knows whether they arrived."""
     first_sent: datetime | None = None
     accepted: datetime | None = None
+    is_adopted: bool = False
     task: str | None = None
 
 
@@ -58,6 +59,7 @@ class Folder:
     owner: str
     cap: int | None
     is_open: bool = True
+    is_held_back: bool = False
 
 
 class Oracle:
@@ -136,6 +138,7 @@ class Oracle:
         assert slip.state == "pending", "only a pending job is admitted"
         assert self.paused is None, "nothing is admitted while the account is paused"
         assert left is None or left >= PRICE, "nothing is admitted beyond a cap"
+        assert not self.folders[slip.batch].is_held_back, "nothing is admitted in a paused batch"
         slip.state = "active"
         slip.papers.append(Paper(key=key, month=now.date().replace(day=1)))
 
@@ -145,7 +148,8 @@ class Oracle:
             return
         for batch, folder in self.folders.items():
             left = self.left(batch, now)
-            can_go_on = folder.is_open and self.pending(batch) and (left is None or left >= PRICE)
+            can_be_paid = left is None or left >= PRICE
+            can_go_on = folder.is_open and not folder.is_held_back and self.pending(batch) and can_be_paid
             assert not can_go_on, "whatever a cap has left is used"
 
     def expects_create(self, job: UUID, now: datetime) -> bool:
@@ -226,7 +230,7 @@ class Oracle:
 
     def cancelled(self, batch: UUID) -> None:
         """Its owner withdrew the batch: what was never sent costs nothing."""
-        self.folders[batch].is_open = False
+        self.folders[batch].is_open = self.folders[batch].is_held_back = False
         for slip in self.slips.values():
             if slip.batch != batch:
                 continue
@@ -234,6 +238,18 @@ class Oracle:
                 slip.state = "cancelled"
             elif slip.state == "active" and slip.paper.lies == "held" and slip.paper.first_sent is None:
                 slip.state, slip.paper.lies = "cancelled", "nowhere"
+
+    def passed(self, batch: UUID) -> None:
+        """Its deadline is over: what created nothing fails and is free, what may have been paid is in doubt."""
+        for slip in self.slips.values():
+            if slip.batch != batch or slip.state not in {"pending", "active"}:
+                continue
+            if slip.state == "pending":
+                slip.state = "failed"
+            elif slip.paper.lies == "held" and slip.paper.unknown == 0:
+                slip.state, slip.paper.lies = "failed", "nowhere"
+            elif slip.paper.lies != "spent" and not slip.paper.is_adopted:
+                self._doubt(slip)
 
     def retried(self, batch: UUID) -> None:
         """Its owner asked once more for what failed."""
@@ -254,7 +270,7 @@ class Oracle:
         slip.state, slip.paper.is_doubtful = "active", False
         if slip.paper.lies == "held":
             self._accept(slip.paper, task, now)
-        slip.paper.accepted = now
+        slip.paper.accepted, slip.paper.is_adopted = now, True
 
     def _accept(self, paper: Paper, task: Task, now: datetime) -> None:
         paper.lies, paper.amount, paper.accepted, paper.task = "reserved", task.reserved, now, task.id

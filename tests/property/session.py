@@ -8,11 +8,13 @@ from uuid import UUID
 
 from tests.property.provider import Crash
 from tests.property.rig import Rig
-from worker import account_control, batch_control, caps, dispatch, resolve
+from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
 from worker.caps import CapTooLow
 from worker.changes import Author
 from worker.db import in_doubt
 from worker.db.steps import Ticket
+from worker.domain.batch_state import ActionRefused
+from worker.domain.deadline import DeadlinePassed
 from worker.domain.decision import NotInDoubt, Signature, UnfitTask
 from worker.domain.step import StepKind
 from worker.steps import poll, submit
@@ -33,6 +35,10 @@ class Session:
         self.rare: tuple[Callable[[], object], ...] = (
             self.wait,
             self.cancel,
+            self.hold_back,
+            self.let_go_on,
+            self.set_deadline,
+            self.pass_deadlines,
             self.retry,
             self.cap,
             self.pause,
@@ -46,7 +52,7 @@ class Session:
         """Do so many; what another session has just made impossible is passed over."""
         for _ in range(operations):
             is_rare = self.chance.random() < RARE
-            with suppress(Crash, CapTooLow, NotInDoubt, UnfitTask):
+            with suppress(ActionRefused, CapTooLow, Crash, DeadlinePassed, NotInDoubt, UnfitTask):
                 (self.chance.choice(self.rare) if is_rare else self.work)()
 
     def work(self) -> None:
@@ -62,8 +68,21 @@ class Session:
     def cancel(self) -> None:
         batch_control.cancel(self.database, self.batches[-1], now=self.clock())
 
+    def hold_back(self) -> None:
+        batch_control.pause(self.database, self.chance.choice(self.batches), self._author())
+
+    def let_go_on(self) -> None:
+        batch_control.resume(self.database, self.chance.choice(self.batches), self._author())
+
+    def set_deadline(self) -> None:
+        due_at = self.chance.choice([None, None, self.clock() + timedelta(minutes=5)])
+        deadlines.change(self.database, self.chance.choice(self.batches[1:]), due_at, self._author())
+
+    def pass_deadlines(self) -> None:
+        deadlines.end_passed(self.database, self.services.account_id, now=self.clock())
+
     def retry(self) -> None:
-        batch_control.retry_failed(self.database, self.chance.choice(self.batches))
+        batch_control.retry_failed(self.database, self.chance.choice(self.batches), now=self.clock())
 
     def cap(self) -> None:
         author = self._author()

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ def test_a_batch_of_which_nothing_is_said_gets_the_defaults() -> None:
         purpose=Purpose.BULK,
         priority=Priority.BULK,
         credit_cap=None,
+        deadline=None,
     )
 
 
@@ -64,6 +67,7 @@ def test_a_credit_cap_is_a_whole_number_or_absent(value: object, cap: int | None
         ("purpose", "fun"), ("purpose", 1),
         ("name", "x" * 201), ("name", "a\nb"), ("name", "  "), ("name", 5),
         ("owner", "a\0"), ("token", "\ud800"),
+        ("deadline", "soon"), ("deadline", 6), ("deadline", "2026-11-30T18:00:00"),
         ("token", {}), ("credit-cap", 5), ("pririty", "bulk"),
     ],
 )  # fmt: skip
@@ -72,6 +76,14 @@ def test_a_bad_field_of_a_batch_is_named_with_line_zero(field: str, value: objec
 
     assert isinstance(faults, tuple)
     assert [(fault.line, fault.field) for fault in faults] == [(0, field)]
+
+
+@pytest.mark.parametrize(("value", "deadline"), [("6h", timedelta(hours=6)), (None, None), ("", None)])
+def test_a_deadline_is_a_span_or_an_instant_or_absent(value: object, deadline: timedelta | None) -> None:
+    batch = validate_batch({"deadline": value})
+
+    assert isinstance(batch, BatchRequest)
+    assert batch.deadline == deadline
 
 
 def test_all_faults_of_a_batch_are_reported_at_once() -> None:

@@ -12,10 +12,14 @@ from worker.cli import (
     cancel,
     cap,
     catalog,
+    deadline,
     demo,
     doctor,
+    pause,
+    reprioritise,
     resolve,
     results,
+    resume,
     retry,
     sandbox,
     schedule,
@@ -78,7 +82,11 @@ app.command(rich_help_panel=_BATCHES)(status.status)
 app.command(rich_help_panel=_BATCHES)(watch.watch)
 app.command(rich_help_panel=_BATCHES)(results.results)
 app.command(rich_help_panel=_BATCHES)(sheet.sheet)
+app.command(rich_help_panel=_BATCHES)(pause.pause)
+app.command(rich_help_panel=_BATCHES)(resume.resume)
+app.command(rich_help_panel=_BATCHES)(reprioritise.reprioritise)
 app.command(rich_help_panel=_BATCHES)(cancel.cancel)
+app.command(rich_help_panel=_BATCHES)(deadline.deadline)
 app.command(rich_help_panel=_BATCHES)(retry.retry)
 app.add_typer(catalog.app, name="catalog", rich_help_panel=_CATALOGS)
 app.add_typer(schedule.app, name="schedule", rich_help_panel=_CATALOGS)

@@ -1,23 +1,40 @@
-"""`darkroom cancel`: nothing more of a batch is begun."""
+"""`darkroom cancel`: nothing more of a batch, or of those of a filter, is begun."""
 
-from worker.cli import output
+from worker.cli import output, selecting, signing
+from worker.domain.batch_state import BatchAction
 
 
-def cancel(batch: output.BatchName, as_json: output.AsJson = False) -> None:
-    """Cancel a batch: what is not begun never will be; what the provider has is paid and brought home."""
-    from worker import batch_control, wiring
-    from worker.cli import lookup
-    from worker.cli.context import resolve
+def cancel(  # noqa: PLR0917 - typer gives each by its name
+    batch: selecting.BatchArgument = None,
+    owner: selecting.OwnerOption = None,
+    name: selecting.NameOption = None,
+    purpose: selecting.PurposeOption = None,
+    priority: selecting.PriorityOption = None,
+    since: selecting.SinceOption = None,
+    before: selecting.BeforeOption = None,
+    yes: selecting.YesOption = False,
+    dry_run: selecting.DryRunOption = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Cancel batches: what is not begun never will be; what the provider has is paid and brought home.
 
-    database = wiring.database(resolve().settings, connections=1)
-    with database.transaction() as tx:
-        row = lookup.batch(tx, batch)
-    effect = batch_control.cancel(database, row.id, now=wiring.clock())
-    if as_json:
-        counts = {"cancelled": effect.cancelled, "released": effect.released, "draining": effect.draining}
-        output.print_json({"batch": str(row.id), **counts})
-        return
-    text = f"{output.plural(effect.cancelled, 'job')} cancelled, {output.plural(effect.released, 'credit')} released."
-    if effect.draining:
-        text += f" {output.plural(effect.draining, 'job')} at the provider will still be paid and brought home."
-    output.answers().print(text)
+    A filter is looked up once; the batches that it finds are shown with the effect, and only they are cancelled.
+    """
+    from worker.batch_choice import Order
+    from worker.cli import batch_actions
+
+    choice = selecting.choice(
+        batch,
+        owner=owner,
+        name=name,
+        purpose=purpose,
+        priority=priority,
+        since=since,
+        before=before,
+        yes=yes,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    batch_actions.run(choice, Order(action=BatchAction.CANCEL, author=signing.author(by, reason)))

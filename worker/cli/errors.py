@@ -31,7 +31,7 @@ def explain(error: Exception) -> Explained:
     """Turn any error into what is shown for it; one that nobody foresaw says how to see more."""
     if isinstance(error, CliError):
         return Explained(text=f"darkroom: {error.text}", exit_code=error.exit_code)
-    explained = (_explain_settings, _explain_outside, _explain_catalog, _explain_database)
+    explained = (_explain_settings, _explain_outside, _explain_batch, _explain_catalog, _explain_database)
     if known := next(filter(None, (explain_kind(error) for explain_kind in explained)), None):
         return known
     return Explained(
@@ -67,6 +67,15 @@ def _explain_outside(error: Exception) -> Explained | None:
     if isinstance(error, ServicesError | ManifestError | RequestsRefused | TokenTaken):
         return Explained(text=f"darkroom: {error}")
     return None
+
+
+def _explain_batch(error: Exception) -> Explained | None:
+    from worker.deadlines import NeverTaken
+    from worker.domain.batch_state import ActionRefused
+    from worker.domain.deadline import DeadlinePassed
+
+    kinds = ActionRefused | DeadlinePassed | NeverTaken
+    return Explained(text=f"darkroom: {error}") if isinstance(error, kinds) else None
 
 
 def _explain_catalog(error: Exception) -> Explained | None:

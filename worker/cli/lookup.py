@@ -1,5 +1,6 @@
 """Which batch a person means, and how it is shown as JSON."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -50,10 +51,16 @@ def as_json(found: Overview) -> dict[str, Any]:
         "owner": row.owner,
         "purpose": row.purpose,
         "priority": row.priority,
+        "deadline": instant(row.deadline_at),
         "token": row.token,
         "size": row.size,
         "created_at": row.created_at.isoformat(),
     }
+
+
+def instant(at: datetime | None) -> str | None:
+    """An instant as scripts read it."""
+    return None if at is None else at.isoformat()
 
 
 def _waiting_for(found: Overview) -> dict[str, str] | None:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, signing
+from worker.cli.deadline import DeadlineOption
 
 if TYPE_CHECKING:
     from worker.batch_control import RetryEffect
@@ -15,32 +16,48 @@ def retry(
     batch: output.BatchName,
     failed: Annotated[bool, typer.Option("--failed", help="Ask again for the jobs that failed.")] = False,
     code: Annotated[str | None, typer.Option(help="Only those that failed with this code.")] = None,
+    deadline: DeadlineOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Put failed jobs back in line, each as a new paid generation; says the price first."""
+    """Put failed jobs back in line, each as a new paid generation; says the price first.
+
+    A batch whose deadline has passed needs a new one.
+    """
     from worker import batch_control, wiring
+    from worker.batch_control import NewDeadline
     from worker.cli import lookup
     from worker.cli.context import resolve
+    from worker.cli.deadline import read
     from worker.cli.errors import MISUSED, CliError
 
     if not failed:
         raise CliError("say which jobs: `darkroom retry BATCH --failed`", MISUSED)
+    author = signing.author(by, reason)
+    new = None if deadline is None else NewDeadline(at=read(deadline, now=author.now), author=author)
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
     effect = batch_control.retry_failed(
-        database, row.id, code=code, agree=lambda price: _agrees(context, price, yes=yes)
+        database,
+        row.id,
+        now=author.now,
+        code=code,
+        deadline=new,
+        agree=lambda price: _agrees(context, price, yes=yes),
     )
     if effect is None:
         raise CliError("nothing was changed")
     if as_json:
         output.print_json({"batch": str(row.id), "jobs": effect.jobs, "credits": effect.credits})
     else:
-        output.answers().print(
-            f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
-        )
+        text = f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
+        output.answers().print(text)
+        if effect.is_paused:
+            output.notes().print(f"The batch is paused: `darkroom resume {row.id}` lets them go on.", markup=False)
 
 
 def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:

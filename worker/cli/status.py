@@ -104,6 +104,8 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
         "token": Text(row.token),
         "submitted": f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
     }
+    if row.deadline_at is not None:
+        lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
     if found.obstacle:
         lines["waits for"] = Text(found.obstacle.reason, style="yellow")
         lines["next step"] = Text(found.obstacle.next_step)
@@ -127,5 +129,5 @@ def _counts(found: "Overview") -> str:
 def _coloured(found: "Overview") -> Any:
     from rich.text import Text
 
-    colours = {"done": "red" if found.lacking else "green", "running": "cyan", "waiting": "yellow"}
+    colours = {"done": "red" if found.lacking else "green", "running": "cyan", "waiting": "yellow", "paused": "yellow"}
     return Text(found.state, style=colours.get(found.state, "red"))

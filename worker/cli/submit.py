@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli import output
+from worker.cli.deadline import DeadlineOption
 from worker.domain.batch_request import Priority, Purpose
 from worker.manifest.source import Form
 
@@ -23,6 +24,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         Priority | None, typer.Option(help="Its class when work is shared out. [default: by purpose]")
     ] = None,
     credit_cap: Annotated[int | None, typer.Option(min=0, help="Most credits that it may ever commit.")] = None,
+    deadline: DeadlineOption = None,
     token: Annotated[
         str | None, typer.Option(help="Your own id of this submission: the same token is the same batch.")
     ] = None,
@@ -45,6 +47,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         purpose=purpose,
         priority=priority,
         credit_cap=credit_cap,
+        deadline=deadline,
     )
     context = resolve(needs_database=not dry_run)
     store = None if dry_run else wiring.store(context.settings)

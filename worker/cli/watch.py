@@ -49,7 +49,8 @@ def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overvi
         raise typer.Exit(_INTERRUPTED) from None
     if not found.is_done and found.obstacle:
         waiting = output.plural(found.batch.size - found.ended, "job")
-        console.print(f"{waiting} will not be rendered: {found.obstacle.reason}.", markup=False)
+        until = f" before {found.obstacle.next_step}" if found.state == "paused" else ""
+        console.print(f"{waiting} will not be rendered{until}: {found.obstacle.reason}.", markup=False)
     return found
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from models import BatchState
+from worker.domain import deadline
+from worker.domain.batch_state import BatchState
 from worker.domain.fairness import Claim
 from worker.domain.fault import Fault, plain
 from worker.domain.request import BatchRequest, Priority
@@ -30,14 +31,15 @@ class BatchRow:
     credit_cap: int | None
     size: int
     state: BatchState
+    deadline_at: datetime | None
     created_at: datetime
 
 
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
-                       has_pending, state, created_at)
+                       has_pending, state, deadline_at, created_at)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
-            :has_pending, :state, :now)
+            :has_pending, :state, :deadline_at, :now)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -69,6 +71,7 @@ def insert(
             "size": size,
             "has_pending": size > 0,
             "state": state,
+            "deadline_at": None if request.deadline is None else deadline.falls_at(request.deadline, now=now),
             "now": now,
         },
     ).scalar()
@@ -98,7 +101,9 @@ def insert_faults(tx: Connection, rows: Iterable[tuple[UUID, Fault]], *, batch_i
         tx.execute(statement, values)
 
 
-_COLUMNS = "id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, created_at"
+_COLUMNS = """
+    id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, deadline_at,
+    created_at"""
 
 
 def by_token(tx: Connection, token: str) -> BatchRow | None:
@@ -157,6 +162,7 @@ class Waiting:
 _LOCK_WAITING = text("""
     SELECT id FROM batch
     WHERE account_id = :account_id AND state = 'open' AND has_pending AND priority = ANY(:classes)
+      AND (deadline_at IS NULL OR deadline_at > :now)
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
 
 # A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
@@ -167,12 +173,15 @@ _WAITING = text("""
     FROM batch WHERE id = ANY(:ids) ORDER BY id""")
 
 
-def lock_waiting(tx: Connection, account_id: UUID, classes: Collection[Priority], *, room: int) -> list[Waiting]:
-    """Lock the open batches of these classes that have pending jobs, each with all the room.
+def lock_waiting(
+    tx: Connection, account_id: UUID, classes: Collection[Priority], *, room: int, now: datetime
+) -> list[Waiting]:
+    """Lock the open batches of these classes that have pending jobs and time left, each with all the room.
 
     A batch that is locked by somebody else is left out of this round.
     """
-    ids = tx.execute(_LOCK_WAITING, {"account_id": account_id, "classes": list(classes)}).scalars().all()
+    values = {"account_id": account_id, "classes": list(classes), "now": now}
+    ids = tx.execute(_LOCK_WAITING, values).scalars().all()
     rows = tx.execute(_WAITING, {"ids": ids}).all() if ids else []
     empty = [r.id for r in rows if r.price is None]
     if empty:
@@ -210,6 +219,37 @@ def lock(tx: Connection, batch_id: UUID) -> None:
     tx.execute(text("SELECT 1 FROM batch WHERE id = :id FOR NO KEY UPDATE"), {"id": batch_id})
 
 
+def lock_state(tx: Connection, batch_id: UUID) -> BatchState:
+    """Lock one batch in the same way, and give its state as it is from now on."""
+    query = text("SELECT state FROM batch WHERE id = :id FOR NO KEY UPDATE")
+    return BatchState(tx.execute(query, {"id": batch_id}).scalar_one())
+
+
 def set_state(tx: Connection, batch_id: UUID, state: BatchState) -> None:
-    """Open or cancel a batch."""
-    tx.execute(text("UPDATE batch SET state = :state WHERE id = :id"), {"state": state, "id": batch_id})
+    """Open, pause or cancel a batch; the next round looks whether it has pending jobs."""
+    tx.execute(
+        text("UPDATE batch SET state = :state, has_pending = CAST(:state AS text) <> 'cancelled' WHERE id = :id"),
+        {"state": state, "id": batch_id},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """When the jobs of a batch have their turn: its class, and its weight inside the class."""
+
+    priority: Priority
+    weight: int
+
+
+def turn(tx: Connection, batch_id: UUID) -> Turn:
+    """Give the class and the weight of a batch."""
+    row = tx.execute(text("SELECT priority, weight FROM batch WHERE id = :id"), {"id": batch_id}).one()
+    return Turn(priority=Priority(row.priority), weight=row.weight)
+
+
+def set_turn(tx: Connection, batch_id: UUID, turn_: Turn) -> None:
+    """Set the class and the weight of a batch."""
+    tx.execute(
+        text("UPDATE batch SET priority = :priority, weight = :weight WHERE id = :id"),
+        {"priority": turn_.priority, "weight": turn_.weight, "id": batch_id},
+    )

@@ -109,8 +109,8 @@ def holder_of(tx: Connection, provider_id: str) -> UUID | None:
 
 
 _ADOPT = text("""
-    UPDATE generation SET state = 'accepted', provider_id = :provider_id, reserved = :reserved, accepted_at = :now,
-        ended_at = NULL, error_code = NULL, error_message = NULL
+    UPDATE generation SET state = 'accepted', provider_id = :provider_id, reserved = :reserved,
+        accepted_at = :accepted_at, ended_at = NULL, error_code = NULL, error_message = NULL
     WHERE id = :id AND state = 'in_doubt'""")
 
 _BEGIN_POLLING = text("""
@@ -119,9 +119,16 @@ _BEGIN_POLLING = text("""
     FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.id = :job_id""")
 
 
-def adopt(tx: Connection, doubt: InDoubt, *, provider_id: str, reserved: int, now: datetime) -> None:
+def adopt(
+    tx: Connection, doubt: InDoubt, *, provider_id: str, reserved: int, accepted_at: datetime, now: datetime
+) -> None:
     """Make the locked generation accepted and its job active, with a poll that is due at once."""
-    values = {"id": doubt.generation_id, "provider_id": provider_id, "reserved": reserved, "now": now}
+    values = {
+        "id": doubt.generation_id,
+        "provider_id": provider_id,
+        "reserved": reserved,
+        "accepted_at": accepted_at,
+    }
     tx.execute(_ADOPT, values)
     _move_job(tx, doubt, JobEvent.ADOPT, ended_at=None, code=None, message=None)
     tx.execute(

@@ -1,13 +1,14 @@
 """Jobs in the database: admission, and the ends that they come to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from models import BatchState
 from worker.db.steps import StaleFence
+from worker.domain.batch_state import BatchState
 from worker.domain.job import JobEvent, JobState, next_state
 
 
@@ -122,7 +123,7 @@ _YIELD = text("""
         failure_code = coalesce(:code, failure_code), failure_message = coalesce(:message, failure_message)
     WHERE id = :id AND state = 'active'""")
 
-_EXPECT = text("UPDATE batch SET has_pending = (state = 'open') WHERE id = :id RETURNING state")
+_EXPECT = text("UPDATE batch SET has_pending = (state <> 'cancelled') WHERE id = :id RETURNING state")
 
 
 def give_back(
@@ -137,16 +138,17 @@ def give_back(
 ) -> None:
     """Put an active job back among the pending ones, in its old place; locks the batch first.
 
-    In a batch that was cancelled meanwhile the job is cancelled: nothing there is ever admitted again.
+    In a batch that was cancelled meanwhile the job is cancelled: nothing there is ever admitted again. In one that
+    is paused it waits with the others.
     """
-    is_open = tx.execute(_EXPECT, {"id": batch_id}).scalar_one() == BatchState.OPEN
-    event = JobEvent.YIELD if is_open else JobEvent.CANCEL
+    is_withdrawn = tx.execute(_EXPECT, {"id": batch_id}).scalar_one() == BatchState.CANCELLED
+    event = JobEvent.CANCEL if is_withdrawn else JobEvent.YIELD
     changed = tx.execute(
         _YIELD,
         {
             "id": job_id,
             "target": next_state(JobState.ACTIVE, event),
-            "ended_at": None if is_open else now,
+            "ended_at": now if is_withdrawn else None,
             "failures": failures,
             "code": code,
             "message": message,
@@ -193,14 +195,32 @@ def lock_unsent(tx: Connection, batch_id: UUID) -> list[Unsent]:
     return [Unsent(job_id=r.job_id, generation_id=r.generation_id, held=r.held, held_at=r.held_at) for r in rows]
 
 
-def cancel_unsent(tx: Connection, unsent: Unsent, *, now: datetime) -> None:
-    """Cancel one live job whose step is locked: step gone, generation void; the caller posts the void."""
-    tx.execute(text("DELETE FROM step WHERE job_id = :id"), {"id": unsent.job_id})
-    tx.execute(
-        text("UPDATE generation SET state = 'void', ended_at = :now WHERE id = :id"),
-        {"id": unsent.generation_id, "now": now},
-    )
-    end(tx, unsent.job_id, JobEvent.CANCEL, now=now)
+_VOID = text("""
+    UPDATE generation SET state = 'void', ended_at = :now, error_code = :code, error_message = :message
+    WHERE id = ANY(:ids)""")
+
+_END_UNSENT = text("""
+    UPDATE job SET state = :target, ended_at = :now, failure_code = :code, failure_message = :message,
+        request_id = NULL WHERE id = ANY(:ids) AND state = 'active'""")
+
+
+def end_unsent(
+    tx: Connection,
+    unsent: Sequence[Unsent],
+    event: JobEvent,
+    *,
+    now: datetime,
+    code: str | None = None,
+    message: str | None = None,
+) -> None:
+    """End live jobs whose steps are locked: steps gone, generations void; the caller posts the voids."""
+    ids = [each.job_id for each in unsent]
+    why = {"now": now, "code": code, "message": message}
+    tx.execute(text("DELETE FROM step WHERE job_id = ANY(:ids)"), {"ids": ids})
+    tx.execute(_VOID, {"ids": [each.generation_id for each in unsent], **why})
+    changed = tx.execute(_END_UNSENT, {"ids": ids, "target": next_state(JobState.ACTIVE, event), **why})
+    if changed.rowcount != len(ids):
+        raise StaleFence
 
 
 def count_active(tx: Connection, batch_id: UUID) -> int:
@@ -211,7 +231,7 @@ def count_active(tx: Connection, batch_id: UUID) -> int:
     return count
 
 
-def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> dict[str, int]:
+def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
     """Count the batch's failed jobs (with that failure code, if given) and the credits that they would hold."""
     row = tx.execute(
         text("""
@@ -219,11 +239,14 @@ def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> dict
             WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)"""),
         {"id": batch_id, "code": code},
     ).one()
-    return {"jobs": row[0], "credits": row[1]}
+    return row[0], row[1]
 
 
 def retry_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
-    """Put the batch's failed jobs (with that failure code, if given) back in line; gives how many, and their price."""
+    """Put the batch's failed jobs (with that failure code, if given) back in line; gives how many, and their price.
+
+    A cancelled batch is open again; in one that is paused they wait with the others.
+    """
     row = tx.execute(
         text("""
             WITH again AS (
@@ -231,7 +254,8 @@ def retry_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[i
                 WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
                 RETURNING price),
             opened AS (
-                UPDATE batch SET has_pending = true, state = 'open' WHERE id = :id AND EXISTS (SELECT FROM again))
+                UPDATE batch SET has_pending = true, state = CASE WHEN state = 'paused' THEN state ELSE 'open' END
+                WHERE id = :id AND EXISTS (SELECT FROM again))
             SELECT count(*), coalesce(sum(price), 0)::bigint FROM again"""),
         {"id": batch_id, "code": code},
     ).one()

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from models import BatchState
 from worker.db import batches, budgets, ledger
 from worker.db.batches import BatchRow
+from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
 from worker.domain.job import ENDED, JobState
 from worker.domain.ledger import CreditAccount
@@ -60,19 +60,22 @@ class Overview:
 
     @property
     def state(self) -> str:
-        """One of refused, cancelled, done, waiting and running."""
+        """One of refused, cancelled, done, paused, waiting and running."""
         if self.batch.state is BatchState.REFUSED:
             return "refused"
         if self.batch.state is BatchState.CANCELLED:
             return "cancelled"
         if self.is_done:
             return "done"
+        if self.batch.state is BatchState.PAUSED:
+            return "paused"
         is_stuck = self.obstacle is not None and (self.obstacle.is_account_paused or self.jobs[JobState.ACTIVE] == 0)
         return "waiting" if is_stuck else "running"
 
 
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
-    """Give the overview of one batch; ``wallet_floor`` is what the nodes were told to leave in the wallet."""
+    """Give the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
+    batch = batches.by_id(tx, batch.id) or batch
     jobs = _jobs(tx, batch.id)
     balances = ledger.balances(tx, batch.id)
     return Overview(
@@ -145,7 +148,10 @@ def _jobs(tx: Connection, batch_id: UUID) -> Mapping[JobState, int]:
 
 
 _OBSTACLE = text("""
-    SELECT a.pause_reason, a.pause_message, a.wallet_left, b.credit_cap, b.committed, b.owner, c.monthly_cap,
+    SELECT b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
+        (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
+            AND after = 'paused' ORDER BY changed_at DESC, id DESC LIMIT 1) AS paused_by,
+        a.pause_reason, a.pause_message, a.wallet_left, b.credit_cap, b.committed, b.owner, c.monthly_cap,
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
         CASE WHEN b.state = 'open' THEN (
@@ -159,6 +165,8 @@ _OBSTACLE = text("""
 def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int | None) -> Obstacle | None:
     month = budgets.month_of(now)
     found = tx.execute(_OBSTACLE, {"id": batch.id, "now": now, "month": month}).one()
+    if found.state == BatchState.PAUSED and found.has_pending:
+        return _held_back(batch, found.paused_by)
     if found.pause_reason is not None:
         return _paused(PauseReason(found.pause_reason), found.pause_message)
     if found.price is not None and (limit := _limit(batch, found, month, wallet_floor)):
@@ -169,6 +177,15 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
             reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing: it goes on then"
         )
     return None
+
+
+def _held_back(batch: BatchRow, paused_by: str | None) -> Obstacle:
+    return Obstacle(
+        reason=f"batch paused by {paused_by}" if paused_by else "batch paused",
+        is_account_paused=False,
+        ends_by_itself=False,
+        next_step=f"`darkroom resume {batch.id}`",
+    )
 
 
 def _paused(reason: PauseReason, message: str | None) -> Obstacle:

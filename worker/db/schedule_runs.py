@@ -140,7 +140,7 @@ class Progress:
     """Failed, cancelled or in doubt."""
     spent: int
     is_capped: bool
-    """Whether its next job does not fit the cap any more."""
+    """Whether its next job does not fit the cap any more; a batch that somebody paused waits for them instead."""
 
 
 _PROGRESS = text("""
@@ -148,7 +148,8 @@ _PROGRESS = text("""
            count(*) FILTER (WHERE j.state = 'active') AS active,
            count(*) FILTER (WHERE j.state = 'succeeded') AS succeeded,
            count(*) FILTER (WHERE j.state IN ('failed', 'cancelled', 'in_doubt')) AS failed,
-           coalesce(b.credit_cap - b.committed < min(j.price) FILTER (WHERE j.state = 'pending'), false) AS is_capped,
+           coalesce(b.credit_cap - b.committed < min(j.price) FILTER (WHERE j.state = 'pending'), false)
+               AND b.state <> 'paused' AS is_capped,
            (SELECT coalesce(sum(CASE WHEN e.target = 'spent' THEN e.credits ELSE -e.credits END), 0)::bigint
             FROM credit_entry e WHERE e.batch_id = b.id AND 'spent' IN (e.source, e.target)) AS spent
     FROM batch b JOIN job j ON j.batch_id = b.id WHERE b.id = :id GROUP BY b.id""")

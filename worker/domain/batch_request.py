@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from worker.domain.deadline import Deadline, deadline
 from worker.domain.fault import Fault, UnfitError, not_known, quoted
 from worker.domain.plain_text import label
 
@@ -45,9 +46,11 @@ class BatchRequest:
     priority: Priority = Priority.BULK
     credit_cap: int | None = None
     """Most credits that the batch may ever commit; None is the price of all its jobs."""
+    deadline: Deadline | None = None
+    """When what has not ended is ended; a span counts from the moment at which the batch is taken."""
 
 
-FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap")
+FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadline")
 """The keys that a batch may have."""
 CREDIT_CAP_MAX = 2**53 - 1
 """Exact in every reader of JSON."""
@@ -80,6 +83,7 @@ def validate_batch(raw: Mapping[str, object]) -> BatchRequest | tuple[Fault, ...
         purpose=purpose,
         priority=field("priority", _BY_PURPOSE[purpose], _priority),
         credit_cap=field("credit_cap", None, _credit_cap),
+        deadline=field("deadline", None, deadline),
     )
     return tuple(faults) if faults else request
 

@@ -38,7 +38,7 @@ class JobEvent(StrEnum):
     RETRY = "retry"
     """Asked for once more by its owner."""
     ADOPT = "adopt"
-    """A person found out which task at the provider is its own."""
+    """A person found out which task at the provider is its own, or the provider says that it has ended."""
     RESOLVE = "resolve"
     """A person found out whether it was charged, and that no image will come of it."""
 

@@ -10,9 +10,10 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from models import BatchState
 from worker.db import batches, references, session
 from worker.db.batches import BatchRow
+from worker.domain.batch_state import BatchState
+from worker.domain.deadline import falls_at
 from worker.domain.fault import Fault
 from worker.domain.job import JobState
 from worker.domain.model_spec import MODELS
@@ -82,12 +83,14 @@ def write(
     """Write the batch; under a token that was used before, change nothing and give the batch that has it.
 
     Lines with faults are kept beside the batch. Raises TokenTaken when the token's batch has other content, and
-    RequestsRefused when a stored reference is not known.
+    RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed.
     """
     _write_references(tx, prepared, now)
     batch_id = new_id()
     token = request.token or str(batch_id)
     earlier = None if request.token is None else batches.by_token(tx, token)
+    if earlier is None or earlier.state is BatchState.REFUSED:
+        _expect_time(request, now)
     if earlier is not None and earlier.state is BatchState.REFUSED:
         # What was refused has been mended: the token now means the mended batch, the old one keeps its faults.
         batches.rename_token(tx, earlier.id, _other_token(token, earlier.content_hash))
@@ -198,6 +201,11 @@ def _write_references(tx: Connection, prepared: Prepared, now: datetime) -> None
                 for line, sha256 in lines
             )
         )
+
+
+def _expect_time(request: BatchRequest, now: datetime) -> None:
+    if request.deadline is not None and falls_at(request.deadline, now=now) <= now:
+        raise RequestsRefused((Fault(line=0, field="deadline", reason="has passed already"),))
 
 
 def _copy_jobs(tx: Connection, prepared: Prepared, batch_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> None:

@@ -142,6 +142,10 @@ def _record(services: Services, work: Work, calls: Calls, view: GenerationView) 
 def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:
     """Say that the provider answered with an id that another generation has: whose it is, nobody can tell."""
     error = OutcomeUnknown("provider_id_reused", f"the provider answered with {view.id}, which is taken")
-    with services.database.transaction() as tx:
-        outcomes.doubt(tx, work, error, services)
-        calls.write(tx)
+    try:
+        with services.database.transaction() as tx:
+            outcomes.doubt(tx, work, error, services)
+            calls.write(tx)
+    except StaleFence:
+        log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
+        calls.write_late()

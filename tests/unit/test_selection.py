@@ -1,0 +1,24 @@
+import pytest
+
+from worker.domain.batch_request import Purpose
+from worker.domain.selection import Selection, like
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("spring", "spring"),
+        ("spring*", "spring%"),
+        ("spring-?", "spring-_"),
+        ("100%_off", "100\\%\\_off"),
+        ("a\\b*", "a\\\\b%"),
+        ("*", "%"),
+    ],
+)
+def test_only_star_and_question_mark_stand_for_other_characters(pattern: str, expected: str) -> None:
+    assert like(pattern) == expected
+
+
+def test_a_selection_that_asks_nothing_is_empty() -> None:
+    assert Selection().is_empty
+    assert not Selection(purpose=Purpose.BULK).is_empty
