@@ -7,6 +7,7 @@ from pathlib import Path
 from worker.db.references import ReferenceFacts
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.model_spec import MODELS
+from worker.intake.ahead import examined
 from worker.intake.library import Library
 from worker.intake.spool import Spool
 from worker.manifest import CheckedRequest, Row, checked
@@ -45,7 +46,7 @@ def prepare(
     ``progress`` is told the number of rows looked at so far.
     """
     intake = _Intake(library, most_faults)
-    for count, item in enumerate(checked(rows, base=base), start=1):
+    for count, item in enumerate(examined(checked(rows, base=base), library), start=1):
         intake.take(item)
         progress(count)
     if intake.spool.count == 0 and not intake.faults:
