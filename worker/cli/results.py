@@ -45,22 +45,10 @@ def _write(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
 
 
 def _write_whole(found: Iterable[dict[str, Any]], to: Path) -> int:
-    from tempfile import NamedTemporaryFile
-
     from worker.cli.errors import CliError
+    from worker.cli.whole_file import write_whole
 
     try:
-        with NamedTemporaryFile(
-            "w", dir=to.parent, prefix=f".{to.name[:100]}.", suffix=".part", encoding="utf-8", delete=False
-        ) as file:
-            part = Path(file.name)
-            try:
-                count = _write(found, file)
-                file.close()
-                part.chmod(0o644)
-                part.replace(to)
-            finally:
-                part.unlink(missing_ok=True)
+        return write_whole(to, lambda file: _write(found, file))
     except OSError as error:
         raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error
-    return count
