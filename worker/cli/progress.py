@@ -70,7 +70,7 @@ class Progress:
             found = self._look()
             took = time.monotonic() - began
             show(found, self._pace(found))
-            if found.is_done or _is_stuck(found):
+            if found.is_done or is_stuck(found):
                 return found
             self._explain_stillness(found)
             time.sleep(max(TICK_S, 8 * took))
@@ -100,7 +100,7 @@ class Progress:
         now = time.monotonic()
         text = plain_line(found, pace, self._reason(found))
         is_due = now - self._printed_at >= PLAIN_LINE_S and text != self._printed
-        if is_due or found.is_done or _is_stuck(found):
+        if is_due or found.is_done or is_stuck(found):
             self._console.print(text, markup=False)
             self._printed, self._printed_at = text, now
 
@@ -128,7 +128,7 @@ def plain_line(found: Overview, pace: Pace, reason: str = "") -> str:
     return f"{found.batch.name}: {jobs}; {money}{rate}{left}{waits}"
 
 
-def _is_stuck(found: Overview) -> bool:
+def is_stuck(found: Overview) -> bool:
     """Whether nothing is under way and nothing will be, whoever waits."""
     has_live = found.jobs[JobState.ACTIVE] > 0
     return found.obstacle is not None and not found.obstacle.ends_by_itself and not has_live
