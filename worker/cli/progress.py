@@ -11,7 +11,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from worker import wiring
 from worker.db.overview import Overview
+from worker.domain.in_hand import SHOWN_AFTER
 from worker.domain.job import ENDED, JobState
 
 TICK_S = 0.25
@@ -142,7 +144,10 @@ def _counts(found: Overview) -> list[tuple[str, int, str]]:
         ("done", jobs[JobState.SUCCEEDED], "green"),
         ("failed", jobs[JobState.FAILED], "red"),
     ]
+    awaited = found.not_in_hand
+    is_long = awaited.is_older_than(SHOWN_AFTER, now=wiring.clock())
     seldom = [
+        ("paid but not in hand", awaited.count if is_long else 0, "yellow"),
         ("cancelled", jobs[JobState.CANCELLED], "magenta"),
         ("in doubt", jobs[JobState.IN_DOUBT], "yellow"),
     ]
