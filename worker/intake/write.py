@@ -105,7 +105,7 @@ def write(
         jobs=prepared.jobs,
         credits=prepared.credits,
         is_new=True,
-        faults=prepared.faults,
+        faults=prepared.faults or (),
     )
 
 
