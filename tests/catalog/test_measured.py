@@ -1,11 +1,17 @@
 """The forecast of a plan's duration: whichever of pace and window is slower, and the last image's own time."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.catalog.shop import Shop
 from worker.db import measured
-from worker.db.measured import MeasuredPace
+from worker.db.measured import Bounds, MeasuredPace
+from worker.domain.forecast import Circumstances, rate_bounds
+from worker.domain.pace import CEILING
 
+BEST = Circumstances(rate=15, window=100, polls=1, latency_s=4, last_s=3)
+WORST = Circumstances(rate=7.5, window=100, polls=3.5, latency_s=9, last_s=20)
 PACE = MeasuredPace(rate=10, window=100, latency_s=6, polls=2, images=500)
 
 
@@ -29,3 +35,55 @@ def test_polls_and_latency_are_those_of_the_newest_images(shop: Shop) -> None:
         found = measured.pace(tx, services.account_id)
 
     assert (found.images, found.polls, found.latency_s) == (1, 1, 2.5)
+
+
+def test_the_bounds_are_those_of_the_best_and_the_worst_stretch() -> None:
+    known = replace(PACE, bounds=Bounds(best=BEST, worst=WORST))
+
+    low, high = known.range_s(1_500, uploads=75) or (0, 0)
+
+    assert [low, high] == pytest.approx([3_075 / 15 + 3, 6_825 / 7.5 + 20])
+
+
+def test_the_bounds_hold_the_forecast_between_them() -> None:
+    odd = replace(PACE, bounds=Bounds(best=replace(BEST, last_s=1_000), worst=replace(WORST, rate=100)))
+
+    low, high = odd.range_s(10) or (0, 0)
+
+    assert low == odd.duration_s(10) <= high
+
+
+def test_without_enough_images_there_are_no_bounds() -> None:
+    assert PACE.range_s(1_000) is None
+
+
+@pytest.mark.parametrize(
+    ("is_learned", "was_throttled", "bounds"),
+    [(False, True, (8, 8)), (True, True, (6, 12)), (True, False, (6, CEILING))],
+)
+def test_a_learned_rate_lies_somewhere_on_its_saw(
+    is_learned: bool,  # noqa: FBT001
+    was_throttled: bool,  # noqa: FBT001
+    bounds: tuple[float, float],
+) -> None:
+    assert rate_bounds(8, is_learned=is_learned, was_throttled=was_throttled) == bounds
+
+
+def test_the_bounds_come_from_the_newest_images(shop: Shop) -> None:
+    shop.bring_in(*({"sku": f"c{n}", "colour": f"red {n}"} for n in range(20)))
+    shop.refresh()
+    services = shop.node.services
+
+    with services.database.transaction() as tx:
+        found = measured.pace_of(tx, "default")
+
+    assert found is not None
+    assert found.bounds is not None
+    assert found.bounds.best.polls <= found.polls <= found.bounds.worst.polls
+    assert found.bounds.best.latency_s <= found.latency_s <= found.bounds.worst.latency_s
+    assert found.bounds.worst.rate == pytest.approx(0.75 * found.rate)
+
+
+def test_an_account_that_is_not_there_has_no_pace(shop: Shop) -> None:
+    with shop.node.services.database.transaction() as tx:
+        assert measured.pace_of(tx, "nobody") is None

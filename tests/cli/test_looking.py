@@ -101,6 +101,15 @@ def test_a_sheet_shows_every_prompt(darkroom: Darkroom, batch: str, tmp_path: Pa
     assert "A blue chair" in (tmp_path / "sheet.html").read_text()
 
 
+def test_a_sheet_of_many_jobs_is_several_pages(darkroom: Darkroom, batch: str, tmp_path: Path) -> None:
+    done = darkroom("sheet", batch, "-o", "sheet.html", "--per-page", "1", "--json")
+
+    pages = [str(tmp_path / name) for name in ("sheet.html", "sheet-2.html")]
+    answer = json.loads(done.stdout)
+    assert (answer["file"], answer["pages"]) == (pages[0], pages)
+    assert "A blue chair" in (tmp_path / "sheet-2.html").read_text()
+
+
 def test_the_audit_of_sound_books_ends_with_0(darkroom: Darkroom, batch: str) -> None:
     audited = darkroom("audit", "verify", "--json")
 

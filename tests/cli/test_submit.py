@@ -1,5 +1,6 @@
 """A manifest is submitted whole, once, or not at all."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -61,14 +62,74 @@ def test_a_dry_run_says_the_price_and_needs_no_database(bare: Darkroom, good_man
     assert list(tmp_path.iterdir()) == [good_manifest]
 
 
-def test_faults_beyond_fifty_are_in_a_file_beside_the_manifest(darkroom: Darkroom, tmp_path: Path) -> None:
-    path = tmp_path / "bad.jsonl"
-    path.write_text('{"prompt": ""}\n' * 60)
+def test_faults_beyond_fifty_are_all_in_a_file_in_the_current_folder(darkroom: Darkroom, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "elsewhere" / "bad.jsonl"
+    path.write_text('{"key": "=1+1", "prompt": ""}\n' * 60)
 
     refused = darkroom("submit", str(path))
 
-    assert f"... and 10 more, all in {path}.faults.jsonl" in refused.stderr
-    assert len((tmp_path / "bad.jsonl.faults.jsonl").read_text().splitlines()) == 60
+    with (tmp_path / "bad.jsonl.faults.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert "more, all in bad.jsonl.faults.csv" in refused.stderr
+    assert [row["line"] for row in rows if row["field"] == "prompt"] == [str(line) for line in range(1, 61)]
+    assert (rows[0]["key"], rows[0]["reason"]) == ("'=1+1", "is blank")
+
+
+def test_fifty_faults_are_shown_and_leave_no_file(darkroom: Darkroom, tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"prompt": ""}\n' * 50)
+
+    refused = darkroom("submit", str(path))
+
+    assert refused.stderr.count("is blank") == 50
+    assert list(tmp_path.glob("*faults*")) == []
+
+
+def test_every_fault_is_in_the_file_that_is_asked_for(darkroom: Darkroom, manifest: Path, tmp_path: Path) -> None:
+    refused = darkroom("submit", str(manifest), "--faults", "bad.jsonl", "--json")
+
+    lines = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
+    assert lines == json.loads(refused.stdout)["faults"]
+    assert lines[0]["permitted"][0] == "square"
+
+
+def test_a_faults_file_of_a_mended_manifest_is_empty(darkroom: Darkroom, good_manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("faults of before")
+
+    darkroom("submit", str(good_manifest), "--faults", "bad.csv")
+
+    assert (tmp_path / "bad.csv").read_bytes() == b"line,key,field,reason,permitted\r\n"
+
+
+def test_a_faults_file_of_no_known_form_is_refused_before_the_manifest_is_read(darkroom: Darkroom) -> None:
+    refused = darkroom("submit", "nothing.jsonl", "--faults", "bad.xlsx")
+
+    assert refused.returncode == 2
+    assert "must end in .csv, .jsonl or .ndjson" in refused.stderr
+
+
+def test_a_dry_run_prints_the_plan(darkroom: Darkroom, manifest: Path) -> None:
+    planned = darkroom("submit", str(manifest), "--skip-invalid", "--dry-run")
+
+    assert planned.stdout.splitlines() == [
+        "lines       3 (2 good, 1 bad one left out)",
+        "jobs        2",
+        "references  0 different",
+        "credits     8",
+        "wallet      not known: the provider did not say",
+        "duration    not known: no account here has worked yet",
+        "Nothing was submitted; the same command without --dry-run does it.",
+    ]
+
+
+def test_a_dry_run_after_a_first_batch_says_how_long_it_would_take(darkroom: Darkroom, good_manifest: Path) -> None:
+    darkroom("submit", str(good_manifest))
+
+    plan = json.loads(darkroom("submit", str(good_manifest), "--dry-run", "--json").stdout)
+
+    assert (plan["lines"], plan["bad_lines"], plan["wallet_after"]) == (1, 0, None)
+    assert (plan["duration_s"], plan["duration_low_s"], plan["duration_high_s"]) == (7.8, None, None)
 
 
 def test_a_manifest_that_is_not_there_is_one_sentence(darkroom: Darkroom) -> None:

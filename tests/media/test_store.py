@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -88,6 +90,45 @@ def test_of_two_writers_one_wins_and_its_bytes_are_whole(tmp_path: Path) -> None
 
     assert won == {store.read("a.png"), None}
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+WRITER = """
+import resource, signal, sys
+from worker.media.store import StoreUnavailable, open_store
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+try:
+    open_store(sys.argv[1]).put_new("batch/a.png", bytes(3_000_000), content_type="image/png")
+except StoreUnavailable:
+    print("failed")
+"""
+
+
+def test_a_write_that_fails_midway_leaves_nothing_under_the_name(tmp_path: Path) -> None:
+    """The process may write a third of the image: as on a disk that is full."""
+    done = subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    store = open_store(tmp_path)
+    assert done.stdout == "failed\n"
+    assert not store.exists("batch/a.png")
+    assert store.put_new("batch/a.png", b"whole", content_type=PNG)
+    assert store.read("batch/a.png") == b"whole"
+
+
+def test_whoever_looks_at_a_name_sees_nothing_or_the_whole(tmp_path: Path) -> None:
+    store, sizes = open_store(tmp_path), set[int]()
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(store.put_new, "a.png", bytes(30_000_000), content_type=PNG)
+
+        sizes.update(_size(tmp_path / "a.png") for _ in iter(written.done, True))
+
+    assert sizes <= {0, 30_000_000}
+    assert _size(tmp_path / "a.png") == 30_000_000
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def test_the_location_in_a_folder_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

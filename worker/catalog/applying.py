@@ -178,7 +178,7 @@ def _submit(
     rows = [Row(line=line, raw=planning.as_request(each)) for line, each in enumerate(part, start=1)]
     prepared = prepare(rows, base=None, library=Library(None))
     if prepared.faults:
-        raise RequestsRefused(prepared.faults)
+        raise RequestsRefused(tuple(prepared.faults))
     request = BatchRequest(
         name=f"{catalog.name} {now:%Y-%m-%d}{' sample' if is_sample else ''}"[:LABEL_MAX],
         owner=catalog.recipe.owner or catalog.name,

@@ -9,6 +9,7 @@ from worker.catalog.template import PromptTemplate
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.metadata import metadata
 from worker.domain.recipe import Recipe
+from worker.intake.ahead import examined
 from worker.intake.library import Library
 from worker.manifest import CheckedRequest, Row, checked
 
@@ -51,7 +52,7 @@ def prepare(
     ``base`` is the folder that paths of references are relative to; None where no path is permitted.
     """
     intake = _Intake(recipe, library)
-    for count, found in enumerate(checked(intake.as_requests(rows), base=base), start=1):
+    for count, found in enumerate(examined(checked(intake.as_requests(rows), base=base), library), start=1):
         intake.take(found)
         progress(count)
     if not intake.items and not intake.faults:

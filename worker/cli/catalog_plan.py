@@ -1,6 +1,5 @@
 """`darkroom catalog plan`: what would be rendered, why, and at which price; nothing is spent."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,19 +12,7 @@ from worker.cli.signing import ByOption
 if TYPE_CHECKING:
     from worker.catalog.planning import Plan
     from worker.cli.context import Context
-    from worker.db.measured import MeasuredPace
-    from worker.db.session import Database
-
-_MINUTE_S, _HOUR_S = 60, 3600
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Forecast:
-    """What applying the plan would do to the wallet, and how long it would take."""
-
-    wallet: int | None
-    pace: "MeasuredPace"
-    duration_s: float
+    from worker.cli.forecast import Forecast
 
 
 def plan(  # noqa: PLR0917 - typer gives each by its name
@@ -48,7 +35,7 @@ def plan(  # noqa: PLR0917 - typer gives each by its name
     """Say for every item whether it would be rendered and why, the exact price, and the wallet after it."""
     from worker import wiring
     from worker.catalog import planning
-    from worker.cli import catalog_lookup, signing
+    from worker.cli import catalog_lookup, forecast, signing
 
     context, database = catalog_lookup.opened()
     with database.bulk_transaction() as tx:
@@ -67,25 +54,19 @@ def plan(  # noqa: PLR0917 - typer gives each by its name
             planning.save(tx, made)
             # Within the transaction: a plan whose file could not be written was never made.
             _write(out, made)
-    forecast = _forecast(context, database, made)
+    found = _forecast(context, made)
     if as_json:
-        output.print_json(_as_json(made) | _forecast_as_json(made, forecast))
+        output.print_json(_as_json(made) | forecast.as_json(found))
     else:
-        _say(made, forecast, rows=rows, out=out)
+        _say(made, found, rows=rows, out=out)
 
 
-def _forecast(context: "Context", database: "Database", made: "Plan") -> _Forecast:
-    from worker import wiring
-    from worker.cli.wallet import wallet
-    from worker.db import measured
+def _forecast(context: "Context", made: "Plan") -> "Forecast":
+    from worker.cli.forecast import forecast
 
-    account_id = wiring.account(context.settings, database)
-    with database.transaction() as tx:
-        pace = measured.pace(tx, account_id)
     renders = made.outline.renders
     uploads = len({each.wanted.reference for each in renders} - {None})
-    duration_s = pace.duration_s(len(renders), uploads=uploads)
-    return _Forecast(wallet=wallet(context), pace=pace, duration_s=duration_s)
+    return forecast(context, price=made.outline.price, images=len(renders), uploads=uploads)
 
 
 def _as_json(made: "Plan") -> dict[str, Any]:
@@ -114,11 +95,6 @@ def _as_json(made: "Plan") -> dict[str, Any]:
     }
 
 
-def _forecast_as_json(made: "Plan", forecast: _Forecast) -> dict[str, Any]:
-    after = None if forecast.wallet is None else forecast.wallet - made.outline.price
-    return {"wallet": forecast.wallet, "wallet_after": after, "duration_s": round(forecast.duration_s, 1)}
-
-
 def _write(out: Path, made: "Plan") -> None:
     import json
 
@@ -132,7 +108,7 @@ def _write(out: Path, made: "Plan") -> None:
         raise CliError(f"{out} cannot be written: {error.strerror or error}; name another place with --out") from error
 
 
-def _say(made: "Plan", forecast: _Forecast, *, rows: int, out: Path | None) -> None:
+def _say(made: "Plan", forecast: "Forecast", *, rows: int, out: Path | None) -> None:
     console = output.answers()
     for label, value in _lines(made, forecast).items():
         console.print(f"{label:<10}{value}", markup=False)
@@ -146,7 +122,8 @@ def _say(made: "Plan", forecast: _Forecast, *, rows: int, out: Path | None) -> N
     console.print(_next_step(made, out), markup=False)
 
 
-def _lines(made: "Plan", forecast: _Forecast) -> dict[str, str]:
+def _lines(made: "Plan", forecast: "Forecast") -> dict[str, str]:
+    from worker.cli import forecast as forecasts
     from worker.domain.catalog import Keep
 
     outline = made.outline
@@ -159,31 +136,14 @@ def _lines(made: "Plan", forecast: _Forecast) -> dict[str, str]:
         "render": f"{count:,}" + (f" ({renders})" if renders else ""),
         "keep": f"{len(outline.decisions) - count:,}" + (f" ({keeps})" if keeps else ""),
         "price": output.plural(outline.price, "credit"),
-        "wallet": _wallet_line(outline.price, forecast.wallet),
-        "duration": _duration_line(forecast),
+        "wallet": forecasts.wallet_line(forecast),
+        "duration": forecasts.duration_line(forecast),
     }
     if made.needs_approval:
         lines["approval"] = f"needed, by somebody else than {made.made_by}"
     if made.wish.sample is not None:
         lines["sample"] = f"{output.plural(made.wish.sample, 'item')} first, then it waits for a look"
     return lines
-
-
-def _wallet_line(price: int, wallet: int | None) -> str:
-    if wallet is None:
-        return "not known: the provider did not say"
-    short = " (it does not suffice: jobs would wait for a top-up)" if wallet < price else ""
-    return f"{wallet:,} now, {wallet - price:,} afterwards{short}"
-
-
-def _duration_line(forecast: _Forecast) -> str:
-    pace, seconds = forecast.pace, forecast.duration_s
-    if seconds < 2 * _MINUTE_S:
-        about = f"{max(seconds, 1):.0f} s"
-    else:
-        about = f"{seconds / _MINUTE_S:.0f} min" if seconds < 2 * _HOUR_S else f"{seconds / _HOUR_S:.1f} h"
-    basis = f"measured over {pace.images:,} images" if pace.images else "before anything was measured"
-    return f"about {about} at {pace.rate:.3g} requests/s and {1 + pace.polls:.1f} requests an image ({basis})"
 
 
 def _table(made: "Plan", rows: int) -> Any:

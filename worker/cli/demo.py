@@ -80,9 +80,10 @@ def _submit(house: "House", manifest: Path, console: "Console", *, yes: bool) ->
 def _show_bad_lines(prepared: "Prepared", manifest: Path, console: "Console") -> None:
     from worker.cli import manifests
 
-    bad = manifests.bad_lines(prepared)
-    if bad:
-        console.print(f"\n{output.plural(bad, 'line')} of {manifest.name} cannot be taken, and hold no credit:")
+    if prepared.faults:
+        console.print(
+            f"\n{output.plural(prepared.faults.lines, 'line')} of {manifest.name} cannot be taken, and hold no credit:"
+        )
         console.print(manifests.fault_table(prepared.faults))
         console.print()
 

@@ -10,8 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, nodes
 from worker.cli.context import NO_DATABASE, Context
-from worker.db import accounts, overview
+from worker.db import accounts, in_hand, overview
 from worker.domain.errors import ProviderError
+from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
 from worker.domain.model_spec import MODELS
 from worker.media.store import StoreUnavailable
 from worker.rivya.client import Client
@@ -71,6 +72,7 @@ def _database(context: Context) -> Iterator[Finding]:
             yield migrations
             if migrations.verdict is Verdict.OK:
                 yield _account(tx, context)
+                yield _in_hand(tx, context)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
         yield _failed("database", f"does not answer: {reason}", "check DARKROOM_DATABASE_URL, and that it runs")
@@ -107,6 +109,22 @@ def _account(tx: Connection, context: Context) -> Finding:
     since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
     words = f": {found.message}" if found.message else ""
     return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", "see the provider's findings")
+
+
+def _in_hand(tx: Connection, context: Context) -> Finding:
+    found, now = in_hand.of_account(tx, context.settings.account), wiring.clock()
+    if found.since is None:
+        return _ok("images", "every paid image is in hand")
+    detail = f"{found.count:,} paid and not in hand, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
+    if not found.is_older_than(ALARM_AFTER, now=now):
+        return _ok("images", f"{detail}: on their way")
+    judge = _failed if found.is_older_than(GRAVE_AFTER, now=now) else _warning
+    return judge(
+        "images",
+        detail,
+        "see result.not_in_hand in the nodes' log, and mend the store or the way to the provider's images: they are"
+        " asked for during a day",
+    )
 
 
 def _broker(context: Context) -> Iterator[Finding]:

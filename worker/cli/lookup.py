@@ -47,6 +47,7 @@ def as_json(found: Overview) -> dict[str, Any]:
             "reserved": found.reserved,
             "spent": found.spent,
         },
+        "not_in_hand": _not_in_hand(found),
         "waiting_for": _waiting_for(found),
         "owner": row.owner,
         "purpose": row.purpose,
@@ -61,6 +62,11 @@ def as_json(found: Overview) -> dict[str, Any]:
 def instant(at: datetime | None) -> str | None:
     """An instant as scripts read it."""
     return None if at is None else at.isoformat()
+
+
+def _not_in_hand(found: Overview) -> dict[str, Any]:
+    since = found.not_in_hand.since
+    return {"count": found.not_in_hand.count, "since": None if since is None else since.isoformat()}
 
 
 def _waiting_for(found: Overview) -> dict[str, str] | None:

@@ -1,17 +1,20 @@
 """A manifest on its way in: read and checked under a spinner, and its faults shown."""
 
-import json
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli import lookup, output
+from worker.cli import fault_file, output
+from worker.cli.errors import CliError
 from worker.domain.fault import Fault, plain
 from worker.intake import Prepared, prepare
+from worker.intake.faults import FaultSpool
 from worker.intake.library import Library
 from worker.manifest import Form, read
 from worker.media.store import Store
@@ -36,16 +39,23 @@ def check(manifest: str, form: Form | None, *, store: Store | None, console: Con
         return prepare(rows, base=base, library=Library(store), progress=tell)
 
 
-def show_faults(prepared: Prepared, manifest: str, console: Console) -> None:
-    """Print the first faults, and put all of them into a file when they are too many to print."""
-    console.print(fault_table(prepared.faults[:FAULTS_SHOWN]))
-    if prepared.fault_count > FAULTS_SHOWN:
-        rest = prepared.fault_count - FAULTS_SHOWN
-        where = _write_faults(prepared.faults, manifest)
-        console.print(f"... and {rest:,} more, {where}", markup=False)
+def show_faults(faults: FaultSpool, console: Console) -> None:
+    """Print the first faults."""
+    console.print(fault_table(islice(faults, FAULTS_SHOWN)))
 
 
-def fault_table(faults: tuple[Fault, ...]) -> Table:
+def keep_faults(faults: FaultSpool, manifest: str, to: Path | None, console: Console) -> None:
+    """Write all faults to ``to``; without it, and when there are more than are printed, to a file here."""
+    if to is not None:
+        _write(faults, to)
+        console.print(f"{output.plural(len(faults), 'fault')} written to {to}", markup=False)
+    elif len(faults) > FAULTS_SHOWN:
+        here = Path(f"{'stdin' if manifest == '-' else Path(manifest).name}.faults.csv")
+        _write(faults, here)
+        console.print(f"... and {len(faults) - FAULTS_SHOWN:,} more, all in {here}", markup=False)
+
+
+def fault_table(faults: Iterable[Fault]) -> Table:
     """Give faults as a table: where, which field, why, and what would be taken instead."""
     table = output.table("line", "key", "field", "reason", numbers=("line",))
     table.columns[3].overflow = "fold"
@@ -60,19 +70,10 @@ def fault_table(faults: tuple[Fault, ...]) -> Table:
     return table
 
 
-def bad_lines(prepared: Prepared) -> int:
-    """How many lines are at fault; a line may have several faults."""
-    return len({fault.line for fault in prepared.faults})
-
-
-def _write_faults(faults: tuple[Fault, ...], manifest: str) -> str:
-    """Say where all faults are: beside the manifest, else in the working directory, else nowhere."""
-    beside = Path("stdin.faults.jsonl" if manifest == "-" else f"{manifest}.faults.jsonl")
-    for path in (beside, Path(beside.name)):
-        try:
-            with path.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(lookup.fault_as_json(fault), ensure_ascii=False) + "\n" for fault in faults)
-        except OSError:
-            continue
-        return f"all in {path}"
-    return "and no file could be written for them: use --json"
+def _write(faults: FaultSpool, to: Path) -> None:
+    try:
+        fault_file.write(faults, to)
+    except OSError as error:
+        raise CliError(
+            f"the faults cannot be written to {to}: {error.strerror or error}; name another place with --faults"
+        ) from error

@@ -14,12 +14,17 @@ from worker.media.store import Store
 
 def lines(database: Database, store: Store, batch_id: UUID) -> Iterator[dict[str, Any]]:
     """Give one object per line; line 0 is a fault of the batch itself."""
-    jobs = (_job(each, store) for each in outcomes_view.outcomes(database, batch_id))
-    refused = (_refused(each) for each in outcomes_view.refused_lines(database, batch_id))
-    yield from merge(jobs, refused, key=lambda each: int(each["line"]))
+    jobs = (job_as_json(each, store) for each in outcomes_view.outcomes(database, batch_id))
+    yield from merge(jobs, refused(database, batch_id), key=lambda each: int(each["line"]))
 
 
-def _job(found: Outcome, store: Store) -> dict[str, Any]:
+def refused(database: Database, batch_id: UUID) -> Iterator[dict[str, Any]]:
+    """Give the lines that were not taken."""
+    return (_refused(each) for each in outcomes_view.refused_lines(database, batch_id))
+
+
+def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
+    """The line of one job as scripts read it."""
     image = found.result
     return {
         "line": found.line,

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -35,6 +36,15 @@ def _shape(stream: TextIO) -> dict[str, Any]:
 def print_json(value: Any) -> None:
     """Print one JSON value on one line."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def print_json_with(head: dict[str, Any], name: str, values: Iterable[Any]) -> None:
+    """Print one JSON object on one line whose last member is a list of any length, one value of it in memory."""
+    start = json.dumps(head | {name: []}, ensure_ascii=False, default=str)
+    sys.stdout.write(start.removesuffix("]}"))
+    for count, value in enumerate(values):
+        sys.stdout.write(", " * (count > 0) + json.dumps(value, ensure_ascii=False, default=str))
+    sys.stdout.write("]}\n")
 
 
 def table(*headings: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:

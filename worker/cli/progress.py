@@ -11,7 +11,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from worker import wiring
 from worker.db.overview import Overview
+from worker.domain.in_hand import SHOWN_AFTER
 from worker.domain.job import ENDED, JobState
 
 TICK_S = 0.25
@@ -70,7 +72,7 @@ class Progress:
             found = self._look()
             took = time.monotonic() - began
             show(found, self._pace(found))
-            if found.is_done or _is_stuck(found):
+            if found.is_done or is_stuck(found):
                 return found
             self._explain_stillness(found)
             time.sleep(max(TICK_S, 8 * took))
@@ -100,7 +102,7 @@ class Progress:
         now = time.monotonic()
         text = plain_line(found, pace, self._reason(found))
         is_due = now - self._printed_at >= PLAIN_LINE_S and text != self._printed
-        if is_due or found.is_done or _is_stuck(found):
+        if is_due or found.is_done or is_stuck(found):
             self._console.print(text, markup=False)
             self._printed, self._printed_at = text, now
 
@@ -128,7 +130,7 @@ def plain_line(found: Overview, pace: Pace, reason: str = "") -> str:
     return f"{found.batch.name}: {jobs}; {money}{rate}{left}{waits}"
 
 
-def _is_stuck(found: Overview) -> bool:
+def is_stuck(found: Overview) -> bool:
     """Whether nothing is under way and nothing will be, whoever waits."""
     has_live = found.jobs[JobState.ACTIVE] > 0
     return found.obstacle is not None and not found.obstacle.ends_by_itself and not has_live
@@ -142,7 +144,10 @@ def _counts(found: Overview) -> list[tuple[str, int, str]]:
         ("done", jobs[JobState.SUCCEEDED], "green"),
         ("failed", jobs[JobState.FAILED], "red"),
     ]
+    awaited = found.not_in_hand
+    is_long = awaited.is_older_than(SHOWN_AFTER, now=wiring.clock())
     seldom = [
+        ("paid but not in hand", awaited.count if is_long else 0, "yellow"),
         ("cancelled", jobs[JobState.CANCELLED], "magenta"),
         ("in doubt", jobs[JobState.IN_DOUBT], "yellow"),
     ]

@@ -4,11 +4,17 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli import output
+
+if TYPE_CHECKING:
+    from worker.db.batches import BatchRow
+    from worker.db.overview import Overview
+    from worker.db.session import Database
+    from worker.media.store import Store
 
 
 def results(
@@ -17,23 +23,51 @@ def results(
         Path | None,
         typer.Option("-o", "--output", help="Write this file, whole or not at all. [default: standard output]"),
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print each line when its job has ended; 1 when one has no image.")
+    ] = False,
     _as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as always.")] = False,
 ) -> None:
-    """Print one JSON object for each line of the manifest, in its order."""
+    """Print one JSON object for each line of the manifest, in its order.
+
+    With --follow each is printed as soon as its job has ended, in the order in which they end, until the batch is
+    done; -o then still writes all of them in the order of the manifest.
+    """
     from worker import wiring
     from worker.cli import lookup, outcomes
     from worker.cli.context import resolve
+    from worker.cli.watch import exit_code
 
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
-    found = outcomes.lines(database, wiring.store(context.settings), row.id)
-    if to is None:
-        _write(found, sys.stdout)
-        return
-    count = _write_whole(found, to)
-    output.notes().print(f"{output.plural(count, 'line')} written to {to}", markup=False)
+    store = wiring.store(context.settings)
+    found = _follow(database, store, row) if follow else None
+    if to is not None:
+        count = _write_whole(outcomes.lines(database, store, row.id), to)
+        output.notes().print(f"{output.plural(count, 'line')} written to {to}", markup=False)
+    elif found is None:
+        _write(outcomes.lines(database, store, row.id), sys.stdout)
+    if found is not None:
+        raise typer.Exit(exit_code(found))
+
+
+def _follow(database: "Database", store: "Store", row: "BatchRow") -> "Overview":
+    """Print each line when its job has ended; Ctrl-C ends only the printing."""
+    from worker.cli import following, lookup, watch
+
+    console = output.notes()
+    try:
+        for line in following.lines(database, store, row):
+            _write([line], sys.stdout)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        console.print(f"\nThe batch goes on: `darkroom results {row.id} --follow` prints it again.", markup=False)
+        raise typer.Exit(watch.INTERRUPTED) from None
+    found = lookup.look(database, row)
+    watch.say_what_waits(found, console)
+    return found
 
 
 def _write(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
@@ -45,22 +79,10 @@ def _write(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
 
 
 def _write_whole(found: Iterable[dict[str, Any]], to: Path) -> int:
-    from tempfile import NamedTemporaryFile
-
     from worker.cli.errors import CliError
+    from worker.cli.whole_file import write_whole
 
     try:
-        with NamedTemporaryFile(
-            "w", dir=to.parent, prefix=f".{to.name[:100]}.", suffix=".part", encoding="utf-8", delete=False
-        ) as file:
-            part = Path(file.name)
-            try:
-                count = _write(found, file)
-                file.close()
-                part.chmod(0o644)
-                part.replace(to)
-            finally:
-                part.unlink(missing_ok=True)
+        return write_whole(to, lambda file: _write(found, file))
     except OSError as error:
         raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error
-    return count

@@ -1,6 +1,7 @@
 """A batch as a contact sheet: its overview as the header, its jobs as cards."""
 
 import os
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,13 +13,14 @@ from worker.db.overview import Overview
 from worker.db.session import Database
 from worker.media.store import NotStored, Store
 from worker.sheet import Card, Header, write_sheet
+from worker.sheet.paging import PER_PAGE
 
 
-def write(context: Context, database: Database, found: Overview, to: Path) -> None:
-    """The sheet is at ``to``, whole; images that are no longer in the store are left blank."""
+def write(context: Context, database: Database, found: Overview, to: Path, *, per_page: int = PER_PAGE) -> list[Path]:
+    """The sheet is at ``to``, whole; gives its pages. Images that are no longer in the store are left blank."""
     store = wiring.store(context.settings)
     cards = (_card(each, store, to.absolute().parent) for each in outcomes_view.outcomes(database, found.batch.id))
-    write_sheet(to, _header(context, found), cards)
+    return write_sheet(to, _header(context, found), cards, per_page=per_page)
 
 
 def _header(context: Context, found: Overview) -> Header:
@@ -44,7 +46,7 @@ def _card(found: Outcome, store: Store, folder: Path) -> Card:
         key=found.key,
         prompt=found.prompt,
         state=found.state,
-        image=None if image is None else _content(store, image.path),
+        image=None if image is None else partial(_content, store, image.path),
         href=None if image is None else _href(store.location(image.path), folder),
         width=None if image is None else image.width,
         height=None if image is None else image.height,

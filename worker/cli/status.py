@@ -106,6 +106,8 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
     }
     if row.deadline_at is not None:
         lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
+    if found.not_in_hand.since is not None:
+        lines["not in hand"] = Text(_not_in_hand(found), style="yellow")
     if found.obstacle:
         lines["waits for"] = Text(found.obstacle.reason, style="yellow")
         lines["next step"] = Text(found.obstacle.next_step)
@@ -119,6 +121,11 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
             console.print(f"  {fault}", markup=False)
         if len(faults) > _FAULTS_SHOWN:
             console.print("  ... `darkroom results` has all of them", markup=False)
+
+
+def _not_in_hand(found: "Overview") -> str:
+    images = output.plural(found.not_in_hand.count, "paid image")
+    return f"{images}, the oldest since {found.not_in_hand.since:%Y-%m-%d %H:%M:%S} UTC; being asked for"
 
 
 def _counts(found: "Overview") -> str:

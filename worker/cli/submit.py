@@ -1,5 +1,6 @@
 """`darkroom submit`: a manifest becomes a batch, whole or not at all."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,17 +30,23 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         str | None, typer.Option(help="Your own id of this submission: the same token is the same batch.")
     ] = None,
     skip_invalid: Annotated[bool, typer.Option(help="Leave bad lines out instead of refusing the manifest.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only check, and say the price; nothing is stored.")] = False,
+    faults: Annotated[
+        Path | None,
+        typer.Option(help="Write every fault here, as .csv or .jsonl. [default: if many, MANIFEST.faults.csv]"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only check, and print the plan; nothing is stored.")] = False,
     wait: Annotated[bool, typer.Option(help="Follow the batch until it is done; 1 when a job failed.")] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Check a manifest and submit it as one batch."""
     from worker import wiring
-    from worker.cli import manifests
+    from worker.cli import fault_file, manifests, submit_plan
     from worker.cli.context import resolve
 
     console = output.notes()
+    if faults is not None:
+        fault_file.check_name(faults)
     request = _request(
         name=name or _name_of(manifest),
         owner=owner or _user(),
@@ -53,11 +60,13 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     store = None if dry_run else wiring.store(context.settings)
     prepared = manifests.check(manifest, form, store=store, console=console)
     if prepared.faults and not as_json:
-        manifests.show_faults(prepared, manifest, console)
+        manifests.show_faults(prepared.faults, console)
+    if faults is not None or not as_json:
+        manifests.keep_faults(prepared.faults, manifest, faults, console)
     if (prepared.faults and not skip_invalid) or not prepared.jobs:
         _refuse(request, prepared, skip_invalid=skip_invalid, as_json=as_json)
     if dry_run:
-        _say_price(context, request, prepared, as_json=as_json)
+        submit_plan.show(context, request, prepared, as_json=as_json)
         return
     receipt = write(context, request, prepared)
     _finish(context, request, receipt, wait=wait, as_json=as_json)
@@ -86,11 +95,12 @@ def _finish(
     from worker.cli.watch import exit_code, follow
 
     answer = _receipt_as_json(request, receipt)
+    faults = map(lookup.fault_as_json, receipt.faults)
     if not as_json:
         _say_receipt(context, receipt, wait=wait)
     if not wait:
         if as_json:
-            output.print_json(answer)
+            output.print_json_with(answer, "faults", faults)
         return
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
@@ -98,7 +108,7 @@ def _finish(
     found = follow(context, database, row)
     if as_json:
         final = lookup.as_json(found)
-        output.print_json(answer | {"state": final["state"], "final": final})
+        output.print_json_with(answer | {"state": final["state"], "final": final}, "faults", faults)
     raise typer.Exit(exit_code(found))
 
 
@@ -113,56 +123,19 @@ def _request(**fields: Any) -> "BatchRequest":
 
 
 def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool, as_json: bool) -> None:
-    from worker.cli import lookup, manifests
+    from worker.cli import lookup
     from worker.cli.errors import CliError
 
     if as_json:
         refused = {"batch": None, "token": request.token, "name": request.name, "state": "refused"}
         counts = {"jobs": 0, "credits": 0, "is_new": False}
-        output.print_json(refused | counts | {"faults": [lookup.fault_as_json(f) for f in prepared.faults]})
-    bad = manifests.bad_lines(prepared)
+        output.print_json_with(refused | counts, "faults", map(lookup.fault_as_json, prepared.faults))
     if skip_invalid:
         raise CliError("nothing was submitted: not one line of the manifest can be taken")
     raise CliError(
-        f"nothing was submitted: {output.plural(bad, 'line')} cannot be taken. Mend them, or leave them out with"
-        " --skip-invalid"
+        f"nothing was submitted: {output.plural(prepared.faults.lines, 'line')} cannot be taken. Mend them, or leave"
+        " them out with --skip-invalid"
     )
-
-
-def _say_price(context: "Context", request: "BatchRequest", prepared: "Prepared", *, as_json: bool) -> None:
-    from worker.cli import lookup, manifests
-    from worker.cli.wallet import wallet as ask_wallet
-
-    wallet = ask_wallet(context)
-    if as_json:
-        output.print_json(
-            {
-                "batch": None,
-                "token": request.token,
-                "name": request.name,
-                "state": "dry_run",
-                "jobs": prepared.jobs,
-                "credits": prepared.credits,
-                "references": len(prepared.references),
-                "wallet": wallet,
-                "is_new": False,
-                "faults": [lookup.fault_as_json(fault) for fault in prepared.faults],
-            }
-        )
-        return
-    console = output.answers()
-    bad = manifests.bad_lines(prepared)
-    left_out = f" ({output.plural(bad, 'bad line')} left out)" if bad else ""
-    console.print(f"jobs        {prepared.jobs:,}{left_out}")
-    console.print(f"references  {len(prepared.references):,} different")
-    console.print(f"credits     {prepared.credits:,}")
-    if wallet is None:
-        console.print("wallet      not known: the provider did not say")
-    else:
-        console.print(f"wallet      {wallet:,} now, {wallet - prepared.credits:,} afterwards")
-        if wallet < prepared.credits:
-            console.print("The wallet does not suffice: jobs would wait for a top-up.", style="yellow")
-    console.print("Nothing was submitted; the same command without --dry-run does it.")
 
 
 def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
@@ -179,8 +152,6 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
 
 
 def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, Any]:
-    from worker.cli import lookup
-
     return {
         "batch": str(receipt.batch_id),
         "token": receipt.token,
@@ -189,13 +160,10 @@ def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, A
         "jobs": receipt.jobs,
         "credits": receipt.credits,
         "is_new": receipt.is_new,
-        "faults": [lookup.fault_as_json(fault) for fault in receipt.faults],
     }
 
 
 def _name_of(manifest: str) -> str:
-    from pathlib import Path
-
     return "stdin" if manifest == "-" else Path(manifest).name.split(".", 1)[0] or "unnamed"
 
 

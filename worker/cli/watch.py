@@ -7,12 +7,15 @@ import typer
 from worker.cli import output
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from worker.cli.context import Context
     from worker.db.batches import BatchRow
     from worker.db.overview import Overview
     from worker.db.session import Database
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""How a command ends that was told to by Ctrl-C."""
 
 
 def watch(
@@ -46,12 +49,17 @@ def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overvi
         found = progress.follow()
     except KeyboardInterrupt:
         console.print(f"\nThe batch goes on: `darkroom watch {row.id}` shows it again.", markup=False)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
+    say_what_waits(found, console)
+    return found
+
+
+def say_what_waits(found: "Overview", console: "Console") -> None:
+    """Say how many jobs wait in vain, if any do, and why."""
     if not found.is_done and found.obstacle:
         waiting = output.plural(found.batch.size - found.ended, "job")
         until = f" before {found.obstacle.next_step}" if found.state == "paused" else ""
         console.print(f"{waiting} will not be rendered{until}: {found.obstacle.reason}.", markup=False)
-    return found
 
 
 def exit_code(found: "Overview") -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from worker.domain.batch_state import BatchState
 from worker.domain.fairness import Claim
 from worker.domain.fault import Fault, plain
 from worker.domain.request import BatchRequest, Priority
+
+_FAULTS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,20 +88,21 @@ def insert_faults(tx: Connection, rows: Iterable[tuple[UUID, Fault]], *, batch_i
         VALUES (:id, :batch_id, :line, :key, :field, :reason, :permitted)""").bindparams(
         bindparam("permitted", type_=JSONB)
     )
-    values = [
-        {
-            "id": fault_id,
-            "batch_id": batch_id,
-            "line": f.line,
-            "key": None if f.key is None else plain(f.key),
-            "field": plain(f.field),
-            "reason": f.reason,
-            "permitted": list(f.permitted),
-        }
-        for fault_id, f in rows
-    ]
-    if values:
-        tx.execute(statement, values)
+    rest = iter(rows)
+    while some := [_refused(fault_id, fault, batch_id) for fault_id, fault in islice(rest, _FAULTS_AT_ONCE)]:
+        tx.execute(statement, some)
+
+
+def _refused(fault_id: UUID, fault: Fault, batch_id: UUID) -> dict[str, Any]:
+    return {
+        "id": fault_id,
+        "batch_id": batch_id,
+        "line": fault.line,
+        "key": None if fault.key is None else plain(fault.key),
+        "field": plain(fault.field),
+        "reason": fault.reason,
+        "permitted": list(fault.permitted),
+    }
 
 
 _COLUMNS = """

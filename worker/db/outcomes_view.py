@@ -1,11 +1,12 @@
 """What came of every line of a batch, in the order of its lines, a page at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from worker.db import batches
 from worker.db.results import Stored
@@ -41,6 +42,7 @@ class Outcome:
     error_code: str | None
     error_message: str | None
     request_id: str | None
+    ended_at: datetime | None
     result: Stored | None
 
 
@@ -52,18 +54,21 @@ class RefusedLine:
     faults: tuple[Fault, ...]
 
 
-_PAGE = text("""
+_SELECT = """
     SELECT j.id, j.line, j.key, j.state, j.model, j.prompt, j.params, j.extra, j.reference_hash,
         f.name AS reference_name, j.generations, g.provider_id, g.held, g.reserved, g.final,
         coalesce((SELECT sum(final) FROM generation WHERE job_id = j.id), 0)::bigint AS spent,
-        j.failure_code, j.failure_message, j.request_id,
+        j.failure_code, j.failure_message, j.request_id, j.ended_at,
         r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height
     FROM job j
     LEFT JOIN LATERAL (SELECT * FROM generation WHERE job_id = j.id ORDER BY number DESC LIMIT 1) g ON true
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN reference f ON f.sha256 = j.reference_hash
+"""
+_PAGE = text(f"""{_SELECT}
     WHERE j.batch_id = :batch_id AND (j.line, j.id) > (:line, :id)
     ORDER BY j.line, j.id LIMIT :limit""")
+_OF_JOBS = text(f"{_SELECT} WHERE j.id = ANY(:ids)")
 
 _FAULTY = frozenset({JobState.FAILED, JobState.IN_DOUBT})
 
@@ -79,6 +84,11 @@ def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
         if len(rows) < PAGE:
             return
         line, last = rows[-1].line, rows[-1].id
+
+
+def of_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
+    """Give what came of these jobs, by id."""
+    return {row.id: _outcome(row) for row in tx.execute(_OF_JOBS, {"ids": list(ids)})} if ids else {}
 
 
 def refused_lines(database: Database, batch_id: UUID) -> list[RefusedLine]:
@@ -114,6 +124,7 @@ def _outcome(row: Any) -> Outcome:
         error_code=row.failure_code if has_error else None,
         error_message=row.failure_message if has_error else None,
         request_id=row.request_id if has_error else None,
+        ended_at=row.ended_at,
         result=_stored(row),
     )
 

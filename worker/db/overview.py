@@ -2,17 +2,18 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import batches, budgets, ledger
+from worker.db import batches, budgets, in_hand, ledger
 from worker.db.batches import BatchRow
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
+from worker.domain.in_hand import NotInHand
 from worker.domain.job import ENDED, JobState
 from worker.domain.ledger import CreditAccount
 
@@ -42,6 +43,8 @@ class Overview:
     reserved: int
     spent: int
     obstacle: Obstacle | None
+    not_in_hand: NotInHand = field(default_factory=NotInHand)
+    """Paid images that are not in the store yet."""
 
     @property
     def is_done(self) -> bool:
@@ -85,6 +88,7 @@ def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | 
         reserved=balances[CreditAccount.RESERVED],
         spent=balances[CreditAccount.SPENT],
         obstacle=_obstacle(tx, batch, now, wallet_floor) if jobs[JobState.PENDING] + jobs[JobState.ACTIVE] else None,
+        not_in_hand=in_hand.of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotInHand(),
     )
 
 

@@ -40,6 +40,7 @@ class Work:
     kind: StepKind
     fence: int
     lease_until: datetime
+    due_at: datetime
     attempts: int
     polls: int
     since: datetime
@@ -80,8 +81,8 @@ _CLAIM = text("""
         UPDATE step SET fence = fence + 1, lease_until = :until
         WHERE job_id = :job_id AND fence = :fence AND kind = :kind
         RETURNING *)
-    SELECT c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.attempts, c.polls,
-           c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures, j.reference_hash,
+    SELECT c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.due_at, c.attempts,
+           c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures, j.reference_hash,
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,

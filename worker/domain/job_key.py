@@ -92,5 +92,6 @@ def _empty(slots: int) -> "array[int]":
 
 
 def _digest(key: str) -> int:
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", key).casefold())
+    is_plain = key.isascii()
+    folded = key.lower() if is_plain else unicodedata.normalize("NFC", unicodedata.normalize("NFC", key).casefold())
     return int.from_bytes(blake2b(folded.encode(), digest_size=8).digest(), "big")

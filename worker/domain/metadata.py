@@ -17,13 +17,16 @@ METADATA_MAX_BYTES = 16_384
 DEPTH_MAX = 32
 """Deepest nesting of lists and objects."""
 _NUMBER_MAX = 10**300
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def metadata(raw: Mapping[str, object]) -> dict[str, JSON]:
     """A copy of the mapping, when all of it is JSON that Postgres can hold and its size is bounded."""
+    if not raw:
+        return {}
     budget = _Budget(METADATA_MAX_BYTES)
     checked = {_name(name): _json(value, 1, budget) for name, value in raw.items()}
-    size = len(json.dumps(checked, ensure_ascii=False, separators=(",", ":")).encode())
+    size = len(_COMPACT.encode(checked).encode())
     if size > METADATA_MAX_BYTES:
         raise _too_large(size)
     return checked

@@ -1,7 +1,6 @@
 """A request is one line that somebody asked for, checked once, in the same way for every door."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from worker.domain.batch_request import BatchRequest, Priority, Purpose, validate_batch
+from worker.domain.canonical import canonical, canonical_texts
 from worker.domain.fault import Fault, UnfitError, not_known, quoted
 from worker.domain.job_key import Keys, job_key
 from worker.domain.metadata import JSON, metadata
@@ -32,8 +32,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +76,15 @@ def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, 
 
 
 def fingerprint(request: JobRequest, reference_sha256: str | None) -> str:
-    """A hash in hex over all that decides the image: model, prompt, parameters and the reference's bytes."""
-    content = {
-        "model": request.model,
-        "params": dict(request.params),
-        "prompt": request.prompt,
-        "reference": reference_sha256,
-    }
-    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
+    """A hash in hex over all that decides the image: model, prompt, parameters and the reference's bytes.
+
+    It is that of a JSON object with these four names; it is put together from its parts, which takes half the time.
+    """
+    content = (
+        f'{{"model":{canonical(request.model)},"params":{canonical_texts(request.params)},'
+        f'"prompt":{canonical(request.prompt)},"reference":{canonical(reference_sha256)}}}'
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 class _Checks:

@@ -1,6 +1,7 @@
 """References on their way in: each source is read once, checked, and stored under the hash of its bytes."""
 
 import tempfile
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,8 +24,14 @@ class Library:
         """Start with nothing; by default only public https addresses are fetched."""
         self._store = store
         self._addresses = addresses or AddressPolicy.for_references()
+        self._begun: dict[Located, Future[ReferenceFacts | UnfitError]] = {}
         self._known: dict[Located, str | UnfitError] = {}
         self.facts: dict[str, ReferenceFacts] = {}
+
+    def begin(self, source: Located, pool: Executor) -> None:
+        """Let the pool examine the source, unless that has been done or begun; for one thread, as ``take`` is."""
+        if not isinstance(source, StoredHash) and source not in self._known and source not in self._begun:
+            self._begun[source] = pool.submit(self._examine, source)
 
     def take(self, source: Located) -> str:
         """Give the hash of the reference, which is in the store afterwards; raise UnfitError when it is no use.
@@ -34,13 +41,24 @@ class Library:
         if isinstance(source, StoredHash):
             return source.sha256
         if source not in self._known:
-            self._known[source] = self._examine(source)
+            self._known[source] = self._kept(self._examined(source))
         found = self._known[source]
         if isinstance(found, UnfitError):
             raise found
         return found
 
-    def _examine(self, source: LocalFile | RemoteUrl) -> str | UnfitError:
+    def _examined(self, source: LocalFile | RemoteUrl) -> ReferenceFacts | UnfitError:
+        begun = self._begun.pop(source, None)
+        return self._examine(source) if begun is None else begun.result()
+
+    def _kept(self, found: ReferenceFacts | UnfitError) -> str | UnfitError:
+        """Keep the facts when they are taken, so that the last name of the same bytes counts, whoever was quicker."""
+        if isinstance(found, UnfitError):
+            return found
+        self.facts[found.sha256] = found
+        return found.sha256
+
+    def _examine(self, source: LocalFile | RemoteUrl) -> ReferenceFacts | UnfitError:
         try:
             content = _fetched(source, self._addresses) if isinstance(source, RemoteUrl) else _read(source.path)
             facts = inspect_reference(content)
@@ -50,7 +68,7 @@ class Library:
             return UnfitError(f"could not be fetched: {error}")
         if self._store is not None:
             self._store.put_new(reference_path(facts.sha256), content, content_type=facts.mime_type)
-        self.facts[facts.sha256] = ReferenceFacts(
+        return ReferenceFacts(
             sha256=facts.sha256,
             name=_name(source),
             size_bytes=facts.size_bytes,
@@ -58,7 +76,6 @@ class Library:
             width=facts.width,
             height=facts.height,
         )
-        return facts.sha256
 
 
 def _read(path: Path) -> bytes:

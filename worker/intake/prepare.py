@@ -7,6 +7,8 @@ from pathlib import Path
 from worker.db.references import ReferenceFacts
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.model_spec import MODELS
+from worker.intake.ahead import examined
+from worker.intake.faults import FaultSpool
 from worker.intake.library import Library
 from worker.intake.spool import Spool
 from worker.manifest import CheckedRequest, Row, checked
@@ -19,9 +21,7 @@ class Prepared:
     spool: Spool
     credits: int
     """The price of one generation of each job."""
-    faults: tuple[Fault, ...]
-    fault_count: int
-    """How many faults there are; ``faults`` may have been cut."""
+    faults: FaultSpool
     references: dict[str, ReferenceFacts]
     referring_lines: dict[str, int]
     """The first line that names each reference."""
@@ -38,40 +38,37 @@ def prepare(
     base: Path | None,
     library: Library,
     progress: Callable[[int], None] = lambda _: None,
-    most_faults: int = 100_000,
 ) -> Prepared:
     """Check all rows; ``base`` is the folder that paths are relative to, None where no path is permitted.
 
     ``progress`` is told the number of rows looked at so far.
     """
-    intake = _Intake(library, most_faults)
-    for count, item in enumerate(checked(rows, base=base), start=1):
+    intake = _Intake(library)
+    for count, item in enumerate(examined(checked(rows, base=base), library), start=1):
         intake.take(item)
         progress(count)
     if intake.spool.count == 0 and not intake.faults:
-        intake.refuse(Fault(line=0, field="requests", reason="there is not one request"))
+        intake.faults.add(Fault(line=0, field="requests", reason="there is not one request"))
     return intake.done()
 
 
 class _Intake:
     """What has come together so far."""
 
-    def __init__(self, library: Library, most_faults: int) -> None:
+    def __init__(self, library: Library) -> None:
         self.spool = Spool()
-        self.faults: list[Fault] = []
+        self.faults = FaultSpool()
         self._library = library
-        self._most_faults = most_faults
-        self._fault_count = 0
         self._credits = 0
         self._lines: dict[str, int] = {}
 
     def take(self, item: CheckedRequest | Fault) -> None:
         if isinstance(item, Fault):
-            return self.refuse(item)
+            return self.faults.add(item)
         try:
             reference = self._library.take(item.reference) if item.reference else None
         except UnfitError as unfit:
-            return self.refuse(
+            return self.faults.add(
                 Fault(
                     line=item.request.line,
                     key=item.request.key,
@@ -85,17 +82,11 @@ class _Intake:
         self._credits += MODELS[item.request.model].credits
         return self.spool.add(item.request, reference)
 
-    def refuse(self, fault: Fault) -> None:
-        self._fault_count += 1
-        if len(self.faults) < self._most_faults:
-            self.faults.append(fault)
-
     def done(self) -> Prepared:
         return Prepared(
             spool=self.spool,
             credits=self._credits,
-            faults=tuple(self.faults),
-            fault_count=self._fault_count,
+            faults=self.faults,
             references=self._library.facts,
             referring_lines=self._lines,
         )

@@ -1,25 +1,14 @@
 """Checked requests between the check and the write: on disk when they are many, so that memory stays flat."""
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
+from worker.domain.canonical import canonical, canonical_texts
 from worker.domain.request import JobRequest
+from worker.intake.job_rows import row_of
 
 _IN_MEMORY_BYTES = 8_000_000
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpooledRequest:
-    """One request with the hash of its reference's bytes."""
-
-    request: JobRequest
-    reference_hash: str | None
 
 
 class Spool:
@@ -32,10 +21,9 @@ class Spool:
         self.count = 0
 
     def add(self, request: JobRequest, reference_hash: str | None) -> None:
-        """Keep one request."""
-        line = _encode(request, reference_hash)
-        self._digest.update(line)
-        self._file.write(line)
+        """Keep one request, as the row that it will be."""
+        self._digest.update(_identity(request, reference_hash))
+        self._file.write(row_of(request, reference_hash))
         self.count += 1
 
     @property
@@ -43,33 +31,25 @@ class Spool:
         """The SHA-256, in hex, of all requests in their order."""
         return self._digest.hexdigest()
 
-    def __iter__(self) -> Iterator[SpooledRequest]:
-        """Give the requests in their order, from the first."""
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the rows in their order, from the first."""
         self._file.seek(0)
-        for line in self._file:
-            yield _decode(json.loads(line))
+        yield from self._file
 
     def close(self) -> None:
         """Give the disk space back."""
         self._file.close()
 
 
-def _encode(request: JobRequest, reference_hash: str | None) -> bytes:
-    values = [
-        request.line,
-        request.key,
-        request.prompt,
-        request.model,
-        dict(request.params),
-        reference_hash,
-        dict(request.metadata),
-    ]
-    return _CANONICAL.encode(values).encode() + b"\n"
-
-
-def _decode(values: list[Any]) -> SpooledRequest:
-    line, key, prompt, model, params, reference_hash, metadata = values
-    request = JobRequest(
-        line=line, key=key, prompt=prompt, model=model, params=params, reference=None, metadata=metadata
+def _identity(request: JobRequest, reference_hash: str | None) -> bytes:
+    """Give what tells the request from others, for ever the same: batches of earlier versions have hashes over it."""
+    parts = (
+        str(request.line),
+        canonical(request.key),
+        canonical(request.prompt),
+        canonical(request.model),
+        canonical_texts(request.params),
+        canonical(reference_hash),
+        canonical(request.metadata),
     )
-    return SpooledRequest(request=request, reference_hash=reference_hash)
+    return f"[{','.join(parts)}]\n".encode()

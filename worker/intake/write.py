@@ -1,8 +1,7 @@
 """A prepared batch written: the batch, its references, its jobs, all in the caller's transaction."""
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,17 +14,9 @@ from worker.db.batches import BatchRow
 from worker.domain.batch_state import BatchState
 from worker.domain.deadline import falls_at
 from worker.domain.fault import Fault
-from worker.domain.job import JobState
-from worker.domain.model_spec import MODELS
-from worker.domain.request import BatchRequest, fingerprint
+from worker.domain.request import BatchRequest
+from worker.intake import job_rows
 from worker.intake.prepare import Prepared
-
-_COPY = """
-    COPY job (id, batch_id, line, key, model, prompt, params, reference_hash, extra, fingerprint, price, state,
-              created_at) FROM STDIN"""
-
-
-_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 class RequestsRefused(Exception):
@@ -68,7 +59,7 @@ class Receipt:
     jobs: int
     credits: int
     is_new: bool
-    faults: tuple[Fault, ...]
+    faults: Collection[Fault]
 
 
 def write(
@@ -117,7 +108,7 @@ def write(
         jobs=prepared.jobs,
         credits=prepared.credits,
         is_new=True,
-        faults=prepared.faults,
+        faults=prepared.faults or (),
     )
 
 
@@ -177,7 +168,7 @@ def _taken(tx: Connection, token: str) -> BatchRow:
     return earlier
 
 
-def _receipt(row: BatchRow, *, credits_: int = 0, faults: tuple[Fault, ...] = (), is_new: bool = False) -> Receipt:
+def _receipt(row: BatchRow, *, credits_: int = 0, faults: Collection[Fault] = (), is_new: bool = False) -> Receipt:
     return Receipt(
         batch_id=row.id,
         token=row.token,
@@ -214,27 +205,10 @@ def _copy_jobs(tx: Connection, prepared: Prepared, batch_id: UUID, now: datetime
     if driver is None:
         raise RuntimeError("the connection is closed")
     cursor: Cursor[tuple[object, ...]]
-    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        for spooled in prepared.spool:
-            request = spooled.request
-            copy.write_row(
-                (
-                    new_id(),
-                    batch_id,
-                    request.line,
-                    request.key,
-                    request.model,
-                    request.prompt,
-                    _JSON.encode(request.params),
-                    spooled.reference_hash,
-                    _JSON.encode(request.metadata),
-                    fingerprint(request, spooled.reference_hash),
-                    MODELS[request.model].credits,
-                    JobState.PENDING.value,
-                    now,
-                )
-            )
+    with driver.cursor() as cursor, cursor.copy(job_rows.COPY) as copy:
+        for piece in job_rows.completed(prepared.spool, batch_id=batch_id, now=now, new_id=new_id):
+            copy.write(piece)
 
 
-def _with_ids(faults: Iterable[Fault], new_id: Callable[[], UUID]) -> list[tuple[UUID, Fault]]:
-    return [(new_id(), fault) for fault in faults]
+def _with_ids(faults: Iterable[Fault], new_id: Callable[[], UUID]) -> Iterator[tuple[UUID, Fault]]:
+    return ((new_id(), fault) for fault in faults)

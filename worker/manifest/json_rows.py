@@ -23,7 +23,7 @@ class _RefusedError(ValueError):
 
 def _row(line: Line) -> Row | Fault:
     try:
-        value = json.loads(line.text, object_pairs_hook=_object, parse_constant=_constant)
+        value = _DECODER.decode(line.text)
     except json.JSONDecodeError as error:
         reason = f"is not JSON at column {error.colno}: {error.msg}; write one whole object on each line"
         return Fault(line=line.number, reason=reason)
@@ -50,3 +50,6 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _constant(name: str) -> NoReturn:
     raise _RefusedError(f"holds {name}, which is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

@@ -1,12 +1,19 @@
-"""A sheet is one self-contained HTML file, written card by card, so that its size costs no memory."""
+"""A sheet is self-contained HTML: one file, or for many cards a few of them that lead to each other."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
+from markupsafe import Markup
+
 from worker.domain.job import JobState
-from worker.sheet import template
+from worker.sheet import paging, template
+from worker.sheet.card import Card
+from worker.sheet.drawing import Drawn, drawn
+from worker.sheet.paging import PER_PAGE, Page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,46 +35,43 @@ class Header:
     """A sentence above the cards, such as that the images come from the sandbox."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """One job on the sheet."""
+def write_sheet(path: Path, header: Header, cards: Iterable[Card], *, per_page: int = PER_PAGE) -> list[Path]:
+    """The sheet is at ``path``, whole, its further pages beside it as NAME-2.html and so on; gives all of them.
 
-    line: int
-    key: str
-    prompt: str
-    state: JobState
-    image: bytes | None = field(default=None, repr=False)
-    """The result as it is stored; shown as a thumbnail."""
-    href: str | None = None
-    """Where the full image is: a path relative to the sheet, or an http(s) or file address."""
-    width: int | None = None
-    height: int | None = None
-    image_size: str = ""
-    output_format: str = ""
-    reference: str = ""
-    reserved: int | None = None
-    final: int | None = None
-    provider_id: str = ""
-    error: str = ""
-
-
-def write_sheet(path: Path, header: Header, cards: Iterable[Card]) -> None:
-    """The sheet is at ``path``, whole; an older one is replaced only when the new one is complete.
-
-    ``cards`` may be a generator: it is read one card at a time. An image that cannot be read says so.
+    Pages of an older sheet are replaced, and those too many removed, only when all new ones are complete. Raises
+    FileExistsError when a further page would take the place of something else. ``cards`` may be a generator: a few
+    of its images and the thumbnails of one page are in memory at a time. An image that cannot be read says so.
     """
-    template.write_whole(path, _pieces(header, cards))
+    pages = paging.pages(path, cards=sum(header.counts.values()), per_page=per_page)
+    for page in pages[1:]:
+        if page.path.exists() and not paging.is_page_of(path, page.path):
+            raise FileExistsError(0, f"{page.path.name} is there and is no page of this sheet")
+    shown = drawn(cards)
+    template.write_all_whole((page.path, _pieces(page, header, list(_share(page, shown, per_page)))) for page in pages)
+    for gone in paging.surplus(path, len(pages)):
+        gone.unlink()
+    return [page.path for page in pages]
 
 
-def _pieces(header: Header, cards: Iterable[Card]) -> Iterator[str]:
+def _share(page: Page, shown: Iterator[Drawn], per_page: int) -> Iterator[Drawn]:
+    """Take the cards of one page; the last one has the rest, however many there are."""
+    return shown if page.number == page.last else islice(shown, per_page)
+
+
+def _pieces(page: Page, header: Header, shown: Sequence[Drawn]) -> Iterator[str]:
     script = template.own_text("sheet.js")
     environment = template.environment()
     environment.filters["words"] = _words
+    here = Counter(each.card.state for each in shown)
     return environment.get_template("sheet.html.j2").generate(
         header=header,
-        cards=cards,
+        page=page,
+        marker=Markup(paging.marker(page.first_name)),  # noqa: S704 - quoted by the rules of an address
+        shown=shown,
         states=[state for state in JobState if header.counts.get(state)],
+        here=here if page.last > 1 else header.counts,
         total=sum(header.counts.values()),
+        count=len(shown),
         style=template.own_text("sheet.css"),
         script=script,
         script_hash=template.content_hash(script),

@@ -20,6 +20,24 @@ _TEMPLATES = "templates"
 
 def write_whole(path: Path, pieces: Iterable[str]) -> None:
     """The pieces are at ``path``; an older file is replaced only when the new one is complete."""
+    write_all_whole([(path, pieces)])
+
+
+def write_all_whole(files: Iterable[tuple[Path, Iterable[str]]]) -> None:
+    """Each file has its pieces; older ones are replaced only when all new ones are complete, the first one last."""
+    parts: dict[Path, Path] = {}
+    try:
+        for path, pieces in files:
+            parts[path] = _part(path, pieces)
+        for path, part in reversed(parts.items()):
+            part.replace(path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
+def _part(path: Path, pieces: Iterable[str]) -> Path:
+    """Write the pieces under another name beside the path, and give that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(
         "w",
@@ -33,11 +51,11 @@ def write_whole(path: Path, pieces: Iterable[str]) -> None:
         part = Path(file.name)
         try:
             file.writelines(pieces)
-            file.close()
-            part.chmod(0o666 & ~_umask())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        except BaseException:
+            part.unlink()
+            raise
+    part.chmod(0o666 & ~_umask())
+    return part
 
 
 def environment() -> Environment:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from worker.db import generations, jobs, results, steps
 from worker.db.results import Stored
 from worker.db.steps import StaleFence, Ticket, Work
-from worker.domain import retry
+from worker.domain import in_hand, retry
 from worker.domain.errors import ProviderError
 from worker.domain.job import JobEvent
 from worker.domain.model_spec import PIXELS
@@ -139,9 +139,10 @@ def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stor
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
-    """Try again later; once patience is at its end the job fails, its credits spent."""
+    """Try again later; once patience is at its end the job fails, its credits spent; after ten minutes, say so once."""
     patience = retry.COLLECT_PATIENCE
-    waited = services.clock() - work.since
+    now = services.clock()
+    waited = now - work.since
     is_over = waited >= (patience.lost if problem.is_lost else patience.unreachable)
     tell = log.error if is_over or problem.is_lost else log.warning
     tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
@@ -152,6 +153,9 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+    else:
+        if in_hand.is_alarm(since=work.since, due_at=work.due_at, now=now):
+            log.error("result.long_not_in_hand", **outcomes.ids(work), since=work.since, code=problem.code)
 
 
 def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
@@ -161,4 +165,5 @@ def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: N
         jobs.end(tx, work.job_id, JobEvent.FAIL, now=now, code=problem.code, message=problem.message)
         return
     wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
-    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1)
+    due_at = in_hand.next_try(since=work.since, now=now, wait=wait)
+    steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1)

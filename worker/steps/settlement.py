@@ -39,6 +39,7 @@ def succeeded(tx: Connection, services: Services, work: Work, view: GenerationVi
         kind=StepKind.COLLECT,
         fence=ticket.fence,
         lease_until=until,
+        due_at=now,
         attempts=0,
         since=now,
         generation_state=GenerationState.SUCCEEDED,

@@ -1,0 +1,52 @@
+"""What `darkroom submit --dry-run` prints: the plan of a batch, of which nothing is stored."""
+
+from typing import Any
+
+from worker.cli import forecast as forecasts
+from worker.cli import lookup, output
+from worker.cli.context import Context
+from worker.cli.forecast import Forecast
+from worker.domain.batch_request import BatchRequest
+from worker.intake import Prepared
+
+
+def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json: bool) -> None:
+    """Print lines, references, price, wallet and duration."""
+    uploads = len(prepared.referring_lines)
+    found = forecasts.forecast(context, price=prepared.credits, images=prepared.jobs, uploads=uploads)
+    if as_json:
+        output.print_json_with(_as_json(request, prepared, found), "faults", map(lookup.fault_as_json, prepared.faults))
+        return
+    console = output.answers()
+    for label, value in _lines(prepared, found).items():
+        console.print(f"{label:<12}{value}", markup=False)
+    console.print("Nothing was submitted; the same command without --dry-run does it.")
+
+
+def _lines(prepared: Prepared, found: Forecast) -> dict[str, str]:
+    bad = prepared.faults.lines
+    left_out = f", {output.plural(bad, 'bad one')} left out" if bad else ""
+    return {
+        "lines": f"{prepared.jobs + bad:,} ({prepared.jobs:,} good{left_out})",
+        "jobs": f"{prepared.jobs:,}",
+        "references": f"{len(prepared.referring_lines):,} different",
+        "credits": f"{prepared.credits:,}",
+        "wallet": forecasts.wallet_line(found),
+        "duration": forecasts.duration_line(found),
+    }
+
+
+def _as_json(request: BatchRequest, prepared: Prepared, found: Forecast) -> dict[str, Any]:
+    return {
+        "batch": None,
+        "token": request.token,
+        "name": request.name,
+        "state": "dry_run",
+        "lines": prepared.jobs + prepared.faults.lines,
+        "bad_lines": prepared.faults.lines,
+        "jobs": prepared.jobs,
+        "credits": prepared.credits,
+        "references": len(prepared.referring_lines),
+        **forecasts.as_json(found),
+        "is_new": False,
+    }

@@ -1,0 +1,26 @@
+"""Which images are paid and not in hand: few rows, since only live jobs have a step."""
+
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.domain.in_hand import NotInHand
+
+_COUNT = """
+    SELECT count(*) AS images, min(s.since) AS since
+    FROM step s JOIN generation g ON g.id = s.generation_id AND g.state = 'succeeded'
+    WHERE s.kind = 'collect'"""
+
+
+def of_batch(tx: Connection, batch_id: UUID) -> NotInHand:
+    """Give those of one batch."""
+    row = tx.execute(text(f"{_COUNT} AND g.batch_id = :id"), {"id": batch_id}).one()
+    return NotInHand(count=row.images, since=row.since)
+
+
+def of_account(tx: Connection, name: str) -> NotInHand:
+    """Give those of the account with that name."""
+    row = tx.execute(
+        text(f"{_COUNT} AND s.account_id = (SELECT id FROM account WHERE name = :name)"), {"name": name}
+    ).one()
+    return NotInHand(count=row.images, since=row.since)

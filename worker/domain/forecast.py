@@ -1,0 +1,40 @@
+"""How long so many images take, and between which bounds: whichever of pace and window is slower decides."""
+
+from dataclasses import dataclass
+
+from worker.domain.pace import CEILING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What the duration of a batch depends on, as if it were alone on its account."""
+
+    rate: float
+    """Requests per second."""
+    window: int
+    """Images that may be open at the provider at once."""
+    polls: float
+    """Per image."""
+    latency_s: float
+    """From the provider's yes to the recorded end of an image, on average."""
+    last_s: float
+    """The same for the image that ends last."""
+
+    def duration_s(self, images: int, *, uploads: int = 0) -> float:
+        """Give the seconds for so many images with so many references to upload: one create each, and its polls."""
+        if images == 0:
+            return 0.0
+        by_rate = (images * (1 + self.polls) + uploads) / self.rate
+        return max(by_rate, images / self.window * self.latency_s) + self.last_s
+
+
+def rate_bounds(rate: float, *, is_learned: bool, was_throttled: bool) -> tuple[float, float]:
+    """Give the lowest and the highest mean rate that the present one may turn out to be.
+
+    A rate that was set is kept. A learned one saws between half of the provider's limit and the limit, three
+    quarters of it on average; the present rate may be anywhere between, so the average is from 0.75 to 1.5 times
+    it. Before the first 429 the limit is not known at all: it may be just above, or as high as any.
+    """
+    if not is_learned:
+        return rate, rate
+    return 0.75 * rate, 1.5 * rate if was_throttled else CEILING

@@ -1,0 +1,32 @@
+"""References examined ahead of their requests, several at once; the requests keep their order."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from worker.domain.fault import Fault
+from worker.intake.library import Library
+from worker.manifest import CheckedRequest
+
+AT_ONCE = 4
+"""References that are fetched, hashed and decoded at once: each may take 10 MB, and 200 MB for its pixels."""
+
+AHEAD = 64
+"""Requests that are read ahead, so that there is always a reference to examine; each may take a megabyte."""
+
+
+def examined(items: Iterable[CheckedRequest | Fault], library: Library) -> Iterator[CheckedRequest | Fault]:
+    """Give every item in its order; the library has begun with its reference, and ``take`` waits for the end of it."""
+    waiting: deque[CheckedRequest | Fault] = deque()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reference") as pool:
+        try:
+            for item in items:
+                if isinstance(item, CheckedRequest) and item.reference is not None:
+                    library.begin(item.reference, pool)
+                waiting.append(item)
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            # Whoever stops early, such as with Ctrl-C, waits only for what has begun.
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,47 @@
+"""A job as COPY reads it: the columns that are known before its batch is, encoded once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+from worker.domain.canonical import canonical, canonical_texts
+from worker.domain.job import JobState
+from worker.domain.model_spec import MODELS
+from worker.domain.request import JobRequest, fingerprint
+
+COPY = """
+    COPY job (id, batch_id, state, created_at, line, key, model, prompt, params, reference_hash, extra, fingerprint,
+              price) FROM STDIN WITH (ENCODING 'UTF8')"""
+
+_AT_ONCE = 1_000
+"""Rows that are handed over together: each call of the driver costs more than a row does."""
+
+
+def row_of(request: JobRequest, reference_hash: str | None) -> bytes:
+    """Give what is known of a job's row, in the order of the columns from ``line`` on, with its line feed."""
+    cells = (
+        str(request.line),
+        _escaped(request.key),
+        request.model,
+        _escaped(request.prompt),
+        _escaped(canonical_texts(request.params)),
+        reference_hash or "\\N",
+        _escaped(canonical(request.metadata)),
+        fingerprint(request, reference_hash),
+        str(MODELS[request.model].credits),
+    )
+    return ("\t".join(cells) + "\n").encode()
+
+
+def completed(rows: Iterable[bytes], *, batch_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> Iterator[bytes]:
+    """Give the rows with an id, their batch, state and time before them, many in each piece."""
+    shared = f"\t{batch_id}\t{JobState.PENDING}\t{now.isoformat()}\t".encode()
+    rest = iter(rows)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield b"".join(new_id().hex.encode() + shared + row for row in some)
+
+
+def _escaped(text: str) -> str:
+    """Write what COPY's text format would take for its own signs with a backslash (PostgreSQL, COPY, text format)."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
