@@ -61,6 +61,7 @@ def set_limits(
             before.id,
             rate=None if now_learned else (figure or before.rate),
             max_in_flight=max_in_flight or before.max_in_flight,
+            now=by.now,
         )
         after = _view(tx, name, by)
         _record(tx, before, "rate", _rate(before), _rate(after), by)

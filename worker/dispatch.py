@@ -8,10 +8,11 @@ import structlog
 from sqlalchemy import Connection
 
 from worker.admission import admit
-from worker.db import accounts, steps, upkeep
+from worker.db import accounts, calls, steps, upkeep
 from worker.db.accounts import AccountRow
 from worker.db.steps import Ticket
-from worker.domain import pace, retry
+from worker.domain import learned_rate, pace, retry
+from worker.domain.pace import Pace
 from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.services import Services
@@ -63,9 +64,9 @@ def _lease_requests(tx: Connection, services: Services, account: AccountRow, now
     due = steps.lease_due(tx, account.id, is_free=False, kinds=_kinds(account), limit=len(offer), now=now)
     room = len(offer) - len(due) if account.pause_reason is None else 0
     tickets = [*due, *(admit(tx, services, account, room, now) if room else ())]
-    is_full = len(tickets) == len(offer) > 0
-    services.latencies.note_round(is_full=is_full)
-    _save_pace(tx, account, now, used=len(tickets), is_busy=is_full)
+    services.latencies.scarcity = account.scarcity
+    if offer:
+        _save_pace(tx, account, now, used=len(tickets), is_full=len(tickets) == len(offer))
     return tuple(replace(t, not_before=slot) for t, slot in zip(tickets, offer, strict=False))
 
 
@@ -76,10 +77,22 @@ def _kinds(account: AccountRow) -> Collection[StepKind]:
     return tuple(StepKind) if is_readable else (StepKind.UPLOAD, StepKind.SUBMIT)
 
 
-def _save_pace(tx: Connection, account: AccountRow, now: datetime, *, used: int, is_busy: bool) -> None:
-    if used:
-        after = pace.grant(account.pace, now=now, wanted=used).pace
-        accounts.save_pace(tx, account.id, pace.raised(after, now=now, is_busy=is_busy))
+def _save_pace(tx: Connection, account: AccountRow, now: datetime, *, used: int, is_full: bool) -> None:
+    """Store which slots are gone, what that says about a learned rate, and how scarce slots are."""
+    if not used and not account.scarcity:
+        return
+    scarcity = pace.scarcer(account.scarcity, is_full=is_full)
+    after = pace.grant(account.pace, now=now, wanted=used).pace
+    accounts.save_pace(tx, account.id, _judged(tx, account, after, now, is_full=is_full), scarcity=scarcity)
+
+
+def _judged(tx: Connection, account: AccountRow, after: Pace, now: datetime, *, is_full: bool) -> Pace:
+    if not is_full:
+        return learned_rate.unused(after, now=now)
+    if not learned_rate.has_stretch(after, now=now):
+        return after
+    answered = calls.answered(tx, account.id, since=after.raised_at, until=now)
+    return learned_rate.raised(after, now=now, answered=answered)
 
 
 def _begin_probe(tx: Connection, services: Services, account: AccountRow, now: datetime) -> bool:
@@ -99,9 +112,12 @@ def _look_again_at(
     if handed_out:
         return now + GATHER
     due = steps.next_due(tx, account.id, kinds=_kinds(account))
-    # What is due already and was not handed out waits for a slot, or for the key to be open again.
+    # What is due already and was not handed out waits for a slot, as pending jobs do, or for the key to be open again.
+    open_at = pace.opens_at(account.pace, now=now)
     if due is not None and due <= now:
         due = now + pace.HORIZON
-    if due is not None and account.pace.blocked_until is not None:
-        due = max(due, account.pace.blocked_until)
-    return min((instant for instant in (due, account.probe_at, upkeep_at) if instant is not None), default=None)
+    if due is not None and open_at is not None:
+        due = max(due, open_at)
+    return min(
+        (instant for instant in (due, open_at, account.probe_at, upkeep_at) if instant is not None), default=None
+    )

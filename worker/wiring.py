@@ -115,7 +115,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
     with db.transaction() as tx:
         _bind_provider(tx, account_id, settings)
         if is_node:
-            account_limits.follow_settings(tx, account_id, rate=rate, max_in_flight=settings.max_in_flight)
+            account_limits.follow_settings(tx, account_id, rate=rate, max_in_flight=settings.max_in_flight, now=clock())
         upkeep.configure(tx, account_id, intervals(settings), now=clock())
     chosen = policies(settings)
     return Services(

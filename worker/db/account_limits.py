@@ -1,7 +1,7 @@
 """How fast an account goes and how much it has open: what the settings said, and what a person has set since."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -15,20 +15,25 @@ _FOLLOW = text("""
         is_rate_learned = CASE WHEN rate_setting IS DISTINCT FROM :setting THEN :learned ELSE is_rate_learned END,
         throttled_at = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
             THEN NULL ELSE throttled_at END,
+        refused_rate = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
+            THEN NULL ELSE refused_rate END,
         rate = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
             THEN :rate ELSE rate END,
+        next_slot_at = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
+            THEN least(next_slot_at, :slot_at) ELSE next_slot_at END,
         rate_setting = :setting
     WHERE id = :id""")
 
 
-def follow_settings(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int) -> None:
+def follow_settings(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int, now: datetime) -> None:
     """Apply each setting that says something else than when it was last applied; ``rate`` None: it is learned.
 
-    What a person has set stays until then.
+    What a person has set stays until then. The next slot is no further away than one at a new rate.
     """
     setting = "auto" if rate is None else f"{rate:g}"
-    values = {"id": account_id, "window": max_in_flight, "setting": setting}
-    tx.execute(_FOLLOW, values | {"learned": rate is None, "rate": rate or START_RATE})
+    start = rate or START_RATE
+    values = {"id": account_id, "window": max_in_flight, "setting": setting, "learned": rate is None, "rate": start}
+    tx.execute(_FOLLOW, values | {"slot_at": now + timedelta(seconds=1 / start)})
 
 
 @dataclass(frozen=True, kw_only=True)

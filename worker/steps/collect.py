@@ -11,7 +11,7 @@ from worker.db import generations, jobs, results, steps
 from worker.db.results import Stored
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import retry
-from worker.domain.errors import ProviderError
+from worker.domain.errors import ProviderError, Throttled
 from worker.domain.job import JobEvent
 from worker.domain.model_spec import PIXELS
 from worker.domain.step import COLLECT_TOTAL, LEASES, StepKind
@@ -20,7 +20,7 @@ from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_
 from worker.media.names import result_path, twin_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import outcomes, pacing
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ def bring_home(services: Services, work: Work) -> None:
     """Do the same for a step that this worker has already."""
     calls = Calls(services, work.generation_id)
     try:
-        url = _address(work, calls)
+        url = _address(services, work, calls)
         stored = _stored(services, work, calls, url)
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
@@ -60,7 +60,7 @@ def bring_home(services: Services, work: Work) -> None:
         _record(services, work, calls, url, stored)
 
 
-def _address(work: Work, calls: Calls) -> str:
+def _address(services: Services, work: Work, calls: Calls) -> str:
     """Give the image's address; ask for it anew when there is none, or when it has failed before."""
     if work.result_url is not None and work.attempts == 0:
         return work.result_url
@@ -68,6 +68,8 @@ def _address(work: Work, calls: Calls) -> str:
     try:
         urls = calls.get(work.provider_id).result_urls
     except ProviderError as error:
+        if isinstance(error, Throttled):
+            pacing.close_key(services, error)
         if work.result_url is None:
             raise NotInHand(error.code, str(error), False) from error
         return work.result_url
