@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
+from worker.collectors import Collectors
 from worker.db import account_limits, accounts, references, upkeep
 from worker.db.session import Database
 from worker.domain.polling import PollSchedule
@@ -109,7 +110,8 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
             "RIVYA_API_KEY is not set: a node needs the provider's key, or that of a sandbox"
             " (`darkroom up` brings one, `darkroom sandbox` prints one)"
         )
-    db = database(settings, connections=settings.concurrency + 4)
+    # A collector waits for downloads most of the time, and needs a connection only to record them.
+    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 4)
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     with db.transaction() as tx:
@@ -129,6 +131,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         jitter=random.random,
         new_id=new_id,
         pause=time.sleep,
+        collectors=Collectors(settings.collectors),
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -14,7 +15,7 @@ from worker.domain import retry
 from worker.domain.errors import ProviderError, Throttled
 from worker.domain.job import JobEvent
 from worker.domain.model_spec import PIXELS
-from worker.domain.step import COLLECT_TOTAL, LEASES, StepKind
+from worker.domain.step import COLLECT_TOTAL, COLLECT_WAIT, LEASES, StepKind
 from worker.media.download import FetchFailed, FetchLimits, FetchProblem
 from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
 from worker.media.names import result_path, twin_path
@@ -26,6 +27,9 @@ from worker.steps.calling import Calls
 log = structlog.get_logger(__name__)
 
 _LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_seconds())
+
+_WAIT_FOR_ROOM = timedelta(seconds=5)
+"""How soon an image is looked at again for which no thread was free, at the latest."""
 
 
 class NotInHand(Exception):
@@ -40,16 +44,40 @@ class NotInHand(Exception):
 
 
 def run(services: Services, ticket: Ticket) -> None:
-    """Leave the job succeeded with its image in the store, or with a later due time, or failed at last."""
+    """See to it that the job succeeds with its image in the store, or has a later due time, or fails at last."""
     now = services.clock()
     with services.database.statements() as tx:
         work = steps.claim(tx, ticket, until=now + LEASES[StepKind.COLLECT])
     if work is not None:
-        bring_home(services, work)
+        hand_over(services, work)
 
 
-def bring_home(services: Services, work: Work) -> None:
-    """Do the same for a step that this worker has already."""
+def hand_over(services: Services, work: Work) -> None:
+    """Do the same, in a thread that is there for it, for a step that this worker has already.
+
+    When all of them have enough to do the step is due again a little later, for whichever node has room.
+    """
+    services.collectors.take(lambda: _in_time(services, work), lambda: _leave(services, work))
+
+
+def _in_time(services: Services, work: Work) -> None:
+    """Bring the image home unless it has waited so long for a thread that its lease might end meanwhile."""
+    if services.clock() < work.lease_until - LEASES[StepKind.COLLECT] + COLLECT_WAIT:
+        _bring_home(services, work)
+    else:
+        _leave(services, work)
+
+
+def _leave(services: Services, work: Work) -> None:
+    wait = _WAIT_FOR_ROOM * (0.5 + services.jitter() / 2)
+    try:
+        with services.database.transaction() as tx:
+            steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+
+
+def _bring_home(services: Services, work: Work) -> None:
     calls = Calls(services, work.generation_id)
     try:
         url = _address(services, work, calls)
