@@ -34,7 +34,13 @@ class Account(Table):
     next_slot_at: Mapped[datetime] = mapped_column(comment="First request slot that is not given away")
     blocked_until: Mapped[datetime | None] = mapped_column(comment="No request before it: the provider said so")
     throttled_at: Mapped[datetime | None] = mapped_column(comment="When a 429 last cut the rate")
-    raised_at: Mapped[datetime] = mapped_column(comment="When the rate was last raised")
+    raised_at: Mapped[datetime] = mapped_column(
+        comment="Since when every slot has been taken, as far as that was not looked at yet"
+    )
+    refused_rate: Mapped[float | None] = mapped_column(comment="Requests per second that were too many; NULL: unknown")
+    scarcity: Mapped[float] = mapped_column(
+        server_default="0", comment="0: every request finds a slot, to 1: all wait for one"
+    )
     class_times: Mapped[dict[str, float]] = mapped_column(comment="Virtual time per priority class")
     owner_times: Mapped[dict[str, Any]] = mapped_column(
         server_default=text("'{}'::jsonb"), comment="Virtual time per owner, per priority class"

@@ -63,6 +63,7 @@ def set_limits(
             before.id,
             rate=None if now_learned else (figure or before.rate),
             max_in_flight=max_in_flight or before.max_in_flight,
+            now=by.now,
         )
         if read_rate is not None:
             account_limits.set_read_rate(tx, before.id, None if isinstance(read_rate, str) else read_rate)

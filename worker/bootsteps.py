@@ -1,4 +1,7 @@
-"""The dispatcher as a thread of every worker node: started with the worker, stopped before its pool."""
+"""The dispatcher as a thread of every worker node: started with the worker, stopped before its pool.
+
+The threads that bring images home end with it.
+"""
 
 import threading
 from datetime import timedelta
@@ -42,13 +45,16 @@ class Dispatcher(bootsteps.StartStopStep):
         self._loop.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Stop handing out work; what is being worked on goes on."""
+        """Stop handing out work, and return when the images that are on their way are home; other work goes on."""
         if self._loop is not None:
             self._loop.stop()
+            node.services().collectors.drain()
 
-    def terminate(self, parent: Any) -> None:
-        """Stop at once, the same way."""
-        self.stop(parent)
+    def terminate(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Stop handing out work, and begin nothing more."""
+        if self._loop is not None:
+            self._loop.stop()
+            node.services().collectors.end()
 
 
 def _services() -> Services:

@@ -69,9 +69,12 @@ def _look_again_at(
     if handed_out:
         return now + GATHER
     due = leases.next_due(tx, account.id, kinds=slots.permitted(account))
-    # What is due already and was not handed out waits for a slot, or for the key to be open again.
+    # What is due already and was not handed out waits for a slot, as pending jobs do, or for the key to be open again.
+    open_at = slots.opens_at(account, now=now)
     if due is not None and due <= now:
         due = now + pace.HORIZON
-    if due is not None and account.pace.blocked_until is not None:
-        due = max(due, account.pace.blocked_until)
-    return min((instant for instant in (due, account.probe_at, upkeep_at) if instant is not None), default=None)
+    if due is not None and open_at is not None:
+        due = max(due, open_at)
+    return min(
+        (instant for instant in (due, open_at, account.probe_at, upkeep_at) if instant is not None), default=None
+    )

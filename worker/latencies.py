@@ -14,9 +14,6 @@ from worker.domain.polling import LearnedSchedule, PollSchedule
 SHARE_EVERY = timedelta(seconds=5)
 """How often observations are written and read; those of a node that dies in between are lost, which is no harm."""
 
-_SMOOTHING = 0.1
-"""How fast the scarcity follows: ten full rounds make it two thirds."""
-
 _UNKNOWN = Histogram()
 
 
@@ -32,6 +29,7 @@ class Latencies:
         self._seen: dict[tuple[str, bool], Histogram] = {}
         self._shared_at: datetime | None = None
         self.scarcity = 0.0
+        """As the account's row has it, since the last round of dispatch."""
 
     def schedule(self, model: str, *, has_reference: bool) -> LearnedSchedule:
         """Give the schedule by which generations of this kind are polled now."""
@@ -46,10 +44,6 @@ class Latencies:
         """Keep that a generation of this kind ended between two ages."""
         with self._lock:
             self._new[model, has_reference].append((low, high))
-
-    def note_round(self, *, is_full: bool) -> None:
-        """Keep whether a round of dispatch had more to do than slots."""
-        self.scarcity += _SMOOTHING * (float(is_full) - self.scarcity)
 
     def share(self, database: Database, now: datetime) -> bool:
         """Write what is new and read what all nodes know, if it is time; True when it was."""

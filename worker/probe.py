@@ -3,24 +3,32 @@
 import structlog
 
 from worker.db import accounts, session
-from worker.domain.errors import PauseReason, ProviderError
+from worker.domain.errors import PauseReason, ProviderError, Throttled
 from worker.services import Services
+from worker.steps import pacing
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
 
 
 def run(services: Services) -> bool:
-    """Read the wallet; resume the account when the reason of its pause is gone. True when it was resumed."""
+    """Read the wallet; resume the account when the reason of its pause is gone. True when it was resumed.
+
+    It takes a slot of the pace; while the key is closed there is no look.
+    """
     with services.database.transaction() as tx:
         account = accounts.read(tx, services.account_id)
         price = accounts.lowest_price(tx, services.account_id)
     if account is None or account.pause_reason is None or not account.pause_reason.ends_by_itself:
         return False
+    if pacing.take_slot(services, is_paused_too=True) is None:
+        return False
     calls = Calls(services, None)
     try:
         balance = calls.credits()
     except ProviderError as error:
+        if isinstance(error, Throttled):
+            pacing.close_key(services, error)
         log.info("account.still_paused", reason=account.pause_reason, error=str(error))
         with services.database.transaction() as tx:
             calls.write(tx)

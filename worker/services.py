@@ -1,10 +1,11 @@
 """What the steps and the dispatcher work with: the outside parts, the clock, chance, and the policies."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from worker.collectors import Collectors
 from worker.db.session import Database
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
@@ -45,3 +46,5 @@ class Services:
     """A new UUIDv7."""
     pause: Callable[[float], None]
     """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""
+    collectors: Collectors = field(default_factory=Collectors)
+    """The threads that bring images home; by default each is brought where it was found."""

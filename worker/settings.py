@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """How often the provider is asked again about generations whose end is not known."""
     concurrency: int = Field(16, alias="DARKROOM_CONCURRENCY", ge=1, le=1000)
     """Threads of one worker node."""
+    collectors: int = Field(64, alias="DARKROOM_COLLECTORS", ge=1, le=1000)
+    """Further threads of one worker node, which bring images home: images a second times the seconds of a download."""
     log_format: Literal["console", "json"] = Field("console", alias="DARKROOM_LOG_FORMAT")
     """How log lines look."""
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="DARKROOM_LOG_LEVEL")

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.admission import admit
-from worker.db import accounts, leases, turns
+from worker.db import accounts, calls, leases, turns
 from worker.db.accounts import AccountRow
 from worker.db.steps import Ticket
-from worker.domain import fairness, pace, ranking, window
+from worker.domain import fairness, learned_rate, pace, ranking, window
 from worker.domain.pace import Pace
 from worker.domain.request import Priority
 from worker.domain.step import StepKind
@@ -28,12 +28,20 @@ WRITES = (StepKind.UPLOAD, StepKind.SUBMIT)
 
 def hand_out(tx: Connection, services: Services, account: AccountRow, now: datetime) -> tuple[Ticket, ...]:
     """Give each slot of the pace to a due step or a pending job; reads take theirs from a pace of their own, if any."""
+    services.latencies.scarcity = account.scarcity
     if account.read_pace is None:
         return _by_pace(tx, services, account, (*READS, *WRITES), now)
     reads = _by_pace_of_reads(tx, services, account, account.read_pace, now)
     writes = _by_pace(tx, services, account, WRITES, now)
     # They are published one after the other, each when its slot begins.
     return tuple(sorted((*reads, *writes), key=lambda ticket: ticket.not_before))
+
+
+def opens_at(account: AccountRow, *, now: datetime) -> datetime | None:
+    """Give the instant from which a round has a slot to give, of either pace; None when it is past."""
+    paces = (account.pace,) if account.read_pace is None else (account.pace, account.read_pace)
+    instants = [pace.opens_at(each, now=now) for each in paces]
+    return min((each for each in instants if each is not None), default=None) if None not in instants else None
 
 
 def permitted(account: AccountRow) -> Collection[StepKind]:
@@ -49,13 +57,28 @@ def _by_pace(
     """Give each slot of the account's pace to a due step of these kinds, or to a pending job."""
     offer = pace.grant(account.pace, now=now, wanted=MOST_PER_ROUND).slots
     tickets = _fill(tx, services, account, kinds, len(offer), now) if offer else []
-    is_full = len(tickets) == len(offer) > 0
-    if account.read_pace is None:
-        services.latencies.note_round(is_full=is_full)
-    if tickets:
-        after = pace.grant(account.pace, now=now, wanted=len(tickets)).pace
-        accounts.save_pace(tx, account.id, pace.raised(after, now=now, is_busy=is_full))
+    if offer:
+        _save_pace(tx, account, now, used=len(tickets), is_full=len(tickets) == len(offer))
     return _at(tickets, offer)
+
+
+def _save_pace(tx: Connection, account: AccountRow, now: datetime, *, used: int, is_full: bool) -> None:
+    """Store which slots are gone, what that says about a learned rate, and how scarce slots are."""
+    scarcity = pace.scarcer(account.scarcity, is_full=is_full) if account.read_pace is None else None
+    if not used and not (scarcity or account.scarcity):
+        return
+    after = pace.grant(account.pace, now=now, wanted=used).pace
+    accounts.save_pace(tx, account.id, _judged(tx, account, after, now, is_full=is_full), scarcity=scarcity)
+
+
+def _judged(tx: Connection, account: AccountRow, after: Pace, now: datetime, *, is_full: bool) -> Pace:
+    if not is_full:
+        return learned_rate.unused(after, now=now)
+    if not learned_rate.has_stretch(after, now=now):
+        return after
+    are_reads_apart = account.read_pace is not None
+    answered = calls.answered(tx, account.id, since=after.raised_at, until=now, are_reads_apart=are_reads_apart)
+    return learned_rate.raised(after, now=now, answered=answered)
 
 
 def _by_pace_of_reads(
@@ -64,9 +87,10 @@ def _by_pace_of_reads(
     """Give each slot of the pace of reads to a due read; how scarce these slots are decides how often is polled."""
     offer = pace.grant(own, now=now, wanted=MOST_PER_ROUND).slots
     tickets = _fill_with_reads(tx, services, account, len(offer), now) if offer else []
-    services.latencies.note_round(is_full=len(tickets) == len(offer) > 0)
-    if tickets:
-        accounts.save_read_pace(tx, account.id, pace.grant(own, now=now, wanted=len(tickets)).pace)
+    if offer and (tickets or account.scarcity):
+        scarcity = pace.scarcer(account.scarcity, is_full=len(tickets) == len(offer))
+        after = pace.grant(own, now=now, wanted=len(tickets)).pace
+        accounts.save_read_pace(tx, account.id, after, scarcity=scarcity)
     return _at(tickets, offer)
 
 

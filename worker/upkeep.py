@@ -1,6 +1,6 @@
 """What is done again and again: read the wallet, seal the ledger, look after deadlines, doubts and catalogs."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -10,11 +10,11 @@ from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
 from worker.db import accounts, session, upkeep
 from worker.db.upkeep import Unended
-from worker.domain import pace
 from worker.domain.errors import ProviderError, Throttled
 from worker.domain.upkeep import UpkeepKind
 from worker.rivya.wire import GenerationView
 from worker.services import Services
+from worker.steps import pacing
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ def run(services: Services, kind: UpkeepKind) -> None:
 
 def _read_wallet(services: Services) -> None:
     """Record the balance; admissions that waited for a reading go on."""
-    asked_at = _take_slot(services)
+    asked_at = pacing.take_slot(services)
     if asked_at is None:
         return
     calls = Calls(services, None)
@@ -112,7 +112,7 @@ def _reread(services: Services) -> None:
 
 def _ask_about(services: Services, generation: Unended) -> GenerationView | ProviderError | None:
     """Keep what the provider says, and give it; None when it cannot be asked now."""
-    if _take_slot(services) is None:
+    if pacing.take_slot(services) is None:
         return None
     calls = Calls(services, generation.generation_id)
     try:
@@ -147,28 +147,12 @@ def _said(answer: GenerationView | ProviderError) -> dict[str, object]:
     }
 
 
-def _take_slot(services: Services) -> datetime | None:
-    """Wait for a slot for a read, and give the instant; None while the key may not be used."""
-    now = services.clock()
-    with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, services.account_id)
-        slot = pace.next_slot(account.read_pace or account.pace, now=now)
-        is_readable = account.pause_reason is None or account.pause_reason.permits_reading
-        if slot is None or not is_readable:
-            return None
-        save = accounts.save_pace if account.read_pace is None else accounts.save_read_pace
-        save(tx, services.account_id, slot.pace)
-    services.pause(min(max((slot.slots[0] - now).total_seconds(), 0.0), 1.0))
-    return services.clock()
-
-
 def _note_failure(services: Services, calls: Calls, error: ProviderError, *, kind: UpkeepKind) -> None:
     """Close a throttled key; a wallet whose floor waits for its first reading is read again soon."""
+    if isinstance(error, Throttled):
+        pacing.close_key(services, error)
     with services.database.transaction() as tx:
         account = accounts.lock_now(tx, services.account_id)
-        if isinstance(error, Throttled):
-            closed = pace.throttled(account.pace, now=services.clock(), retry_after=error.retry_after)
-            accounts.save_pace(tx, services.account_id, closed)
         calls.write(tx)
     log.warning("upkeep.failed", kind=kind, error=str(error))
     if kind is UpkeepKind.WALLET and account.wallet_left is None and services.policies.wallet_floor is not None:

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
+from worker.collectors import Collectors
 from worker.db import account_limits, accounts, references, upkeep
 from worker.db.session import Database
 from worker.domain.polling import PollSchedule
@@ -112,14 +113,20 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
             "RIVYA_API_KEY is not set: a node needs the provider's key, or that of a sandbox"
             " (`darkroom up` brings one, `darkroom sandbox` prints one)"
         )
-    db = database(settings, connections=settings.concurrency + 4)
+    # A collector waits for downloads most of the time, and needs a connection only to record them.
+    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 4)
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     with db.transaction() as tx:
         _bind_provider(tx, account_id, settings)
         if is_node:
             account_limits.follow_settings(
-                tx, account_id, rate=rate, max_in_flight=settings.max_in_flight, read_rate=settings.read_rate
+                tx,
+                account_id,
+                rate=rate,
+                max_in_flight=settings.max_in_flight,
+                read_rate=settings.read_rate,
+                now=clock(),
             )
         upkeep.configure(tx, account_id, intervals(settings), now=clock())
     chosen = policies(settings)
@@ -134,6 +141,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         jitter=random.random,
         new_id=new_id,
         pause=time.sleep,
+        collectors=Collectors(settings.collectors),
     )
 
 

@@ -83,7 +83,7 @@ def _slow_down(room: Darkroom) -> None:
     """Go on at the pace that is measured."""
     with room.database.transaction() as tx:
         account = accounts.ensure(tx, account_id=uuid7(), name="default", now=datetime.now(UTC))
-        accounts.configure(tx, account, rate=RATE, max_in_flight=WINDOW)
+        accounts.configure(tx, account, rate=RATE, max_in_flight=WINDOW, now=datetime.now(UTC))
 
 
 def _wait_for_wanted(room: Darkroom) -> Waited:

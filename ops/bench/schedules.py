@@ -10,10 +10,16 @@ Schedule = Callable[[float, int], float]
 """From the age in seconds and the number of polls so far to the seconds until the next poll."""
 
 FIRST_S, GAP_S, LONGEST_S = 2.5, 5.0, 60.0
+DOCUMENTED = PollSchedule(first=timedelta(seconds=FIRST_S), gap=timedelta(seconds=GAP_S))
 
 
-def documented(age_s: float, polls: int) -> float:  # noqa: ARG001 - one signature for all schedules
-    """Poll as the provider's pages say: 2.5 s after the create, then every 5 s."""
+def documented(age_s: float, polls: int) -> float:
+    """Poll as a node does that has learned nothing, within what the provider's pages say: 2.5 s, then 5 s to 10 s."""
+    return DOCUMENTED.wait(age=timedelta(seconds=age_s), polls=polls).total_seconds()
+
+
+def constant(age_s: float, polls: int) -> float:  # noqa: ARG001 - one signature for all schedules
+    """Poll as often as the provider's pages permit: 2.5 s after the create, then every 5 s."""
     return FIRST_S if polls == 0 else GAP_S
 
 
@@ -29,6 +35,5 @@ def backoff(age_s: float, polls: int) -> float:  # noqa: ARG001 - one signature 
 
 def learned(seen: Histogram, *, scarcity: float = 0.0) -> Schedule:
     """Poll as a node does that has seen these latencies."""
-    pace = PollSchedule(first=timedelta(seconds=FIRST_S), gap=timedelta(seconds=GAP_S))
-    schedule = LearnedSchedule(documented=pace, seen=seen, scarcity=scarcity)
+    schedule = LearnedSchedule(documented=DOCUMENTED, seen=seen, scarcity=scarcity)
     return lambda age_s, polls: schedule.wait(age=timedelta(seconds=age_s), polls=polls).total_seconds()

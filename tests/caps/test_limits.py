@@ -33,7 +33,7 @@ def test_a_cap_is_not_set_below_what_is_committed(node: Node) -> None:
 
 def test_slots_that_a_batch_at_its_limit_cannot_use_go_to_others(node: Node) -> None:
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=40.0, max_in_flight=100)
+        accounts.configure(tx, node.services.account_id, rate=40.0, max_in_flight=100, now=node.clock())
     caps.cap_owner(node.services.database, "mia", 0, author(node))
     node.submit(*({"prompt": str(n)} for n in range(40)), owner="mia", priority="interactive")
     node.submit(*({"prompt": str(n)} for n in range(40)), owner="tom", priority="bulk")

@@ -12,7 +12,7 @@ def test_a_batch_that_meets_an_empty_wallet_ends_with_all_its_images_after_a_top
     node: Node, sandbox: Provider
 ) -> None:
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=200.0, max_in_flight=100)
+        accounts.configure(tx, node.services.account_id, rate=200.0, max_in_flight=100, now=node.clock())
     node.submit(*({"prompt": str(number)} for number in range(500)))
     sandbox.fund(400)
     node.run_for(timedelta(minutes=5))

@@ -15,7 +15,7 @@ TURNS = "SELECT class_times, owner_times FROM account"
 
 def limit(node: Node, *, rate: float, window: int = 1000) -> None:
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=window)
+        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=window, now=node.clock())
 
 
 def batch(node: Node, count: int, **options: object) -> str:

@@ -89,7 +89,7 @@ def test_a_leased_step_is_not_handed_out_again_before_its_lease_ends(node: Node,
 def test_dispatchers_at_the_same_instant_never_hand_out_the_same_step(node: Node) -> None:
     node.submit(*({"prompt": str(n)} for n in range(60)))
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=100)
+        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=100, now=node.clock())
     barrier = threading.Barrier(4)
 
     def rounds(_: int) -> list[Ticket]:
@@ -107,7 +107,7 @@ def test_dispatchers_at_the_same_instant_never_hand_out_the_same_step(node: Node
 def test_no_more_jobs_are_open_than_the_window_allows(node: Node) -> None:
     node.submit(*({"prompt": str(n)} for n in range(20)))
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=7)
+        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=7, now=node.clock())
 
     dispatch.run(node.services)
     dispatch.run(node.services)

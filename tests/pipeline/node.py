@@ -187,7 +187,7 @@ def make(
 def _account(database: HookedDatabase, clock: Clock) -> UUID:
     with database.engine.begin() as tx:
         account_id = accounts.ensure(tx, account_id=uuid7(), name="default", now=clock())
-        accounts.configure(tx, account_id, rate=None, max_in_flight=100)
+        accounts.configure(tx, account_id, rate=None, max_in_flight=100, now=clock())
         return account_id
 
 

@@ -36,7 +36,7 @@ def resume(node: Node, batch_id: UUID) -> None:
 def narrow(node: Node, room: int = 1) -> None:
     """Leave room for so many live jobs."""
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=room)
+        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=room, now=node.clock())
 
 
 def look(node: Node) -> Overview:

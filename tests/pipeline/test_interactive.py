@@ -13,7 +13,7 @@ LEFT = "SELECT count(*) AS left FROM job WHERE key LIKE 'wanted%' AND state <> '
 
 def set_rate(node: Node, rate: float) -> None:
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=200)
+        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=200, now=node.clock())
 
 
 def test_ten_interactive_images_behind_a_window_full_of_bulk_ones_are_there_in_30_seconds(

@@ -22,7 +22,7 @@ RECORD = "SELECT failures, last_code FROM prompt_failure"
 
 def set_rate(node: Node, rate: float, *, window: int = 100) -> None:
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=window)
+        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=window, now=node.clock())
 
 
 def poison(node: Node, sandbox: Provider) -> None:
@@ -41,7 +41,7 @@ def codes(node: Node) -> list[str | None]:
 def test_a_poisoned_prompt_in_a_batch_of_100_costs_5_generations_and_all_good_ones_are_rendered(
     charge: int, node: Node, sandbox: Provider
 ) -> None:
-    set_rate(node, 2.0)
+    set_rate(node, 2.0, window=1)
     sandbox.set(failing_prompts="curse", failing_prompts_charge=charge)
     node.submit(*(CURSED if n % 5 == 0 else {"prompt": f"Chair {n}"} for n in range(100)))
 

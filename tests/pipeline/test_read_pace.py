@@ -18,7 +18,7 @@ PACES = "SELECT rate, next_slot_at, read_next_slot_at, blocked_until FROM accoun
 def split(node: Node) -> Node:
     """Give a node with 4 requests a second, and 20 reads beside them."""
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=4.0, max_in_flight=100)
+        accounts.configure(tx, node.services.account_id, rate=4.0, max_in_flight=100, now=node.clock())
         account_limits.set_read_rate(tx, node.services.account_id, 20.0)
     return node
 
@@ -69,7 +69,7 @@ def test_a_429_to_either_closes_the_key_for_both(on: str, split: Node, sandbox: 
 
 def test_only_the_pace_of_the_other_requests_is_learned(split: Node, sandbox: Provider) -> None:
     with split.services.database.transaction() as tx:
-        accounts.configure(tx, split.services.account_id, rate=None, max_in_flight=100)
+        accounts.configure(tx, split.services.account_id, rate=None, max_in_flight=100, now=split.clock())
     split.submit(*({"prompt": str(n)} for n in range(60)))
 
     split.run_until_quiet()

@@ -1,5 +1,6 @@
 """Paid images on their way home."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
+from worker.collectors import Collectors
 from worker.domain.model_spec import PIXELS
 from worker.media.images import inspect_result
 
+WAITING = "SELECT kind, attempts, lease_until FROM step"
 STORED = "SELECT path, sha256, width, height, mime_type FROM result"
 
 
@@ -72,6 +75,27 @@ def test_an_image_whose_host_does_not_answer_is_asked_for_a_whole_day(node: Node
     assert before == ["active"]
     assert node.jobs() == ["succeeded"]
     books.check_all_done(node, sandbox)
+
+
+def test_an_image_for_which_a_node_has_no_thread_is_brought_home_by_one_that_has(node: Node, sandbox: Provider) -> None:
+    collectors = node.services.collectors
+    node.services = replace(node.services, collectors=without_room())
+    node.submit({"prompt": "A chair"})
+    node.run_for(timedelta(seconds=10))
+    waiting = node.query(WAITING)
+    node.services = replace(node.services, collectors=collectors)
+
+    node.run_until_quiet()
+
+    assert waiting == [{"kind": "collect", "attempts": 0, "lease_until": None}]
+    assert node.jobs() == ["succeeded"]
+    books.check_all_done(node, sandbox)
+
+
+def without_room() -> Collectors:
+    collectors = Collectors(1)
+    collectors.end()
+    return collectors
 
 
 @pytest.mark.parametrize("content", [b"not an image", b""])

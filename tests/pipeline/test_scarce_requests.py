@@ -41,7 +41,7 @@ def test_of_two_due_polls_the_one_slot_goes_to_the_generation_that_is_likelier_t
     _let_be(node, "young", since=now - timedelta(seconds=8), due_at=now - timedelta(seconds=5))
     _let_be(node, "old", since=now - timedelta(seconds=25), due_at=now - timedelta(seconds=1))
     with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=1.0, max_in_flight=100)
+        accounts.configure(tx, node.services.account_id, rate=1.0, max_in_flight=100, now=now)
     node.clock.now = now
 
     decided = node.round()

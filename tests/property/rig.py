@@ -75,7 +75,7 @@ def make(database: Database, clock: Clock) -> Rig:
     world, name = World(), f"account-{uuid7()}"
     with database.transaction() as tx:
         account_id = accounts.ensure(tx, account_id=uuid7(), name=name, now=clock())
-        accounts.configure(tx, account_id, rate=1000.0, max_in_flight=10_000)
+        accounts.configure(tx, account_id, rate=1000.0, max_in_flight=10_000, now=clock())
     schedule = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
     services = Services(
         account_id=account_id,

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from itertools import pairwise
 
 import pytest
@@ -56,69 +57,47 @@ def test_a_round_that_uses_fewer_slots_leaves_the_rest_to_the_next(wanted: int, 
 
 @pytest.mark.parametrize("later_s", [0, 29.999])
 def test_no_slot_is_given_while_the_key_is_closed(later_s: float) -> None:
-    closed = pace.throttled(PLAIN, now=NOW, retry_after=timedelta(seconds=30))
+    closed = pace.closed(PLAIN, until=NOW + timedelta(seconds=30))
 
     assert pace.grant(closed, now=NOW + timedelta(seconds=later_s), wanted=1).slots == ()
 
 
 def test_slots_are_given_again_from_the_named_instant_on() -> None:
-    closed = pace.throttled(PLAIN, now=NOW, retry_after=timedelta(seconds=30))
+    closed = pace.closed(PLAIN, until=NOW + timedelta(seconds=30))
 
     assert pace.grant(closed, now=NOW + timedelta(seconds=30), wanted=1).slots == (NOW + timedelta(seconds=30),)
 
 
 def test_a_shorter_wait_does_not_open_a_key_that_is_closed_for_longer() -> None:
-    closed = pace.throttled(PLAIN, now=NOW, retry_after=timedelta(seconds=30))
+    closed = pace.closed(PLAIN, until=NOW + timedelta(seconds=30))
 
-    again = pace.throttled(closed, now=NOW, retry_after=timedelta(seconds=1))
+    again = pace.closed(closed, until=NOW + timedelta(seconds=1))
 
     assert again.blocked_until == NOW + timedelta(seconds=30)
 
 
-def test_a_429_halves_a_learned_rate() -> None:
-    assert pace.throttled(PLAIN, now=NOW, retry_after=None).rate == 5.0
+@given(RATES, SPANS)
+def test_a_round_that_comes_when_it_opens_finds_a_slot(rate: float, later: timedelta) -> None:
+    state = replace(PLAIN, rate=rate, next_slot_at=NOW + later, blocked_until=NOW + timedelta(seconds=3))
+
+    opens = pace.opens_at(state, now=NOW)
+
+    assert opens is not None
+    assert pace.grant(state, now=opens, wanted=1).slots
 
 
-def test_the_429s_of_one_burst_halve_it_once() -> None:
-    once = pace.throttled(PLAIN, now=NOW, retry_after=None)
-
-    assert pace.throttled(once, now=NOW + timedelta(seconds=1), retry_after=None).rate == 5.0
+def test_what_is_open_is_not_waited_for() -> None:
+    assert pace.opens_at(PLAIN, now=NOW) is None
 
 
-def test_a_429_leaves_a_rate_alone_that_a_person_set() -> None:
-    assert pace.throttled(replace(PLAIN, is_learned=False), now=NOW, retry_after=None).rate == 10.0
+@pytest.mark.parametrize(("rounds", "scarcity"), [(0, 0.0), (10, 0.65), (60, 1.0)])
+def test_full_rounds_make_requests_scarce(rounds: int, scarcity: float) -> None:
+    found = reduce(lambda before, is_full: pace.scarcer(before, is_full=is_full), [True] * rounds, 0.0)
+
+    assert found == pytest.approx(scarcity, abs=0.01)
 
 
-@given(st.lists(st.sampled_from(["429", "busy", "idle"]), max_size=200))
-def test_a_learned_rate_stays_between_floor_and_ceiling(events: list[str]) -> None:
-    state, now = PLAIN, NOW
-    for event in events:
-        now += timedelta(seconds=6)
-        is_429 = event == "429"
-        state = (
-            pace.throttled(state, now=now, retry_after=None)
-            if is_429
-            else pace.raised(state, now=now, is_busy=event == "busy")
-        )
+def test_rounds_with_slots_to_spare_end_a_scarcity() -> None:
+    found = reduce(lambda before, is_full: pace.scarcer(before, is_full=is_full), [False] * 44, 1.0)
 
-    assert pace.FLOOR <= state.rate <= pace.CEILING
-
-
-def test_a_rate_that_is_used_to_the_full_doubles_in_a_second_until_the_first_429() -> None:
-    assert pace.raised(PLAIN, now=NOW + timedelta(seconds=1), is_busy=True).rate == 20.0
-
-
-def test_after_a_429_a_rate_rises_bit_by_bit() -> None:
-    cut = replace(PLAIN, throttled_at=NOW - timedelta(minutes=1))
-
-    assert pace.raised(cut, now=NOW + timedelta(seconds=1), is_busy=True).rate == pytest.approx(10.1)
-
-
-def test_a_rate_that_is_not_used_does_not_rise() -> None:
-    assert pace.raised(PLAIN, now=NOW + timedelta(hours=1), is_busy=False).rate == 10.0
-
-
-def test_an_idle_hour_does_not_count_when_work_comes_back() -> None:
-    idle = pace.raised(PLAIN, now=NOW + timedelta(hours=1), is_busy=False)
-
-    assert pace.raised(idle, now=NOW + timedelta(hours=1, milliseconds=250), is_busy=True).rate < 12
+    assert found == 0.0

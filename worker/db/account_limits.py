@@ -1,7 +1,7 @@
 """How fast an account goes and how much it has open: what the settings said, and what a person has set since."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -18,8 +18,12 @@ _FOLLOW = text("""
         is_rate_learned = CASE WHEN rate_setting IS DISTINCT FROM :setting THEN :learned ELSE is_rate_learned END,
         throttled_at = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
             THEN NULL ELSE throttled_at END,
+        refused_rate = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
+            THEN NULL ELSE refused_rate END,
         rate = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
             THEN :rate ELSE rate END,
+        next_slot_at = CASE WHEN rate_setting IS DISTINCT FROM :setting AND NOT (:learned AND is_rate_learned)
+            THEN least(next_slot_at, :slot_at) ELSE next_slot_at END,
         rate_setting = :setting,
         read_rate = CASE WHEN read_rate_setting IS DISTINCT FROM :read_setting THEN :read_rate ELSE read_rate END,
         read_rate_setting = :read_setting
@@ -27,12 +31,20 @@ _FOLLOW = text("""
 
 
 def follow_settings(
-    tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int, read_rate: float | None = None
+    tx: Connection,
+    account_id: UUID,
+    *,
+    rate: float | None,
+    max_in_flight: int,
+    now: datetime,
+    read_rate: float | None = None,
 ) -> None:
     """Apply each setting that says something else than when it was last applied.
 
-    ``rate`` None: it is learned; ``read_rate`` None: reads share it. What a person has set stays until then.
+    ``rate`` None: it is learned; ``read_rate`` None: reads share it. What a person has set stays until then. The next
+    slot is no further away than one at a new rate.
     """
+    start = rate or START_RATE
     tx.execute(
         _FOLLOW,
         {
@@ -40,7 +52,8 @@ def follow_settings(
             "window": max_in_flight,
             "setting": "auto" if rate is None else f"{rate:g}",
             "learned": rate is None,
-            "rate": rate or START_RATE,
+            "rate": start,
+            "slot_at": now + timedelta(seconds=1 / start),
             "read_setting": SHARED if read_rate is None else f"{read_rate:g}",
             "read_rate": read_rate,
         },

@@ -23,6 +23,7 @@ class AccountRow:
     id: UUID
     name: str
     pace: Pace
+    scarcity: float
     max_in_flight: int
     turns: Turns
     read_pace: Pace | None
@@ -50,15 +51,27 @@ def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUI
     return found
 
 
-def configure(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int) -> None:
-    """Set pace and window to what the settings say; ``rate`` None keeps a learned rate, or starts to learn one."""
+def configure(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int, now: datetime) -> None:
+    """Set pace and window to what the settings say; ``rate`` None keeps a learned rate, or starts to learn one.
+
+    The next slot is no further away than one at the new rate.
+    """
     tx.execute(
         text("""
             UPDATE account SET max_in_flight = :window, is_rate_learned = :learned,
                 rate = CASE WHEN :learned AND is_rate_learned THEN rate ELSE :rate END,
-                throttled_at = CASE WHEN :learned AND is_rate_learned THEN throttled_at END
+                throttled_at = CASE WHEN :learned AND is_rate_learned THEN throttled_at END,
+                refused_rate = CASE WHEN :learned AND is_rate_learned THEN refused_rate END,
+                next_slot_at = CASE WHEN :learned AND is_rate_learned THEN next_slot_at
+                    ELSE least(next_slot_at, :slot_at) END
             WHERE id = :id"""),
-        {"id": account_id, "window": max_in_flight, "learned": rate is None, "rate": rate or START_RATE},
+        {
+            "id": account_id,
+            "window": max_in_flight,
+            "learned": rate is None,
+            "rate": rate or START_RATE,
+            "slot_at": now + timedelta(seconds=1 / (rate or START_RATE)),
+        },
     )
 
 
@@ -93,8 +106,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
-                   raised_at, class_times, owner_times, read_rate, read_next_slot_at, read_class_times, pause_reason,
-                   paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes
+                   raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
+                   read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id},
     ).one_or_none()
@@ -104,6 +117,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         id=row.id,
         name=row.name,
         pace=_pace(row),
+        scarcity=row.scarcity,
         max_in_flight=row.max_in_flight,
         turns=turns.read(row.class_times, row.owner_times),
         read_pace=_read_pace(row),
@@ -126,6 +140,7 @@ def _pace(row: Any) -> Pace:
         blocked_until=row.blocked_until,
         throttled_at=row.throttled_at,
         raised_at=row.raised_at,
+        refused_rate=row.refused_rate,
     )
 
 
@@ -138,11 +153,12 @@ def _read_pace(row: Any) -> Pace | None:
 
 _SAVE_PACE = text("""
     UPDATE account SET rate = :rate, next_slot_at = :next_slot_at, blocked_until = :blocked_until,
-        throttled_at = :throttled_at, raised_at = :raised_at WHERE id = :id""")
+        throttled_at = :throttled_at, raised_at = :raised_at, refused_rate = :refused_rate,
+        scarcity = coalesce(:scarcity, scarcity) WHERE id = :id""")
 
 
-def save_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
-    """Store the pace as it is after a round or a 429."""
+def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float | None = None) -> None:
+    """Store the pace as it is after a round or a 429, and the scarcity if it was looked at."""
     tx.execute(
         _SAVE_PACE,
         {
@@ -152,14 +168,18 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
             "blocked_until": pace.blocked_until,
             "throttled_at": pace.throttled_at,
             "raised_at": pace.raised_at,
+            "refused_rate": pace.refused_rate,
+            "scarcity": scarcity,
         },
     )
 
 
-def save_read_pace(tx: Connection, account_id: UUID, pace: Pace) -> None:
-    """Store which slots of the pace of reads are given away."""
+def save_read_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float | None = None) -> None:
+    """Store which slots of the pace of reads are given away, and the scarcity if it was looked at."""
     tx.execute(
-        text("UPDATE account SET read_next_slot_at = :at WHERE id = :id"), {"at": pace.next_slot_at, "id": account_id}
+        text("""
+            UPDATE account SET read_next_slot_at = :at, scarcity = coalesce(:scarcity, scarcity) WHERE id = :id"""),
+        {"at": pace.next_slot_at, "scarcity": scarcity, "id": account_id},
     )
 
 

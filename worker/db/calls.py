@@ -36,6 +36,27 @@ def add_lost_send(tx: Connection, generation_id: UUID) -> None:
     tx.execute(_ADD_LOST, {"id": generation_id})
 
 
+_ANSWERED = text("""
+    SELECT count(*) FROM (SELECT * FROM call ORDER BY id DESC LIMIT :newest) c
+    WHERE account_id = :account_id AND kind = ANY(:kinds) AND outcome <> 'throttled' AND http_status IS NOT NULL
+      AND ended_at > :since AND ended_at <= :until""")
+_NEWEST = 5_000
+"""Calls that are looked at, from the newest back: more than an account makes in the seconds that are asked about."""
+
+
+def answered(
+    tx: Connection, account_id: UUID, *, since: datetime, until: datetime, are_reads_apart: bool = False
+) -> int:
+    """Count the provider's answers within a few seconds that were not refusals for coming too fast, of all nodes.
+
+    Reads are left out where they have a pace of their own.
+    """
+    kinds = [CallKind.CREATE, CallKind.UPLOAD, *(() if are_reads_apart else (CallKind.GET, CallKind.CREDITS))]
+    values = {"account_id": account_id, "since": since, "until": until, "newest": _NEWEST, "kinds": kinds}
+    count: int = tx.execute(_ANSWERED, values).scalar_one()
+    return count
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoggedCall(Call):
     """A call as it lies in the log."""

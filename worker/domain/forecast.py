@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worker.domain.pace import CEILING
+from worker.domain.learned_rate import CEILING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,10 @@ class Circumstances:
 def rate_bounds(rate: float, *, is_learned: bool, was_throttled: bool) -> tuple[float, float]:
     """Give the lowest and the highest mean rate that the present one may turn out to be.
 
-    A rate that was set is kept. A learned one saws between half of the provider's limit and the limit, three
-    quarters of it on average; the present rate may be anywhere between, so the average is from 0.75 to 1.5 times
-    it. Before the first 429 the limit is not known at all: it may be just above, or as high as any.
+    A rate that was set is kept. A learned one keeps between nine tenths of what the provider refused and that rate
+    itself, so the average is within a tenth of the present one. Before the first 429 the limit is not known at all: it
+    may be just above, or as high as any.
     """
     if not is_learned:
         return rate, rate
-    return 0.75 * rate, 1.5 * rate if was_throttled else CEILING
+    return 0.9 * rate, 1.1 * rate if was_throttled else CEILING

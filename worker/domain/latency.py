@@ -20,6 +20,15 @@ MEMORY = 500
 ENOUGH = 20
 """With fewer observations nothing is known."""
 
+_KERNEL = ((-1, 0.25), (0, 0.5), (1, 0.25))
+"""A generation that ended in one bucket could as well have ended in the next: a gap between a few is chance."""
+
+_DOUBT = 3.0
+"""Observations that nobody made, spread over ``_PLAUSIBLE``: after few real ones much else is possible."""
+
+_PLAUSIBLE = range(8, 48)
+"""The buckets from a second to a quarter of an hour."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
@@ -56,13 +65,33 @@ class Histogram:
             left -= count
         return timedelta(seconds=_lower(0))
 
-    def hazard(self, age: timedelta) -> float:
-        """Give the rate, per second, at which generations of this age end; infinite beyond all that was seen."""
-        k = bucket(age)
-        width = _upper(k) - _lower(k)
-        position = min(max((age.total_seconds() - _lower(k)) / width, 0.0), 1.0)
-        surviving = sum(self.counts[k + 1 :]) + self.counts[k] * (1 - position)
-        return self.counts[k] / width / surviving if surviving > 0 else math.inf
+    def smoothed(self) -> "Histogram":
+        """Give what may be expected of further generations, from what was seen and what is always possible."""
+        counts = [_DOUBT / len(_PLAUSIBLE) if k in _PLAUSIBLE else 0.0 for k in range(BUCKETS)]
+        for k, count in enumerate(self.counts):
+            for offset, share in _KERNEL:
+                counts[min(max(k + offset, 0), BUCKETS - 1)] += share * count
+        return Histogram(counts=tuple(counts))
+
+    def gap(self, age: timedelta, *, undetected_s: float) -> timedelta | None:
+        """Give the time after which a generation of this age has on average been ended for so many seconds.
+
+        That is the gap over which (F(u) - F(age)) / S(age) has this integral, F the share that has ended by an age and
+        S the share that has not; None when it is never reached, or beyond all that was seen.
+        """
+        first, since_s = bucket(age), age.total_seconds()
+        surviving = sum(self.counts[first + 1 :]) + self.counts[first] * _share_left(first, since_s)
+        if surviving <= 0:
+            return None
+        waited_s, ended, at_s = 0.0, 0.0, since_s
+        for k in range(first, BUCKETS):
+            density = self.counts[k] / (_upper(k) - _lower(k)) / surviving
+            span_s = max(_upper(k) - at_s, 0.0)
+            whole_s = waited_s + ended * span_s + density * span_s**2 / 2
+            if whole_s >= undetected_s:
+                return timedelta(seconds=at_s - since_s + _reach(ended, density, undetected_s - waited_s))
+            waited_s, ended, at_s = whole_s, ended + density * span_s, at_s + span_s
+        return None
 
 
 def merged(older: Histogram, newer: Sequence[tuple[timedelta, timedelta]]) -> Histogram:
@@ -78,6 +107,16 @@ def bucket(age: timedelta) -> int:
     if seconds <= FIRST_EDGE_S:
         return 0
     return min(int(math.log2(seconds / FIRST_EDGE_S) * STEPS_PER_DOUBLING), BUCKETS - 1)
+
+
+def _share_left(k: int, age_s: float) -> float:
+    """Give how much of a bucket lies behind an age in it."""
+    return min(max((_upper(k) - age_s) / (_upper(k) - _lower(k)), 0.0), 1.0)
+
+
+def _reach(ended: float, density: float, wait_s: float) -> float:
+    """Solve ended * x + density * x^2 / 2 = wait_s, in the form that does not cancel out."""
+    return 2 * wait_s / (ended + math.sqrt(ended**2 + 2 * density * wait_s)) if wait_s > 0 else 0.0
 
 
 def _lower(k: int) -> float:

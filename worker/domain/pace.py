@@ -1,4 +1,4 @@
-"""How many requests may go out, and in which instants: an even stream at a learned rate."""
+"""How many requests may go out, and in which instants: an even stream at one rate."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,14 +9,11 @@ HORIZON = timedelta(milliseconds=250)
 THROTTLE_WAIT = timedelta(seconds=2)
 """How long a key is closed after a 429 that names no time."""
 
-FLOOR = 0.2
-"""The learned rate never falls below this many requests per second."""
+_SMOOTHING = 0.1
+"""How fast the scarcity follows: ten full rounds make it two thirds."""
 
-CEILING = 1000.0
-"""The learned rate never rises above this many requests per second."""
-
-_SETTLED = timedelta(seconds=5)
-"""After a cut the rate stays for this long before it rises again."""
+_PLENTY = 0.01
+"""A scarcity below this is none, so that an idle account's row is not written for ever."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +29,11 @@ class Pace:
     blocked_until: datetime | None
     """No request at all before this instant: the provider said so."""
     throttled_at: datetime | None
-    """When the last 429 cut the rate; None when there was none, and the rate still doubles."""
+    """When a 429 last cut the rate; None when there was none, and the rate still doubles."""
     raised_at: datetime
-    """When the rate was last raised."""
+    """Since when every slot has been taken, as far as that was not looked at yet."""
+    refused_rate: float | None = None
+    """What is known to be too much, in requests per second; None when nothing is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +57,13 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
     return Grant(slots=slots, pace=after)
 
 
+def opens_at(pace: Pace, *, now: datetime) -> datetime | None:
+    """Give the instant from which a round has a slot to give; None when it is past."""
+    slot_at = pace.next_slot_at - HORIZON
+    opens = slot_at if pace.blocked_until is None else max(slot_at, pace.blocked_until)
+    return opens if opens > now else None
+
+
 def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
     """Give the next slot that is not given away, however far ahead; None while the key is closed."""
     if pace.blocked_until is not None and now < pace.blocked_until:
@@ -66,22 +72,12 @@ def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
     return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + timedelta(seconds=1 / pace.rate)))
 
 
-def throttled(pace: Pace, *, now: datetime, retry_after: timedelta | None) -> Pace:
-    """Close the key until the provider's time, and halve a learned rate once for a burst of 429s."""
-    until = now + (THROTTLE_WAIT if retry_after is None else retry_after)
-    blocked = until if pace.blocked_until is None else max(until, pace.blocked_until)
-    closed = replace(pace, blocked_until=blocked)
-    in_same_burst = pace.throttled_at is not None and now < pace.throttled_at + _SETTLED
-    if in_same_burst or not pace.is_learned:
-        return closed
-    return replace(closed, rate=max(FLOOR, pace.rate / 2), throttled_at=now, raised_at=until)
+def closed(pace: Pace, *, until: datetime) -> Pace:
+    """Let no request out before the instant; a key that is closed for longer stays so."""
+    return replace(pace, blocked_until=until if pace.blocked_until is None else max(until, pace.blocked_until))
 
 
-def raised(pace: Pace, *, now: datetime, is_busy: bool) -> Pace:
-    """Raise a learned rate that was used to the full: twofold a second until the first 429, then bit by bit."""
-    if not (pace.is_learned and is_busy):
-        return replace(pace, raised_at=now) if pace.is_learned else pace
-    elapsed = min(max((now - pace.raised_at).total_seconds(), 0.0), 1.0)
-    is_searching = pace.throttled_at is None
-    rate = pace.rate * 2**elapsed if is_searching else pace.rate + max(0.1, pace.rate * 0.01) * elapsed
-    return replace(pace, rate=min(CEILING, rate), raised_at=max(now, pace.raised_at))
+def scarcer(scarcity: float, *, is_full: bool) -> float:
+    """Follow, from 0 to 1, how many of the rounds that had a slot to give had none to spare."""
+    after = scarcity + _SMOOTHING * (is_full - scarcity)
+    return after if after >= _PLENTY else 0.0

@@ -1,6 +1,5 @@
 """When to ask the provider about a generation again."""
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -42,9 +41,11 @@ class PollSchedule:
 class LearnedSchedule:
     """Polls where generations are known to end, never faster than documented.
 
-    The first poll comes when an eighth has ended. After it the gap balances the cost of a poll against the wait for
-    an end that nobody has seen: ``gap(t) = sqrt(2c / h(t))`` with the hazard rate ``h`` (Keller 1974, optimum
-    checking schedules). When requests are scarce a poll costs more: every poll saved is an image made.
+    The first poll comes when a sixth has ended. After it the gap balances the cost of a poll against the wait for an
+    end that nobody has seen: the next poll comes when that wait, by what is known of all ages to come, is ``c`` seconds
+    on average. Where the hazard rate ``h`` changes slowly that is ``gap(t) = sqrt(2c / h(t))`` (Keller 1974, optimum
+    checking schedules); where nothing ends for a while it is soon after the next age at which something does. When
+    requests are scarce a poll costs more: every poll saved is an image made.
     """
 
     documented: PollSchedule
@@ -56,11 +57,11 @@ class LearnedSchedule:
         """Give the wait before the next poll of a generation that is ``age`` old and was polled so often."""
         if not self.seen.is_known or age >= OVERDUE_AFTER:
             return self.documented.wait(age=age, polls=polls)
-        first = self.seen.quantile(0.12 + 0.75 * self.scarcity)
+        expected = self.seen.smoothed()
+        first = expected.quantile(0.16 + 0.71 * self.scarcity)
         if polls == 0 or age < first:
             return min(max(self.documented.first if polls == 0 else self.documented.gap, first - age), LONGEST_GAP)
-        hazard = self.seen.hazard(age)
-        cost_s = 0.3 + 3.0 * self.scarcity
-        gap_s = math.sqrt(2 * cost_s / hazard) if hazard > 0 else LONGEST_GAP.total_seconds()
-        longest = max(LONGEST_GAP, self.documented.gap)
-        return min(max(self.documented.gap, timedelta(seconds=gap_s)), longest)
+        gap = expected.gap(age, undetected_s=0.3 + 3.0 * self.scarcity)
+        if gap is None:
+            return self.documented.wait(age=age, polls=polls)
+        return max(self.documented.gap, min(gap, LONGEST_GAP))

@@ -29,13 +29,16 @@ HTTP_TOTAL = timedelta(seconds=20)
 COLLECT_TOTAL = timedelta(seconds=60)
 """The longest time for bringing one image home."""
 
+COLLECT_WAIT = timedelta(seconds=20)
+"""The longest time for which an image that a worker has waits for a thread."""
+
 _CALL = HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
 
 LEASES: dict[StepKind, timedelta] = {
     StepKind.UPLOAD: _CALL + timedelta(seconds=35),
     StepKind.SUBMIT: _CALL + timedelta(seconds=5),
     StepKind.POLL: _CALL + timedelta(seconds=5),
-    StepKind.COLLECT: _CALL + COLLECT_TOTAL + timedelta(seconds=10),
+    StepKind.COLLECT: COLLECT_WAIT + _CALL + COLLECT_TOTAL + timedelta(seconds=10),
 }
 """How long a worker owns a step that it has claimed.
 

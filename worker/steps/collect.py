@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -11,21 +12,24 @@ from worker.db import generations, jobs, results, steps
 from worker.db.results import Stored
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import in_hand, retry
-from worker.domain.errors import ProviderError
+from worker.domain.errors import ProviderError, Throttled
 from worker.domain.job import JobEvent
 from worker.domain.model_spec import PIXELS
-from worker.domain.step import COLLECT_TOTAL, LEASES, StepKind
+from worker.domain.step import COLLECT_TOTAL, COLLECT_WAIT, LEASES, StepKind
 from worker.media.download import FetchFailed, FetchLimits, FetchProblem
 from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
 from worker.media.names import result_path, twin_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import outcomes, pacing
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
 
 _LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_seconds())
+
+_WAIT_FOR_ROOM = timedelta(seconds=5)
+"""How soon an image is looked at again for which no thread was free, at the latest."""
 
 
 class NotInHand(Exception):
@@ -40,19 +44,43 @@ class NotInHand(Exception):
 
 
 def run(services: Services, ticket: Ticket) -> None:
-    """Leave the job succeeded with its image in the store, or with a later due time, or failed at last."""
+    """See to it that the job succeeds with its image in the store, or has a later due time, or fails at last."""
     now = services.clock()
     with services.database.statements() as tx:
         work = steps.claim(tx, ticket, until=now + LEASES[StepKind.COLLECT])
     if work is not None:
-        bring_home(services, work)
+        hand_over(services, work)
 
 
-def bring_home(services: Services, work: Work) -> None:
-    """Do the same for a step that this worker has already."""
+def hand_over(services: Services, work: Work) -> None:
+    """Do the same, in a thread that is there for it, for a step that this worker has already.
+
+    When all of them have enough to do the step is due again a little later, for whichever node has room.
+    """
+    services.collectors.take(lambda: _in_time(services, work), lambda: _leave(services, work))
+
+
+def _in_time(services: Services, work: Work) -> None:
+    """Bring the image home unless it has waited so long for a thread that its lease might end meanwhile."""
+    if services.clock() < work.lease_until - LEASES[StepKind.COLLECT] + COLLECT_WAIT:
+        _bring_home(services, work)
+    else:
+        _leave(services, work)
+
+
+def _leave(services: Services, work: Work) -> None:
+    wait = _WAIT_FOR_ROOM * (0.5 + services.jitter() / 2)
+    try:
+        with services.database.transaction() as tx:
+            steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+
+
+def _bring_home(services: Services, work: Work) -> None:
     calls = Calls(services, work.generation_id)
     try:
-        url = _address(work, calls)
+        url = _address(services, work, calls)
         stored = _stored(services, work, calls, url)
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
@@ -60,7 +88,7 @@ def bring_home(services: Services, work: Work) -> None:
         _record(services, work, calls, url, stored)
 
 
-def _address(work: Work, calls: Calls) -> str:
+def _address(services: Services, work: Work, calls: Calls) -> str:
     """Give the image's address; ask for it anew when there is none, or when it has failed before."""
     if work.result_url is not None and work.attempts == 0:
         return work.result_url
@@ -68,6 +96,8 @@ def _address(work: Work, calls: Calls) -> str:
     try:
         urls = calls.get(work.provider_id).result_urls
     except ProviderError as error:
+        if isinstance(error, Throttled):
+            pacing.close_key(services, error)
         if work.result_url is None:
             raise NotInHand(error.code, str(error), False) from error
         return work.result_url

@@ -9,12 +9,13 @@ from worker.db import accounts, generations, jobs, ledger, session, steps
 from worker.db.ledger import Posting
 from worker.db.steps import Work
 from worker.domain import ledger as moves
-from worker.domain import pace, retry
+from worker.domain import retry
 from worker.domain.errors import AccountPaused, ProviderError, Throttled
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobEvent
 from worker.domain.ledger import Movement
 from worker.services import Services
+from worker.steps import pacing
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ def wait_after(services: Services, work: Work, error: ProviderError) -> timedelt
     now = services.clock()
     match error:
         case Throttled():
-            return close_key(services, work, error)
+            return pacing.close_key(services, error)
         case AccountPaused():
             pause_account(services, work, error)
             return RECHECK_PAUSED
@@ -59,18 +60,6 @@ def wait_after(services: Services, work: Work, error: ProviderError) -> timedelt
             wait = retry.CALL.wait(work.attempts + 1, services.jitter())
             log.warning("step.postponed", **ids(work), attempts=work.attempts + 1, error=str(error), due_at=now + wait)
             return wait
-
-
-def close_key(services: Services, work: Work, error: Throttled) -> timedelta:
-    """Close the key for every worker until the provider's time; gives the wait until then."""
-    now = services.clock()
-    with services.database.transaction() as tx:
-        before = accounts.lock_now(tx, work.account_id).pace
-        after = pace.throttled(before, now=now, retry_after=error.retry_after)
-        accounts.save_pace(tx, work.account_id, after)
-    log.warning("account.throttled", account=str(work.account_id), until=after.blocked_until, rate=after.rate)
-    assert after.blocked_until is not None
-    return max(after.blocked_until - now, timedelta(0))
 
 
 def pause_account(services: Services, work: Work, error: AccountPaused) -> None:

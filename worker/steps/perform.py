@@ -1,4 +1,4 @@
-"""One ticket done, with what follows it at once in the same thread."""
+"""One ticket done, with what follows it at once in the same process."""
 
 from worker.db.steps import Ticket
 from worker.domain.step import StepKind
@@ -16,6 +16,6 @@ def perform(services: Services, ticket: Ticket) -> None:
         case StepKind.POLL:
             ended = poll.run(services, ticket)
             if ended is not None:
-                collect.bring_home(services, ended)
+                collect.hand_over(services, ended)
         case StepKind.COLLECT:
             collect.run(services, ticket)

@@ -1,0 +1,91 @@
+"""A learned rate against a provider's limit, second by second, without clock or network."""
+
+import random
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ops.sandbox.limits import Limit
+from worker.domain import learned_rate, pace
+from worker.domain.pace import Pace
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+JITTER_S = 0.01
+"""A request leaves up to so much after its slot."""
+ANSWER_S = 0.02
+PAUSE = timedelta(milliseconds=20)
+"""Between two rounds."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """Requests of a node that always has more to do than slots, with what became of each, in seconds."""
+
+    limit_at: Callable[[float], Limit]
+    retry_after_s: float | None
+    state: Pace = field(
+        default_factory=lambda: Pace(
+            rate=10.0, is_learned=True, next_slot_at=START, blocked_until=None, throttled_at=None, raised_at=START
+        )
+    )
+    answered: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+
+    def share(self, limit: float, since_s: float, until_s: float) -> float:
+        """Give how much of the limit was used."""
+        return self._count(self.answered, since_s, until_s) / (limit * (until_s - since_s))
+
+    def refusals(self, since_s: float, until_s: float) -> float:
+        """Give how many of all requests were refused."""
+        refused = self._count(self.refused, since_s, until_s)
+        return refused / (refused + self._count(self.answered, since_s, until_s))
+
+    def go_on(self, until_s: float) -> "Run":
+        """Do round after round."""
+        now = START
+        while now < START + timedelta(seconds=until_s):
+            slots = self._round(now)
+            now = max((now, *slots)) + PAUSE
+        return self
+
+    def _round(self, now: datetime) -> tuple[datetime, ...]:
+        offer = pace.grant(self.state, now=now, wanted=250)
+        self.state = offer.pace
+        if offer.slots and learned_rate.has_stretch(self.state, now=now):
+            answered = self._count(self.answered, _seconds(self.state.raised_at), _seconds(now))
+            self.state = learned_rate.raised(self.state, now=now, answered=answered)
+        coming: list[float] = []
+        for slot in offer.slots:
+            sent_s = _seconds(slot) + self.chance.random() * JITTER_S
+            coming = self._hear(coming, sent_s)
+            if self.state.blocked_until is None or slot >= self.state.blocked_until:
+                coming += self._send(sent_s)
+        self._hear(coming, float("inf"))
+        return offer.slots
+
+    def _send(self, sent_s: float) -> list[float]:
+        """Send one request; gives when its refusal is known."""
+        if self.limit_at(sent_s).take(sent_s).wait_s is None:
+            insort(self.answered, sent_s)
+            return []
+        self.refused.append(sent_s)
+        return [sent_s + ANSWER_S]
+
+    def _hear(self, coming: list[float], until_s: float) -> list[float]:
+        """Take the refusals that have come in; gives those that have not."""
+        retry_after = None if self.retry_after_s is None else timedelta(seconds=self.retry_after_s)
+        for at_s in coming:
+            if at_s <= until_s:
+                answered = self._count(self.answered, at_s - 1, at_s)
+                now = START + timedelta(seconds=at_s)
+                self.state = learned_rate.throttled(self.state, now=now, retry_after=retry_after, answered=answered)
+        return [at_s for at_s in coming if at_s > until_s]
+
+    def _count(self, times: list[float], since_s: float, until_s: float) -> int:
+        return bisect_right(times, until_s) - bisect_left(times, since_s)
+
+
+def _seconds(instant: datetime) -> float:
+    return (instant - START).total_seconds()

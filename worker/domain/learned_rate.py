@@ -1,0 +1,117 @@
+"""How an undocumented limit is found, and kept just under: what a 429 cuts, and what raises the rate again.
+
+Each look for a higher limit costs one refused request, and the time for which the key is closed after it. So a refused
+rate is remembered, and looked beyond only after the rate just under it has been used for long.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from worker.domain import pace as paces
+from worker.domain.pace import Pace
+
+FLOOR = 0.2
+"""The learned rate never falls below this many requests per second."""
+
+CEILING = 1000.0
+"""The learned rate never rises above this many requests per second."""
+
+SETTLED = timedelta(seconds=5)
+"""The 429s of so long a time after a cut are about the same rate."""
+
+STRETCH = timedelta(seconds=1)
+"""A learned rate rises at most this often, by what was answered since the last time."""
+
+_FEWEST = 3
+"""Slots that a stretch has at the least: at low rates it is longer."""
+
+_REACHED = 0.75
+"""A rate was reached when so much of it was answered: the answers to a stretch's last requests come in the next."""
+
+_CUT = 0.9
+"""Of a refused rate: for as long as it takes to climb back, a window that counts over the cut empties."""
+
+_SOON = timedelta(seconds=10)
+"""A 429 so soon after the key was opened may mean that the rate is far above the limit, and not just above it."""
+
+_FAR = 0.8
+"""Of the rate, the least that is taken for refused then: the answers of one second know nothing of longer windows."""
+
+_JUST_UNDER = 0.97
+"""Of a refused rate: nearer, the unevenness of a stream over a network meets the limit."""
+
+_CLIMB_PER_S = 1.03
+"""From a cut to just under the limit in three seconds."""
+
+_PATIENCE = 40
+"""Times as long as the key was closed, the rate stays just under: then closings cost about 1 in 40."""
+
+_PROBE_PER_S = 1.003
+"""Past a refused rate in ten seconds: a limit is overrun by hardly more than one request."""
+
+_DISPROVED = 1.05
+"""When a refused rate is exceeded by so much without a 429, the limit has risen."""
+
+
+def throttled(pace: Pace, *, now: datetime, retry_after: timedelta | None, answered: int) -> Pace:
+    """Close the key until the provider's time; cut a learned rate once for a burst of 429s, and keep what was refused.
+
+    ``answered`` counts the requests of the last second that were not refused.
+    """
+    until = now + (paces.THROTTLE_WAIT if retry_after is None else retry_after)
+    closed = paces.closed(pace, until=until)
+    is_same_burst = pace.throttled_at is not None and now < pace.throttled_at + SETTLED
+    if is_same_burst or not pace.is_learned:
+        return closed
+    refused = max(FLOOR, _refused(pace, now, answered))
+    return replace(closed, rate=max(FLOOR, _CUT * refused), refused_rate=refused, throttled_at=now, raised_at=until)
+
+
+def has_stretch(pace: Pace, *, now: datetime) -> bool:
+    """Say whether a learned rate was used to the full for long enough to be judged."""
+    return pace.is_learned and now >= pace.raised_at + _stretch(pace)
+
+
+def raised(pace: Pace, *, now: datetime, answered: int) -> Pace:
+    """Raise a learned rate of which nearly all was ``answered`` since ``raised_at``; the next stretch begins.
+
+    Twofold a second until the first 429, then quickly up to just under what was refused, and beyond it only after a
+    while. Slots whose requests were not answered in time say that the nodes are the bottleneck, not the provider.
+    """
+    after = replace(pace, raised_at=now)
+    elapsed_s = (now - pace.raised_at).total_seconds()
+    was_idle = now > pace.raised_at + 3 * _stretch(pace)
+    if was_idle or answered < _REACHED * pace.rate * elapsed_s:
+        return after
+    return replace(after, rate=min(CEILING, _higher(pace, now, elapsed_s)))
+
+
+def unused(pace: Pace, *, now: datetime) -> Pace:
+    """Begin the next stretch: a slot was left over, so that nothing can be said about the limit."""
+    return replace(pace, raised_at=max(now, pace.raised_at))
+
+
+def _refused(pace: Pace, now: datetime, answered: int) -> float:
+    """Say which rate was too much: this one, or less where it is far above the limit."""
+    if pace.throttled_at is None or pace.blocked_until is None:
+        return min(pace.rate, max(1.0, answered))
+    is_far = now < pace.blocked_until + _SOON
+    return min(max(answered, _FAR * pace.rate), pace.rate) if is_far else pace.rate
+
+
+def _stretch(pace: Pace) -> timedelta:
+    return max(STRETCH, timedelta(seconds=_FEWEST / pace.rate))
+
+
+def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
+    climbed: float = pace.rate * _CLIMB_PER_S**elapsed_s
+    probed: float = pace.rate * _PROBE_PER_S**elapsed_s
+    if pace.refused_rate is None or pace.throttled_at is None or pace.blocked_until is None:
+        return pace.rate * (1 + min(elapsed_s, 1.0))
+    if pace.rate > _DISPROVED * pace.refused_rate:
+        return climbed
+    just_under = _JUST_UNDER * pace.refused_rate
+    if pace.rate < just_under:
+        return min(climbed, just_under)
+    is_patient = now < pace.blocked_until + _PATIENCE * (pace.blocked_until - pace.throttled_at)
+    return pace.rate if is_patient else probed

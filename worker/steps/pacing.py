@@ -1,0 +1,46 @@
+"""How a call keeps to the account's pace where no dispatcher gave it a slot, and what a 429 does to the key."""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from worker.db import accounts, calls
+from worker.domain import learned_rate, pace
+from worker.domain.errors import Throttled
+from worker.services import Services
+
+log = structlog.get_logger(__name__)
+
+_JUST_NOW = timedelta(seconds=1)
+"""What was answered in so long a time says what the provider permits."""
+
+
+def take_slot(services: Services, *, is_paused_too: bool = False) -> datetime | None:
+    """Wait for a slot for a read, and give the instant; None while the key may not be used.
+
+    A pause that does not permit reading closes it, unless ``is_paused_too``.
+    """
+    now = services.clock()
+    with services.database.transaction() as tx:
+        account = accounts.lock_now(tx, services.account_id)
+        slot = pace.next_slot(account.read_pace or account.pace, now=now)
+        is_readable = is_paused_too or account.pause_reason is None or account.pause_reason.permits_reading
+        if slot is None or not is_readable:
+            return None
+        save = accounts.save_pace if account.read_pace is None else accounts.save_read_pace
+        save(tx, services.account_id, slot.pace)
+    services.pause(min(max((slot.slots[0] - now).total_seconds(), 0.0), 1.0))
+    return services.clock()
+
+
+def close_key(services: Services, error: Throttled) -> timedelta:
+    """Close the key for every worker until the provider's time; gives the wait until then."""
+    now = services.clock()
+    with services.database.transaction() as tx:
+        before = accounts.lock_now(tx, services.account_id).pace
+        answered = calls.answered(tx, services.account_id, since=now - _JUST_NOW, until=now)
+        after = learned_rate.throttled(before, now=now, retry_after=error.retry_after, answered=answered)
+        accounts.save_pace(tx, services.account_id, after)
+    log.warning("account.throttled", account=str(services.account_id), until=after.blocked_until, rate=after.rate)
+    assert after.blocked_until is not None
+    return max(after.blocked_until - now, timedelta(0))
