@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from models import BatchState
-from worker.db import batches, jobs, ledger, session
+from worker.db import batches, catalog_retries, jobs, ledger, session
 from worker.db.ledger import Posting
 from worker.db.session import Database
 from worker.domain import ledger as moves
@@ -28,6 +28,8 @@ class RetryEffect:
 
     jobs: int
     credits: int
+    left_out: int = 0
+    """Failed jobs that stay as they are: their catalog no longer waits for their images."""
 
 
 def cancel(database: Database, batch_id: UUID, *, now: datetime) -> CancelEffect:
@@ -55,13 +57,21 @@ def retry_failed(
     code: str | None = None,
     agree: Callable[[RetryEffect], bool] = lambda _: True,
 ) -> RetryEffect | None:
-    """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no."""
+    """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no.
+
+    An image that its catalog has given up is left out; one that it still wants is under way again, so that no plan
+    asks for it beside that.
+    """
     with database.transaction() as tx:
-        effect = RetryEffect(**jobs.price_of_failed(tx, batch_id, code=code))
+        unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
+        effect = RetryEffect(**jobs.price_of_failed(tx, batch_id, code=code), left_out=unwanted)
     if not agree(effect):
         return None
     with database.bulk_transaction() as tx:
+        catalog_retries.lock(tx, batch_id)
         batches.lock(tx, batch_id)
+        unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
         count, price = jobs.retry_failed(tx, batch_id, code=code)
+        catalog_retries.put_back(tx, batch_id)
         session.notify(tx)
-    return RetryEffect(jobs=count, credits=price)
+    return RetryEffect(jobs=count, credits=price, left_out=unwanted)

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from tests.pipeline.node import Clock, Node
-from worker.catalog import applying, decisions, firing, harvest, importing, planning, recipes, scheduling
-from worker.catalog.applying import Applied
+from worker.catalog import applying, approving, decisions, firing, harvest, importing, planning, recipes, scheduling
+from worker.catalog.applying import Applied, PlanStale
 from worker.catalog.decisions import Effect
 from worker.catalog.importing import Import
 from worker.catalog.items import Item
@@ -76,15 +78,29 @@ class Team:
         """Say which items a plan would render now, and why."""
         return {each.sku: [str(reason) for reason in each.reasons] for each in self.plan().outline.renders}
 
-    def refresh(self) -> Applied:
+    def refresh(self, **wishes: Any) -> Applied:
         """Plan, apply, render to the end, and take the images in."""
-        made = self.plan()
-        services = self.node.services
-        applied = applying.apply(
-            services.database, made.id, account_id=services.account_id, now=self.clock(), new_id=services.new_id
-        )
+        applied = self.apply(self.plan(**wishes).id)
         self.render()
         return applied
+
+    def apply(self, plan_id: UUID) -> Applied:
+        """Make a plan's images jobs."""
+        services = self.node.services
+        return applying.apply(
+            services.database, plan_id, account_id=services.account_id, now=self.clock(), new_id=services.new_id
+        )
+
+    def refusal(self, plan_id: UUID) -> tuple[str, ...]:
+        """Say what has changed since the plan was made, which applying it refuses with."""
+        with pytest.raises(PlanStale) as caught:
+            self.apply(plan_id)
+        return caught.value.differences
+
+    def approve(self, plan_id: UUID | None, by: str = "ada") -> None:
+        """Agree to a plan."""
+        assert plan_id is not None
+        approving.approve(self.node.services.database, plan_id, by=by, now=self.clock())
 
     def render(self) -> None:
         """Let the node work until nothing is left to do, and take the images in."""
