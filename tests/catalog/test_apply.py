@@ -145,7 +145,7 @@ def test_what_is_on_its_way_is_not_planned_again(shop: Shop) -> None:
         ([BLUE], {}, "c1: is no longer in the catalog"),
         ([RED, BLUE, GREEN], {}, r"c3: would be rendered now \(new\)"),
         ([RED, BLUE], {"prompt": "One {{ colour }} chair"}, "c1: its content is another one now"),
-        ([RED, BLUE], {"review": "required"}, "the recipe, or an item that the plan keeps, is another one"),
+        ([RED, BLUE], {"review": "required"}, "the recipe is another one"),
     ],
 )
 def test_a_plan_is_refused_when_the_content_is_another_one_and_says_what_changed(

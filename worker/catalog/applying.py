@@ -133,9 +133,16 @@ def _outline_again(tx: Connection, catalog: CatalogRow, plan: PlanRow) -> Outlin
     settled = {sku: (fingerprint, _reasons(then[sku]["reasons"])) for sku, fingerprint in asked.items()}
     found = planning.outline_of(tx, catalog, planning.read_wish(plan.document), settled=settled)
     if found.content_hash != plan.content_hash:
-        changed = differences({sku: each["fingerprint"] for sku, each in then.items()}, found.decisions)
-        raise PlanStale(plan.id, tuple(changed) or ("the recipe, or an item that the plan keeps, is another one",))
+        raise PlanStale(plan.id, _changed(plan, found))
     return found
+
+
+def _changed(plan: PlanRow, found: Outline) -> tuple[str, ...]:
+    if "keeps" not in plan.document:
+        return ("it was made by an earlier version of Darkroom",)
+    kept: dict[str, str | None] = {sku: None for skus in plan.document["keeps"].values() for sku in skus}
+    then = kept | {each["sku"]: each["fingerprint"] for each in plan.document["renders"]}
+    return tuple(differences(then, found.decisions)) or ("the recipe is another one, or why an item is rendered",)
 
 
 def _reasons(words: Sequence[str]) -> tuple[Reason, ...]:

@@ -120,6 +120,7 @@ def save(tx: Connection, plan: Plan) -> None:
                 {"sku": each.sku, "fingerprint": each.fingerprint, "reasons": list(each.reasons)}
                 for each in plan.outline.renders
             ],
+            "keeps": plan.outline.keeps,
         },
         price=plan.outline.price,
         counts=plan.outline.counts,
