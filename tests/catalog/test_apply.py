@@ -334,3 +334,13 @@ def test_a_change_after_the_sample_stops_the_rest(shop: Shop) -> None:
 
     with pytest.raises(PlanStale, match="c1: its content is another one now"):
         shop.apply(plan.id)
+
+
+@pytest.mark.parametrize("threshold", [{"approve_above_credits": 8}, {"approve_above_share": 0.9}])
+def test_a_cap_is_no_way_around_an_approval(threshold: dict[str, object], shop: Shop) -> None:
+    shop.bring_in(RED, BLUE, GREEN, **threshold)
+
+    plan = shop.plan(credit_cap=4)
+
+    assert plan.outline.price == 4
+    assert plan.needs_approval

@@ -215,6 +215,24 @@ def test_a_rollback_can_be_taken_back(team: Team) -> None:
     assert team.node.query("SELECT kept_fingerprint FROM catalog_item WHERE sku = 'a'") == [{"kept_fingerprint": None}]
 
 
+def test_an_image_that_was_under_way_when_somebody_went_back_waits_for_a_person(team: Team) -> None:
+    """It is made from what somebody has just disliked: it does not come back by itself."""
+    team.stock(TWO)
+    team.refresh()
+    instant = team.clock()
+    team.wait(days=1)
+    team.stock({**TWO, "a": "green"})
+    team.refresh()
+    team.apply(team.plan(forced=["a"]).id)
+    back(team, instant, "a")
+    team.wait(minutes=1)
+
+    team.render()
+
+    assert team.live()["a"] == "A red mug on a table"
+    assert list(team.candidates()) == ["a"]
+
+
 def test_a_rollback_of_one_item_leaves_the_others(team: Team) -> None:
     team.stock(TWO)
     team.refresh()

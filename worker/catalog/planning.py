@@ -86,6 +86,7 @@ def make(
     """Make a plan of the catalog as it is; raise PlanFaulty when an item cannot be rendered or a SKU is unknown.
 
     ``older_than_days`` counts instead of the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
+    Whether it needs an approval is judged without any cap: many small plans are no way around one.
     """
     days = catalog.recipe.max_age_days if older_than_days is None else older_than_days
     caps = [cap for cap in (credit_cap, catalog.recipe.credit_cap) if cap is not None]
@@ -100,7 +101,7 @@ def make(
         catalog=catalog,
         wish=replace(wish, sample=_sample(catalog.recipe, found, sample)),
         outline=found,
-        needs_approval=_needs_approval(catalog.recipe, found, found.renders),
+        needs_approval=_needs_approval(catalog.recipe, found, found.wanted),
         made_by=by,
         made_at=now,
     )
@@ -160,11 +161,6 @@ def outline_of(
     return outline(decisions, credit_cap=wish.credit_cap, conditions=conditions)
 
 
-def recipe_prompt(recipe: Recipe, fields: Mapping[str, Any]) -> str:
-    """Give the prompt that the recipe makes of an item's fields; raise UnfitError."""
-    return PromptTemplate(recipe.prompt).prompt(fields)
-
-
 def _sample(recipe: Recipe, found: Outline, sample: int | None) -> int | None:
     """Give the sample's size; None when it would be all. A sample is not a way around an approval."""
     if sample is None or sample >= len(found.renders):
@@ -189,7 +185,7 @@ def _settled(decision: Decision, settled: Mapping[str, Settled]) -> Decision:
 
 
 def _items(tx: Connection, catalog: CatalogRow) -> Iterator[Item]:
-    template = PromptTemplate(catalog.recipe.prompt)
+    template = _template(catalog)
     faults: list[str] = []
     for row in catalog_items.snapshot(tx, catalog.id):
         try:
@@ -198,6 +194,13 @@ def _items(tx: Connection, catalog: CatalogRow) -> Iterator[Item]:
             faults.append(f"{row.sku}: prompt {unfit.reason}")
     if faults:
         raise PlanFaulty(tuple(faults))
+
+
+def _template(catalog: CatalogRow) -> PromptTemplate:
+    try:
+        return PromptTemplate(catalog.recipe.prompt)
+    except UnfitError as unfit:
+        raise PlanFaulty((f"the recipe's prompt {unfit.reason}: import the catalog with another one",)) from unfit
 
 
 def _with_contents(tx: Connection, items: list[Item]) -> Iterator[Item]:

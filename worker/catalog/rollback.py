@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog.going_live import go_live
-from worker.db import catalog_history, catalogs
+from worker.db import catalog_history, catalog_renders, catalogs
 from worker.db.catalog_history import Then
 from worker.db.session import Database
 from worker.domain.catalog import RenderState
@@ -42,7 +42,8 @@ def roll_back(
 ) -> RolledBack:
     """Show an older image again: one by its id, or what the items showed at an instant; None stands for all items.
 
-    Until an item's content changes, plans keep what was brought back. Raises CannotRollBack.
+    Until an item's content changes, plans keep what was brought back, and images that were on their way already wait
+    for a person. Raises CannotRollBack.
     """
     with database.transaction() as tx:
         catalogs.lock(tx, catalog_id)
@@ -57,6 +58,8 @@ def roll_back(
             now=now,
             new_id=new_id,
         )
+        # What is under way for them was asked for before somebody disliked what it is made from.
+        catalog_renders.hold_back(tx, [each.item_id for each in found if each.render_id])
     return RolledBack(
         changed=tuple(each.sku for each in changed),
         unchanged=tuple(each.sku for each in found if each.render_id == each.live_render_id),
