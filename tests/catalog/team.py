@@ -9,7 +9,18 @@ from uuid import UUID
 import pytest
 
 from tests.pipeline.node import Clock, Node
-from worker.catalog import applying, approving, decisions, firing, harvest, importing, planning, recipes, scheduling
+from worker.catalog import (
+    applying,
+    approving,
+    decisions,
+    ending,
+    firing,
+    harvest,
+    importing,
+    planning,
+    recipes,
+    scheduling,
+)
 from worker.catalog.applying import Applied, PlanStale
 from worker.catalog.decisions import Effect
 from worker.catalog.importing import Import
@@ -157,6 +168,7 @@ class Team:
             "missed": missed,
             "now": self.clock(),
             "created_by": "sam",
+            "account_id": self.node.services.account_id,
         }
         with self.node.services.database.transaction() as tx:
             schedules.add(tx, values)
@@ -183,8 +195,7 @@ class Team:
 
     def remove(self, schedule_id: UUID) -> None:
         """Take a schedule away."""
-        with self.node.services.database.transaction() as tx:
-            schedules.remove(tx, schedule_id, now=self.clock())
+        ending.remove(self.node.services.database, schedule_id, by="sam", now=self.clock())
 
     def runs(self, schedule_id: UUID) -> Sequence[RunRow]:
         """Give the runs of a schedule, oldest first."""

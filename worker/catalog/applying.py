@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog import planning
-from worker.db import catalog_items, catalog_plans, catalog_renders, catalogs
+from worker.db import batches, catalog_items, catalog_plans, catalog_renders, catalogs
 from worker.db.catalog_plans import PlanRow
 from worker.db.catalog_renders import Asked
 from worker.db.catalogs import CatalogRow
@@ -68,6 +68,19 @@ class ApprovalNeeded(Exception):
         return f"{self.reason}: `darkroom catalog approve {self.plan_id} --by NAME`"
 
 
+class PlanRefused(Exception):
+    """Somebody has said no to the plan; nothing of it is rendered any more."""
+
+    def __init__(self, plan_id: UUID, by: str, reason: str) -> None:
+        """Keep which plan, who, and why."""
+        super().__init__(plan_id, by, reason)
+        self.plan_id, self.by, self.reason = plan_id, by, reason
+
+    def __str__(self) -> str:
+        """Say it, and what may be done instead."""
+        return f"{self.by} has refused plan {self.plan_id} ({self.reason}): make a new plan"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Applied:
     """What came of applying a plan; ``is_new`` is False when it had been applied before."""
@@ -83,7 +96,9 @@ class Applied:
 
 
 def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> Applied:
-    """Make the plan's images jobs of one batch; raise PlanStale or ApprovalNeeded before anything is spent.
+    """Make the plan's images jobs of one batch.
+
+    Raises PlanStale, PlanRefused or ApprovalNeeded before anything is spent.
 
     Applying twice, also from two places at once, is the same as once. A plan with a sample is applied twice: first
     its sample, then, after an approval, the rest.
@@ -91,7 +106,8 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
     with database.bulk_transaction() as tx:
         catalog, plan = _locked(tx, plan_id)
         if plan.applied_at is not None:
-            return _earlier(plan)
+            return _earlier(tx, plan)
+        _check_refusal(plan)
         found = _outline_again(tx, catalog, plan)
         is_sample = plan.sample is not None and plan.sampled_at is None
         _check_approval(plan, is_sample=is_sample)
@@ -110,6 +126,17 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
     )
 
 
+def is_true(database: Database, plan_id: UUID) -> bool:
+    """Whether the catalog is still what the plan was made from; raise PlanFaulty when it can no longer be planned."""
+    with database.bulk_transaction() as tx:
+        catalog, plan = _locked(tx, plan_id)
+        try:
+            _outline_again(tx, catalog, plan)
+        except PlanStale:
+            return False
+    return True
+
+
 def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
     """Lock the plan's catalog first, and read the plan when nobody else can be applying it."""
     seen = catalog_plans.by_id(tx, plan_id)
@@ -119,10 +146,17 @@ def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
     return catalog, catalog_plans.by_id(tx, plan_id) or seen
 
 
-def _earlier(plan: PlanRow) -> Applied:
-    jobs = len(plan.document["renders"])
+def _earlier(tx: Connection, plan: PlanRow) -> Applied:
+    """Say what the plan became; of one with a sample, that is the rest."""
+    batch = None if plan.batch_id is None else batches.by_id(tx, plan.batch_id)
+    count = 0 if batch is None else batch.size
     return Applied(
-        plan_id=plan.id, batch_id=plan.batch_id, jobs=jobs, credits=plan.price, is_new=False, is_sample=False
+        plan_id=plan.id,
+        batch_id=plan.batch_id,
+        jobs=count,
+        credits=count * plan.price // max(1, len(plan.document["renders"])),
+        is_new=False,
+        is_sample=False,
     )
 
 
@@ -147,6 +181,11 @@ def _changed(plan: PlanRow, found: Outline) -> tuple[str, ...]:
 
 def _reasons(words: Sequence[str]) -> tuple[Reason, ...]:
     return tuple(Reason(word) for word in words)
+
+
+def _check_refusal(plan: PlanRow) -> None:
+    if plan.refused_at is not None:
+        raise PlanRefused(plan.id, plan.refused_by or "", plan.refused_reason or "")
 
 
 def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:

@@ -105,7 +105,8 @@ def _say(effect: "Effect", name: str) -> None:
     same = f", {len(effect.unchanged):,} decided before" if effect.unchanged else ""
     console.print(f"{len(effect.accepted):,} accepted and live, {len(effect.rejected):,} rejected{same}.")
     if effect.rejected:
-        console.print(f"The rejected ones are rendered again with the next plan: `darkroom catalog plan {name}`.")
+        text = f"The rejected ones are rendered again with the next plan: `darkroom catalog plan {name}`."
+        console.print(text, markup=False)
     for each in effect.refused:
         output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
 

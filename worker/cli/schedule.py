@@ -3,12 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
 from worker.cli import output
 from worker.cli.signing import ByOption
-from worker.domain.schedule import MissedPolicy, OverlapPolicy
+from worker.domain.schedule import MissedPolicy, OverlapPolicy, RunState
 
 if TYPE_CHECKING:
     from worker.cli.context import Context
@@ -65,7 +66,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         raise CliError(f"the name {unfit.reason}", MISUSED) from unfit
     except BadTiming as error:
         raise CliError(str(error), MISUSED) from error
-    _, database, found = opened(catalog)
+    context, database, found = opened(catalog)
     values = {
         "id": wiring.new_id(),
         "name": known,
@@ -77,6 +78,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         "missed": MissedPolicy.RUN_ONCE if missed is Missed.RUN_ONCE else MissedPolicy.SKIP,
         "now": now,
         "created_by": signing.actor(by),
+        "account_id": wiring.account(context.settings, database),
     }
     try:
         with database.transaction() as tx:
@@ -137,15 +139,16 @@ def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def remove(name: ScheduleName, as_json: output.AsJson = False) -> None:
-    """Remove a schedule; its runs stay in the books, and one that is under way goes on."""
+def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
+    """Remove a schedule and its runs that wait; the others stay in the books, images under way come home."""
     from worker import wiring
-    from worker.db import schedules
+    from worker.catalog import ending
+    from worker.cli import signing
 
     _, database = _opened()
     with database.transaction() as tx:
         found = _found(tx, name)
-        schedules.remove(tx, found.id, now=wiring.clock())
+    ending.remove(database, found.id, by=signing.actor(by), now=wiring.clock())
     if as_json:
         output.print_json({"schedule": found.name, "removed": True})
     else:
@@ -159,7 +162,10 @@ def run_now(
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Run a schedule once now, beside its fire times: a node plans and applies, up to the cap."""
+    """Run a schedule once now, beside its fire times: a node plans and applies, up to the cap.
+
+    Ends with 1 when the run is left out, because another one is not over.
+    """
     from worker import wiring
     from worker.catalog import firing
     from worker.cli import signing
@@ -173,7 +179,10 @@ def run_now(
     cap = "credits without a cap" if found.credit_cap is None else f"up to {output.plural(found.credit_cap, 'credit')}"
     if not confirm(context, f"A run of {found.name}: {cap}", yes=yes):
         raise CliError("nothing was asked for")
-    run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
+    try:
+        run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
+    except firing.ScheduleGone as error:
+        raise CliError(str(error)) from error
     with database.transaction() as tx:
         run = schedule_runs.by_id(tx, run_id)
     if as_json:
@@ -181,6 +190,33 @@ def run_now(
     else:
         said = f": {run.outcome}" if run.outcome else f"; `darkroom schedule runs {found.name}` shows what comes of it"
         output.answers().print(f"run {run.id} {run.state}{said}", markup=False)
+    if run.state is RunState.SKIPPED:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its id, as `schedule runs` shows it.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the run.")],
+    by: ByOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """End a run that waits, in the queue or for an approval, with its plan; nothing was spent, and nothing will be."""
+    from worker import wiring
+    from worker.catalog import ending
+    from worker.cli import signing
+    from worker.cli.errors import CliError
+
+    _, database = _opened()
+    run_id = _run_id(database, run)
+    try:
+        done = ending.cancel(database, run_id, by=signing.actor(by), reason=signing.text(reason), now=wiring.clock())
+    except ending.RunGoesOn as error:
+        raise CliError(str(error)) from error
+    if as_json:
+        output.print_json(_run_as_json(done))
+    else:
+        output.answers().print(f"run {done.id} {done.outcome}", markup=False)
 
 
 @app.command()
@@ -194,16 +230,16 @@ def runs(
 
     _, database = _opened()
     with database.transaction() as tx:
-        found = schedule_runs.of(tx, _found(tx, name).id, limit=limit)
+        found = schedule_runs.of(tx, _found(tx, name, or_removed=True).id, limit=limit)
     if as_json:
         for each in found:
             output.print_json(_run_as_json(each))
         return
-    table = output.table("due", "state", "price", "spent", "plan", "outcome", numbers=("price", "spent"))
+    table = output.table("due", "state", "price", "spent", "plan", "outcome", "run", numbers=("price", "spent"))
     for each in found:
         credits_ = ("" if number is None else f"{number:,}" for number in (each.price, each.spent))
         asked = f"{each.due_at:%Y-%m-%d %H:%M}{f' by {each.requested_by}' if each.requested_by else ''}"
-        table.add_row(asked, each.state.value, *credits_, str(each.plan_id or ""), each.outcome or "")
+        table.add_row(asked, each.state.value, *credits_, str(each.plan_id or ""), each.outcome or "", str(each.id))
     output.answers().print(table)
 
 
@@ -215,12 +251,26 @@ def _opened() -> "tuple[Context, Database]":
     return context, wiring.database(context.settings, connections=1)
 
 
-def _found(tx: Any, name: str) -> "ScheduleRow":
+def _run_id(database: "Database", text: str) -> UUID:
+    from worker.cli.errors import MISUSED, CliError
+    from worker.db import schedule_runs
+
+    try:
+        run_id = UUID(text)
+    except ValueError as error:
+        raise CliError("a run is named by its id: `darkroom schedule runs NAME` shows it", MISUSED) from error
+    with database.transaction() as tx:
+        if not schedule_runs.is_known(tx, run_id):
+            raise CliError(f"there is no run {run_id}: `darkroom schedule runs NAME` shows those of a schedule")
+    return run_id
+
+
+def _found(tx: Any, name: str, *, or_removed: bool = False) -> "ScheduleRow":
     from worker.cli.errors import CliError
     from worker.db import schedules
     from worker.domain.fault import plain
 
-    found = schedules.by_name(tx, name)
+    found = schedules.by_name(tx, name, or_removed=or_removed)
     if found is None:
         raise CliError(f"there is no schedule {plain(name)!r}: `darkroom schedule list` shows all")
     return found

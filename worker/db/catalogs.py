@@ -78,9 +78,15 @@ def lock(tx: Connection, catalog_id: UUID) -> CatalogRow:
     return found
 
 
-def lock_if_free(tx: Connection, catalog_id: UUID) -> CatalogRow | None:
-    """Lock the catalog; None when somebody else has it."""
-    return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED", catalog_id)
+def lock_or_wait(tx: Connection, catalog_id: UUID) -> None:
+    """Lock the catalog as ``lock`` does, whether or not its recipe can be read."""
+    tx.execute(text("SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE"), {"key": catalog_id})
+
+
+def lock_if_free(tx: Connection, catalog_id: UUID) -> bool:
+    """Lock the catalog, whether or not its recipe can be read; False when somebody else has it."""
+    query = "SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED"
+    return tx.execute(text(query), {"key": catalog_id}).one_or_none() is not None
 
 
 def newest(tx: Connection) -> list[CatalogRow]:
