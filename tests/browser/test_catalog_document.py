@@ -41,7 +41,8 @@ def decide(browser: Browser, world: World, *keys: str) -> None:
     browser.open((world.folder / "mugs-review.html").as_uri())
     browser.press(*keys)
     browser.press("s")
-    browser.downloaded().replace(world.folder / "decisions-mugs.json")
+    saved = browser.downloaded()
+    saved.replace(world.folder / saved.name)
 
 
 def live(world: World) -> dict[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -126,8 +127,12 @@ class Team:
         """Let decisions take effect."""
         services = self.node.services
         return decisions.decide(
-            services.database, self.catalog.id, made, by=by, now=self.clock(), new_id=services.new_id
+            services.database, services.store, self.catalog.id, made, by=by, now=self.clock(), new_id=services.new_id
         )
+
+    def lose(self, path: str) -> None:
+        """Have the store lose an image."""
+        Path(self.node.services.store.location(path)).unlink()
 
     def live(self) -> dict[str, str]:
         """Give the prompt that each live image was made from, by SKU."""

@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog import planning
+from worker.catalog.planning import Settled
 from worker.db import batches, catalog_items, catalog_plans, catalog_renders, catalogs
 from worker.db.catalog_plans import PlanRow
 from worker.db.catalog_renders import Asked
 from worker.db.catalogs import CatalogRow
 from worker.db.session import Database
-from worker.domain.catalog import Reason, ReviewPolicy
+from worker.domain.catalog import Reason, RenderState, ReviewPolicy
 from worker.domain.plain_text import LABEL_MAX
 from worker.domain.refresh import Decision
 from worker.domain.refresh_plan import Outline, differences, price_of
@@ -164,7 +165,14 @@ def _outline_again(tx: Connection, catalog: CatalogRow, plan: PlanRow) -> Outlin
     """Make the plan once more from what is there now; raise PlanStale when it is another one."""
     asked = catalog_renders.of_plan(tx, plan.id) if plan.sampled_at else {}
     then = {each["sku"]: each for each in plan.document["renders"]}
-    settled = {sku: (fingerprint, _reasons(then[sku]["reasons"])) for sku, fingerprint in asked.items()}
+    settled = {
+        sku: Settled(
+            fingerprint=each.fingerprint,
+            reasons=_reasons(then[sku]["reasons"]),
+            is_rejected=each.state is RenderState.REJECTED,
+        )
+        for sku, each in asked.items()
+    }
     found = planning.outline_of(tx, catalog, planning.read_wish(plan.document), settled=settled)
     if found.content_hash != plan.content_hash:
         raise PlanStale(plan.id, _changed(plan, found))
@@ -231,7 +239,7 @@ def _submit(
         token=f"{plan.id}:sample" if is_sample else str(plan.id),
         purpose=Purpose.REFRESH,
         priority=Priority.REFRESH,
-        credit_cap=planning.read_wish(plan.document).credit_cap,
+        credit_cap=_cap_left(plan),
     )
     receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id)
     prepared.spool.close()
@@ -243,3 +251,11 @@ def _submit(
     assert added == len(part), "every job of a plan has an image of an item beside it"
     catalog_items.clear_rejections(tx, [each.id for each in part])
     return receipt.batch_id
+
+
+def _cap_left(plan: PlanRow) -> int | None:
+    """Give what the batch may commit: sample and rest share the one cap of their plan."""
+    cap, renders = planning.read_wish(plan.document).credit_cap, len(plan.document["renders"])
+    if cap is None or plan.sampled_at is None or plan.sample is None:
+        return cap
+    return max(0, cap - plan.price * plan.sample // renders)

@@ -1,6 +1,7 @@
 """A plan says, before anything is spent, what of a catalog would be rendered, why, and at which price."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from worker.db import catalog_items, catalog_plans
 from worker.db.catalog_items import ItemRow
 from worker.db.catalogs import CatalogRow
 from worker.domain import refresh
-from worker.domain.catalog import Reason
+from worker.domain.catalog import Keep, Reason
 from worker.domain.content import Content
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.recipe import Recipe
@@ -21,8 +22,15 @@ from worker.domain.refresh import Decision, Item, Options
 from worker.domain.refresh_plan import Outline, outline, price_of
 from worker.domain.request import validate
 
-Settled = tuple[str, tuple[Reason, ...]]
-"""Fingerprint and reasons of an item that the plan has asked for already."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """An item that the plan has asked for already, with its sample."""
+
+    fingerprint: str
+    reasons: tuple[Reason, ...]
+    is_rejected: bool
+    """Whether a person did not want the image: what becomes of the item is another plan's matter."""
 
 
 class PlanFaulty(Exception):
@@ -44,6 +52,8 @@ class Wish:
     """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
 
     forced: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    """SKUs that the plan is about; None: all."""
     made_before: datetime | None = None
     credit_cap: int | None = None
     sample: int | None = None
@@ -52,6 +62,7 @@ class Wish:
         """The wish as it is stored; ``read_wish`` reads it again."""
         return {
             "forced": list(self.forced),
+            "only": None if self.only is None else list(self.only),
             "made_before": self.made_before.isoformat() if self.made_before else None,
             "credit_cap": self.credit_cap,
             "sample": self.sample,
@@ -79,19 +90,22 @@ def make(
     by: str,
     now: datetime,
     forced: Collection[str] = (),
+    only: Collection[str] | None = None,
     older_than_days: int | None = None,
     credit_cap: int | None = None,
     sample: int | None = None,
 ) -> Plan:
     """Make a plan of the catalog as it is; raise PlanFaulty when an item cannot be rendered or a SKU is unknown.
 
-    ``older_than_days`` counts instead of the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
+    ``only`` names the SKUs that it is about, where that is not the whole catalog. ``older_than_days`` counts instead of
+    the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
     Whether it needs an approval is judged without any cap: many small plans are no way around one.
     """
     days = catalog.recipe.max_age_days if older_than_days is None else older_than_days
     caps = [cap for cap in (credit_cap, catalog.recipe.credit_cap) if cap is not None]
     wish = Wish(
         forced=tuple(sorted(set(forced))),
+        only=None if only is None else tuple(sorted(set(only))),
         made_before=None if days is None else now - timedelta(days=days),
         credit_cap=min(caps, default=None),
     )
@@ -138,6 +152,7 @@ def read_wish(document: Mapping[str, Any]) -> Wish:
     made_before = raw["made_before"]
     return Wish(
         forced=tuple(raw["forced"]),
+        only=None if raw.get("only") is None else tuple(raw["only"]),
         made_before=None if made_before is None else datetime.fromisoformat(made_before),
         credit_cap=raw["credit_cap"],
         sample=raw["sample"],
@@ -151,14 +166,27 @@ def outline_of(
     *,
     settled: Mapping[str, Settled] | None = None,
 ) -> Outline:
-    """Decide about every item; what is ``settled`` is rendered for its reasons while its content is the same."""
+    """Decide about every item; what is ``settled`` counts as it was asked for while that holds."""
     options = Options(forced=frozenset(wish.forced), made_before=wish.made_before)
     decisions = [refresh.decide(item, options) for item in _with_contents(tx, list(_items(tx, catalog)))]
     if settled:
         decisions = [_settled(each, settled) for each in decisions]
+    if wish.only is not None:
+        asked = frozenset(wish.only)
+        decisions = [each if each.sku in asked else _not_asked(each) for each in decisions]
     _check(decisions, wish)
-    conditions = {"recipe": catalog.recipe_hash, "forced": list(wish.forced)}
+    conditions = {"recipe": catalog.recipe_hash, "forced": list(wish.forced), "only": wish.as_json()["only"]}
     return outline(decisions, credit_cap=wish.credit_cap, conditions=conditions)
+
+
+def current(tx: Connection, catalog: CatalogRow) -> dict[str, str]:
+    """Give the fingerprint of what each item should show, by SKU; one of which no prompt can be made is left out."""
+    template = _template(catalog)
+    found = {}
+    for row in catalog_items.snapshot(tx, catalog.id):
+        with suppress(UnfitError):
+            found[row.sku] = _item(row, catalog.recipe, template.prompt(row.fields)).fingerprint
+    return found
 
 
 def _sample(recipe: Recipe, found: Outline, sample: int | None) -> int | None:
@@ -177,11 +205,17 @@ def _needs_approval(recipe: Recipe, found: Outline, part: Sequence[Decision]) ->
     return recipe.thresholds.are_passed(price=price, renders=len(part), items=len(found.decisions))
 
 
+def _not_asked(decision: Decision) -> Decision:
+    """Leave the item for another plan, with whatever of it is undecided."""
+    return replace(decision, keep=decision.keep or Keep.NOT_ASKED, reasons=(), words=(), supersedes=False)
+
+
 def _settled(decision: Decision, settled: Mapping[str, Settled]) -> Decision:
-    fingerprint, reasons = settled.get(decision.sku, (None, ()))
-    if fingerprint != decision.fingerprint:
+    """Take what the plan has asked for as the plan had it, unless an import has changed the item since."""
+    then = settled.get(decision.sku)
+    if then is None or not (then.is_rejected or then.fingerprint == decision.fingerprint):
         return decision
-    return replace(decision, keep=None, reasons=reasons, supersedes=False)
+    return replace(decision, fingerprint=then.fingerprint, keep=None, reasons=then.reasons, supersedes=False)
 
 
 def _items(tx: Connection, catalog: CatalogRow) -> Iterator[Item]:

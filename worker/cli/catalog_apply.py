@@ -26,7 +26,7 @@ def apply(plan: PlanName, as_json: output.AsJson = False) -> None:
     if as_json:
         output.print_json(_as_json(done))
     else:
-        _say(context, done, plan)
+        say(context, done, plan)
 
 
 def approve(
@@ -84,7 +84,8 @@ def _as_json(done: "Applied") -> dict[str, Any]:
     }
 
 
-def _say(context: "Context", done: "Applied", plan: str) -> None:
+def say(context: "Context", done: "Applied", plan: str) -> None:
+    """Say what came of applying a plan, and how to go on."""
     console = output.answers()
     if done.batch_id is None:
         console.print("Nothing was to be rendered, and nothing was spent.")

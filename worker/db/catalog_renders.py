@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.domain.catalog import RenderState
 from worker.domain.job import JobState
 
 _ADD = text("""
@@ -66,15 +67,24 @@ def hold_back(tx: Connection, item_ids: Sequence[UUID]) -> None:
     )
 
 
-def of_plan(tx: Connection, plan_id: UUID) -> dict[str, str]:
-    """Give the fingerprint of every image that the plan has asked for, by SKU."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskedBefore:
+    """An image that a plan has asked for already."""
+
+    sku: str
+    fingerprint: str
+    state: RenderState
+
+
+def of_plan(tx: Connection, plan_id: UUID) -> dict[str, AskedBefore]:
+    """Give every image that the plan has asked for, by SKU."""
     rows = tx.execute(
         text("""
-            SELECT i.sku, r.fingerprint FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
+            SELECT i.sku, r.fingerprint, r.state FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
             WHERE r.plan_id = :id"""),
         {"id": plan_id},
     )
-    return {r.sku: r.fingerprint for r in rows}
+    return {r.sku: AskedBefore(sku=r.sku, fingerprint=r.fingerprint, state=RenderState(r.state)) for r in rows}
 
 
 # An image that nobody has to look at is a candidate only because its item was gone when it came: it waits for that.
