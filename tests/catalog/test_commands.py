@@ -287,3 +287,31 @@ def test_many_images_make_several_numbered_sheets(looking: Darkroom, place: Path
     assert [page.count('class="card"') for page in pages] == [1, 1]
     assert "sheet 2 of 2" in pages[1]
     assert "decisions-chairs-" in done.stderr
+
+
+def test_a_plan_lists_what_it_keeps_with_the_reason(imported: Darkroom, place: Path) -> None:
+    imported("plan", "chairs", "--out", "plan.json")
+    imported("apply", "plan.json")
+    (place / "items.csv").write_text(f"{ITEMS}c3,grey,\n")
+    imported("import", "chairs", "items.csv")
+
+    screen = imported("plan", "chairs", "--rows", "2").stdout
+    listed = json.loads(imported("plan", "chairs", "--out", "two.json", "--json").stdout)
+
+    kept = [{"sku": "c1", "keep": "being rendered"}, {"sku": "c2", "keep": "being rendered"}]
+    assert [line.split("  ")[0] for line in screen.splitlines() if line.startswith("c")][1:] == ["c3", "c1"]
+    assert "... and 1 more: --rows 3" in screen
+    assert listed["keeps"] == json.loads((place / "two.json").read_text())["keeps"] == kept
+
+
+def test_a_saved_plan_is_shown_with_its_prompts_to_whoever_approves_it(imported: Darkroom, node: Node) -> None:
+    imported("plan", "chairs", "--out", "plan.json", "--by", "ann")
+    plan = node.query("SELECT id FROM catalog_plan")[0]["id"]
+
+    shown = imported("show-plan", str(plan)).stdout
+    listed = json.loads(imported("show-plan", "plan.json", "--json").stdout)
+
+    assert "A red chair" in shown
+    assert "8 credits for 2 images" in shown
+    assert [each["prompt"] for each in listed["renders"]] == ["A red chair", "A blue chair"]
+    assert (listed["made_by"], listed["state"]) == ("ann", "saved")

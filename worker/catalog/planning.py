@@ -132,7 +132,13 @@ def save(tx: Connection, plan: Plan) -> None:
             "wish": plan.wish.as_json(),
             "items": len(plan.outline.decisions),
             "renders": [
-                {"sku": each.sku, "fingerprint": each.fingerprint, "reasons": list(each.reasons)}
+                {
+                    "sku": each.sku,
+                    "fingerprint": each.fingerprint,
+                    "reasons": list(each.reasons),
+                    "words": [str(change) for change in each.words],
+                    "prompt": each.wanted.prompt,
+                }
                 for each in plan.outline.renders
             ],
             "keeps": plan.outline.keeps,

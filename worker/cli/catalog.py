@@ -11,6 +11,7 @@ from worker.cli import (
     catalog_review,
     catalog_sheet,
     catalog_show,
+    catalog_show_plan,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Keep a catalog's images fresh: plan, apply, review, publish.")
@@ -27,6 +28,7 @@ app.command()(catalog_apply.apply)
 app.command()(catalog_apply.approve)
 app.command()(catalog_apply.refuse)
 app.command()(catalog_show.show)
+app.command(name="show-plan")(catalog_show_plan.show_plan)
 app.command(name="list")(catalog_show.list_)
 app.command()(catalog_sheet.sheet)
 app.command()(catalog_decide.decide)

@@ -113,13 +113,16 @@ _LIVE = text("""
 
 
 def live(database: Database, catalog_id: UUID) -> Iterator[LiveItem]:
-    """Give every item that shows an image, in the order of the SKUs' bytes, whatever the database's language is."""
+    """Give every item that shows an image, in the order of the SKUs' bytes, whatever the database's language is.
+
+    All of them as they are at one instant: what goes live while they are read is not among them.
+    """
     sku = ""
-    while True:
-        with database.transaction() as tx:
+    with database.bulk_transaction(is_snapshot=True) as tx:
+        while True:
             asked = {"catalog_id": catalog_id, "sku": sku, "limit": PAGE}
             rows = [LiveItem(**row) for row in tx.execute(_LIVE, asked).mappings()]
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        sku = rows[-1].sku
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            sku = rows[-1].sku

@@ -70,6 +70,12 @@ def by_name(tx: Connection, name: str) -> CatalogRow | None:
     return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE name = :key", name)
 
 
+def name_of(tx: Connection, catalog_id: UUID) -> str:
+    """Give the catalog's name."""
+    name: str = tx.execute(text("SELECT name FROM catalog WHERE id = :id"), {"id": catalog_id}).scalar_one()
+    return name
+
+
 def lock(tx: Connection, catalog_id: UUID) -> CatalogRow:
     """Lock the catalog against every other change of it; taken before any other lock."""
     found = _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key FOR NO KEY UPDATE", catalog_id)
