@@ -9,7 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from ops.bench import comparison, dispatch_rounds, enqueueing, findings, ground, limit_share, polling, real_polls
+from ops.bench import (
+    catalog,
+    comparison,
+    dispatch_rounds,
+    enqueueing,
+    findings,
+    ground,
+    limit_share,
+    polling,
+    real_polls,
+)
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 
@@ -18,6 +28,7 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "dispatch": dispatch_rounds.run,
     "throughput": comparison.run,
     "limit": limit_share.run,
+    "catalog": catalog.run,
     "polls": real_polls.run,
     "polling": lambda _, is_quick: polling.run(is_quick=is_quick),
 }
