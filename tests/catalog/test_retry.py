@@ -1,4 +1,4 @@
-"""`retry --failed` beside a catalog: no change of an item is paid for twice, and none that is no longer wanted."""
+"""`retry --failed` beside a catalog, and what fails again and again: no change is paid for twice, or for ever."""
 
 from uuid import UUID
 
@@ -67,3 +67,18 @@ def test_a_plan_that_was_made_before_the_retry_is_stale_after_it(team: Team, fai
     reasons = team.refusal(made.id)
 
     assert reasons == ("a: is being rendered now",)
+
+
+def test_an_item_that_fails_with_three_plans_in_a_row_is_left_alone_until_it_is_forced(
+    team: Team, failed: UUID, sandbox: Provider
+) -> None:
+    sandbox.set(faults=FAILING)
+    team.refresh()
+    team.refresh()
+    given_up = team.plan()
+    sandbox.set(faults=WELL)
+
+    team.refresh(forced=["a"])
+
+    assert given_up.outline.keeps == {"failed 3 times in a row: force it": ["a"]}
+    assert list(team.live()) == ["a"]

@@ -67,3 +67,5 @@ class Keep(StrEnum):
     """It would be rendered, and the credit cap does not reach that far."""
     NOT_ASKED = "not in this plan"
     """It would be rendered, and the plan is about other items only."""
+    GIVEN_UP = "failed 3 times in a row: force it"
+    """Plan after plan has asked for the same content in vain; an import that changes it ends that too."""
