@@ -396,3 +396,13 @@ def test_a_plan_of_some_items_leaves_the_others_as_they_are(reviewing: Team) -> 
 
     assert made.outline.keeps == {"not in this plan": ["b"]}
     assert reviewing.planned() == {"b": ["new"]}
+
+
+def test_many_samples_are_no_way_around_an_approval(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE, GREEN, {"sku": "c4", "colour": "grey"}, approve_above_credits=4)
+    first = shop.plan(sample=1)
+    shop.apply(first.id)
+    second = shop.plan(sample=1)
+
+    with pytest.raises(ApprovalNeeded, match=f"sample of plan {first.id} waits"):
+        shop.apply(second.id)

@@ -112,6 +112,8 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
         found = _outline_again(tx, catalog, plan)
         is_sample = plan.sample is not None and plan.sampled_at is None
         _check_approval(plan, is_sample=is_sample)
+        if is_sample and plan.needs_approval:
+            _check_samples(tx, plan)
         part = found.renders[: plan.sample] if is_sample else _not_yet_asked(tx, plan, found)
         _give_up_stale(tx, part if is_sample else found.decisions)
         batch_id = _submit(tx, catalog, plan, part, account_id=account_id, now=now, new_id=new_id) if part else None
@@ -205,6 +207,13 @@ def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
         )
     if plan.sample is not None:
         raise ApprovalNeeded(plan.id, "the sample of this plan waits for a look; go on with the rest by")
+
+
+def _check_samples(tx: Connection, plan: PlanRow) -> None:
+    """Take one sample at a time where an approval is needed: many samples are no way around it."""
+    other = catalog_plans.waiting_sample(tx, plan.catalog_id)
+    if other is not None:
+        raise ApprovalNeeded(other, f"the sample of plan {other} waits for a look: refuse that plan, or approve it by")
 
 
 def _not_yet_asked(tx: Connection, plan: PlanRow, found: Outline) -> list[Decision]:

@@ -56,23 +56,31 @@ def write_sheets(
     sheets = max(1, -(-count // per_sheet))
     written = []
     for number in range(1, sheets + 1):
-        images = min(per_sheet, count - (number - 1) * per_sheet)
-        place, suffix = (to, "") if sheets == 1 else (to.with_name(f"{to.stem}-{number}{to.suffix}"), f"-{number}")
-        file = f"decisions-{stem_of(catalog.name)}-{now:%Y%m%d-%H%M%S}{suffix}.json"
+        sheet = _sheet(catalog, to, number, sheets, images=min(per_sheet, count - (number - 1) * per_sheet), now=now)
         header = ReviewHeader(
             catalog=catalog.name,
             sheet_id=str(new_id()),
             made_at=now,
-            count=images,
+            count=sheet.images,
             price=MODELS[catalog.recipe.model].credits,
-            decisions_file=file,
+            decisions_file=sheet.decisions_file,
             part=f"sheet {number} of {sheets}" if sheets > 1 else "",
             note=note,
         )
         # No more cards than the header says, also when more images come in meanwhile.
-        write_review(place, header, islice(cards, images))
-        written.append(Sheet(path=place, images=images, decisions_file=file))
+        write_review(sheet.path, header, islice(cards, sheet.images))
+        written.append(sheet)
     return written
+
+
+def _sheet(catalog: CatalogRow, to: Path, number: int, of: int, *, images: int, now: datetime) -> Sheet:
+    """Name a sheet and its file of decisions; no two sheets have one name, whenever they are written."""
+    suffix = "" if of == 1 else f"-{number}"
+    return Sheet(
+        path=to.with_name(f"{to.stem}{suffix}{to.suffix}"),
+        images=images,
+        decisions_file=f"decisions-{stem_of(catalog.name)}-{now:%Y%m%d-%H%M%S}{suffix}.json",
+    )
 
 
 def stem_of(name: str) -> str:

@@ -116,6 +116,16 @@ def refuse(tx: Connection, plan_id: UUID, *, by: str, reason: str, now: datetime
     )
 
 
+def waiting_sample(tx: Connection, catalog_id: UUID) -> UUID | None:
+    """Give a plan of the catalog whose sample is applied and whose rest waits for a yes or a no; None without one."""
+    query = """
+        SELECT id FROM catalog_plan
+        WHERE catalog_id = :id AND sampled_at IS NOT NULL AND applied_at IS NULL AND approved_at IS NULL
+          AND refused_at IS NULL ORDER BY id LIMIT 1"""
+    found: UUID | None = tx.execute(text(query), {"id": catalog_id}).scalar_one_or_none()
+    return found
+
+
 def record_sample(tx: Connection, plan_id: UUID, *, batch_id: UUID | None, now: datetime) -> None:
     """Record which batch the plan's sample became; the caller has locked the catalog."""
     tx.execute(
