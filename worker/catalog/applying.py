@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from worker.catalog import planning
 from worker.catalog.planning import Settled
+from worker.catalog.wish import read_wish
 from worker.db import batches, catalog_items, catalog_plans, catalog_renders, catalogs
 from worker.db.catalog_plans import PlanRow
 from worker.db.catalog_renders import Asked
@@ -175,7 +176,7 @@ def _outline_again(tx: Connection, catalog: CatalogRow, plan: PlanRow) -> Outlin
         )
         for sku, each in asked.items()
     }
-    found = planning.outline_of(tx, catalog, planning.read_wish(plan.document), settled=settled)
+    found = planning.outline_of(tx, catalog, read_wish(plan.document), settled=settled)
     if found.content_hash != plan.content_hash:
         raise PlanStale(plan.id, _changed(plan, found))
     return found
@@ -264,7 +265,7 @@ def _submit(
 
 def _cap_left(plan: PlanRow) -> int | None:
     """Give what the batch may commit: sample and rest share the one cap of their plan."""
-    cap, renders = planning.read_wish(plan.document).credit_cap, len(plan.document["renders"])
+    cap, renders = read_wish(plan.document).credit_cap, len(plan.document["renders"])
     if cap is None or plan.sampled_at is None or plan.sample is None:
         return cap
     return max(0, cap - plan.price * plan.sample // renders)

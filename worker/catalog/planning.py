@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from worker.catalog.template import PromptTemplate
+from worker.catalog.wish import Wish
 from worker.db import catalog_items, catalog_plans
 from worker.db.catalog_items import ItemRow
 from worker.db.catalogs import CatalogRow
@@ -45,28 +45,6 @@ class PlanFaulty(Exception):
         """List the first faults, one on a line."""
         rest = len(self.faults) - 20
         return "\n".join(self.faults[:20]) + (f"\n... and {rest:,} more" if rest > 0 else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
-
-    forced: tuple[str, ...] = ()
-    only: tuple[str, ...] | None = None
-    """SKUs that the plan is about; None: all."""
-    made_before: datetime | None = None
-    credit_cap: int | None = None
-    sample: int | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The wish as it is stored; ``read_wish`` reads it again."""
-        return {
-            "forced": list(self.forced),
-            "only": None if self.only is None else list(self.only),
-            "made_before": self.made_before.isoformat() if self.made_before else None,
-            "credit_cap": self.credit_cap,
-            "sample": self.sample,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,19 +127,6 @@ def save(tx: Connection, plan: Plan) -> None:
         sample=plan.wish.sample,
         made_by=plan.made_by,
         made_at=plan.made_at,
-    )
-
-
-def read_wish(document: Mapping[str, Any]) -> Wish:
-    """Give the wish of a saved plan."""
-    raw = document["wish"]
-    made_before = raw["made_before"]
-    return Wish(
-        forced=tuple(raw["forced"]),
-        only=None if raw.get("only") is None else tuple(raw["only"]),
-        made_before=None if made_before is None else datetime.fromisoformat(made_before),
-        credit_cap=raw["credit_cap"],
-        sample=raw["sample"],
     )
 
 

@@ -3,17 +3,15 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, schedule_runs
+from worker.cli.schedule_names import ScheduleName, found_schedule, opened
 from worker.cli.signing import ByOption
-from worker.domain.schedule import MissedPolicy, OverlapPolicy, RunState
+from worker.domain.schedule import MissedPolicy, OverlapPolicy
 
 if TYPE_CHECKING:
-    from worker.cli.context import Context
-    from worker.db.schedule_runs import RunRow
     from worker.db.schedules import ScheduleRow
     from worker.db.session import Database
 
@@ -21,8 +19,11 @@ app = typer.Typer(
     no_args_is_help=True, help="Refresh catalogs on a schedule; nodes keep it, there is nothing to start."
 )
 
+app.command("run-now")(schedule_runs.run_now)
+app.command()(schedule_runs.cancel)
+app.command()(schedule_runs.runs)
+
 UPCOMING = 5
-ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="The schedule.")]
 
 
 class Missed(StrEnum):
@@ -94,7 +95,7 @@ def list_(as_json: output.AsJson = False) -> None:
     from worker import wiring
     from worker.db import schedules
 
-    _, database = _opened()
+    _, database = opened()
     now = wiring.clock()
     with database.transaction() as tx:
         found = schedules.every(tx)
@@ -118,10 +119,10 @@ def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
     from worker import wiring
     from worker.db import schedules
 
-    _, database = _opened()
+    _, database = opened()
     now = wiring.clock()
     with database.transaction() as tx:
-        schedules.pause(tx, _found(tx, name).id, now=now)
+        schedules.pause(tx, found_schedule(tx, name).id, now=now)
     _show(database, name, now, as_json=as_json)
 
 
@@ -131,10 +132,10 @@ def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
     from worker import wiring
     from worker.db import schedules
 
-    _, database = _opened()
+    _, database = opened()
     now = wiring.clock()
     with database.transaction() as tx:
-        schedules.resume(tx, _found(tx, name).id, now=now)
+        schedules.resume(tx, found_schedule(tx, name).id, now=now)
     _show(database, name, now, as_json=as_json)
 
 
@@ -145,9 +146,9 @@ def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = Fal
     from worker.catalog import ending
     from worker.cli import signing
 
-    _, database = _opened()
+    _, database = opened()
     with database.transaction() as tx:
-        found = _found(tx, name)
+        found = found_schedule(tx, name)
     ending.remove(database, found.id, by=signing.actor(by), now=wiring.clock())
     if as_json:
         output.print_json({"schedule": found.name, "removed": True})
@@ -155,130 +156,9 @@ def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = Fal
         output.answers().print(f"schedule {found.name} is removed", markup=False)
 
 
-@app.command("run-now")
-def run_now(
-    name: ScheduleName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
-    by: ByOption = None,
-    as_json: output.AsJson = False,
-) -> None:
-    """Run a schedule once now, beside its fire times: a node plans and applies, up to the cap.
-
-    Ends with 1 when the run is left out, because another one is not over.
-    """
-    from worker import wiring
-    from worker.catalog import firing
-    from worker.cli import signing
-    from worker.cli.confirm import confirm
-    from worker.cli.errors import CliError
-    from worker.db import schedule_runs
-
-    context, database = _opened()
-    with database.transaction() as tx:
-        found = _found(tx, name)
-    cap = "credits without a cap" if found.credit_cap is None else f"up to {output.plural(found.credit_cap, 'credit')}"
-    if not confirm(context, f"A run of {found.name}: {cap}", yes=yes):
-        raise CliError("nothing was asked for")
-    try:
-        run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
-    except firing.ScheduleGone as error:
-        raise CliError(str(error)) from error
-    with database.transaction() as tx:
-        run = schedule_runs.by_id(tx, run_id)
-    if as_json:
-        output.print_json(_run_as_json(run))
-    else:
-        said = f": {run.outcome}" if run.outcome else f"; `darkroom schedule runs {found.name}` shows what comes of it"
-        output.answers().print(f"run {run.id} {run.state}{said}", markup=False)
-    if run.state is RunState.SKIPPED:
-        raise typer.Exit(1)
-
-
-@app.command()
-def cancel(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: its id, as `schedule runs` shows it.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the run.")],
-    by: ByOption = None,
-    as_json: output.AsJson = False,
-) -> None:
-    """End a run that waits, in the queue or for an approval, with its plan; nothing was spent, and nothing will be."""
-    from worker import wiring
-    from worker.catalog import ending
-    from worker.cli import signing
-    from worker.cli.errors import CliError
-
-    _, database = _opened()
-    run_id = _run_id(database, run)
-    try:
-        done = ending.cancel(database, run_id, by=signing.actor(by), reason=signing.text(reason), now=wiring.clock())
-    except ending.RunGoesOn as error:
-        raise CliError(str(error)) from error
-    if as_json:
-        output.print_json(_run_as_json(done))
-    else:
-        output.answers().print(f"run {done.id} {done.outcome}", markup=False)
-
-
-@app.command()
-def runs(
-    name: ScheduleName,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 20,
-    as_json: output.AsJson = False,
-) -> None:
-    """List what came of each fire time: plan, price, credits spent, outcome."""
-    from worker.db import schedule_runs
-
-    _, database = _opened()
-    with database.transaction() as tx:
-        found = schedule_runs.of(tx, _found(tx, name, or_removed=True).id, limit=limit)
-    if as_json:
-        for each in found:
-            output.print_json(_run_as_json(each))
-        return
-    table = output.table("due", "state", "price", "spent", "plan", "outcome", "run", numbers=("price", "spent"))
-    for each in found:
-        credits_ = ("" if number is None else f"{number:,}" for number in (each.price, each.spent))
-        asked = f"{each.due_at:%Y-%m-%d %H:%M}{f' by {each.requested_by}' if each.requested_by else ''}"
-        table.add_row(asked, each.state.value, *credits_, str(each.plan_id or ""), each.outcome or "", str(each.id))
-    output.answers().print(table)
-
-
-def _opened() -> "tuple[Context, Database]":
-    from worker import wiring
-    from worker.cli.context import resolve
-
-    context = resolve()
-    return context, wiring.database(context.settings, connections=1)
-
-
-def _run_id(database: "Database", text: str) -> UUID:
-    from worker.cli.errors import MISUSED, CliError
-    from worker.db import schedule_runs
-
-    try:
-        run_id = UUID(text)
-    except ValueError as error:
-        raise CliError("a run is named by its id: `darkroom schedule runs NAME` shows it", MISUSED) from error
-    with database.transaction() as tx:
-        if not schedule_runs.is_known(tx, run_id):
-            raise CliError(f"there is no run {run_id}: `darkroom schedule runs NAME` shows those of a schedule")
-    return run_id
-
-
-def _found(tx: Any, name: str, *, or_removed: bool = False) -> "ScheduleRow":
-    from worker.cli.errors import CliError
-    from worker.db import schedules
-    from worker.domain.fault import plain
-
-    found = schedules.by_name(tx, name, or_removed=or_removed)
-    if found is None:
-        raise CliError(f"there is no schedule {plain(name)!r}: `darkroom schedule list` shows all")
-    return found
-
-
 def _show(database: "Database", name: str, now: datetime, *, as_json: bool) -> None:
     with database.transaction() as tx:
-        found = _found(tx, name)
+        found = found_schedule(tx, name)
     if as_json:
         output.print_json(_as_json(found, now))
         return
@@ -314,19 +194,4 @@ def _as_json(found: "ScheduleRow", now: datetime) -> dict[str, Any]:
         "missed": found.missed.value.replace("_", "-"),
         "paused_at": found.paused_at and found.paused_at.isoformat(),
         "next": [due.isoformat() for due in _next(found, now)],
-    }
-
-
-def _run_as_json(run: "RunRow") -> dict[str, Any]:
-    return {
-        "run": str(run.id),
-        "due_at": run.due_at.isoformat(),
-        "state": run.state.value,
-        "requested_by": run.requested_by,
-        "plan": run.plan_id and str(run.plan_id),
-        "batch": run.batch_id and str(run.batch_id),
-        "price": run.price,
-        "spent": run.spent,
-        "outcome": run.outcome,
-        "ended_at": run.ended_at and run.ended_at.isoformat(),
     }
