@@ -1,5 +1,7 @@
 """`retry --failed` beside a catalog, and what fails again and again: no change is paid for twice, or for ever."""
 
+import threading
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -8,6 +10,7 @@ from tests.catalog.team import PRICE, Team
 from tests.fixtures.provider import Provider
 from worker import batch_control
 from worker.batch_control import RetryEffect
+from worker.catalog.applying import PlanStale
 
 FAILING = {"create": {"fail_generation": 1.0}}
 WELL = {"create": {"fail_generation": 0.0}}
@@ -81,4 +84,27 @@ def test_an_item_that_fails_with_three_plans_in_a_row_is_left_alone_until_it_is_
     team.refresh(forced=["a"])
 
     assert given_up.outline.keeps == {"failed 3 times in a row: force it": ["a"]}
+    assert list(team.live()) == ["a"]
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_a_retry_and_a_plan_that_is_applied_at_the_same_time_pay_for_a_change_once(
+    team: Team, failed: UUID, _: int
+) -> None:
+    made = team.plan()
+    barrier = threading.Barrier(2)
+
+    def apply() -> None:
+        barrier.wait()
+        with suppress(PlanStale):
+            team.apply(made.id)
+
+    thread = threading.Thread(target=apply)
+    thread.start()
+    barrier.wait()
+    retry(team, failed)
+    thread.join()
+    team.render()
+
+    assert team.spent() == PRICE
     assert list(team.live()) == ["a"]
