@@ -80,6 +80,7 @@ class CatalogPlan(Table):
         CheckConstraint("price >= 0", name="price_not_negative"),
         CheckConstraint("sample > 0", name="sample_positive"),
         CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="approval_whole"),
+        CheckConstraint("num_nulls(refused_by, refused_at, refused_reason) IN (0, 3)", name="refusal_whole"),
         CheckConstraint("NOT needs_approval OR approved_by <> made_by", name="approved_by_another"),
     )
 
@@ -101,6 +102,9 @@ class CatalogPlan(Table):
     batch_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("batch.id"), comment="The batch that it became; NULL also when there was nothing to render"
     )
+    refused_by: Mapped[str | None] = mapped_column(comment="Who said no")
+    refused_at: Mapped[datetime | None] = mapped_column(comment="When")
+    refused_reason: Mapped[str | None] = mapped_column(comment="Why")
 
 
 class CatalogRender(Table):

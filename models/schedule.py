@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
@@ -37,6 +37,9 @@ class Schedule(Table):
     created_at: Mapped[datetime] = mapped_column(comment="When it was made")
     created_by: Mapped[str] = mapped_column(comment="Who made it; the planner of its plans")
     removed_at: Mapped[datetime | None] = mapped_column(comment="When it was removed; its runs stay")
+    account_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("account.id"), comment="Whose nodes keep it, and who pays; NULL: whichever node looks first"
+    )
 
 
 class ScheduleRun(Table):
@@ -65,3 +68,7 @@ class ScheduleRun(Table):
     lease_until: Mapped[datetime | None] = mapped_column(comment="Until when one node has it to itself")
     started_at: Mapped[datetime] = mapped_column(comment="When it was claimed")
     ended_at: Mapped[datetime | None] = mapped_column(comment="When it was over")
+    stale_plans: Mapped[int] = mapped_column(
+        Integer, server_default="0", comment="How many of its plans in a row the catalog has overtaken"
+    )
+    checked_at: Mapped[datetime | None] = mapped_column(comment="When its waiting plan was last found to be true still")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from worker import changes, unsent
 from worker.changes import Author
-from worker.db import batches, deadlines, jobs, prompt_failures, session
+from worker.db import batches, catalog_retries, deadlines, jobs, prompt_failures, session
 from worker.db.batches import Turn
 from worker.db.session import Database
 from worker.domain.batch_request import Priority
@@ -36,6 +36,8 @@ class RetryEffect:
     credits: int
     is_paused: bool = False
     """Whether they wait for their batch to be resumed."""
+    left_out: int = 0
+    """Failed jobs that stay as they are: their catalog no longer waits for their images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,24 +143,29 @@ def retry_failed(
 ) -> RetryEffect | None:
     """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no.
 
-    Their prompts get a fresh start: failures that are remembered of them are forgotten.
+    Their prompts get a fresh start: failures that are remembered of them are forgotten. An image that its catalog has
+    given up is left out; one that it still wants is under way again, so that no plan asks for it beside that.
     Raises DeadlinePassed when the batch's deadline has passed and no new one is given.
     """
     with database.transaction() as tx:
         _expect_time(tx, batch_id, deadline, now)
+        unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
         count, price = jobs.price_of_failed(tx, batch_id, code=code)
-    if not agree(RetryEffect(jobs=count, credits=price)):
+    if not agree(RetryEffect(jobs=count, credits=price, left_out=unwanted)):
         return None
     with database.bulk_transaction() as tx:
+        catalog_retries.lock(tx, batch_id)
         is_paused = batches.lock_state(tx, batch_id) is BatchState.PAUSED
         _expect_time(tx, batch_id, deadline, now)
         if deadline is not None:
             _set_deadline(tx, batch_id, deadline)
         prompts = prompt_failures.of_failed(tx, batch_id, code=code)
+        unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
         count, price = jobs.retry_failed(tx, batch_id, code=code)
+        catalog_retries.put_back(tx, batch_id)
         prompt_failures.forget_all(tx, prompts)
         session.notify(tx)
-    return RetryEffect(jobs=count, credits=price, is_paused=is_paused)
+    return RetryEffect(jobs=count, credits=price, is_paused=is_paused, left_out=unwanted)
 
 
 def _locked(tx: Connection, batch_id: UUID, action: BatchAction, seen: BatchState | None) -> BatchState:

@@ -45,7 +45,7 @@ def run(services: Services, kind: UpkeepKind) -> None:
         case UpkeepKind.SCHEDULE:
             scheduling.tick(services, now=services.clock())
         case UpkeepKind.HOOKS:
-            hooks.send_due(services.database, services.store, now=services.clock())
+            hooks.send_due(services.database, services.store, clock=services.clock)
         case _:
             assert_never(kind)
 

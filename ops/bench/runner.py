@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from ops.bench import (
+    catalog,
     comparison,
     dispatch_rounds,
     enqueueing,
@@ -30,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "throughput": comparison.run,
     "limit": limit_share.run,
     "interactive": interactive.run,
+    "catalog": catalog.run,
     "polls": real_polls.run,
     "polling": lambda _, is_quick: polling.run(is_quick=is_quick),
     "scarce": lambda _, is_quick: scarce_polls.run(is_quick=is_quick),

@@ -2,11 +2,16 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import UUID
 
 from tests.acceptance.nodes import ROOT
+from tests.acceptance.waiting import until
 from tests.acceptance.world import World
 
 DOCUMENT = ROOT / "docs" / "catalog.md"
@@ -30,10 +35,15 @@ def block(title: str) -> str:
 
 def run(world: World, title: str) -> str:
     """Run the commands of a block; return what they printed, and fail when one of them failed."""
+    return run_in(world.folder, {**os.environ, **world.settings}, title)
+
+
+def run_in(folder: Path, environment: Mapping[str, str], title: str) -> str:
+    """Run the commands of a block in this folder, with nothing but this environment."""
     done = subprocess.run(
         ["sh", "-c", SHELL + block(title)],
-        cwd=world.folder,
-        env={**os.environ, **world.settings, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -41,3 +51,24 @@ def run(world: World, title: str) -> str:
     )
     assert done.returncode == 0, f"{title}: {done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+@contextmanager
+def terminal(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Have the first terminal's command at work in this folder; it is interrupted, and drains, when the block ends."""
+    log = folder / "terminal.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            ["sh", "-c", SHELL.replace("{ ", "{ exec ") + block("terminal")],
+            cwd=folder,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    try:
+        until(lambda: "in another terminal" in log.read_text(), "everything is up", timeout_s=TIMEOUT_S)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=TIMEOUT_S)

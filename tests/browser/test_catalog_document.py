@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
@@ -36,12 +38,24 @@ def world(database_url: str, broker_urls: dict[str, str], tmp_path: Path) -> Ite
         yield opened
 
 
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """Give a newcomer's folder with the document's files, where servers of its own may run."""
+    with TemporaryDirectory(prefix="darkroom-newcomer-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for file in FILES:
+            (folder / file).write_text(document.block(file))
+        yield folder
+
+
 def decide(browser: Browser, world: World, *keys: str) -> None:
     """Open the sheet, press the keys, save, and put the file beside the others."""
     browser.open((world.folder / "mugs-review.html").as_uri())
     browser.press(*keys)
     browser.press("s")
-    browser.downloaded().replace(world.folder / "decisions-mugs.json")
+    saved = browser.downloaded()
+    saved.replace(world.folder / saved.name)
 
 
 def live(world: World) -> dict[str, dict[str, str]]:
@@ -75,6 +89,19 @@ def test_the_document_leads_from_a_csv_to_a_reviewed_live_catalog_and_on(reviewe
     assert "Europe/Paris" in scheduled
     assert "accepted" in document.run(reviewed, "history")
     assert "told.json" in document.run(reviewed, "hook")
+
+
+@pytest.mark.timeout(300)
+def test_what_a_newcomer_types_in_one_folder_finds_what_the_first_terminal_has_started(own_folder: Path) -> None:
+    """Nothing is set: no address of a database, no key, no home."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(own_folder)}
+
+    with document.terminal(own_folder, environment):
+        first = document.run_in(own_folder, environment, "first")
+        rendered = document.run_in(own_folder, environment, "render")
+
+    assert "price     12 credits" in first
+    assert "3 jobs, 12 credits of the sandbox's, which cost nothing" in rendered
 
 
 def test_every_block_with_a_title_is_one_that_a_test_runs_or_reads() -> None:

@@ -14,6 +14,7 @@ from worker.domain.decisions import Verdict, read
 from worker.sheet import ReviewCard, ReviewHeader, write_review
 
 CATALOG = "Winter <mugs> & co"
+FILE = "decisions-Winter-mugs-co-20261122-000000.json"
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 RENDERS = [f"01900000-0000-7000-8000-00000000000{number}" for number in range(4)]
 HOSTILE = "A mug</textarea><script>document.title = 'owned'</script> <b>on</b> \"oak\" & 'ash'"
@@ -28,7 +29,7 @@ def picture(colour: str) -> bytes:
     return buffer.getvalue()
 
 
-def card(number: int) -> ReviewCard:
+def card(number: int, *, lost: int | None = None, stale: int | None = None) -> ReviewCard:
     """Give one card; every second item has a live image already."""
     has_live = number % 2 == 1
     return ReviewCard(
@@ -38,8 +39,9 @@ def card(number: int) -> ReviewCard:
         reasons=["prompt changed" if has_live else "new"],
         width=64,
         height=48,
-        new=picture("red"),
+        new=None if number == lost else picture("red"),
         new_href=None,
+        is_stale=number == stale,
         old=picture("blue") if has_live else None,
         old_prompt="A blue mug on pine" if has_live else None,
     )
@@ -48,10 +50,21 @@ def card(number: int) -> ReviewCard:
 @pytest.fixture
 def sheet(tmp_path: Path, browser: Browser) -> Browser:
     """Give a browser that shows a sheet of four images."""
-    header = ReviewHeader(catalog=CATALOG, sheet_id=tmp_path.name, made_at=AT, count=4, price=4)
-    write_review(tmp_path / "sheet.html", header, (card(number) for number in range(4)))
+    write_review(tmp_path / "sheet.html", header(tmp_path), (card(number) for number in range(4)))
     browser.open((tmp_path / "sheet.html").as_uri())
     return browser
+
+
+@pytest.fixture
+def hindered(tmp_path: Path, browser: Browser) -> Browser:
+    """Give a browser that shows a lost image, one whose item has changed since, and two that are as they should be."""
+    write_review(tmp_path / "sheet.html", header(tmp_path), (card(number, lost=0, stale=1) for number in range(4)))
+    browser.open((tmp_path / "sheet.html").as_uri())
+    return browser
+
+
+def header(folder: Path) -> ReviewHeader:
+    return ReviewHeader(catalog=CATALOG, sheet_id=folder.name, made_at=AT, count=4, price=4, decisions_file=FILE)
 
 
 def saved(browser: Browser) -> Any:
@@ -73,10 +86,58 @@ def test_keys_decide_and_go_on(sheet: Browser) -> None:
     assert sheet.value(CURRENT) == "sku-3"
 
 
-def test_a_decision_can_be_changed_and_taken_back(sheet: Browser) -> None:
-    sheet.press("a", "k", "r", "k", "u")
+def test_undo_takes_back_one_decision_after_the_other(sheet: Browser) -> None:
+    sheet.press("a", "k", "r")
+    changed = sheet.value(COUNTS)
+    sheet.press("u")
+    before = (sheet.value(COUNTS), sheet.value(CURRENT))
+    sheet.press("u", "u")
 
-    assert sheet.value(COUNTS) == "0 0 0"
+    assert (changed, before, sheet.value(COUNTS)) == ("1 0 1", ("1 1 0", "sku-0"), "0 0 0")
+
+
+def test_accepting_the_rest_takes_only_the_cards_that_are_shown(sheet: Browser) -> None:
+    sheet.value("window.confirm = () => true")
+    sheet.press("/")
+    sheet.write("blue")
+    sheet.press("Escape")
+
+    sheet.click("#rest")
+
+    decided = [each["sku"] for each in saved(sheet)["decisions"]]
+    assert decided == ["sku-1"]
+
+
+def test_accepting_the_rest_can_be_undone_at_once(sheet: Browser) -> None:
+    sheet.value("window.confirm = () => true")
+    sheet.click("#rest")
+    accepted = sheet.value(COUNTS)
+
+    sheet.press("u")
+
+    assert (accepted, sheet.value(COUNTS)) == ("4 4 0", "0 0 0")
+
+
+def test_an_image_that_is_lost_or_out_of_date_cannot_be_accepted_and_says_why(hindered: Browser) -> None:
+    hindered.value("window.confirm = () => true")
+    hindered.press("a", "j", "a")
+    by_key = hindered.value(COUNTS)
+
+    hindered.click("#rest")
+
+    reasons = hindered.value("Array.from(document.querySelectorAll('.hindrance'), (e) => e.textContent)")
+    assert (by_key, hindered.value(COUNTS)) == ("0 0 0", "2 2 0")
+    assert [each["sku"] for each in saved(hindered)["decisions"]] == ["sku-2", "sku-3"]
+    assert ["lost" in reasons[0], "changed" in reasons[1]] == [True, True]
+
+
+def test_a_browser_that_keeps_nothing_says_so(sheet: Browser) -> None:
+    sheet.value("Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }")
+    before = sheet.value("document.getElementById('unkept').hidden")
+
+    sheet.press("a")
+
+    assert (before, sheet.value("document.getElementById('unkept').hidden")) == (True, False)
 
 
 def test_the_saved_file_is_what_was_decided_and_darkroom_reads_it(sheet: Browser) -> None:
@@ -86,7 +147,7 @@ def test_the_saved_file_is_what_was_decided_and_darkroom_reads_it(sheet: Browser
 
     found = read(file.read_bytes(), catalog=CATALOG)
 
-    assert file.name == "decisions-Winter-mugs-co.json"
+    assert file.name == FILE
     assert [(each.sku, str(each.render_id), each.verdict, each.prompt) for each in found] == [
         ("sku-0", RENDERS[0], Verdict.ACCEPT, None),
         ("sku-1", RENDERS[1], Verdict.REJECT, None),

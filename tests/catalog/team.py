@@ -3,12 +3,26 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from tests.pipeline.node import Clock, Node
-from worker.catalog import applying, decisions, firing, harvest, importing, planning, recipes, scheduling
-from worker.catalog.applying import Applied
+from worker.catalog import (
+    applying,
+    approving,
+    decisions,
+    ending,
+    firing,
+    harvest,
+    importing,
+    planning,
+    recipes,
+    scheduling,
+)
+from worker.catalog.applying import Applied, PlanStale
 from worker.catalog.decisions import Effect
 from worker.catalog.importing import Import
 from worker.catalog.items import Item
@@ -76,15 +90,29 @@ class Team:
         """Say which items a plan would render now, and why."""
         return {each.sku: [str(reason) for reason in each.reasons] for each in self.plan().outline.renders}
 
-    def refresh(self) -> Applied:
+    def refresh(self, **wishes: Any) -> Applied:
         """Plan, apply, render to the end, and take the images in."""
-        made = self.plan()
-        services = self.node.services
-        applied = applying.apply(
-            services.database, made.id, account_id=services.account_id, now=self.clock(), new_id=services.new_id
-        )
+        applied = self.apply(self.plan(**wishes).id)
         self.render()
         return applied
+
+    def apply(self, plan_id: UUID) -> Applied:
+        """Make a plan's images jobs."""
+        services = self.node.services
+        return applying.apply(
+            services.database, plan_id, account_id=services.account_id, now=self.clock(), new_id=services.new_id
+        )
+
+    def refusal(self, plan_id: UUID) -> tuple[str, ...]:
+        """Say what has changed since the plan was made, which applying it refuses with."""
+        with pytest.raises(PlanStale) as caught:
+            self.apply(plan_id)
+        return caught.value.differences
+
+    def approve(self, plan_id: UUID | None, by: str = "ada") -> None:
+        """Agree to a plan."""
+        assert plan_id is not None
+        approving.approve(self.node.services.database, plan_id, by=by, now=self.clock())
 
     def render(self) -> None:
         """Let the node work until nothing is left to do, and take the images in."""
@@ -99,8 +127,12 @@ class Team:
         """Let decisions take effect."""
         services = self.node.services
         return decisions.decide(
-            services.database, self.catalog.id, made, by=by, now=self.clock(), new_id=services.new_id
+            services.database, services.store, self.catalog.id, made, by=by, now=self.clock(), new_id=services.new_id
         )
+
+    def lose(self, path: str) -> None:
+        """Have the store lose an image."""
+        Path(self.node.services.store.location(path)).unlink()
 
     def live(self) -> dict[str, str]:
         """Give the prompt that each live image was made from, by SKU."""
@@ -141,6 +173,7 @@ class Team:
             "missed": missed,
             "now": self.clock(),
             "created_by": "sam",
+            "account_id": self.node.services.account_id,
         }
         with self.node.services.database.transaction() as tx:
             schedules.add(tx, values)
@@ -167,8 +200,7 @@ class Team:
 
     def remove(self, schedule_id: UUID) -> None:
         """Take a schedule away."""
-        with self.node.services.database.transaction() as tx:
-            schedules.remove(tx, schedule_id, now=self.clock())
+        ending.remove(self.node.services.database, schedule_id, by="sam", now=self.clock())
 
     def runs(self, schedule_id: UUID) -> Sequence[RunRow]:
         """Give the runs of a schedule, oldest first."""

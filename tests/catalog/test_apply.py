@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.catalog.shop import Shop, reasons
+from tests.catalog.team import PRICE, Team, reject
 from tests.fixtures import pictures
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
@@ -145,7 +146,7 @@ def test_what_is_on_its_way_is_not_planned_again(shop: Shop) -> None:
         ([BLUE], {}, "c1: is no longer in the catalog"),
         ([RED, BLUE, GREEN], {}, r"c3: would be rendered now \(new\)"),
         ([RED, BLUE], {"prompt": "One {{ colour }} chair"}, "c1: its content is another one now"),
-        ([RED, BLUE], {"review": "required"}, "the recipe, or an item that the plan keeps, is another one"),
+        ([RED, BLUE], {"review": "required"}, "the recipe is another one"),
     ],
 )
 def test_a_plan_is_refused_when_the_content_is_another_one_and_says_what_changed(
@@ -334,3 +335,74 @@ def test_a_change_after_the_sample_stops_the_rest(shop: Shop) -> None:
 
     with pytest.raises(PlanStale, match="c1: its content is another one now"):
         shop.apply(plan.id)
+
+
+@pytest.mark.parametrize("threshold", [{"approve_above_credits": 8}, {"approve_above_share": 0.9}])
+def test_a_cap_is_no_way_around_an_approval(threshold: dict[str, object], shop: Shop) -> None:
+    shop.bring_in(RED, BLUE, GREEN, **threshold)
+
+    plan = shop.plan(credit_cap=4)
+
+    assert plan.outline.price == 4
+    assert plan.needs_approval
+
+
+def test_a_rejected_sample_with_other_words_leaves_the_rest_to_be_rendered(reviewing: Team) -> None:
+    """The rest is what the sample was looked at for; the rejected one is rendered again by a plan of its own."""
+    reviewing.stock({"a": "red", "b": "blue", "c": "grey"})
+    made = reviewing.plan(sample=1)
+    reviewing.apply(made.id)
+    reviewing.render()
+    reviewing.decide(reject(reviewing.candidates()["a"], "A mug of my own"))
+    reviewing.refresh(only=["a"])
+    reviewing.approve(made.id)
+
+    rest = reviewing.apply(made.id)
+    reviewing.render()
+
+    assert (rest.jobs, rest.is_new) == (2, True)
+    assert sorted(reviewing.candidates()) == ["a", "b", "c"]
+    assert reviewing.spent() == 4 * PRICE
+
+
+def test_a_plan_with_a_sample_that_is_applied_once_more_says_how_large_its_rest_was(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE, GREEN)
+    plan = shop.plan(sample=1)
+    shop.apply(plan.id)
+    shop.approve(plan.id, "ann")
+    shop.apply(plan.id)
+
+    again = shop.apply(plan.id)
+
+    assert (again.jobs, again.credits, again.is_new) == (2, 8, False)
+
+
+def test_sample_and_rest_share_one_cap(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE, GREEN)
+    plan = shop.plan(sample=1, credit_cap=8)
+    shop.apply(plan.id)
+    shop.approve(plan.id, "ann")
+
+    shop.apply(plan.id)
+
+    assert [each["credit_cap"] for each in shop.node.query(BATCHES)] == [8, 4]
+
+
+def test_a_plan_of_some_items_leaves_the_others_as_they_are(reviewing: Team) -> None:
+    reviewing.stock({"a": "red", "b": "blue"})
+
+    made = reviewing.plan(only=["a"])
+    reviewing.apply(made.id)
+
+    assert made.outline.keeps == {"not in this plan": ["b"]}
+    assert reviewing.planned() == {"b": ["new"]}
+
+
+def test_many_samples_are_no_way_around_an_approval(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE, GREEN, {"sku": "c4", "colour": "grey"}, approve_above_credits=4)
+    first = shop.plan(sample=1)
+    shop.apply(first.id)
+    second = shop.plan(sample=1)
+
+    with pytest.raises(ApprovalNeeded, match=f"sample of plan {first.id} waits"):
+        shop.apply(second.id)

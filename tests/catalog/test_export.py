@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 from tests.catalog.team import Team
 from worker.catalog import export
 from worker.catalog.export import COLUMNS, ExportForm
@@ -51,3 +53,19 @@ def test_an_empty_live_set_is_a_header_or_an_empty_list(team: Team) -> None:
 
     assert exported(team, ExportForm.CSV) == ",".join(COLUMNS) + "\n"
     assert json.loads(exported(team, ExportForm.JSON)) == []
+
+
+def test_an_export_is_the_live_set_of_one_instant(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes live between two of its pages is not half in it."""
+    monkeypatch.setattr(catalog_history, "PAGE", 1)
+    team.stock({"a": "red", "b": "red"})
+    team.refresh()
+    before = team.live_renders()
+    reading = catalog_history.live(team.node.services.database, team.catalog.id)
+    first = next(reading)
+    team.stock({"a": "blue", "b": "blue"})
+    team.refresh()
+
+    found = {each.sku: each.render_id for each in [first, *reading]}
+
+    assert found == before

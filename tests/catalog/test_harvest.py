@@ -135,3 +135,34 @@ def test_an_image_in_doubt_is_never_rendered_again_by_itself(node_for: NodeFor, 
 
     assert shop.node.jobs() == ["in_doubt"]
     assert reasons(shop.plan(forced=["c1"])) == {"c1": ["(being rendered)"]}
+
+
+def test_an_image_whose_item_was_gone_when_it_came_goes_live_when_the_item_is_back(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE)
+    shop.apply(shop.plan().id)
+    shop.bring_in(RED)
+    shop.node.run_until_quiet()
+    meanwhile = shop.harvest()
+    shop.bring_in(RED, BLUE)
+
+    assert (meanwhile, shop.harvest()) == (Harvest(live=1, candidates=1), Harvest(live=1))
+    assert shop.live() == {"c1": "A red chair", "c2": "A blue chair"}
+
+
+def test_an_image_whose_item_is_gone_is_not_looked_at_again_and_again(shop: Shop) -> None:
+    shop.bring_in(RED, BLUE)
+    shop.apply(shop.plan().id)
+    shop.bring_in(RED)
+    shop.node.run_until_quiet()
+    shop.harvest()
+
+    assert shop.harvest() == Harvest()
+
+
+def test_an_image_that_waits_for_a_person_still_does_when_the_recipe_no_longer_asks_for_that(shop: Shop) -> None:
+    shop.bring_in(RED, review="required")
+    shop.refresh()
+    shop.bring_in(RED, review="none")
+
+    assert shop.harvest() == Harvest()
+    assert reasons(shop.plan()) == {"c1": ["(waits for review)"]}

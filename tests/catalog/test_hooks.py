@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import json
+import socket
 import sys
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +14,14 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from tests.catalog.team import Team
+from tests.catalog.team import Team, accept
 from tests.pipeline.conftest import NodeFor
 from worker.catalog import hooks as telling
-from worker.catalog.hook_calls import NotTaken, command
+from worker.catalog.going_live import go_live
+from worker.catalog.hook_calls import NotTaken, command, post
 from worker.catalog.hooks import BadHook, Sent
 from worker.db import hooks
+from worker.domain.catalog import RenderState
 from worker.domain.hook import HookKind
 
 SECRET = "sixteen letters and more"
@@ -39,11 +43,20 @@ def add(team: Team, target: str, kind: HookKind = HookKind.POST) -> None:
 
 
 def send(team: Team) -> Sent:
-    return telling.send_due(team.node.services.database, team.node.services.store, now=team.clock())
+    return telling.send_due(team.node.services.database, team.node.services.store, clock=team.clock)
 
 
 def owed(team: Team) -> list[dict[str, object]]:
     return team.node.query("SELECT attempts, last_error FROM hook_delivery WHERE delivered_at IS NULL")
+
+
+def drip(server: socket.socket) -> None:
+    """Answer with one byte after the other, without an end."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        while True:
+            connection.send(b"H")
+            threading.Event().wait(0.05)
 
 
 @pytest.fixture
@@ -84,12 +97,71 @@ def test_a_post_is_signed_over_its_time_and_its_body(told: Team, httpserver: HTT
 
 
 def test_the_message_is_written_with_what_it_tells_of_or_not_at_all(reviewing: Team, httpserver: HTTPServer) -> None:
-    reviewing.stock(TWO)
+    reviewing.stock({"a": "red"})
     add(reviewing, httpserver.url_for("/live"))
-
     reviewing.refresh()
+    waiting = reviewing.candidates()["a"]
 
-    assert owed(reviewing) == []
+    with suppress(ZeroDivisionError), reviewing.node.services.database.transaction() as tx:
+        go_live(
+            tx,
+            [waiting.render_id],
+            states=[RenderState.CANDIDATE],
+            actor="rita",
+            reason="accepted",
+            now=reviewing.clock(),
+            new_id=reviewing.node.services.new_id,
+        )
+        raise ZeroDivisionError
+    undone = (reviewing.live(), owed(reviewing))
+    reviewing.decide(*accept([waiting]))
+
+    assert undone == ({}, [])
+    assert (list(reviewing.live()), len(owed(reviewing))) == (["a"], 1)
+
+
+def test_an_item_that_is_back_with_its_old_image_is_told_of(told: Team, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/live").respond_with_data("")
+    send(told)
+    told.stock({"b": "blue"})
+    told.stock({"a": "red", "b": "blue"})
+
+    sent = send(told)
+
+    message = json.loads(httpserver.log[-1][0].data)
+    assert sent == Sent(delivered=1)
+    assert (message["reason"], [each["sku"] for each in message["items"]]) == ("back in the catalog", ["a"])
+
+
+def test_each_message_of_a_round_has_its_own_time_and_its_own_lease(told: Team, httpserver: HTTPServer) -> None:
+    """Receivers that take a minute each: the last message is sent minutes after the first."""
+    told.stock({"a": "green"})
+    told.refresh()
+    seen = []
+
+    def take_a_minute(request: Request) -> Response:
+        lease = told.node.query("SELECT max(due_at) AS until FROM hook_delivery WHERE delivered_at IS NULL")[0]["until"]
+        seen.append((int(request.headers["Darkroom-Timestamp"]) - begun, lease - told.clock.now))
+        told.clock.now += timedelta(minutes=1)
+        return Response()
+
+    httpserver.expect_request("/live").respond_with_handler(take_a_minute)
+    begun = int(told.clock().timestamp())
+
+    send(told)
+
+    assert [at for at, _ in seen] == [0, 60]
+    assert [left for _, left in seen] == [telling.LEASE, telling.LEASE]
+
+
+def test_a_receiver_that_drips_its_answer_is_left_when_the_time_is_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip, args=(server,), daemon=True)
+        dripping.start()
+        port = server.getsockname()[1]
+
+        with pytest.raises(NotTaken, match="no answer within"):
+            post(f"http://127.0.0.1:{port}/", b"{}", {}, timeout=timedelta(seconds=0.5))
 
 
 @pytest.mark.parametrize("status", [301, 404, 410, 500])
@@ -165,7 +237,7 @@ def test_a_node_that_dies_while_it_sends_is_followed_by_another(
     early = send(told)
     told.clock.advance(telling.LEASE)
 
-    late = telling.send_due(node_for().services.database, told.node.services.store, now=told.clock())
+    late = telling.send_due(node_for().services.database, told.node.services.store, clock=told.clock)
 
     assert (early, late) == (Sent(), Sent(delivered=1))
 
@@ -191,9 +263,9 @@ def test_two_nodes_that_send_at_once_send_each_message_once(
 ) -> None:
     httpserver.expect_request("/live").respond_with_data("")
     nodes = [node_for() for _ in range(3)]
-    store, now = told.node.services.store, told.clock()
+    store, clock = told.node.services.store, told.clock
     threads = [
-        threading.Thread(target=telling.send_due, args=(each.services.database, store), kwargs={"now": now})
+        threading.Thread(target=telling.send_due, args=(each.services.database, store), kwargs={"clock": clock})
         for each in nodes
     ]
 
@@ -210,18 +282,22 @@ def test_a_command_gets_the_message_on_its_standard_input(team: Team, tmp_path: 
     script.write_text(
         "import json, os, sys\n"
         f"kept = open({str(tmp_path / 'got')!r}, 'w')\n"
-        "print([each['sku'] for each in json.load(sys.stdin)['items']], os.environ.get('RIVYA_API_KEY'), file=kept)\n"
+        "skus = [each['sku'] for each in json.load(sys.stdin)['items']]\n"
+        "print(skus, sorted(set(os.environ) - {'LC_CTYPE', 'LC_ALL', 'LANG', 'TZ'}), file=kept)\n"
     )
     team.stock(TWO)
     add(team, f"{sys.executable} {script}", HookKind.COMMAND)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RIVYA_API_KEY", "secret")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("HOME", str(tmp_path))
         team.refresh()
 
         sent = send(team)
 
     assert sent == Sent(delivered=1)
-    assert (tmp_path / "got").read_text() == "['a', 'b'] None\n"
+    known = ["DARKROOM_CATALOG", "DARKROOM_DELIVERY", "DARKROOM_EVENT", "HOME", "PATH"]
+    assert (tmp_path / "got").read_text() == f"['a', 'b'] {known}\n"
 
 
 @pytest.mark.parametrize(
@@ -247,6 +323,8 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children() -> None:
     [
         (HookKind.POST, "ftp://example.org", SECRET),
         (HookKind.POST, "example.org", SECRET),
+        (HookKind.POST, "https://me:word@example.org", SECRET),
+        (HookKind.POST, "https://bücher.example", SECRET),
         (HookKind.POST, "https://example.org", None),
         (HookKind.POST, "https://example.org", "short"),
         (HookKind.COMMAND, " ", None),

@@ -97,10 +97,73 @@ def test_a_template_fills_in_fields_trims_and_permits_defaults() -> None:
     assert template.prompt({"colour": "red", "wood": "oak", "x": "."}) == "A red chair of oak."
 
 
-@pytest.mark.parametrize("fields", [{}, {"color": "red"}, {"colour": None}])
-def test_a_field_that_is_missing_or_null_is_an_error_with_its_name(fields: dict[str, object]) -> None:
+@pytest.mark.parametrize("fields", [{}, {"color": "red"}, {"colour": None}, {"colour": ""}, {"colour": " \t"}])
+def test_a_field_that_is_missing_null_or_blank_is_an_error_with_its_name(fields: dict[str, object]) -> None:
     with pytest.raises(UnfitError, match="names 'colour'"):
         PromptTemplate("A {{ colour }} chair").prompt(fields)
+
+
+def test_a_blank_field_takes_the_templates_default() -> None:
+    prompt = PromptTemplate("A {{ colour|default('grey') }} chair").prompt({"colour": ""})
+
+    assert prompt == "A grey chair"
+
+
+@pytest.mark.parametrize("source", ["{{ [1, 2]|random }}", "{{ 'a'|pprint }}"])
+def test_a_filter_that_leaves_the_prompt_to_chance_is_not_known(source: str) -> None:
+    with pytest.raises(UnfitError, match="No filter named"):
+        PromptTemplate(source)
+
+
+@pytest.mark.parametrize("source", ["{{ lipsum() }}", "{{ lipsum(n=1) }}"])
+def test_a_text_that_is_made_up_is_not_known(source: str) -> None:
+    with pytest.raises(UnfitError, match="names 'lipsum'"):
+        PromptTemplate(source).prompt({"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ range }}", "{{ colour.upper }}", "{{ [1]|map('string') }}", "{{ '%s'|format(range) }}", "{{ [range]|join }}"],
+)
+def test_a_template_cannot_print_what_has_another_name_in_each_process(source: str) -> None:
+    with pytest.raises(UnfitError):
+        PromptTemplate(source).prompt({"colour": "red"})
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% macro twice(n) %}{% if n %}{{ twice(n - 1) }}{{ twice(n - 1) }}{% endif %}{% endmacro %}{{ twice(90) }}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+        "{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
+        "{% set n = namespace(x='ab') %}{% for a in range(99) %}{% set n.x = n.x|replace('a', n.x) %}{% endfor %}",
+        "{% set n = namespace(x=9) %}{% for a in range(99) %}{% set n.x = n.x * n.x %}{% endfor %}",
+        "{{ 'x' * 10 ** 9 }}",
+        "{{ 2 ** 999999999 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ '%999999999d'|format(1) }}",
+        "{{ '{:999999999}'.format(1) }}",
+        "{{ colour.ljust(10 ** 9) }}",
+        "{{ range(10 ** 9)|list }}",
+    ],
+)
+def test_a_template_that_would_not_end_is_ended_and_says_so(source: str) -> None:
+    with pytest.raises(UnfitError, match="cannot be filled in"):
+        PromptTemplate(source).prompt({"colour": "red"})
+
+
+def test_a_template_may_loop_format_and_put_together_what_a_prompt_needs() -> None:
+    source = (
+        "{% for part in parts %}{{ loop.index }}/{{ loop.length }} {{ part|upper }}{{ ', ' if not loop.last }}"
+        "{% endfor %}{{ ' and ' ~ '%.1f'|format(size) ~ ' cm' }}, {{ parts|map('title')|join('+') }}{{ '-' * 3 }}"
+    )
+
+    prompt = PromptTemplate(source).prompt({"parts": ["oak", "ash"], "size": 4})
+
+    assert prompt == "1/2 OAK, 2/2 ASH and 4.0 cm, Oak+Ash---"
 
 
 @pytest.mark.parametrize(

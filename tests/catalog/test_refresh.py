@@ -122,3 +122,19 @@ def test_a_changed_prompt_names_the_words_that_differ() -> None:
     decision = decide(replace(ITEM, live=live(OTHER)), Options())
 
     assert [str(change) for change in decision.words] == ["blue -> red"]
+
+
+@pytest.mark.parametrize(("failures", "keep"), [(2, None), (3, Keep.GIVEN_UP), (4, Keep.GIVEN_UP)])
+def test_what_has_failed_again_and_again_is_given_up(failures: int, keep: Keep | None) -> None:
+    failed = replace(attempt(WANTED, RenderState.FAILED), failures=failures)
+
+    assert decide(replace(ITEM, live=None, attempt=failed), Options()).keep == keep
+
+
+def test_what_was_given_up_is_rendered_when_it_is_forced_rejected_or_changed() -> None:
+    item = replace(ITEM, live=None, attempt=replace(attempt(WANTED, RenderState.FAILED), failures=3))
+    changed = replace(item, wanted=OTHER, fingerprint=OTHER.fingerprint)
+
+    assert decide(item, Options(forced=frozenset({"c1"}))).is_render
+    assert decide(replace(item, is_rejected=True), Options()).is_render
+    assert decide(changed, Options()).is_render

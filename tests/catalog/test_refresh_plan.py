@@ -51,15 +51,25 @@ def test_what_the_cap_does_not_reach_is_left_for_the_next_plan(cap: int, rendere
     "changed",
     [
         [render("a"), KEPT, render("b", Reason.PROMPT)],
-        [render("a"), replace(KEPT, keep=Keep.IN_REVIEW), *DECISIONS[2:]],
-        [render("a"), replace(KEPT, fingerprint="other"), *DECISIONS[2:]],
+        [render("a"), render("kept"), *DECISIONS[2:]],
+        [render("a"), *DECISIONS[2:]],
+        [replace(render("a"), fingerprint="other"), *DECISIONS[1:]],
         DECISIONS[1:],
     ],
 )
-def test_the_hash_is_another_one_when_anything_about_any_item_is(changed: list[Decision]) -> None:
+def test_the_hash_is_another_one_when_an_item_is_and_what_is_to_happen_to_it(changed: list[Decision]) -> None:
     before = outline(DECISIONS, credit_cap=None, conditions={}).content_hash
 
     assert outline(changed, credit_cap=None, conditions={}).content_hash != before
+
+
+@pytest.mark.parametrize("keep", [Keep.RENDERING, Keep.IN_REVIEW, Keep.ROLLED_BACK])
+def test_the_hash_is_the_same_while_an_item_is_kept_for_whatever_reason(keep: Keep) -> None:
+    before = outline(DECISIONS, credit_cap=None, conditions={}).content_hash
+
+    after = outline([render("a"), replace(KEPT, keep=keep), *DECISIONS[2:]], credit_cap=None, conditions={})
+
+    assert after.content_hash == before
 
 
 def test_the_hash_is_the_same_for_the_same_content_and_conditions() -> None:
@@ -89,12 +99,26 @@ def test_a_plan_needs_an_approval_above_a_threshold_and_not_at_it(
 
 
 def test_what_has_changed_since_a_plan_is_said_by_sku() -> None:
-    then = {each.sku: each.fingerprint for each in (render("a"), render("b"), render("gone"), render("kept"))}
-    now = [render("a"), replace(render("b"), fingerprint="other"), KEPT, render("added")]
+    rendered: dict[str, str | None] = {
+        each.sku: each.fingerprint for each in (render("a"), render("b"), render("gone"), render("kept"))
+    }
+    kept: dict[str, str | None] = {"still": None, "lost": None, "rejected": None}
+    now = [
+        render("a"),
+        replace(render("b"), fingerprint="other"),
+        KEPT,
+        replace(KEPT, sku="still"),
+        render("rejected", Reason.REJECTED),
+        render("added"),
+        replace(KEPT, sku="back"),
+    ]
 
-    assert differences(then, now) == [
+    assert differences(rendered | kept, now) == [
         "b: its content is another one now",
         "gone: is no longer in the catalog",
         "kept: is unchanged now",
+        "lost: is no longer in the catalog",
+        "rejected: would be rendered now (rejected)",
         "added: would be rendered now (new)",
+        "back: is in the catalog now",
     ]

@@ -9,12 +9,16 @@ from tests.catalog.team import PRICE, Team, accept, reject
 from worker.catalog.rollback import CannotRollBack, RolledBack, roll_back
 from worker.domain.decisions import Decision, Verdict
 
+STORED = """
+    SELECT i.sku, f.path FROM catalog_item i JOIN catalog_render r ON r.id = i.live_render_id
+    JOIN result f ON f.job_id = r.job_id"""
 TWO = {"a": "red", "b": "blue"}
 
 
 def back(team: Team, to: object, *skus: str) -> RolledBack:
     return roll_back(
         team.node.services.database,
+        team.node.services.store,
         team.catalog.id,
         to=to,  # type: ignore[arg-type]  # an id or an instant
         skus=skus or None,
@@ -165,6 +169,57 @@ def test_an_edited_prompt_that_no_job_can_have_is_refused(reviewing: Team, promp
     assert sorted(reviewing.candidates()) == ["a", "b"]
 
 
+def test_an_image_whose_item_has_changed_since_does_not_go_live(reviewing: Team) -> None:
+    reviewing.stock(TWO)
+    reviewing.refresh()
+    reviewing.stock({**TWO, "a": "pink"})
+
+    effect = reviewing.decide(*accept(reviewing.candidates().values()))
+
+    assert [(each.sku, each.reason[:20]) for each in effect.refused] == [("a", "the item has changed")]
+    assert list(reviewing.live()) == ["b"]
+
+
+def test_an_image_of_a_reviewers_own_words_can_be_accepted(reviewing: Team) -> None:
+    reviewing.stock({"a": "red"})
+    reviewing.refresh()
+    reviewing.decide(reject(reviewing.candidates()["a"], "A mug of my own"))
+    reviewing.refresh()
+
+    effect = reviewing.decide(*accept(reviewing.candidates().values()))
+
+    assert (effect.accepted, effect.refused) == (("a",), ())
+
+
+def test_an_image_that_the_store_has_lost_cannot_be_accepted_and_can_be_rejected(reviewing: Team) -> None:
+    reviewing.stock(TWO)
+    reviewing.refresh()
+    found = reviewing.candidates()
+    reviewing.lose(found["a"].new.path)
+
+    effect = reviewing.decide(*accept(found.values()))
+    again = reviewing.decide(reject(found["a"]))
+
+    assert [(each.sku, each.reason[:18]) for each in effect.refused] == [("a", "the store has lost")]
+    assert (list(reviewing.live()), again.rejected) == (["b"], ("a",))
+
+
+def test_a_rollback_leaves_out_an_image_that_the_store_has_lost(team: Team) -> None:
+    team.stock(TWO)
+    team.refresh()
+    instant = team.clock()
+    old = {row["sku"]: row["path"] for row in team.node.query(STORED)}
+    team.wait(days=1)
+    team.stock({"a": "green", "b": "green"})
+    team.refresh()
+    team.lose(old["a"])
+
+    done = back(team, instant)
+
+    assert (done.changed, done.lost) == (("b",), ("a",))
+    assert team.live()["a"] == "A green mug on a table"
+
+
 def test_a_rollback_to_an_instant_shows_what_was_live_then_and_spends_nothing(team: Team) -> None:
     team.stock(TWO)
     team.refresh()
@@ -213,6 +268,24 @@ def test_a_rollback_can_be_taken_back(team: Team) -> None:
 
     assert team.live_renders()["a"] == newest
     assert team.node.query("SELECT kept_fingerprint FROM catalog_item WHERE sku = 'a'") == [{"kept_fingerprint": None}]
+
+
+def test_an_image_that_was_under_way_when_somebody_went_back_waits_for_a_person(team: Team) -> None:
+    """It is made from what somebody has just disliked: it does not come back by itself."""
+    team.stock(TWO)
+    team.refresh()
+    instant = team.clock()
+    team.wait(days=1)
+    team.stock({**TWO, "a": "green"})
+    team.refresh()
+    team.apply(team.plan(forced=["a"]).id)
+    back(team, instant, "a")
+    team.wait(minutes=1)
+
+    team.render()
+
+    assert team.live()["a"] == "A red mug on a table"
+    assert list(team.candidates()) == ["a"]
 
 
 def test_a_rollback_of_one_item_leaves_the_others(team: Team) -> None:

@@ -27,6 +27,7 @@ NodeFor = Callable[..., Node]
 WEEKS = 52
 FAILING = {"create": {"fail_generation": 0.5}}
 """One image of eight fails three times, and is then given up until the next plan."""
+WELL = {"create": {"fail_generation": 0.0}}
 TICKS_FUSE, RENDER_FUSE = 14, 60
 """A node dies after at most so many effects."""
 
@@ -72,7 +73,7 @@ class Year:
             self._change_some()
             self._import()
             self._wait_for_the_fire_time(late=week % 9 == 8)
-            self.sandbox.set(faults=FAILING if week % 4 == 3 else {})
+            self.sandbox.set(faults=FAILING if week % 4 == 3 else WELL)
             run = self._run(self._due())
             self._check_run(run)
             self._review()

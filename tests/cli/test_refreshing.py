@@ -38,6 +38,8 @@ def test_a_schedule_is_added_with_its_next_five_fire_times(mugs: Darkroom) -> No
     ("changes", "reason"),
     [
         (("--tz", "Europe/Pari"), "the time zone 'Europe/Pari' is not known"),
+        (("--tz", "localtime"), "the time zone 'localtime' is not known"),
+        (("--tz", "right/Europe/Paris"), "is not known"),
         (("--cron", "0 25 * * *"), "Bad hour"),
         (("--cron", "weekly"), "five fields"),
     ],
@@ -183,3 +185,63 @@ def test_a_hook_that_can_never_work_is_refused_with_2(mugs: Darkroom, options: t
 
     assert done.returncode == 2
     assert reason in done.stderr
+
+
+def test_a_run_that_is_left_out_ends_with_1(mugs: Darkroom) -> None:
+    mugs(*WEEKLY, "--cap", "2000")
+    mugs("schedule", "run-now", "weekly", "--yes")
+
+    again = mugs("schedule", "run-now", "weekly", "--yes")
+
+    assert again.returncode == 1
+    assert "is not over" in again.stdout
+
+
+def test_a_run_that_waits_can_be_cancelled_and_says_by_whom_and_why(mugs: Darkroom) -> None:
+    mugs(*WEEKLY, "--cap", "2000")
+    asked = shown(mugs, "schedule", "run-now", "weekly")
+
+    done = shown(mugs, "schedule", "cancel", asked["run"], "--by", "ada", "--reason", "too early")
+    again = mugs("schedule", "cancel", asked["run"], "--by", "ada", "--reason", "too early")
+
+    assert (done["state"], done["outcome"]) == ("skipped", "ended by ada: too early")
+    assert (again.returncode, "is over already" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("run", "status"), [("weekly", 2), ("01900000-0000-7000-8000-000000000000", 1)])
+def test_a_run_that_is_not_there_cannot_be_cancelled(mugs: Darkroom, run: str, status: int) -> None:
+    done = mugs("schedule", "cancel", run, "--reason", "too early")
+
+    assert (done.returncode, "darkroom schedule runs" in done.stderr) == (status, True)
+
+
+def test_the_runs_of_a_removed_schedule_are_still_listed(mugs: Darkroom) -> None:
+    mugs(*WEEKLY, "--cap", "2000")
+    asked = shown(mugs, "schedule", "run-now", "weekly")
+    mugs("schedule", "remove", "weekly", "--by", "ada")
+
+    assert asked["run"] in mugs("schedule", "runs", "weekly").stdout
+
+
+def test_a_refused_plan_says_by_whom_and_why_and_is_not_applied(mugs: Darkroom) -> None:
+    plan = shown(mugs, "catalog", "plan", "mugs", "--out", "plan.json")["plan"]
+
+    refused = mugs("catalog", "refuse", "plan.json", "--by", "ada", "--reason", "too dear")
+    applied = mugs("catalog", "apply", "plan.json")
+
+    assert refused.stdout == "ada refuses the plan: too dear\n"
+    assert (applied.returncode, f"ada has refused plan {plan} (too dear)" in applied.stderr) == (1, True)
+    assert "refused" in mugs("catalog", "show", "mugs").stdout
+
+
+HOSTILE = "weekly [/x] [red]"
+
+
+def test_a_name_that_looks_like_markup_is_shown_to_the_letter(mugs: Darkroom) -> None:
+    mugs("schedule", "add", HOSTILE, *WEEKLY[3:], "--cap", "9", "--by", "[/by]")
+    mugs("schedule", "run-now", HOSTILE, "--yes", "--by", "[/by]")
+    mugs("catalog", "hook", "add", "mugs", "--command", "tee '[/told]'")
+
+    assert HOSTILE in mugs("schedule", "list").stdout
+    assert "by [/by]" in mugs("schedule", "runs", HOSTILE).stdout
+    assert "tee '[/told]'" in mugs("catalog", "hook", "list", "mugs").stdout

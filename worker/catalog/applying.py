@@ -8,12 +8,14 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog import planning
-from worker.db import catalog_items, catalog_plans, catalog_renders, catalogs
+from worker.catalog.planning import Settled
+from worker.catalog.wish import read_wish
+from worker.db import batches, catalog_items, catalog_plans, catalog_renders, catalogs, prompt_failures
 from worker.db.catalog_plans import PlanRow
 from worker.db.catalog_renders import Asked
 from worker.db.catalogs import CatalogRow
 from worker.db.session import Database
-from worker.domain.catalog import Reason, ReviewPolicy
+from worker.domain.catalog import Reason, RenderState, ReviewPolicy
 from worker.domain.plain_text import LABEL_MAX
 from worker.domain.refresh import Decision
 from worker.domain.refresh_plan import Outline, differences, price_of
@@ -68,6 +70,19 @@ class ApprovalNeeded(Exception):
         return f"{self.reason}: `darkroom catalog approve {self.plan_id} --by NAME`"
 
 
+class PlanRefused(Exception):
+    """Somebody has said no to the plan; nothing of it is rendered any more."""
+
+    def __init__(self, plan_id: UUID, by: str, reason: str) -> None:
+        """Keep which plan, who, and why."""
+        super().__init__(plan_id, by, reason)
+        self.plan_id, self.by, self.reason = plan_id, by, reason
+
+    def __str__(self) -> str:
+        """Say it, and what may be done instead."""
+        return f"{self.by} has refused plan {self.plan_id} ({self.reason}): make a new plan"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Applied:
     """What came of applying a plan; ``is_new`` is False when it had been applied before."""
@@ -83,7 +98,9 @@ class Applied:
 
 
 def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> Applied:
-    """Make the plan's images jobs of one batch; raise PlanStale or ApprovalNeeded before anything is spent.
+    """Make the plan's images jobs of one batch.
+
+    Raises PlanStale, PlanRefused or ApprovalNeeded before anything is spent.
 
     Applying twice, also from two places at once, is the same as once. A plan with a sample is applied twice: first
     its sample, then, after an approval, the rest.
@@ -91,10 +108,13 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
     with database.bulk_transaction() as tx:
         catalog, plan = _locked(tx, plan_id)
         if plan.applied_at is not None:
-            return _earlier(plan)
+            return _earlier(tx, plan)
+        _check_refusal(plan)
         found = _outline_again(tx, catalog, plan)
         is_sample = plan.sample is not None and plan.sampled_at is None
         _check_approval(plan, is_sample=is_sample)
+        if is_sample and plan.needs_approval:
+            _check_samples(tx, plan)
         part = found.renders[: plan.sample] if is_sample else _not_yet_asked(tx, plan, found)
         _give_up_stale(tx, part if is_sample else found.decisions)
         batch_id = _submit(tx, catalog, plan, part, account_id=account_id, now=now, new_id=new_id) if part else None
@@ -110,6 +130,17 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
     )
 
 
+def is_true(database: Database, plan_id: UUID) -> bool:
+    """Whether the catalog is still what the plan was made from; raise PlanFaulty when it can no longer be planned."""
+    with database.bulk_transaction() as tx:
+        catalog, plan = _locked(tx, plan_id)
+        try:
+            _outline_again(tx, catalog, plan)
+        except PlanStale:
+            return False
+    return True
+
+
 def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
     """Lock the plan's catalog first, and read the plan when nobody else can be applying it."""
     seen = catalog_plans.by_id(tx, plan_id)
@@ -119,10 +150,17 @@ def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
     return catalog, catalog_plans.by_id(tx, plan_id) or seen
 
 
-def _earlier(plan: PlanRow) -> Applied:
-    jobs = len(plan.document["renders"])
+def _earlier(tx: Connection, plan: PlanRow) -> Applied:
+    """Say what the plan became; of one with a sample, that is the rest."""
+    batch = None if plan.batch_id is None else batches.by_id(tx, plan.batch_id)
+    count = 0 if batch is None else batch.size
     return Applied(
-        plan_id=plan.id, batch_id=plan.batch_id, jobs=jobs, credits=plan.price, is_new=False, is_sample=False
+        plan_id=plan.id,
+        batch_id=plan.batch_id,
+        jobs=count,
+        credits=count * plan.price // max(1, len(plan.document["renders"])),
+        is_new=False,
+        is_sample=False,
     )
 
 
@@ -130,16 +168,35 @@ def _outline_again(tx: Connection, catalog: CatalogRow, plan: PlanRow) -> Outlin
     """Make the plan once more from what is there now; raise PlanStale when it is another one."""
     asked = catalog_renders.of_plan(tx, plan.id) if plan.sampled_at else {}
     then = {each["sku"]: each for each in plan.document["renders"]}
-    settled = {sku: (fingerprint, _reasons(then[sku]["reasons"])) for sku, fingerprint in asked.items()}
-    found = planning.outline_of(tx, catalog, planning.read_wish(plan.document), settled=settled)
+    settled = {
+        sku: Settled(
+            fingerprint=each.fingerprint,
+            reasons=_reasons(then[sku]["reasons"]),
+            is_rejected=each.state is RenderState.REJECTED,
+        )
+        for sku, each in asked.items()
+    }
+    found = planning.outline_of(tx, catalog, read_wish(plan.document), settled=settled)
     if found.content_hash != plan.content_hash:
-        changed = differences({sku: each["fingerprint"] for sku, each in then.items()}, found.decisions)
-        raise PlanStale(plan.id, tuple(changed) or ("the recipe, or an item that the plan keeps, is another one",))
+        raise PlanStale(plan.id, _changed(plan, found))
     return found
+
+
+def _changed(plan: PlanRow, found: Outline) -> tuple[str, ...]:
+    if "keeps" not in plan.document:
+        return ("it was made by an earlier version of Darkroom",)
+    kept: dict[str, str | None] = {sku: None for skus in plan.document["keeps"].values() for sku in skus}
+    then = kept | {each["sku"]: each["fingerprint"] for each in plan.document["renders"]}
+    return tuple(differences(then, found.decisions)) or ("the recipe is another one, or why an item is rendered",)
 
 
 def _reasons(words: Sequence[str]) -> tuple[Reason, ...]:
     return tuple(Reason(word) for word in words)
+
+
+def _check_refusal(plan: PlanRow) -> None:
+    if plan.refused_at is not None:
+        raise PlanRefused(plan.id, plan.refused_by or "", plan.refused_reason or "")
 
 
 def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
@@ -151,6 +208,13 @@ def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
         )
     if plan.sample is not None:
         raise ApprovalNeeded(plan.id, "the sample of this plan waits for a look; go on with the rest by")
+
+
+def _check_samples(tx: Connection, plan: PlanRow) -> None:
+    """Take one sample at a time where an approval is needed: many samples are no way around it."""
+    other = catalog_plans.waiting_sample(tx, plan.catalog_id)
+    if other is not None:
+        raise ApprovalNeeded(other, f"the sample of plan {other} waits for a look: refuse that plan, or approve it by")
 
 
 def _not_yet_asked(tx: Connection, plan: PlanRow, found: Outline) -> list[Decision]:
@@ -185,7 +249,7 @@ def _submit(
         token=f"{plan.id}:sample" if is_sample else str(plan.id),
         purpose=Purpose.REFRESH,
         priority=Priority.REFRESH,
-        credit_cap=planning.read_wish(plan.document).credit_cap,
+        credit_cap=_cap_left(plan),
     )
     receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id)
     prepared.spool.close()
@@ -196,4 +260,14 @@ def _submit(
     )
     assert added == len(part), "every job of a plan has an image of an item beside it"
     catalog_items.clear_rejections(tx, [each.id for each in part])
+    for forced in (each.wanted for each in part if Reason.FORCED in each.reasons):
+        prompt_failures.forget_prompt(tx, account_id, model=forced.model, prompt=forced.prompt)
     return receipt.batch_id
+
+
+def _cap_left(plan: PlanRow) -> int | None:
+    """Give what the batch may commit: sample and rest share the one cap of their plan."""
+    cap, renders = read_wish(plan.document).credit_cap, len(plan.document["renders"])
+    if cap is None or plan.sampled_at is None or plan.sample is None:
+        return cap
+    return max(0, cap - plan.price * plan.sample // renders)

@@ -1,9 +1,9 @@
-"""A plan is approved by a person, once; one above a threshold by somebody else than its planner."""
+"""A plan is approved or refused by a person, once; one above a threshold is approved by another than its planner."""
 
 from datetime import datetime
 from uuid import UUID
 
-from worker.catalog.applying import PlanUnknown
+from worker.catalog.applying import PlanRefused, PlanUnknown
 from worker.db import catalog_plans, catalogs
 from worker.db.catalog_plans import PlanRow
 from worker.db.session import Database
@@ -36,7 +36,30 @@ def approve(database: Database, plan_id: UUID, *, by: str, now: datetime) -> Pla
         return catalog_plans.by_id(tx, plan_id) or plan
 
 
+def refuse(database: Database, plan_id: UUID, *, by: str, reason: str, now: datetime) -> PlanRow:
+    """Record that ``by`` says no, and give the plan: nothing more of it is ever rendered; a second no changes nothing.
+
+    Also one that is approved can be refused until it is applied; of one whose sample is applied, the rest is refused.
+    """
+    with database.transaction() as tx:
+        seen = catalog_plans.by_id(tx, plan_id)
+        if seen is None:
+            raise PlanUnknown(plan_id)
+        catalogs.lock_or_wait(tx, seen.catalog_id)
+        catalog_plans.refuse(tx, plan_id, by=by, reason=reason, now=now)
+        plan = catalog_plans.by_id(tx, plan_id) or seen
+        if plan.applied_at is not None:
+            raise ApprovalRefused(
+                f"this plan has been applied already: `darkroom cancel {plan.batch_id}` stops its batch"
+                if plan.batch_id
+                else "this plan has been applied already, and had nothing to render"
+            )
+        return plan
+
+
 def _check(plan: PlanRow, by: str) -> None:
+    if plan.refused_at is not None:
+        raise ApprovalRefused(str(PlanRefused(plan.id, plan.refused_by or "", plan.refused_reason or "")))
     if plan.approved_by is not None:
         raise ApprovalRefused(f"{plan.approved_by} has approved this plan already")
     if plan.applied_at is not None:

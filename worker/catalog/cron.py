@@ -16,6 +16,8 @@ from cronsim import CronSim, CronSimError
 
 _FIELDS = 5
 _MOST_FIELDS_TEXT = 200
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory", "posix", "right"})
+"""Files beside the IANA zones: another zone on the next machine, or one that counts otherwise."""
 
 
 class BadTiming(ValueError):
@@ -80,10 +82,13 @@ def timing(cron: str, tz: str, *, now: datetime) -> Timing:
 
 
 def _check_zone(tz: str) -> None:
+    unknown = BadTiming(
+        f"the time zone {tz!r} is not known: give a name such as Europe/Paris or UTC"
+        " (a machine without the IANA time zones needs the Debian package tzdata)"
+    )
+    if tz.partition("/")[0] in _NO_ZONES:
+        raise unknown
     try:
         ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadTiming(
-            f"the time zone {tz!r} is not known: give a name such as Europe/Paris or UTC"
-            " (a machine without the IANA time zones needs the Debian package tzdata)"
-        ) from error
+        raise unknown from error

@@ -1,10 +1,11 @@
 """What a person decided about new images takes effect: the good ones are live, the others wait for the next plan."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from worker.catalog import planning
 from worker.catalog.going_live import go_live
 from worker.db import catalog_review, catalogs
 from worker.db.catalog_review import Standing
@@ -12,6 +13,7 @@ from worker.db.session import Database
 from worker.domain.catalog import RenderState
 from worker.domain.decisions import Decision, Verdict
 from worker.domain.request import validate
+from worker.media.store import Store
 
 ACCEPTED = "accepted"
 """Why an image went live."""
@@ -39,6 +41,7 @@ class Effect:
 
 def decide(
     database: Database,
+    store: Store,
     catalog_id: UUID,
     decisions: Sequence[Decision],
     *,
@@ -46,14 +49,17 @@ def decide(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> Effect:
-    """Let the decisions take effect together; those about images that wait no longer are refused, one by one.
+    """Let the decisions take effect together; those that cannot are refused, one by one, with the reason.
 
-    The live images of all accepted ones change in one statement. Nothing is rendered and nothing is spent.
+    The live images of all accepted ones change in one statement. Nothing is rendered and nothing is spent. An image
+    does not go live whose item has changed since it was asked for, nor one that the store has lost.
     """
+    lost = _lost(database, store, decisions)
     with database.transaction() as tx:
-        catalogs.lock(tx, catalog_id)
+        catalog = catalogs.lock(tx, catalog_id)
         standings = catalog_review.lock_standings(tx, [each.render_id for each in decisions])
-        found = _Sorted(catalog_id)
+        wanted = planning.current(tx, catalog) if any(each.verdict is Verdict.ACCEPT for each in decisions) else {}
+        found = _Sorted(catalog_id, wanted, lost)
         for each in decisions:
             found.take(each, standings.get(each.render_id))
         changed = go_live(
@@ -74,18 +80,30 @@ def decide(
     )
 
 
+def _lost(database: Database, store: Store, decisions: Sequence[Decision]) -> set[UUID]:
+    """Give the accepted images that are not in the store; it is asked with no transaction open."""
+    accepted = [each.render_id for each in decisions if each.verdict is Verdict.ACCEPT]
+    with database.transaction() as tx:
+        standings = catalog_review.standings(tx, accepted)
+    return {each.render_id for each in standings.values() if each.path is not None and not store.exists(each.path)}
+
+
 class _Sorted:
     """The decisions by what is to be done about them."""
 
-    def __init__(self, catalog_id: UUID) -> None:
+    def __init__(self, catalog_id: UUID, wanted: Mapping[str, str], lost: Collection[UUID]) -> None:
         self.accepted: list[UUID] = []
         self.rejected: dict[UUID, str | None] = {}
         self.unchanged: list[str] = []
         self.refused: list[Refusal] = []
         self._catalog_id = catalog_id
+        self._wanted = wanted
+        self._lost = lost
 
     def take(self, decision: Decision, standing: Standing | None) -> None:
         reason = _refusal(decision, standing, self._catalog_id)
+        if reason is None and standing is not None and standing.state is RenderState.CANDIDATE:
+            reason = self._unfit_image(decision, standing)
         if reason is not None:
             self.refused.append(Refusal(sku=decision.sku, render_id=decision.render_id, reason=reason))
         elif standing is not None and standing.state is not RenderState.CANDIDATE:
@@ -94,6 +112,16 @@ class _Sorted:
             self.accepted.append(decision.render_id)
         else:
             self.rejected[decision.render_id] = decision.prompt
+
+    def _unfit_image(self, decision: Decision, standing: Standing) -> str | None:
+        """Say why an image cannot go live that a person has accepted."""
+        if decision.verdict is not Verdict.ACCEPT:
+            return None
+        if decision.render_id in self._lost:
+            return "the store has lost its image: reject it, and it is rendered again"
+        if self._wanted.get(standing.sku) != standing.fingerprint:
+            return "the item has changed since the image was asked for: the next plan renders it as it is now"
+        return None
 
 
 _SAME = {Verdict.ACCEPT: RenderState.LIVE, Verdict.REJECT: RenderState.REJECTED}

@@ -27,15 +27,28 @@ def go_live(
 ) -> list[WentLive]:
     """Make each of these images live, as ``worker.db.catalog_live`` says, and write what hooks are to be told."""
     changed = catalog_live.go_live(tx, render_ids, states=states, actor=actor, reason=reason, now=now, new_id=new_id)
-    told = hooks.receivers(tx, list({each.catalog_id for each in changed})) if changed else []
+    tell(tx, changed, actor=actor, reason=reason, now=now, new_id=new_id)
+    return changed
+
+
+def tell(
+    tx: Connection,
+    shown: Sequence[WentLive],
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> None:
+    """Owe every hook of their catalogs a message that these items show these images now."""
+    told = hooks.receivers(tx, list({each.catalog_id for each in shown})) if shown else []
     about = {"event": "live", "at": now.isoformat(), "by": actor, "reason": reason}
     messages = [
         hooks.Message(id=new_id(), hook_id=each.hook_id, payload=about | {"catalog": each.catalog, "items": items})
         for each in told
-        for items in _portions([one for one in changed if one.catalog_id == each.catalog_id])
+        for items in _portions([one for one in shown if one.catalog_id == each.catalog_id])
     ]
     hooks.owe(tx, messages, now=now)
-    return changed
 
 
 def _portions(changed: Sequence[WentLive]) -> Iterator[list[dict[str, Any]]]:

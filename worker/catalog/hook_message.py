@@ -24,6 +24,15 @@ def body(delivery_id: UUID, payload: Mapping[str, Any], url: Callable[[str], str
     return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
+def facts(delivery_id: UUID, payload: Mapping[str, Any]) -> dict[str, str]:
+    """Give what a command finds in its environment beside the message."""
+    return {
+        "DARKROOM_EVENT": str(payload["event"]),
+        "DARKROOM_CATALOG": str(payload.get("catalog", "")),
+        "DARKROOM_DELIVERY": str(delivery_id),
+    }
+
+
 def headers(delivery_id: UUID, event: str, content: bytes, *, secret: str, timestamp: int) -> dict[str, str]:
     """Give the headers of a POST."""
     return {

@@ -1,6 +1,7 @@
 """Hooks are told what went live: from the outbox, in order, again and again until they have taken it."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,6 +49,10 @@ def check(kind: HookKind, target: str, secret: str | None) -> None:
     parts = urlsplit(target)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise BadHook(f"{target!r} is not an address: it must begin with https:// or http://")
+    if parts.username is not None:
+        raise BadHook("the address names a user: a POST is signed, and its receiver checks that")
+    if not parts.hostname.isascii():
+        raise BadHook("the address has a host that is not ASCII: write it as it is looked up, xn--...")
     if secret is None or len(secret) < SHORTEST_SECRET:
         raise BadHook(f"a POST is signed: its secret must have at least {SHORTEST_SECRET} characters")
 
@@ -67,29 +72,30 @@ def wait_after(attempts: int) -> timedelta:
     return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
 
 
-def send_due(database: Database, store: Store, *, now: datetime, limit: int = 100) -> Sent:
+def send_due(database: Database, store: Store, *, clock: Callable[[], datetime], limit: int = 100) -> Sent:
     """Send what is due, one message after the other; nothing is open in the database while a receiver is waited for.
 
-    A message may arrive twice, when a process dies between sending and writing that down; it has the same id then.
+    Each message has its own time: a round of slow receivers may take long, and a lease counts from its beginning. A
+    message may arrive twice, when a process dies between sending and writing that down; it has the same id then.
     """
     counts = {"delivered": 0, "postponed": 0, "given_up": 0}
     for _ in range(limit):
         with database.transaction() as tx:
-            due = hooks.claim(tx, now=now, lease=LEASE)
+            due = hooks.claim(tx, now=clock(), lease=LEASE)
         if due is None:
             break
-        counts[_send(database, store, due, now)] += 1
+        counts[_send(database, store, due, clock)] += 1
     return Sent(**counts)
 
 
-def _send(database: Database, store: Store, due: Due, now: datetime) -> str:
+def _send(database: Database, store: Store, due: Due, clock: Callable[[], datetime]) -> str:
     try:
-        _call(store, due, now)
+        _call(store, due, clock())
     except NotTaken as error:
         log.warning("hook.not_taken", delivery=str(due.delivery_id), attempts=due.attempts, error=str(error))
-        return _record_failure(database, due, str(error), now)
+        return _record_failure(database, due, str(error), clock())
     with database.transaction() as tx:
-        hooks.delivered(tx, due, now=now)
+        hooks.delivered(tx, due, now=clock())
     log.info("hook.delivered", delivery=str(due.delivery_id))
     return "delivered"
 
@@ -97,7 +103,7 @@ def _send(database: Database, store: Store, due: Due, now: datetime) -> str:
 def _call(store: Store, due: Due, now: datetime) -> None:
     content = hook_message.body(due.delivery_id, due.payload, partial(export.url, store))
     if due.kind is HookKind.COMMAND:
-        hook_calls.command(due.target, content)
+        hook_calls.command(due.target, content, hook_message.facts(due.delivery_id, due.payload))
         return
     headers = hook_message.headers(
         due.delivery_id,

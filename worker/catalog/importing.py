@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from worker.catalog.going_live import tell
+from worker.catalog.harvest import ACTOR
 from worker.catalog.items import Item, ItemsRefused
-from worker.db import catalogs, references
+from worker.db import catalog_live, catalogs, references
 from worker.db.catalogs import IncomingItem, Merge
 from worker.db.references import ReferenceFacts
 from worker.db.session import Database
@@ -89,6 +91,9 @@ def import_items(
         if not may_remove_many and was > _SMALL and len(merge.removed) > REMOVED_SHARE_MAX * was:
             raise TooManyRemoved(len(merge.removed), was)
         catalogs.merge(tx, catalog_id, now=now)
+        # A shop has taken them off its shelves; they show their last image from now on.
+        back = catalog_live.shown_by(tx, catalog_id, merge.returned) if merge.returned else []
+        tell(tx, back, actor=ACTOR, reason="back in the catalog", now=now, new_id=new_id)
     return Import(
         catalog_id=catalog_id,
         items=len(items),

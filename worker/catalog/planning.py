@@ -1,19 +1,20 @@
 """A plan says, before anything is spent, what of a catalog would be rendered, why, and at which price."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from worker.catalog.template import PromptTemplate
+from worker.catalog.wish import Wish
 from worker.db import catalog_items, catalog_plans
 from worker.db.catalog_items import ItemRow
 from worker.db.catalogs import CatalogRow
 from worker.domain import refresh
-from worker.domain.catalog import Reason
+from worker.domain.catalog import Keep, Reason
 from worker.domain.content import Content
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.recipe import Recipe
@@ -21,8 +22,15 @@ from worker.domain.refresh import Decision, Item, Options
 from worker.domain.refresh_plan import Outline, outline, price_of
 from worker.domain.request import validate
 
-Settled = tuple[str, tuple[Reason, ...]]
-"""Fingerprint and reasons of an item that the plan has asked for already."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """An item that the plan has asked for already, with its sample."""
+
+    fingerprint: str
+    reasons: tuple[Reason, ...]
+    is_rejected: bool
+    """Whether a person did not want the image: what becomes of the item is another plan's matter."""
 
 
 class PlanFaulty(Exception):
@@ -37,25 +45,6 @@ class PlanFaulty(Exception):
         """List the first faults, one on a line."""
         rest = len(self.faults) - 20
         return "\n".join(self.faults[:20]) + (f"\n... and {rest:,} more" if rest > 0 else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
-
-    forced: tuple[str, ...] = ()
-    made_before: datetime | None = None
-    credit_cap: int | None = None
-    sample: int | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The wish as it is stored; ``read_wish`` reads it again."""
-        return {
-            "forced": list(self.forced),
-            "made_before": self.made_before.isoformat() if self.made_before else None,
-            "credit_cap": self.credit_cap,
-            "sample": self.sample,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,18 +68,22 @@ def make(
     by: str,
     now: datetime,
     forced: Collection[str] = (),
+    only: Collection[str] | None = None,
     older_than_days: int | None = None,
     credit_cap: int | None = None,
     sample: int | None = None,
 ) -> Plan:
     """Make a plan of the catalog as it is; raise PlanFaulty when an item cannot be rendered or a SKU is unknown.
 
-    ``older_than_days`` counts instead of the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
+    ``only`` names the SKUs that it is about, where that is not the whole catalog. ``older_than_days`` counts instead of
+    the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
+    Whether it needs an approval is judged without any cap: many small plans are no way around one.
     """
     days = catalog.recipe.max_age_days if older_than_days is None else older_than_days
     caps = [cap for cap in (credit_cap, catalog.recipe.credit_cap) if cap is not None]
     wish = Wish(
         forced=tuple(sorted(set(forced))),
+        only=None if only is None else tuple(sorted(set(only))),
         made_before=None if days is None else now - timedelta(days=days),
         credit_cap=min(caps, default=None),
     )
@@ -100,7 +93,7 @@ def make(
         catalog=catalog,
         wish=replace(wish, sample=_sample(catalog.recipe, found, sample)),
         outline=found,
-        needs_approval=_needs_approval(catalog.recipe, found, found.renders),
+        needs_approval=_needs_approval(catalog.recipe, found, found.wanted),
         made_by=by,
         made_at=now,
     )
@@ -117,9 +110,16 @@ def save(tx: Connection, plan: Plan) -> None:
             "wish": plan.wish.as_json(),
             "items": len(plan.outline.decisions),
             "renders": [
-                {"sku": each.sku, "fingerprint": each.fingerprint, "reasons": list(each.reasons)}
+                {
+                    "sku": each.sku,
+                    "fingerprint": each.fingerprint,
+                    "reasons": list(each.reasons),
+                    "words": [str(change) for change in each.words],
+                    "prompt": each.wanted.prompt,
+                }
                 for each in plan.outline.renders
             ],
+            "keeps": plan.outline.keeps,
         },
         price=plan.outline.price,
         counts=plan.outline.counts,
@@ -130,18 +130,6 @@ def save(tx: Connection, plan: Plan) -> None:
     )
 
 
-def read_wish(document: Mapping[str, Any]) -> Wish:
-    """Give the wish of a saved plan."""
-    raw = document["wish"]
-    made_before = raw["made_before"]
-    return Wish(
-        forced=tuple(raw["forced"]),
-        made_before=None if made_before is None else datetime.fromisoformat(made_before),
-        credit_cap=raw["credit_cap"],
-        sample=raw["sample"],
-    )
-
-
 def outline_of(
     tx: Connection,
     catalog: CatalogRow,
@@ -149,19 +137,27 @@ def outline_of(
     *,
     settled: Mapping[str, Settled] | None = None,
 ) -> Outline:
-    """Decide about every item; what is ``settled`` is rendered for its reasons while its content is the same."""
+    """Decide about every item; what is ``settled`` counts as it was asked for while that holds."""
     options = Options(forced=frozenset(wish.forced), made_before=wish.made_before)
     decisions = [refresh.decide(item, options) for item in _with_contents(tx, list(_items(tx, catalog)))]
     if settled:
         decisions = [_settled(each, settled) for each in decisions]
+    if wish.only is not None:
+        asked = frozenset(wish.only)
+        decisions = [each if each.sku in asked else _not_asked(each) for each in decisions]
     _check(decisions, wish)
-    conditions = {"recipe": catalog.recipe_hash, "forced": list(wish.forced)}
+    conditions = {"recipe": catalog.recipe_hash, "forced": list(wish.forced), "only": wish.as_json()["only"]}
     return outline(decisions, credit_cap=wish.credit_cap, conditions=conditions)
 
 
-def recipe_prompt(recipe: Recipe, fields: Mapping[str, Any]) -> str:
-    """Give the prompt that the recipe makes of an item's fields; raise UnfitError."""
-    return PromptTemplate(recipe.prompt).prompt(fields)
+def current(tx: Connection, catalog: CatalogRow) -> dict[str, str]:
+    """Give the fingerprint of what each item should show, by SKU; one of which no prompt can be made is left out."""
+    template = _template(catalog)
+    found = {}
+    for row in catalog_items.snapshot(tx, catalog.id):
+        with suppress(UnfitError):
+            found[row.sku] = _item(row, catalog.recipe, template.prompt(row.fields)).fingerprint
+    return found
 
 
 def _sample(recipe: Recipe, found: Outline, sample: int | None) -> int | None:
@@ -180,15 +176,21 @@ def _needs_approval(recipe: Recipe, found: Outline, part: Sequence[Decision]) ->
     return recipe.thresholds.are_passed(price=price, renders=len(part), items=len(found.decisions))
 
 
+def _not_asked(decision: Decision) -> Decision:
+    """Leave the item for another plan, with whatever of it is undecided."""
+    return replace(decision, keep=decision.keep or Keep.NOT_ASKED, reasons=(), words=(), supersedes=False)
+
+
 def _settled(decision: Decision, settled: Mapping[str, Settled]) -> Decision:
-    fingerprint, reasons = settled.get(decision.sku, (None, ()))
-    if fingerprint != decision.fingerprint:
+    """Take what the plan has asked for as the plan had it, unless an import has changed the item since."""
+    then = settled.get(decision.sku)
+    if then is None or not (then.is_rejected or then.fingerprint == decision.fingerprint):
         return decision
-    return replace(decision, keep=None, reasons=reasons, supersedes=False)
+    return replace(decision, fingerprint=then.fingerprint, keep=None, reasons=then.reasons, supersedes=False)
 
 
 def _items(tx: Connection, catalog: CatalogRow) -> Iterator[Item]:
-    template = PromptTemplate(catalog.recipe.prompt)
+    template = _template(catalog)
     faults: list[str] = []
     for row in catalog_items.snapshot(tx, catalog.id):
         try:
@@ -197,6 +199,13 @@ def _items(tx: Connection, catalog: CatalogRow) -> Iterator[Item]:
             faults.append(f"{row.sku}: prompt {unfit.reason}")
     if faults:
         raise PlanFaulty(tuple(faults))
+
+
+def _template(catalog: CatalogRow) -> PromptTemplate:
+    try:
+        return PromptTemplate(catalog.recipe.prompt)
+    except UnfitError as unfit:
+        raise PlanFaulty((f"the recipe's prompt {unfit.reason}: import the catalog with another one",)) from unfit
 
 
 def _with_contents(tx: Connection, items: list[Item]) -> Iterator[Item]:

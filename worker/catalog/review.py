@@ -1,12 +1,16 @@
-"""The images of a catalog that wait for a decision, as one page on which a person makes them."""
+"""The images of a catalog that wait for a decision, as pages on which a person makes them."""
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
 
+from worker.catalog import planning
 from worker.db import catalog_review
 from worker.db.catalog_review import Candidate, Shown
 from worker.db.catalogs import CatalogRow
@@ -16,40 +20,82 @@ from worker.domain.model_spec import MODELS
 from worker.media.store import NotStored, Store
 from worker.sheet import ReviewCard, ReviewHeader, write_review
 
+PER_SHEET = 200
+"""A browser shows so many images with ease, and remembers what is decided on them."""
 
-def write_sheet(
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A sheet that was written."""
+
+    path: Path
+    images: int
+    decisions_file: str
+    """The name under which a browser saves what is decided on it."""
+
+
+def write_sheets(
     database: Database,
     store: Store,
     catalog: CatalogRow,
     to: Path,
     *,
+    per_sheet: int = PER_SHEET,
     now: datetime,
     new_id: Callable[[], UUID],
     note: str = "",
-) -> int:
-    """The sheet is at ``to``, whole; gives how many images it shows. Images that the store has lost are left blank."""
+) -> list[Sheet]:
+    """Write the images that wait, whole sheets only: one at ``to``, or several, numbered, when there are too many.
+
+    Images that the store has lost are left blank, and those whose items have changed since are marked.
+    """
     with database.transaction() as tx:
         count = catalog_review.count(tx, catalog.id)
-    header = ReviewHeader(
-        catalog=catalog.name,
-        sheet_id=str(new_id()),
-        made_at=now,
-        count=count,
-        price=MODELS[catalog.recipe.model].credits,
-        note=note,
+        wanted = planning.current(tx, catalog)
+    cards = _cards(database, store, catalog.id, to.absolute().parent, wanted)
+    sheets = max(1, -(-count // per_sheet))
+    written = []
+    for number in range(1, sheets + 1):
+        sheet = _sheet(catalog, to, number, sheets, images=min(per_sheet, count - (number - 1) * per_sheet), now=now)
+        header = ReviewHeader(
+            catalog=catalog.name,
+            sheet_id=str(new_id()),
+            made_at=now,
+            count=sheet.images,
+            price=MODELS[catalog.recipe.model].credits,
+            decisions_file=sheet.decisions_file,
+            part=f"sheet {number} of {sheets}" if sheets > 1 else "",
+            note=note,
+        )
+        # No more cards than the header says, also when more images come in meanwhile.
+        write_review(sheet.path, header, islice(cards, sheet.images))
+        written.append(sheet)
+    return written
+
+
+def _sheet(catalog: CatalogRow, to: Path, number: int, of: int, *, images: int, now: datetime) -> Sheet:
+    """Name a sheet and its file of decisions; no two sheets have one name, whenever they are written."""
+    suffix = "" if of == 1 else f"-{number}"
+    return Sheet(
+        path=to.with_name(f"{to.stem}{suffix}{to.suffix}"),
+        images=images,
+        decisions_file=f"decisions-{stem_of(catalog.name)}-{now:%Y%m%d-%H%M%S}{suffix}.json",
     )
-    cards = _cards(database, store, catalog.id, to.absolute().parent, count)
-    write_review(to, header, cards)
-    return count
 
 
-def _cards(database: Database, store: Store, catalog_id: UUID, folder: Path, count: int) -> Iterator[ReviewCard]:
-    """Give as many cards as the header says, also when more images come in meanwhile."""
-    for _, each in zip(range(count), catalog_review.candidates(database, catalog_id), strict=False):
-        yield _card(each, store, folder)
+def stem_of(name: str) -> str:
+    """Give the catalog's name as files have it in theirs."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
 
 
-def _card(each: Candidate, store: Store, folder: Path) -> ReviewCard:
+def _cards(
+    database: Database, store: Store, catalog_id: UUID, folder: Path, wanted: Mapping[str, str]
+) -> Iterator[ReviewCard]:
+    for each in catalog_review.candidates(database, catalog_id):
+        yield _card(each, store, folder, is_stale=wanted.get(each.sku) != each.fingerprint)
+
+
+def _card(each: Candidate, store: Store, folder: Path, *, is_stale: bool) -> ReviewCard:
     live = each.live
     return ReviewCard(
         sku=each.sku,
@@ -64,6 +110,7 @@ def _card(each: Candidate, store: Store, folder: Path) -> ReviewCard:
         old_prompt=None if live is None else live.parts["prompt"],
         old_href=None if live is None else _href(store, live, folder),
         live_since=each.live_since,
+        is_stale=is_stale,
     )
 
 

@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog.going_live import go_live
-from worker.db import catalog_history, catalogs
+from worker.db import catalog_history, catalog_renders, catalog_review, catalogs
 from worker.db.catalog_history import Then
 from worker.db.session import Database
 from worker.domain.catalog import RenderState
 from worker.domain.fault import plain
+from worker.media.store import Store
 
 
 class CannotRollBack(Exception):
@@ -28,10 +29,13 @@ class RolledBack:
     """They show that image already."""
     without: tuple[str, ...]
     """They showed nothing at that instant, and keep what they show."""
+    lost: tuple[str, ...] = ()
+    """The store no longer has that image; they keep what they show."""
 
 
 def roll_back(
     database: Database,
+    store: Store,
     catalog_id: UUID,
     *,
     to: UUID | datetime,
@@ -42,26 +46,44 @@ def roll_back(
 ) -> RolledBack:
     """Show an older image again: one by its id, or what the items showed at an instant; None stands for all items.
 
-    Until an item's content changes, plans keep what was brought back. Raises CannotRollBack.
+    Until an item's content changes, plans keep what was brought back, and images that were on their way already wait
+    for a person. Raises CannotRollBack.
     """
+    lost = _lost(database, store, catalog_id, to, skus, now)
     with database.transaction() as tx:
-        catalogs.lock(tx, catalog_id)
+        catalogs.lock_or_wait(tx, catalog_id)
         _check(tx, catalog_id, skus)
         found = _targets(tx, catalog_id, to, skus, now)
         changed = go_live(
             tx,
-            [each.render_id for each in found if each.render_id and each.render_id != each.live_render_id],
+            [each.render_id for each in found if each.render_id and each.render_id not in {each.live_render_id, *lost}],
             states=[RenderState.SUPERSEDED],
             actor=by,
             reason=f"rolled back to {to if isinstance(to, UUID) else to.isoformat()}",
             now=now,
             new_id=new_id,
         )
+        # What is under way for them was asked for before somebody disliked what it is made from.
+        catalog_renders.hold_back(tx, [each.item_id for each in found if each.render_id])
     return RolledBack(
         changed=tuple(each.sku for each in changed),
         unchanged=tuple(each.sku for each in found if each.render_id == each.live_render_id),
         without=tuple(each.sku for each in found if each.render_id is None and each.live_render_id is not None),
+        lost=tuple(each.sku for each in found if each.render_id in lost and each.render_id != each.live_render_id),
     )
+
+
+def _lost(
+    database: Database, store: Store, catalog_id: UUID, to: UUID | datetime, skus: Sequence[str] | None, now: datetime
+) -> set[UUID]:
+    """Give the images to go back to that are not in the store; it is asked with no transaction open."""
+    with database.transaction() as tx:
+        _check(tx, catalog_id, skus)
+        found = _targets(tx, catalog_id, to, skus, now)
+        standings = catalog_review.standings(
+            tx, [each.render_id for each in found if each.render_id and each.render_id != each.live_render_id]
+        )
+    return {each.render_id for each in standings.values() if each.path is None or not store.exists(each.path)}
 
 
 def _check(tx: Connection, catalog_id: UUID, skus: Sequence[str] | None) -> None:

@@ -14,11 +14,13 @@ import structlog
 
 from worker import batch_control
 from worker.catalog import applying, firing, harvest, planning
-from worker.catalog.applying import PlanStale
+from worker.catalog.applying import PlanRefused, PlanStale
 from worker.catalog.planning import PlanFaulty
 from worker.db import catalog_plans, catalogs, schedule_runs, schedules
 from worker.db.catalog_plans import PlanRow
+from worker.db.catalogs import RecipeUnknown
 from worker.db.schedule_runs import Progress, RunRow
+from worker.domain.catalog import Keep
 from worker.domain.schedule import RunState
 from worker.intake import RequestsRefused
 from worker.services import Services
@@ -27,6 +29,11 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(minutes=10)
 """How long a node has a run to itself; planning 50,000 items takes seconds."""
+CHECK_EVERY = timedelta(minutes=5)
+"""How often a plan that waits for somebody is compared with its catalog."""
+STALE_MAX = 5
+"""After so many plans in a row that the catalog has overtaken, the run gives up."""
+_SAID_MAX = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,29 +45,33 @@ class Tick:
 
 
 def tick(services: Services, *, now: datetime) -> Tick:
-    """Claim the fire times that have come, and move every free run on as far as it goes."""
-    fired = firing.fire_due(services.database, now=now, new_id=services.new_id)
+    """Claim the fire times of this account's schedules that have come, and move every free run on."""
+    fired = firing.fire_due(services.database, services.account_id, now=now, new_id=services.new_id)
     with services.database.transaction() as tx:
-        waiting = schedule_runs.free(tx, now=now)
+        waiting = schedule_runs.free(tx, services.account_id, now=now)
     return Tick(fired=fired, moved=sum(advance(services, run_id, now=now) for run_id in waiting))
 
 
 def advance(services: Services, run_id: UUID, *, now: datetime) -> bool:
-    """Move one run on as far as it goes now; False when another node has it, or nothing has changed."""
+    """Move one run on as far as it goes now; False when another node has it, or nothing has changed.
+
+    A plan that the catalog has overtaken is made again, once at most; what follows is left for the next look.
+    """
     with services.database.transaction() as tx:
         run = schedule_runs.lease(tx, run_id, now=now, lease_until=now + LEASE)
     if run is None:
         return False
-    begun = run.state
-    while True:
-        following = _next(services, run, now)
-        if following.state is run.state or following.ended_at is not None:
-            break
+    begun, following = run, _next(services, run, now)
+    while _goes_on(begun, run, following):
         if not _record(services, run, following):
             return False
-        run = following
-    _record(services, run, replace(following, lease_until=None))
-    return following.state is not begun
+        run, following = following, _next(services, following, now)
+    return _record(services, run, replace(following, lease_until=None)) and following.state is not begun.state
+
+
+def _goes_on(begun: RunRow, run: RunRow, following: RunRow) -> bool:
+    is_moving = following.state is not run.state and following.ended_at is None
+    return is_moving and following.stale_plans <= begun.stale_plans + 1
 
 
 def _record(services: Services, run: RunRow, changed: RunRow) -> bool:
@@ -72,6 +83,21 @@ def _record(services: Services, run: RunRow, changed: RunRow) -> bool:
 
 
 def _next(services: Services, run: RunRow, now: datetime) -> RunRow:
+    """Give the run as it is after its next step; one that cannot be planned or applied has failed."""
+    try:
+        return _step(services, run, now)
+    except PlanRefused as error:
+        outcome = f"{error.by} refused its plan: {error.reason}"
+        return replace(run, state=RunState.SKIPPED, spent=0, outcome=outcome, ended_at=now)
+    except (PlanFaulty, RequestsRefused, RecipeUnknown) as error:
+        return _failed(run, str(error), now)
+    except Exception as error:
+        # Whoever looks at the run sees why it stands still; it is tried again when the lease is over.
+        _record(services, run, replace(run, outcome=f"tried again after {type(error).__name__}: {error}"[:_SAID_MAX]))
+        raise
+
+
+def _step(services: Services, run: RunRow, now: datetime) -> RunRow:
     """Do what the run's state asks for, and give the run as it is then; the same state stands for waiting."""
     match run.state:
         case RunState.QUEUED:
@@ -89,29 +115,29 @@ def _next(services: Services, run: RunRow, now: datetime) -> RunRow:
 
 
 def _begin_if_first(services: Services, run: RunRow) -> RunRow:
+    """Let it begin when no other run of its schedule is at work, and none was asked for before it."""
     with services.database.transaction() as tx:
-        before = schedule_runs.unfinished(tx, run.schedule_id)
-    return replace(run, state=RunState.PLANNING) if before and before[0].id == run.id else run
+        others = [each for each in schedule_runs.unfinished(tx, run.schedule_id) if each.state is not RunState.QUEUED]
+        queue = [each for each in schedule_runs.unfinished(tx, run.schedule_id) if each.state is RunState.QUEUED]
+    is_first = not others and queue[0].id == run.id
+    return replace(run, state=RunState.PLANNING) if is_first else run
 
 
 def _plan(services: Services, run: RunRow, now: datetime) -> RunRow:
     """Make the plan; it is written down with the run before it can be applied."""
     harvest.harvest(services.database, now=now, new_id=services.new_id)
-    try:
-        with services.database.bulk_transaction() as tx:
-            schedule = schedules.by_id(tx, run.schedule_id)
-            plan = planning.make(
-                tx,
-                catalogs.lock(tx, schedule.catalog_id),
-                plan_id=services.new_id(),
-                by=run.requested_by or schedule.created_by,
-                now=now,
-                credit_cap=schedule.credit_cap,
-            )
-            planning.save(tx, plan)
-    except (PlanFaulty, RequestsRefused) as error:
-        return _failed(run, str(error), now)
-    return replace(run, state=RunState.APPROVAL, plan_id=plan.id)
+    with services.database.bulk_transaction() as tx:
+        schedule = schedules.by_id(tx, run.schedule_id)
+        plan = planning.make(
+            tx,
+            catalogs.lock(tx, schedule.catalog_id),
+            plan_id=services.new_id(),
+            by=run.requested_by or schedule.created_by,
+            now=now,
+            credit_cap=schedule.credit_cap,
+        )
+        planning.save(tx, plan)
+    return replace(run, state=RunState.APPROVAL, plan_id=plan.id, checked_at=now)
 
 
 def _apply(services: Services, run: RunRow, now: datetime) -> RunRow:
@@ -119,19 +145,35 @@ def _apply(services: Services, run: RunRow, now: datetime) -> RunRow:
     plan = _plan_of(services, run)
     if plan is None:
         return replace(run, state=RunState.PLANNING)
-    if plan.needs_approval and plan.approved_at is None and plan.applied_at is None:
-        return replace(run, outcome=f"waits for `darkroom catalog approve {plan.id} --by NAME`")
+    if plan.is_waiting and plan.refused_at is None:
+        return _wait(services, run, plan, now)
     try:
         applied = applying.apply(
             services.database, plan.id, account_id=services.account_id, now=now, new_id=services.new_id
         )
     except PlanStale:
-        return replace(run, state=RunState.PLANNING, plan_id=None, outcome="the catalog changed: planned again")
-    except RequestsRefused as error:
-        return _failed(run, str(error), now)
+        return _overtaken(run, now)
     if applied.batch_id is None:
-        return replace(run, state=RunState.DONE, spent=0, outcome="nothing to render", ended_at=now)
+        return replace(run, state=RunState.DONE, spent=0, outcome=_nothing(_left(plan)), ended_at=now)
     return replace(run, state=RunState.RENDERING, batch_id=applied.batch_id, outcome=None)
+
+
+def _wait(services: Services, run: RunRow, plan: PlanRow, now: datetime) -> RunRow:
+    """Wait for an approval, with a plan that is true: it is looked at now and then, which takes as long as planning."""
+    waiting = replace(run, outcome=f"waits for `darkroom catalog approve {plan.id} --by NAME`")
+    if run.checked_at is not None and now - run.checked_at < CHECK_EVERY:
+        return waiting
+    if not applying.is_true(services.database, plan.id):
+        return _overtaken(run, now)
+    return replace(waiting, checked_at=now, stale_plans=0)
+
+
+def _overtaken(run: RunRow, now: datetime) -> RunRow:
+    count = run.stale_plans + 1
+    if count >= STALE_MAX:
+        return _failed(run, f"the catalog changed {count} times while it was planned", now)
+    outcome = "the catalog changed: planned again"
+    return replace(run, state=RunState.PLANNING, plan_id=None, stale_plans=count, outcome=outcome)
 
 
 def _plan_of(services: Services, run: RunRow) -> PlanRow | None:
@@ -152,13 +194,23 @@ def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
     if found.pending:
         batch_control.cancel(services.database, run.batch_id, now=now)
     harvest.harvest(services.database, now=now, new_id=services.new_id)
-    return replace(run, state=RunState.DONE, spent=found.spent, outcome=_outcome(found), ended_at=now)
+    left = found.pending + _left(_plan_of(services, run))
+    return replace(run, state=RunState.DONE, spent=found.spent, outcome=_outcome(found, left), ended_at=now)
 
 
-def _outcome(found: Progress) -> str:
+def _left(plan: PlanRow | None) -> int:
+    """Count what the plan's cap did not reach."""
+    return plan.counts.get(Keep.CAPPED, 0) if plan else 0
+
+
+def _nothing(left: int) -> str:
+    return f"nothing to render within the cap, {left:,} left for the next run" if left else "nothing to render"
+
+
+def _outcome(found: Progress, left: int) -> str:
     words = [f"{found.succeeded:,} rendered"]
     words += [f"{found.failed:,} without an image"] if found.failed else []
-    words += [f"{found.pending:,} beyond the cap, left for the next run"] if found.pending else []
+    words += [f"{left:,} beyond the cap, left for the next run"] if left else []
     return ", ".join(words)
 
 

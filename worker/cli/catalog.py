@@ -2,7 +2,17 @@
 
 import typer
 
-from worker.cli import catalog_apply, catalog_hook, catalog_import, catalog_plan, catalog_review, catalog_show
+from worker.cli import (
+    catalog_apply,
+    catalog_decide,
+    catalog_hook,
+    catalog_import,
+    catalog_plan,
+    catalog_review,
+    catalog_sheet,
+    catalog_show,
+    catalog_show_plan,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Keep a catalog's images fresh: plan, apply, review, publish.")
 
@@ -16,8 +26,11 @@ app.command(name="import")(catalog_import.import_)
 app.command()(catalog_plan.plan)
 app.command()(catalog_apply.apply)
 app.command()(catalog_apply.approve)
+app.command()(catalog_apply.refuse)
 app.command()(catalog_show.show)
+app.command(name="show-plan")(catalog_show_plan.show_plan)
 app.command(name="list")(catalog_show.list_)
+app.command()(catalog_sheet.sheet)
+app.command()(catalog_decide.decide)
 catalog_review.register(app)
 app.add_typer(catalog_hook.app, name="hook")
-catalog_review.register(app)

@@ -1,4 +1,4 @@
-"""`darkroom catalog apply` and `approve`: a plan becomes a batch, after somebody agreed where that is asked for."""
+"""`darkroom catalog apply`, `approve`, `refuse`: a plan becomes a batch, once somebody agreed where that is needed."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +26,7 @@ def apply(plan: PlanName, as_json: output.AsJson = False) -> None:
     if as_json:
         output.print_json(_as_json(done))
     else:
-        _say(context, done, plan)
+        say(context, done, plan)
 
 
 def approve(
@@ -52,6 +52,27 @@ def approve(
     output.answers().print(text, markup=False)
 
 
+def refuse(
+    plan: PlanName,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who says no.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the plan.")],
+    as_json: output.AsJson = False,
+) -> None:
+    """Say no to a plan: it can be neither approved nor applied, and a run that waits for it is over."""
+    from worker import wiring
+    from worker.catalog import approving
+    from worker.cli import catalog_lookup, signing
+
+    _, database = catalog_lookup.opened()
+    with database.transaction() as tx:
+        row = catalog_lookup.plan(tx, plan)
+    found = approving.refuse(database, row.id, by=signing.actor(by), reason=signing.text(reason), now=wiring.clock())
+    if as_json:
+        output.print_json({"plan": str(found.id), "refused_by": found.refused_by, "reason": found.refused_reason})
+        return
+    output.answers().print(f"{found.refused_by} refuses the plan: {found.refused_reason}", markup=False)
+
+
 def _as_json(done: "Applied") -> dict[str, Any]:
     return {
         "plan": str(done.plan_id),
@@ -63,7 +84,8 @@ def _as_json(done: "Applied") -> dict[str, Any]:
     }
 
 
-def _say(context: "Context", done: "Applied", plan: str) -> None:
+def say(context: "Context", done: "Applied", plan: str) -> None:
+    """Say what came of applying a plan, and how to go on."""
     console = output.answers()
     if done.batch_id is None:
         console.print("Nothing was to be rendered, and nothing was spent.")

@@ -1,13 +1,16 @@
 """`darkroom catalog hook`: who is told when items of a catalog go live."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from worker.cli import output
 from worker.cli.catalog_names import CatalogName
 from worker.cli.catalog_review import opened
+
+if TYPE_CHECKING:
+    from worker.db.hooks import HookRow
 
 app = typer.Typer(no_args_is_help=True, help="Tell other systems when items go live.")
 
@@ -104,11 +107,10 @@ def remove(
         output.answers().print(f"removed; {output.plural(dropped, 'message')} will not be delivered")
 
 
-def _shown(each: object) -> dict[str, object]:
-    return {
-        name: getattr(each, name)
-        for name in ("kind", "target", "created_at", "delivered", "waiting", "given_up", "last_error")
-    }
+def _shown(each: "HookRow") -> dict[str, object]:
+    counts = {"delivered": each.delivered, "waiting": each.waiting, "given_up": each.given_up}
+    told = {"kind": each.kind.value, "target": each.target, "created_at": each.created_at.isoformat()}
+    return {**told, **counts, "last_error": each.last_error}
 
 
 def _secret(file: Path | None) -> str | None:

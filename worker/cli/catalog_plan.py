@@ -88,10 +88,12 @@ def _as_json(made: "Plan") -> dict[str, Any]:
                 "sku": each.sku,
                 "reasons": list(each.reasons),
                 "words": [str(change) for change in each.words],
+                "prompt": each.wanted.prompt,
                 "fingerprint": each.fingerprint,
             }
             for each in outline.renders
         ],
+        "keeps": [{"sku": each.sku, "keep": str(each.keep)} for each in outline.decisions if each.keep],
     }
 
 
@@ -112,12 +114,12 @@ def _say(made: "Plan", forecast: "Forecast", *, rows: int, out: Path | None) -> 
     console = output.answers()
     for label, value in _lines(made, forecast).items():
         console.print(f"{label:<10}{value}", markup=False)
-    if made.outline.renders and rows:
+    if made.outline.decisions and rows:
         console.print()
         console.print(_table(made, rows))
-        rest = len(made.outline.renders) - rows
+        rest = len(made.outline.decisions) - rows
         if rest > 0:
-            console.print(f"... and {rest:,} more: --rows {len(made.outline.renders)} or --json shows them")
+            console.print(f"... and {rest:,} more: --rows {len(made.outline.decisions)} or --json shows them")
     console.print()
     console.print(_next_step(made, out), markup=False)
 
@@ -147,12 +149,12 @@ def _lines(made: "Plan", forecast: "Forecast") -> dict[str, str]:
 
 
 def _table(made: "Plan", rows: int) -> Any:
-    from rich.text import Text
-
+    """List what is rendered, then what is kept."""
     table = output.table("sku", "why", "words of the prompt")
-    for each in made.outline.renders[:rows]:
-        words = "; ".join(str(change) for change in each.words)
-        table.add_row(Text(each.sku), Text(", ".join(each.reasons)), Text(words))
+    kept = [each for each in made.outline.decisions if each.keep]
+    for each in [*made.outline.renders, *kept][:rows]:
+        why = f"kept: {each.keep}" if each.keep else ", ".join(each.reasons)
+        table.add_row(each.sku, why, "; ".join(str(change) for change in each.words))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`darkroom catalog sheet`, `decide`, `rollback`, `history`, `export`: from new images to what a shop shows."""
+"""`darkroom catalog rollback`, `history`, `export`: what a shop shows, and what it showed."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,105 +9,18 @@ import typer
 
 from worker.catalog.export import ExportForm
 from worker.cli import output
-from worker.cli.catalog_names import CatalogName
+from worker.cli.catalog_names import By, CatalogName
 
 if TYPE_CHECKING:
-    from worker.catalog.decisions import Effect
     from worker.cli.context import Context
     from worker.db.catalogs import CatalogRow
     from worker.db.session import Database
 
-By = Annotated[str, typer.Option("--by", metavar="PERSON", help="Who decides it; kept with the images.")]
-
 
 def register(app: typer.Typer) -> None:
     """Put these commands into the group."""
-    for command in (sheet, decide, rollback, history, export):
+    for command in (rollback, history, export):
         app.command()(command)
-
-
-def sheet(
-    name: CatalogName,
-    to: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The HTML file. [default: NAME-review.html here]")
-    ] = None,
-    as_json: output.AsJson = False,
-) -> None:
-    """Write the images that wait for a decision as one HTML page: old beside new, keys to accept and to reject."""
-    from worker import wiring
-    from worker.catalog import review
-    from worker.cli.errors import CliError
-
-    context, database, catalog = opened(name)
-    place = to or Path(f"{file_stem(name)}-review.html")
-    try:
-        count = review.write_sheet(
-            database,
-            wiring.store(context.settings),
-            catalog,
-            place,
-            now=wiring.clock(),
-            new_id=wiring.new_id,
-            note="These images come from the sandbox: drawn, not rendered, and free." if context.is_play else "",
-        )
-    except OSError as error:
-        raise CliError(f"{place} cannot be written: {error.strerror or error}; name another place with -o") from error
-    if as_json:
-        output.print_json({"catalog": name, "file": str(place.absolute()), "images": count})
-        return
-    console = output.answers()
-    console.print(f"{place.absolute()}", markup=False, soft_wrap=True)
-    output.notes().print(
-        f"{output.plural(count, 'image')} to decide on. Open the page, decide, save, and run"
-        f" `darkroom catalog decide {name} decisions-{file_stem(name)}.json --by YOU`.",
-        markup=False,
-    )
-
-
-def decide(
-    name: CatalogName,
-    decisions: Annotated[Path, typer.Argument(metavar="DECISIONS", help="The file that the sheet saved.")],
-    by: By,
-    as_json: output.AsJson = False,
-) -> None:
-    """Let decisions take effect: accepted images go live together, rejected items wait for the next plan.
-
-    Spends nothing. Ends with 1 when a decision was about an image that waits no longer.
-    """
-    from worker import wiring
-    from worker.catalog import decisions as deciding
-    from worker.cli import signing
-    from worker.cli.errors import CliError
-    from worker.domain.decisions import DecisionsFaulty, read
-
-    _, database, catalog = opened(name)
-    try:
-        found = read(decisions.read_bytes(), catalog=catalog.name)
-    except OSError as error:
-        raise CliError(f"{decisions} cannot be read: {error.strerror or error}") from error
-    except DecisionsFaulty as error:
-        raise CliError(f"{decisions} cannot be used, nothing was decided: {error}") from error
-    effect = deciding.decide(
-        database, catalog.id, found, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id
-    )
-    if as_json:
-        refused = [{"sku": e.sku, "render": str(e.render_id), "reason": e.reason} for e in effect.refused]
-        counts = {each: list(getattr(effect, each)) for each in ("accepted", "rejected", "unchanged")}
-        output.print_json({"catalog": name, **counts, "refused": refused})
-    else:
-        _say(effect, name)
-    if effect.refused:
-        raise typer.Exit(1)
-
-
-def _say(effect: "Effect", name: str) -> None:
-    console = output.answers()
-    same = f", {len(effect.unchanged):,} decided before" if effect.unchanged else ""
-    console.print(f"{len(effect.accepted):,} accepted and live, {len(effect.rejected):,} rejected{same}.")
-    if effect.rejected:
-        console.print(f"The rejected ones are rendered again with the next plan: `darkroom catalog plan {name}`.")
-    for each in effect.refused:
-        output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
 
 
 def rollback(
@@ -125,10 +38,11 @@ def rollback(
     from worker.cli import signing
     from worker.cli.errors import CliError
 
-    _, database, catalog = opened(name)
+    context, database, catalog = opened(name)
     try:
         done = roll_back(
             database,
+            wiring.store(context.settings),
             catalog.id,
             to=_target(to),
             skus=sku,
@@ -140,15 +54,19 @@ def rollback(
         raise CliError(f"nothing was changed: {error}") from error
     if as_json:
         output.print_json({"catalog": name, **{key: list(skus) for key, skus in _as_lists(done).items()}})
-        return
-    output.answers().print(
-        f"{output.plural(len(done.changed), 'item')} brought back, {len(done.unchanged):,} as they were,"
-        f" {len(done.without):,} had no image then."
-    )
+    else:
+        output.answers().print(
+            f"{output.plural(len(done.changed), 'item')} brought back, {len(done.unchanged):,} as they were,"
+            f" {len(done.without):,} had no image then."
+        )
+    for each in done.lost:
+        output.notes().print(f"refused: {each}: the store has lost that image", markup=False, style="yellow")
+    if done.lost:
+        raise typer.Exit(1)
 
 
 def _as_lists(done: object) -> dict[str, list[str]]:
-    return {each: list(getattr(done, each)) for each in ("changed", "unchanged", "without")}
+    return {each: list(getattr(done, each)) for each in ("changed", "unchanged", "without", "lost")}
 
 
 def _target(text: str) -> "UUID | datetime":
@@ -246,10 +164,3 @@ def opened(name: str) -> "tuple[Context, Database, CatalogRow]":
     context, database = catalog_lookup.opened()
     with database.transaction() as tx:
         return context, database, catalog_lookup.catalog(tx, name)
-
-
-def file_stem(name: str) -> str:
-    """Give the name as the sheet and its file of decisions have it in theirs."""
-    import re
-
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)

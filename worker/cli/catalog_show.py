@@ -69,6 +69,8 @@ def state_of(plan: "PlanRow") -> str:
     """Where a plan stands, in one word or two."""
     if plan.applied_at is not None:
         return "applied"
+    if plan.refused_at is not None:
+        return "refused"
     if plan.approved_at is not None:
         return "approved"
     if plan.sampled_at is not None:

@@ -10,6 +10,13 @@ from worker.cli.context import Context
 from worker.cli.errors import MISUSED, CliError
 
 
+def expect_somebody(context: Context, *, yes: bool) -> None:
+    """Raise CliError when it will cost something and nobody can be asked: before anything else has been done."""
+    is_asked = yes or context.is_play or (sys.stdin.isatty() and sys.stderr.isatty())
+    if not is_asked:
+        raise CliError("this spends credits and nobody can be asked here: add --yes", MISUSED)
+
+
 def confirm(context: Context, what: str, *, yes: bool, console: Console | None = None) -> bool:
     """Say the price and ask; the sandbox is free, so it is not asked about. Raises CliError with nobody to ask."""
     console = console or output.notes()
@@ -19,6 +26,5 @@ def confirm(context: Context, what: str, *, yes: bool, console: Console | None =
     console.print(f"{what}, paid at {context.settings.base_url}.", markup=False)
     if yes:
         return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CliError("this spends credits and nobody can be asked here: add --yes", MISUSED)
+    expect_somebody(context, yes=yes)
     return typer.confirm("Spend them?", default=False, err=True)

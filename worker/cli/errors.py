@@ -79,7 +79,7 @@ def _explain_batch(error: Exception) -> Explained | None:
 
 
 def _explain_catalog(error: Exception) -> Explained | None:
-    from worker.catalog.applying import ApprovalNeeded, PlanStale, PlanUnknown
+    from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale, PlanUnknown
     from worker.catalog.approving import ApprovalRefused
     from worker.catalog.importing import TooManyRemoved
     from worker.catalog.planning import PlanFaulty
@@ -91,7 +91,7 @@ def _explain_catalog(error: Exception) -> Explained | None:
         return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
     if isinstance(error, PlanFaulty):
         return Explained(text=f"darkroom: there is no plan, because of:\n{error}")
-    kinds = ApprovalNeeded | ApprovalRefused | PlanStale | PlanUnknown | RecipeUnknown | TooManyRemoved
+    kinds = ApprovalNeeded | ApprovalRefused | PlanRefused | PlanStale | PlanUnknown | RecipeUnknown | TooManyRemoved
     return Explained(text=f"darkroom: {error}") if isinstance(error, kinds) else None
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 _FILE_WIDTH = 400
 """Wide enough for every table."""
@@ -47,9 +48,17 @@ def print_json_with(head: dict[str, Any], name: str, values: Iterable[Any]) -> N
     sys.stdout.write("]}\n")
 
 
+class _Table(Table):
+    """A table whose cells are shown to the letter: what looks like markup is somebody's name."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row; text that is to be styled comes as a Text."""
+        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def table(*headings: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
     """Give an empty table; the columns named in ``numbers`` are set to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    made = _Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         made.add_column(
             heading, justify="right" if heading in numbers else "left", no_wrap=heading in {"batch", *numbers}

@@ -52,12 +52,19 @@ def retry(
     if effect is None:
         raise CliError("nothing was changed")
     if as_json:
-        output.print_json({"batch": str(row.id), "jobs": effect.jobs, "credits": effect.credits})
-    else:
-        text = f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
-        output.answers().print(text)
-        if effect.is_paused:
-            output.notes().print(f"The batch is paused: `darkroom resume {row.id}` lets them go on.", markup=False)
+        output.print_json(
+            {"batch": str(row.id), "jobs": effect.jobs, "credits": effect.credits, "left_out": effect.left_out}
+        )
+        return
+    output.answers().print(
+        f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
+    )
+    if effect.left_out:
+        output.notes().print(
+            f"{output.plural(effect.left_out, 'job')} left out: the catalog no longer waits for their images."
+        )
+    if effect.is_paused:
+        output.notes().print(f"The batch is paused: `darkroom resume {row.id}` lets them go on.", markup=False)
 
 
 def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:

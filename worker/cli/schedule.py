@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, schedule_runs
+from worker.cli.schedule_names import ScheduleName, found_schedule, opened
 from worker.cli.signing import ByOption
 from worker.domain.schedule import MissedPolicy, OverlapPolicy
 
 if TYPE_CHECKING:
-    from worker.cli.context import Context
-    from worker.db.schedule_runs import RunRow
     from worker.db.schedules import ScheduleRow
     from worker.db.session import Database
 
@@ -20,8 +19,11 @@ app = typer.Typer(
     no_args_is_help=True, help="Refresh catalogs on a schedule; nodes keep it, there is nothing to start."
 )
 
+app.command("run-now")(schedule_runs.run_now)
+app.command()(schedule_runs.cancel)
+app.command()(schedule_runs.runs)
+
 UPCOMING = 5
-ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="The schedule.")]
 
 
 class Missed(StrEnum):
@@ -65,7 +67,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         raise CliError(f"the name {unfit.reason}", MISUSED) from unfit
     except BadTiming as error:
         raise CliError(str(error), MISUSED) from error
-    _, database, found = opened(catalog)
+    context, database, found = opened(catalog)
     values = {
         "id": wiring.new_id(),
         "name": known,
@@ -77,6 +79,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         "missed": MissedPolicy.RUN_ONCE if missed is Missed.RUN_ONCE else MissedPolicy.SKIP,
         "now": now,
         "created_by": signing.actor(by),
+        "account_id": wiring.account(context.settings, database),
     }
     try:
         with database.transaction() as tx:
@@ -92,7 +95,7 @@ def list_(as_json: output.AsJson = False) -> None:
     from worker import wiring
     from worker.db import schedules
 
-    _, database = _opened()
+    _, database = opened()
     now = wiring.clock()
     with database.transaction() as tx:
         found = schedules.every(tx)
@@ -116,10 +119,10 @@ def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
     from worker import wiring
     from worker.db import schedules
 
-    _, database = _opened()
+    _, database = opened()
     now = wiring.clock()
     with database.transaction() as tx:
-        schedules.pause(tx, _found(tx, name).id, now=now)
+        schedules.pause(tx, found_schedule(tx, name).id, now=now)
     _show(database, name, now, as_json=as_json)
 
 
@@ -129,106 +132,33 @@ def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
     from worker import wiring
     from worker.db import schedules
 
-    _, database = _opened()
+    _, database = opened()
     now = wiring.clock()
     with database.transaction() as tx:
-        schedules.resume(tx, _found(tx, name).id, now=now)
+        schedules.resume(tx, found_schedule(tx, name).id, now=now)
     _show(database, name, now, as_json=as_json)
 
 
 @app.command()
-def remove(name: ScheduleName, as_json: output.AsJson = False) -> None:
-    """Remove a schedule; its runs stay in the books, and one that is under way goes on."""
+def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
+    """Remove a schedule and its runs that wait; the others stay in the books, images under way come home."""
     from worker import wiring
-    from worker.db import schedules
+    from worker.catalog import ending
+    from worker.cli import signing
 
-    _, database = _opened()
+    _, database = opened()
     with database.transaction() as tx:
-        found = _found(tx, name)
-        schedules.remove(tx, found.id, now=wiring.clock())
+        found = found_schedule(tx, name)
+    ending.remove(database, found.id, by=signing.actor(by), now=wiring.clock())
     if as_json:
         output.print_json({"schedule": found.name, "removed": True})
     else:
         output.answers().print(f"schedule {found.name} is removed", markup=False)
 
 
-@app.command("run-now")
-def run_now(
-    name: ScheduleName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
-    by: ByOption = None,
-    as_json: output.AsJson = False,
-) -> None:
-    """Run a schedule once now, beside its fire times: a node plans and applies, up to the cap."""
-    from worker import wiring
-    from worker.catalog import firing
-    from worker.cli import signing
-    from worker.cli.confirm import confirm
-    from worker.cli.errors import CliError
-    from worker.db import schedule_runs
-
-    context, database = _opened()
-    with database.transaction() as tx:
-        found = _found(tx, name)
-    cap = "credits without a cap" if found.credit_cap is None else f"up to {output.plural(found.credit_cap, 'credit')}"
-    if not confirm(context, f"A run of {found.name}: {cap}", yes=yes):
-        raise CliError("nothing was asked for")
-    run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
-    with database.transaction() as tx:
-        run = schedule_runs.by_id(tx, run_id)
-    if as_json:
-        output.print_json(_run_as_json(run))
-    else:
-        said = f": {run.outcome}" if run.outcome else f"; `darkroom schedule runs {found.name}` shows what comes of it"
-        output.answers().print(f"run {run.id} {run.state}{said}", markup=False)
-
-
-@app.command()
-def runs(
-    name: ScheduleName,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 20,
-    as_json: output.AsJson = False,
-) -> None:
-    """List what came of each fire time: plan, price, credits spent, outcome."""
-    from worker.db import schedule_runs
-
-    _, database = _opened()
-    with database.transaction() as tx:
-        found = schedule_runs.of(tx, _found(tx, name).id, limit=limit)
-    if as_json:
-        for each in found:
-            output.print_json(_run_as_json(each))
-        return
-    table = output.table("due", "state", "price", "spent", "plan", "outcome", numbers=("price", "spent"))
-    for each in found:
-        credits_ = ("" if number is None else f"{number:,}" for number in (each.price, each.spent))
-        asked = f"{each.due_at:%Y-%m-%d %H:%M}{f' by {each.requested_by}' if each.requested_by else ''}"
-        table.add_row(asked, each.state.value, *credits_, str(each.plan_id or ""), each.outcome or "")
-    output.answers().print(table)
-
-
-def _opened() -> "tuple[Context, Database]":
-    from worker import wiring
-    from worker.cli.context import resolve
-
-    context = resolve()
-    return context, wiring.database(context.settings, connections=1)
-
-
-def _found(tx: Any, name: str) -> "ScheduleRow":
-    from worker.cli.errors import CliError
-    from worker.db import schedules
-    from worker.domain.fault import plain
-
-    found = schedules.by_name(tx, name)
-    if found is None:
-        raise CliError(f"there is no schedule {plain(name)!r}: `darkroom schedule list` shows all")
-    return found
-
-
 def _show(database: "Database", name: str, now: datetime, *, as_json: bool) -> None:
     with database.transaction() as tx:
-        found = _found(tx, name)
+        found = found_schedule(tx, name)
     if as_json:
         output.print_json(_as_json(found, now))
         return
@@ -264,19 +194,4 @@ def _as_json(found: "ScheduleRow", now: datetime) -> dict[str, Any]:
         "missed": found.missed.value.replace("_", "-"),
         "paused_at": found.paused_at and found.paused_at.isoformat(),
         "next": [due.isoformat() for due in _next(found, now)],
-    }
-
-
-def _run_as_json(run: "RunRow") -> dict[str, Any]:
-    return {
-        "run": str(run.id),
-        "due_at": run.due_at.isoformat(),
-        "state": run.state.value,
-        "requested_by": run.requested_by,
-        "plan": run.plan_id and str(run.plan_id),
-        "batch": run.batch_id and str(run.batch_id),
-        "price": run.price,
-        "spent": run.spent,
-        "outcome": run.outcome,
-        "ended_at": run.ended_at and run.ended_at.isoformat(),
     }

@@ -51,6 +51,8 @@ def status(as_json: output.AsJson = False) -> None:
     """Show which of the servers run."""
     from dataclasses import asdict
 
+    from rich.text import Text
+
     from worker.cli.context import home
     from worker.embedded import services
 
@@ -63,8 +65,8 @@ def status(as_json: output.AsJson = False) -> None:
     table = output.table("server", "state", "port", "process")
     for name, each in (("postgres", found.postgres), ("valkey", found.valkey)):
         if each is None:
-            table.add_row(name, "[dim]stopped[/]", "", "")
+            table.add_row(name, Text("stopped", style="dim"), "", "")
         else:
-            table.add_row(name, "[green]running[/]", str(each.port), str(each.pid))
+            table.add_row(name, Text("running", style="green"), str(each.port), str(each.pid))
     output.answers().print(f"home {place}", markup=False)
     output.answers().print(table)

@@ -17,18 +17,26 @@ ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who 
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with the change.")]
 
 
-def author(by: str | None, text: str | None) -> "Author":
+def author(by: str | None, why: str | None) -> "Author":
     """Give who changes a setting, and why, at this instant."""
     from worker import wiring
     from worker.changes import Author
 
-    reason = _fit(text, "--reason", _REASON_MAX)
+    reason = _fit(why, "--reason", _REASON_MAX)
     return Author(actor=actor(by), reason=reason, now=wiring.clock(), new_id=wiring.new_id)
 
 
 def actor(by: str | None) -> str:
     """Give the name that was given, or the operating system's user at this host."""
     return _fit(by, "--by", _NAME_MAX) or f"{_user()}@{socket.gethostname()}"
+
+
+def text(given: str) -> str:
+    """Give a reason that has to be there."""
+    found = _fit(given, "--reason", _REASON_MAX)
+    if found is None:
+        raise CliError("--reason: say why in a few words; they are kept", MISUSED)
+    return found
 
 
 def required(by: str | None, text: str | None) -> tuple[str, str]:

@@ -65,7 +65,7 @@ def unknown(tx: Connection, catalog_id: UUID, skus: Sequence[str]) -> list[str]:
 
 
 _AT = text("""
-    SELECT i.sku, i.live_render_id, (
+    SELECT i.id AS item_id, i.sku, i.live_render_id, (
         SELECT v.render_id FROM catalog_live v WHERE v.item_id = i.id AND v.from_at <= :instant
         ORDER BY v.from_at DESC, v.id DESC LIMIT 1) AS render_id
     FROM catalog_item i
@@ -77,6 +77,7 @@ _AT = text("""
 class Then:
     """What an item shows, and what it showed at an earlier instant."""
 
+    item_id: UUID
     sku: str
     live_render_id: UUID | None
     render_id: UUID | None
@@ -90,7 +91,8 @@ def at(tx: Connection, catalog_id: UUID, instant: datetime, skus: Sequence[str] 
 
 
 _WITH_RENDER = text("""
-    SELECT i.sku, i.live_render_id, r.id AS render_id FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
+    SELECT i.id AS item_id, i.sku, i.live_render_id, r.id AS render_id
+    FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
     WHERE r.id = :render_id AND i.catalog_id = :catalog_id AND i.removed_at IS NULL
       AND EXISTS (SELECT 1 FROM catalog_live v WHERE v.render_id = r.id)""")
 
@@ -111,13 +113,16 @@ _LIVE = text("""
 
 
 def live(database: Database, catalog_id: UUID) -> Iterator[LiveItem]:
-    """Give every item that shows an image, in the order of the SKUs' bytes, whatever the database's language is."""
+    """Give every item that shows an image, in the order of the SKUs' bytes, whatever the database's language is.
+
+    All of them as they are at one instant: what goes live while they are read is not among them.
+    """
     sku = ""
-    while True:
-        with database.transaction() as tx:
+    with database.bulk_transaction(is_snapshot=True) as tx:
+        while True:
             asked = {"catalog_id": catalog_id, "sku": sku, "limit": PAGE}
             rows = [LiveItem(**row) for row in tx.execute(_LIVE, asked).mappings()]
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        sku = rows[-1].sku
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            sku = rows[-1].sku

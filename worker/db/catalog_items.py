@@ -30,7 +30,12 @@ class ItemRow:
 
 _SNAPSHOT = text("""
     SELECT i.id, i.sku, i.fields, i.reference_hash, i.edited_prompt, i.edited_from, i.rejected_at IS NOT NULL,
-           i.kept_fingerprint, l.id, l.fingerprint, coalesce(l.rendered_at, l.created_at), o.fingerprint, o.state
+           i.kept_fingerprint, l.id, l.fingerprint, coalesce(l.rendered_at, l.created_at), o.fingerprint, o.state,
+           CASE o.state WHEN 'failed' THEN (
+               SELECT count(*) FROM catalog_render x JOIN job j ON j.id = x.job_id
+               WHERE x.item_id = i.id AND x.fingerprint = o.fingerprint AND j.state = 'failed'
+                 AND NOT EXISTS (SELECT FROM catalog_render y JOIN job k ON k.id = y.job_id
+                                 WHERE y.item_id = i.id AND y.id > x.id AND k.state = 'succeeded')) ELSE 0 END
     FROM catalog_item i
     LEFT JOIN catalog_render l ON l.id = i.live_render_id
     LEFT JOIN catalog_render o ON o.item_id = i.id AND o.state IN ('planned', 'candidate', 'failed')
@@ -45,7 +50,8 @@ def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
     """
     for row in tx.execute(_SNAPSHOT, {"id": catalog_id}):
         # Unpacked by place: for a large catalog this is the time that a plan takes.
-        id_, sku, fields, reference, edited, edited_from, is_rejected, kept, live_id, live, live_at, open_, state = row
+        id_, sku, fields, reference, edited, edited_from, is_rejected, kept, live_id, live, live_at, *attempt = row
+        open_, state, failures = attempt
         yield ItemRow(
             id=id_,
             sku=sku,
@@ -56,7 +62,7 @@ def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
             is_rejected=is_rejected,
             kept_fingerprint=kept,
             live=Live(render_id=live_id, fingerprint=live, rendered_at=live_at) if live_id else None,
-            attempt=Attempt(fingerprint=open_, state=RenderState(state)) if state else None,
+            attempt=Attempt(fingerprint=open_, state=RenderState(state), failures=failures) if state else None,
         )
 
 

@@ -85,6 +85,18 @@ def go_live(
     return [_went_live(row) for row in rows]
 
 
+_SHOWN = text("""
+    SELECT i.catalog_id, i.id AS item_id, i.sku, r.id AS render_id, r.id AS before_id,
+           f.path, f.sha256, f.size_bytes, f.mime_type, f.width, f.height
+    FROM catalog_item i JOIN catalog_render r ON r.id = i.live_render_id JOIN result f ON f.job_id = r.job_id
+    WHERE i.catalog_id = :catalog_id AND i.sku = ANY(:skus) ORDER BY i.sku""")
+
+
+def shown_by(tx: Connection, catalog_id: UUID, skus: Sequence[str]) -> list[WentLive]:
+    """Give what these items show, for those that show an image."""
+    return [_went_live(row) for row in tx.execute(_SHOWN, {"catalog_id": catalog_id, "skus": list(skus)})]
+
+
 def _went_live(row: Any) -> WentLive:
     return WentLive(
         catalog_id=row.catalog_id,

@@ -1,4 +1,4 @@
-"""Plans in the database: written when they are saved, approved at most once, applied at most once."""
+"""Plans in the database: written when they are saved, approved or refused at most once, applied at most once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,10 +30,19 @@ class PlanRow:
     sample_batch_id: UUID | None
     applied_at: datetime | None
     batch_id: UUID | None
+    refused_by: str | None
+    refused_at: datetime | None
+    refused_reason: str | None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it needs an approval that nobody has given."""
+        return self.needs_approval and self.approved_at is None and self.applied_at is None
 
 
 _COLUMNS = """id, catalog_id, content_hash, document, price, counts, needs_approval, sample, made_by, made_at,
-    approved_by, approved_at, sampled_at, sample_batch_id, applied_at, batch_id"""
+    approved_by, approved_at, sampled_at, sample_batch_id, applied_at, batch_id, refused_by, refused_at,
+    refused_reason"""
 
 _ADD = text("""
     INSERT INTO catalog_plan (id, catalog_id, content_hash, document, price, counts, needs_approval, sample, made_by,
@@ -95,6 +104,26 @@ def approve(tx: Connection, plan_id: UUID, *, by: str, now: datetime) -> bool:
         {"id": plan_id, "by": by, "now": now},
     )
     return changed.rowcount == 1
+
+
+def refuse(tx: Connection, plan_id: UUID, *, by: str, reason: str, now: datetime) -> None:
+    """Record who said no, and why; one that is applied or refused already stays as it is."""
+    tx.execute(
+        text("""
+            UPDATE catalog_plan SET refused_by = :by, refused_at = :now, refused_reason = :reason
+            WHERE id = :id AND refused_at IS NULL AND applied_at IS NULL"""),
+        {"id": plan_id, "by": by, "reason": reason, "now": now},
+    )
+
+
+def waiting_sample(tx: Connection, catalog_id: UUID) -> UUID | None:
+    """Give a plan of the catalog whose sample is applied and whose rest waits for a yes or a no; None without one."""
+    query = """
+        SELECT id FROM catalog_plan
+        WHERE catalog_id = :id AND sampled_at IS NOT NULL AND applied_at IS NULL AND approved_at IS NULL
+          AND refused_at IS NULL ORDER BY id LIMIT 1"""
+    found: UUID | None = tx.execute(text(query), {"id": catalog_id}).scalar_one_or_none()
+    return found
 
 
 def record_sample(tx: Connection, plan_id: UUID, *, batch_id: UUID | None, now: datetime) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.domain.catalog import RenderState
 from worker.domain.job import JobState
 
 _ADD = text("""
@@ -56,28 +57,49 @@ def supersede_undecided(tx: Connection, item_ids: Sequence[UUID]) -> None:
     )
 
 
-def of_plan(tx: Connection, plan_id: UUID) -> dict[str, str]:
-    """Give the fingerprint of every image that the plan has asked for, by SKU."""
+def hold_back(tx: Connection, item_ids: Sequence[UUID]) -> None:
+    """Let whatever these items' open images become wait for a person, whatever the recipe says."""
+    tx.execute(
+        text("""
+            UPDATE catalog_render SET needs_review = true
+            WHERE item_id = ANY(:ids) AND state IN ('planned', 'candidate', 'failed') AND NOT needs_review"""),
+        {"ids": list(item_ids)},
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskedBefore:
+    """An image that a plan has asked for already."""
+
+    sku: str
+    fingerprint: str
+    state: RenderState
+
+
+def of_plan(tx: Connection, plan_id: UUID) -> dict[str, AskedBefore]:
+    """Give every image that the plan has asked for, by SKU."""
     rows = tx.execute(
         text("""
-            SELECT i.sku, r.fingerprint FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
+            SELECT i.sku, r.fingerprint, r.state FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
             WHERE r.plan_id = :id"""),
         {"id": plan_id},
     )
-    return {r.sku: r.fingerprint for r in rows}
+    return {r.sku: AskedBefore(sku=r.sku, fingerprint=r.fingerprint, state=RenderState(r.state)) for r in rows}
 
 
+# An image that nobody has to look at is a candidate only because its item was gone when it came: it waits for that.
+# The first condition is that of the index over undecided images.
 _FINISHED = """
-    FROM catalog_render r JOIN job j ON j.id = r.job_id
-    WHERE r.state IN ('planned', 'failed')
-      AND (j.state = 'succeeded' OR (r.state = 'planned' AND j.state IN ('failed', 'cancelled')))"""
+    FROM catalog_render r JOIN job j ON j.id = r.job_id JOIN catalog_item i ON i.id = r.item_id
+    WHERE r.state IN ('planned', 'candidate', 'failed')
+      AND CASE r.state WHEN 'planned' THEN j.state IN ('succeeded', 'failed', 'cancelled')
+                       WHEN 'failed' THEN j.state = 'succeeded'
+                       ELSE NOT r.needs_review AND i.removed_at IS NULL END"""
 
 
 def finished_catalogs(tx: Connection) -> list[UUID]:
-    """Give the catalogs that have images whose jobs have ended and that do not know it yet."""
-    query = f"""
-        SELECT DISTINCT i.catalog_id FROM catalog_item i
-        WHERE i.id IN (SELECT r.item_id {_FINISHED}) ORDER BY 1"""
+    """Give the catalogs that have images which are there and that do not know it yet."""
+    query = f"SELECT DISTINCT i.catalog_id {_FINISHED} ORDER BY 1"
     return list(tx.execute(text(query)).scalars())
 
 
@@ -91,10 +113,9 @@ class Finished:
 
 
 def finished(tx: Connection, catalog_id: UUID, *, limit: int) -> list[Finished]:
-    """Give images of the catalog whose jobs have ended; the caller has locked the catalog."""
+    """Give images of the catalog that are to be taken in; the caller has locked the catalog."""
     query = f"""
-        SELECT r.id, r.needs_review, j.state AS job_state {_FINISHED}
-          AND r.item_id IN (SELECT id FROM catalog_item WHERE catalog_id = :id)
+        SELECT r.id, r.needs_review, j.state AS job_state {_FINISHED} AND i.catalog_id = :id
         ORDER BY r.id LIMIT :limit"""
     return [
         Finished(id=r.id, needs_review=r.needs_review, has_image=r.job_state == JobState.SUCCEEDED)

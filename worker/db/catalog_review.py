@@ -32,6 +32,8 @@ class Candidate:
 
     render_id: UUID
     sku: str
+    fingerprint: str
+    """Of what the new image was made from."""
     new: Shown
     live: Shown | None
     live_since: datetime | None
@@ -46,6 +48,9 @@ class Standing:
     sku: str
     state: RenderState
     model: str
+    fingerprint: str
+    path: str | None
+    """Of its image in the store; None while there is none."""
     is_removed: bool
 
 
@@ -54,7 +59,7 @@ _WAITING = text("""
     WHERE i.catalog_id = :id AND r.state = 'candidate' AND i.removed_at IS NULL""")
 
 _PAGE = text("""
-    SELECT r.id, i.sku, i.position, r.parts, f.path, f.width, f.height,
+    SELECT r.id, i.sku, i.position, r.fingerprint, r.parts, f.path, f.width, f.height,
            l.parts AS live_parts, g.path AS live_path, g.width AS live_width, g.height AS live_height,
            (SELECT max(from_at) FROM catalog_live v WHERE v.item_id = i.id) AS live_since
     FROM catalog_item i
@@ -91,6 +96,7 @@ def _candidate(row: Any) -> Candidate:
     return Candidate(
         render_id=row.id,
         sku=row.sku,
+        fingerprint=row.fingerprint,
         new=Shown(path=row.path, parts=row.parts, width=row.width, height=row.height),
         live=live,
         live_since=row.live_since if live else None,
@@ -102,14 +108,20 @@ _LOCK = text("""
     WHERE id IN (SELECT item_id FROM catalog_render WHERE id = ANY(:ids)) ORDER BY id FOR NO KEY UPDATE""")
 
 _STANDINGS = text("""
-    SELECT r.id AS render_id, i.catalog_id, i.sku, r.state, r.parts ->> 'model' AS model,
+    SELECT r.id AS render_id, i.catalog_id, i.sku, r.state, r.parts ->> 'model' AS model, r.fingerprint, f.path,
            i.removed_at IS NOT NULL AS is_removed
-    FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id WHERE r.id = ANY(:ids)""")
+    FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id LEFT JOIN result f ON f.job_id = r.job_id
+    WHERE r.id = ANY(:ids)""")
 
 
 def lock_standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing]:
     """Lock the items of these images, and give where each image stands; one that is not there is left out."""
     tx.execute(_LOCK, {"ids": list(render_ids)})
+    return standings(tx, render_ids)
+
+
+def standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """Give where each of these images stands at this moment; one that is not there is left out."""
     rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
     return {row["render_id"]: Standing(**{**row, "state": RenderState(row["state"])}) for row in rows}
 

@@ -70,6 +70,12 @@ def by_name(tx: Connection, name: str) -> CatalogRow | None:
     return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE name = :key", name)
 
 
+def name_of(tx: Connection, catalog_id: UUID) -> str:
+    """Give the catalog's name."""
+    name: str = tx.execute(text("SELECT name FROM catalog WHERE id = :id"), {"id": catalog_id}).scalar_one()
+    return name
+
+
 def lock(tx: Connection, catalog_id: UUID) -> CatalogRow:
     """Lock the catalog against every other change of it; taken before any other lock."""
     found = _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key FOR NO KEY UPDATE", catalog_id)
@@ -78,9 +84,15 @@ def lock(tx: Connection, catalog_id: UUID) -> CatalogRow:
     return found
 
 
-def lock_if_free(tx: Connection, catalog_id: UUID) -> CatalogRow | None:
-    """Lock the catalog; None when somebody else has it."""
-    return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED", catalog_id)
+def lock_or_wait(tx: Connection, catalog_id: UUID) -> None:
+    """Lock the catalog as ``lock`` does, whether or not its recipe can be read."""
+    tx.execute(text("SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE"), {"key": catalog_id})
+
+
+def lock_if_free(tx: Connection, catalog_id: UUID) -> bool:
+    """Lock the catalog, whether or not its recipe can be read; False when somebody else has it."""
+    query = "SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED"
+    return tx.execute(text(query), {"key": catalog_id}).one_or_none() is not None
 
 
 def newest(tx: Connection) -> list[CatalogRow]:

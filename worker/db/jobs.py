@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db.catalog_retries import STILL_WANTED
 from worker.db.steps import StaleFence
 from worker.domain.batch_state import BatchState
 from worker.domain.job import JobEvent, JobState, next_state
@@ -234,9 +235,10 @@ def count_active(tx: Connection, batch_id: UUID) -> int:
 def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
     """Count the batch's failed jobs (with that failure code, if given) and the credits that they would hold."""
     row = tx.execute(
-        text("""
+        text(f"""
             SELECT count(*), coalesce(sum(price), 0)::bigint FROM job
-            WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)"""),
+            WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
+              AND {STILL_WANTED}"""),
         {"id": batch_id, "code": code},
     ).one()
     return row[0], row[1]
@@ -248,10 +250,11 @@ def retry_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[i
     A cancelled batch is open again; in one that is paused they wait with the others.
     """
     row = tx.execute(
-        text("""
+        text(f"""
             WITH again AS (
                 UPDATE job SET state = 'pending', ended_at = NULL, failures = 0
                 WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
+                  AND {STILL_WANTED}
                 RETURNING price),
             opened AS (
                 UPDATE batch SET has_pending = true, state = CASE WHEN state = 'paused' THEN state ELSE 'open' END

@@ -37,14 +37,14 @@ def count(tx: Connection, work: Work, *, code: str, now: datetime) -> Record:
     return Record(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
+_FORGET = text(f"""
+    DELETE FROM prompt_failure
+    WHERE account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(":prompt")}""")
+
+
 def forget(tx: Connection, work: Work) -> None:
     """Forget the failures of the work's prompt: it has succeeded."""
-    tx.execute(
-        text(f"""
-            DELETE FROM prompt_failure
-            WHERE account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(":prompt")}"""),
-        _prompt(work),
-    )
+    tx.execute(_FORGET, _prompt(work))
 
 
 _END_PENDING = text("""
@@ -109,6 +109,11 @@ def forget_all(tx: Connection, prompts: Sequence[Known]) -> None:
                 WHERE account_id = :account_id AND model = :model AND prompt_hash = :prompt_hash"""),
             vars(prompt),
         )
+
+
+def forget_prompt(tx: Connection, account_id: UUID, *, model: str, prompt: str) -> None:
+    """Forget the failures of one prompt: a person wants it tried in any case."""
+    tx.execute(_FORGET, {"account_id": account_id, "model": model, "prompt": prompt})
 
 
 def _prompt(work: Work) -> dict[str, object]:

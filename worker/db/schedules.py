@@ -31,6 +31,9 @@ class ScheduleRow:
     created_by: str
     claimed_until: datetime
     """Fire times after this instant are not claimed yet."""
+    account_id: UUID | None
+    """Whose nodes keep it; None: whichever node looks."""
+    removed_at: datetime | None
 
 
 class NameTaken(Exception):
@@ -48,7 +51,7 @@ class NameTaken(Exception):
 
 _SELECT = """
     SELECT s.id, s.name, s.catalog_id, c.name AS catalog, s.cron, s.tz, s.credit_cap, s.overlap, s.missed,
-           s.paused_at, s.created_at, s.created_by,
+           s.paused_at, s.created_at, s.created_by, s.account_id, s.removed_at,
            greatest(s.counts_from, (SELECT max(r.due_at) FROM schedule_run r
                                     WHERE r.schedule_id = s.id AND r.requested_by IS NULL)) AS claimed_until
     FROM schedule s JOIN catalog c ON c.id = s.catalog_id"""
@@ -59,13 +62,21 @@ def every(tx: Connection) -> list[ScheduleRow]:
     return [_row(row) for row in tx.execute(text(f"{_SELECT} WHERE s.removed_at IS NULL ORDER BY s.name")).mappings()]
 
 
-def by_name(tx: Connection, name: str) -> ScheduleRow | None:
-    """Give the schedule of that name."""
-    row = (
-        tx.execute(text(f"{_SELECT} WHERE s.removed_at IS NULL AND s.name = :name"), {"name": name})
-        .mappings()
-        .one_or_none()
-    )
+def kept_by(tx: Connection, account_id: UUID) -> list[ScheduleRow]:
+    """Give the schedules that nodes of this account keep, and that do not rest."""
+    query = f"""
+        {_SELECT}
+        WHERE s.removed_at IS NULL AND s.paused_at IS NULL AND coalesce(s.account_id, :account) = :account
+        ORDER BY s.name"""
+    return [_row(row) for row in tx.execute(text(query), {"account": account_id}).mappings()]
+
+
+def by_name(tx: Connection, name: str, *, or_removed: bool = False) -> ScheduleRow | None:
+    """Give the schedule of that name; ``or_removed``: where there is none, the one that was removed last."""
+    query = f"""
+        {_SELECT} WHERE s.name = :name AND (s.removed_at IS NULL OR :or_removed)
+        ORDER BY s.removed_at DESC NULLS FIRST LIMIT 1"""
+    row = tx.execute(text(query), {"name": name, "or_removed": or_removed}).mappings().one_or_none()
     return None if row is None else _row(row)
 
 
@@ -74,31 +85,32 @@ def by_id(tx: Connection, schedule_id: UUID) -> ScheduleRow:
     return _row(tx.execute(text(f"{_SELECT} WHERE s.id = :id"), {"id": schedule_id}).mappings().one())
 
 
-_LOCK = text("SELECT 1 FROM schedule WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED")
+_LOCK = "SELECT 1 FROM schedule WHERE id = :id AND removed_at IS NULL FOR NO KEY UPDATE"
 
 
 def lock(tx: Connection, schedule_id: UUID) -> ScheduleRow | None:
+    """Lock one schedule, waiting for whoever has it, and give it as it is then; None when it is removed."""
+    is_there = tx.execute(text(_LOCK), {"id": schedule_id}).one_or_none() is not None
+    return by_id(tx, schedule_id) if is_there else None
+
+
+def lock_if_free(tx: Connection, schedule_id: UUID) -> ScheduleRow | None:
     """Lock one schedule, and give it as it is then; None when somebody else has it, or it is removed."""
-    if tx.execute(_LOCK, {"id": schedule_id}).one_or_none() is None:
-        return None
-    row = (
-        tx.execute(text(f"{_SELECT} WHERE s.removed_at IS NULL AND s.id = :id"), {"id": schedule_id})
-        .mappings()
-        .one_or_none()
-    )
-    return None if row is None else _row(row)
+    is_mine = tx.execute(text(f"{_LOCK} SKIP LOCKED"), {"id": schedule_id}).one_or_none() is not None
+    return by_id(tx, schedule_id) if is_mine else None
 
 
 _ADD = text("""
     INSERT INTO schedule (id, name, catalog_id, cron, tz, credit_cap, overlap, missed, counts_from, created_at,
-                          created_by)
-    VALUES (:id, :name, :catalog_id, :cron, :tz, :credit_cap, :overlap, :missed, :now, :now, :created_by)""")
+                          created_by, account_id)
+    VALUES (:id, :name, :catalog_id, :cron, :tz, :credit_cap, :overlap, :missed, :now, :now, :created_by,
+            :account_id)""")
 
 
 def add(tx: Connection, values: Mapping[str, Any]) -> None:
     """Write a schedule; raise NameTaken.
 
-    ``values``: id, name, catalog_id, cron, tz, credit_cap, overlap, missed, now and created_by.
+    ``values``: id, name, catalog_id, cron, tz, credit_cap, overlap, missed, now, created_by and account_id.
     """
     try:
         tx.execute(_ADD, dict(values))

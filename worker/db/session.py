@@ -51,9 +51,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def bulk_transaction(self) -> Iterator[Connection]:
-        """Give a transaction that may take as long as a million rows take."""
+    def bulk_transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
+        """Give a transaction that may take as long as a million rows take; a snapshot sees one instant, to be read."""
         with self.transaction() as tx:
+            if is_snapshot:
+                tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             tx.execute(text("SET LOCAL statement_timeout = 0"))
             tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             yield tx

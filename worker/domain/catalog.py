@@ -65,3 +65,7 @@ class Keep(StrEnum):
     """A person brought an older image back, and nothing has changed since."""
     CAPPED = "left for the next plan"
     """It would be rendered, and the credit cap does not reach that far."""
+    NOT_ASKED = "not in this plan"
+    """It would be rendered, and the plan is about other items only."""
+    GIVEN_UP = "failed 3 times in a row: force it"
+    """Plan after plan has asked for the same content in vain; an import that changes it ends that too."""

@@ -1,9 +1,11 @@
 """Decisions are what a person made of new images: a document with one line for each, checked whole."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
 from worker.domain.fault import UnfitError, quoted
@@ -50,6 +52,19 @@ class DecisionsFaulty(Exception):
 
 def read(content: bytes, *, catalog: str) -> list[Decision]:
     """Give the decisions of a saved document; raise DecisionsFaulty with all that is wrong with it."""
+    return _read(content, catalog)[1]
+
+
+def read_all(contents: Iterable[bytes], *, catalog: str) -> list[Decision]:
+    """Give the decisions of several documents; what was saved later counts. Raises DecisionsFaulty."""
+    found: dict[UUID, Decision] = {}
+    for _, decisions in sorted((_read(each, catalog) for each in contents), key=itemgetter(0)):
+        found |= {each.render_id: each for each in decisions}
+    return list(found.values())
+
+
+def _read(content: bytes, catalog: str) -> tuple[str, list[Decision]]:
+    """Give when a document was saved, and what it holds."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -61,10 +76,10 @@ def read(content: bytes, *, catalog: str) -> list[Decision]:
     faults += _doubled(decisions)
     if faults:
         raise DecisionsFaulty(faults)
-    return decisions
+    return str(document.get("saved_at", "")), decisions
 
 
-def _lines(document: object, catalog: str) -> Sequence[object]:
+def _lines(document: Any, catalog: str) -> Sequence[object]:
     if not isinstance(document, Mapping) or document.get("darkroom") != FORM:
         raise DecisionsFaulty(['it is not a file of decisions: one begins with "darkroom": "decisions"'])
     if document.get("version") != VERSION:

@@ -10,6 +10,9 @@ from worker.domain.catalog import Keep, Reason, RenderState
 from worker.domain.content import Content
 from worker.domain.wording import Change
 
+MOST_FAILURES = 3
+"""After so many plans in vain it is no accident: a schedule would pay for what fails for ever."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Live:
@@ -28,6 +31,8 @@ class Attempt:
 
     fingerprint: str
     state: RenderState
+    failures: int = 0
+    """How many plans have asked for this content and got no image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +141,8 @@ def _keep(item: Item, reasons: tuple[Reason, ...]) -> Keep | None:
         return None
     if attempt is not None and is_same and attempt.state is RenderState.CANDIDATE:
         return Keep.IN_REVIEW
+    if attempt is not None and is_same and attempt.state is RenderState.FAILED and attempt.failures >= MOST_FAILURES:
+        return Keep.GIVEN_UP
     if item.kept_fingerprint == item.fingerprint:
         return Keep.ROLLED_BACK
     return None if reasons else Keep.UNCHANGED

@@ -43,6 +43,20 @@ class Outline:
         return [each for each in self.decisions if each.is_render]
 
     @property
+    def keeps(self) -> dict[str, list[str]]:
+        """The SKUs of what is kept, by the reason, in the items' order."""
+        found: dict[str, list[str]] = {}
+        for each in self.decisions:
+            if each.keep:
+                found.setdefault(str(each.keep), []).append(each.sku)
+        return found
+
+    @property
+    def wanted(self) -> list[Decision]:
+        """What would be rendered without a cap."""
+        return [each for each in self.decisions if each.is_render or each.keep is Keep.CAPPED]
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many items each reason holds for; an item with two reasons is counted with both."""
         found = Counter(str(reason) for each in self.renders for reason in each.reasons)
@@ -68,27 +82,29 @@ def price_of(decision: Decision) -> int:
     return MODELS[decision.wanted.model].credits
 
 
-def differences(then: Mapping[str, str], now: Sequence[Decision], *, most: int = 20) -> list[str]:
-    """Say what is no longer as a plan has it; ``then`` has the fingerprint of each SKU that it renders."""
+def differences(then: Mapping[str, str | None], now: Sequence[Decision], *, most: int = 20) -> list[str]:
+    """Say what is no longer as a plan has it; ``then`` has each SKU, with its fingerprint where it was rendered."""
     wanted = {each.sku: each for each in now}
     return list(islice((*_gone(then, wanted), *_added(then, now)), most))
 
 
-def _gone(then: Mapping[str, str], wanted: Mapping[str, Decision]) -> Iterable[str]:
+def _gone(then: Mapping[str, str | None], wanted: Mapping[str, Decision]) -> Iterable[str]:
     for sku, fingerprint in then.items():
         found = wanted.get(sku)
         if found is None:
             yield f"{sku}: is no longer in the catalog"
-        elif found.fingerprint != fingerprint:
+        elif fingerprint is not None and found.fingerprint != fingerprint:
             yield f"{sku}: its content is another one now"
-        elif found.keep:
+        elif fingerprint is not None and found.keep:
             yield f"{sku}: is {found.keep} now"
 
 
-def _added(then: Mapping[str, str], now: Sequence[Decision]) -> Iterable[str]:
+def _added(then: Mapping[str, str | None], now: Sequence[Decision]) -> Iterable[str]:
     for each in now:
-        if each.is_render and each.sku not in then:
+        if each.is_render and then.get(each.sku) is None:
             yield f"{each.sku}: would be rendered now ({', '.join(each.reasons)})"
+        elif each.sku not in then:
+            yield f"{each.sku}: is in the catalog now"
 
 
 def _within(decisions: Iterable[Decision], credit_cap: int | None) -> list[Decision]:
@@ -104,8 +120,13 @@ def _within(decisions: Iterable[Decision], credit_cap: int | None) -> list[Decis
 
 
 def _content_hash(decisions: Iterable[Decision], conditions: Mapping[str, object]) -> str:
+    """Bind what is rendered with its content and its reasons; of what is kept, only that it is.
+
+    A kept item goes from "being rendered" to "unchanged" by itself: nothing that a plan would do is another for it.
+    """
     digest = hashlib.sha256(_CANONICAL.encode(conditions).encode())
     for each in decisions:
+        what = ("render", each.fingerprint, *each.reasons) if each.is_render else ("keep",)
         # No SKU holds a line break or any other control character.
-        digest.update("\n".join(("", each.sku, each.fingerprint, each.keep or "render", *each.reasons)).encode())
+        digest.update("\n".join(("", each.sku, *what)).encode())
     return digest.hexdigest()

@@ -35,6 +35,6 @@ class RunState(StrEnum):
     DONE = "done"
     """All of its batch has ended, or there was nothing to render."""
     SKIPPED = "skipped"
-    """It was left out; the outcome says why."""
+    """It was left out, or ended before anything of it was rendered; the outcome says why."""
     FAILED = "failed"
     """It could not be planned or applied; the outcome says why."""

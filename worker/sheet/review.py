@@ -26,6 +26,10 @@ class ReviewHeader:
     count: int
     price: int
     """Credits for one more try at one image."""
+    decisions_file: str
+    """The name under which the browser saves them: another one for each sheet, so that none is taken for another."""
+    part: str = ""
+    """Such as ``sheet 2 of 5``, where there are several."""
     note: str = ""
     """A sentence above the cards, such as that the images come from the sandbox."""
 
@@ -48,6 +52,15 @@ class ReviewCard:
     old_prompt: str | None = None
     old_href: str | None = None
     live_since: datetime | None = None
+    is_stale: bool = False
+    """Whether its item has changed since the image was asked for: it cannot be accepted."""
+
+    @property
+    def hindrance(self) -> str:
+        """Why the image cannot be accepted; empty when it can."""
+        if self.new is None:
+            return "the store has lost this image: it cannot be accepted"
+        return "the item has changed since: it cannot be accepted, the next plan renders it" if self.is_stale else ""
 
     @property
     def words(self) -> Sequence["Words"]:

@@ -1,6 +1,6 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
-const { catalog, sheet, price } = document.body.dataset;
+const { catalog, sheet, price, file } = document.body.dataset;
 const remembered = `darkroom-review-${sheet}`;
 const cards = Array.from(document.querySelectorAll(".card"), (element) => {
   const text = element.querySelector("textarea");
@@ -8,10 +8,13 @@ const cards = Array.from(document.querySelectorAll(".card"), (element) => {
 });
 let current = null;
 let isSaved = true;
+const done = [];
 
 const decisionOf = (card) => card.element.dataset.decision;
 const isEdited = (card) => card.text.value.trim() !== "" && card.text.value !== card.text.defaultValue;
 const shown = () => cards.filter((card) => !card.element.hidden);
+const canAccept = (card) => !("hindered" in card.element.dataset);
+const rest = () => shown().filter((card) => !decisionOf(card) && canAccept(card));
 
 const decisions = () => cards.filter(decisionOf).map((card) => ({
   sku: card.element.dataset.sku,
@@ -31,13 +34,13 @@ const count = () => {
   $("price").textContent = rejected && Number(price) ? `${(rejected * price).toLocaleString("en")} credits to render again` : "";
   $("progress").value = made.length;
   $("save").disabled = made.length === 0;
-  $("rest").disabled = made.length === cards.length;
+  $("rest").disabled = rest().length === 0;
 };
 
 const remember = () => {
   isSaved = false;
   count();
-  try { localStorage.setItem(remembered, JSON.stringify(decisions())); } catch { /* A browser may refuse to keep anything for a file. */ }
+  try { localStorage.setItem(remembered, JSON.stringify(decisions())); $("unkept").hidden = true; } catch { $("unkept").hidden = false; }
 };
 
 const mark = (card, decision) => {
@@ -47,9 +50,15 @@ const mark = (card, decision) => {
   for (const name of ["accept", "reject"]) card.element.querySelector(`.${name}`).setAttribute("aria-pressed", String(decision === name));
 };
 
-const decide = (card, decision) => {
-  mark(card, decision);
+const decideAll = (list, decision) => {
+  done.push(list.map((card) => [card, decisionOf(card)]));
+  for (const card of list) mark(card, decision);
   remember();
+};
+
+const decide = (card, decision) => {
+  if (decision === "accept" && !canAccept(card)) return;
+  if ((decisionOf(card) ?? null) !== decision) decideAll([card], decision);
 };
 
 const choose = (card) => {
@@ -71,8 +80,17 @@ const step = (by) => {
   go(list[Math.min(Math.max(at < 0 ? 0 : at + by, 0), list.length - 1)]);
 };
 
+const undo = () => {
+  const last = done.pop();
+  if (!last) return;
+  for (const [card, before] of last) mark(card, before);
+  remember();
+  if (!last[0][0].element.hidden) go(last[0][0]);
+};
+
 const decideAndGoOn = (decision) => {
   if (!current) return step(0);
+  if (decision === "accept" && !canAccept(current)) return;
   decide(current, decision);
   step(1);
 };
@@ -95,7 +113,7 @@ const save = () => {
   if ($("save").disabled) return;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([JSON.stringify(document_(), null, 2) + "\n"], { type: "application/json" }));
-  link.download = `decisions-${catalog.replace(/[^\w-]+/g, "-")}.json`;
+  link.download = file;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   isSaved = true;
@@ -110,13 +128,13 @@ const filter = () => {
   }
   $("none").hidden = shown().length > 0;
   if (current?.element.hidden) { current.element.classList.remove("current"); current = null; }
+  count();
 };
 
 const acceptTheRest = () => {
-  const open = cards.filter((card) => !decisionOf(card));
-  if (!confirm(`Accept ${open.length.toLocaleString("en")} images that have no decision yet?`)) return;
-  for (const card of open) mark(card, "accept");
-  remember();
+  const open = rest();
+  if (!confirm(`Accept ${open.length.toLocaleString("en")} images that are shown and have no decision yet?`)) return;
+  decideAll(open, "accept");
 };
 
 const recall = () => {
@@ -126,6 +144,7 @@ const recall = () => {
       const found = kept.get(card.element.dataset.render);
       if (!found) continue;
       if (found.prompt) card.text.value = found.prompt;
+      if (found.decision === "accept" && !canAccept(card)) continue;
       mark(card, found.decision);
       isSaved = false;
     }
@@ -133,7 +152,7 @@ const recall = () => {
 };
 
 const keys = {
-  a: () => decideAndGoOn("accept"), r: () => decideAndGoOn("reject"), e: editPrompt, u: () => current && decide(current, null),
+  a: () => decideAndGoOn("accept"), r: () => decideAndGoOn("reject"), e: editPrompt, u: undo,
   j: () => step(1), k: () => step(-1), z: enlarge, s: save, "/": () => $("search").focus(),
 };
 
@@ -152,7 +171,7 @@ for (const card of cards) {
   // Nothing may scroll here: the button would move away from under the pointer before it is released.
   card.element.addEventListener("pointerdown", () => choose(card));
   card.element.addEventListener("focusin", () => choose(card));
-  card.text.addEventListener("input", () => { mark(card, "reject"); remember(); });
+  card.text.addEventListener("input", () => { if (decisionOf(card) !== "reject") return decideAll([card], "reject"); mark(card, "reject"); remember(); });
   for (const image of card.element.querySelectorAll("img")) image.addEventListener("click", enlarge);
 }
 $("save").addEventListener("click", save);

@@ -1,0 +1,168 @@
+"""`darkroom catalog decide`: what was decided on sheets takes effect, and the rejected can be rendered at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output
+from worker.cli.catalog_names import By, CatalogName
+
+if TYPE_CHECKING:
+    from worker.catalog.applying import Applied
+    from worker.catalog.decisions import Effect
+    from worker.catalog.planning import Plan
+    from worker.cli.context import Context
+    from worker.db.catalogs import CatalogRow
+    from worker.db.session import Database
+    from worker.domain.decisions import Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Again:
+    """What is to be rendered again, and what came of it."""
+
+    plan: "Plan"
+    applied: "Applied | None" = None
+
+
+def decide(
+    name: CatalogName,
+    decisions: Annotated[
+        list[Path], typer.Argument(metavar="DECISIONS...", help="The files that sheets saved; the later one counts.")
+    ],
+    by: By,
+    apply: Annotated[bool, typer.Option("--apply", help="Render exactly the rejected ones again, at once.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --apply: do not ask before it costs anything.")
+    ] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Let decisions take effect: accepted images go live together, and a plan of the rejected ones is saved.
+
+    Spends nothing without --apply. Ends with 1 when a decision was refused, or when all were decided before.
+    """
+    from worker import wiring
+    from worker.catalog import decisions as deciding
+    from worker.cli import signing
+    from worker.cli.catalog_review import opened
+    from worker.cli.confirm import expect_somebody
+
+    context, database, catalog = opened(name)
+    if apply:
+        expect_somebody(context, yes=yes)
+    person = signing.actor(by)
+    effect = deciding.decide(
+        database,
+        wiring.store(context.settings),
+        catalog.id,
+        _read(decisions, catalog.name),
+        by=person,
+        now=wiring.clock(),
+        new_id=wiring.new_id,
+    )
+    again = _plan(database, catalog, effect, person) if effect.rejected else None
+    if as_json:
+        again = _applied(context, database, again, yes=yes) if again and apply else again
+        output.print_json({"catalog": name, **_as_json(effect), **_again_as_json(again)})
+    else:
+        _say(effect, again)
+        if again and apply:
+            _say_applied(context, _applied(context, database, again, yes=yes))
+    if effect.refused or not (effect.accepted or effect.rejected):
+        raise typer.Exit(1)
+
+
+def _read(files: list[Path], catalog: str) -> "list[Decision]":
+    from worker.cli.errors import CliError
+    from worker.domain.decisions import DecisionsFaulty, read, read_all
+
+    contents = []
+    for file in files:
+        try:
+            contents.append(file.read_bytes())
+            read(contents[-1], catalog=catalog)
+        except OSError as error:
+            raise CliError(f"{file} cannot be read: {error.strerror or error}") from error
+        except DecisionsFaulty as error:
+            raise CliError(f"{file} cannot be used, nothing was decided: {error}") from error
+    return read_all(contents, catalog=catalog)
+
+
+def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str) -> _Again | None:
+    """Save a plan of the rejected ones alone; None, and said, when one of them cannot be rendered as it is."""
+    from worker import wiring
+    from worker.catalog import planning
+    from worker.cli import catalog_lookup
+
+    try:
+        with database.bulk_transaction() as tx:
+            now = wiring.clock()
+            row = catalog_lookup.catalog(tx, catalog.name)
+            made = planning.make(tx, row, plan_id=wiring.new_id(), by=by, now=now, only=effect.rejected)
+            planning.save(tx, made)
+    except planning.PlanFaulty as error:
+        output.notes().print(f"The rejected ones cannot be rendered again as they are:\n{error}", markup=False)
+        return None
+    return _Again(plan=made)
+
+
+def _applied(context: "Context", database: "Database", again: _Again, *, yes: bool) -> _Again:
+    """Make the plan a batch, if whoever is asked agrees and no other approval is needed."""
+    from worker import wiring
+    from worker.catalog import applying
+    from worker.cli.confirm import confirm
+
+    plan = again.plan
+    what = (
+        f"{output.plural(len(plan.outline.renders), 'image')} again, for {output.plural(plan.outline.price, 'credit')}"
+    )
+    if plan.needs_approval or not plan.outline.renders or not confirm(context, what, yes=yes):
+        return again
+    account_id = wiring.account(context.settings, database)
+    done = applying.apply(database, plan.id, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
+    return _Again(plan=plan, applied=done)
+
+
+def _say(effect: "Effect", again: _Again | None) -> None:
+    console = output.answers()
+    same = f", {len(effect.unchanged):,} decided before" if effect.unchanged else ""
+    console.print(f"{len(effect.accepted):,} accepted and live, {len(effect.rejected):,} rejected{same}.")
+    for each in effect.refused:
+        output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
+    if effect.unchanged and not (effect.accepted or effect.rejected or effect.refused):
+        output.notes().print("Everything in it was decided before: was this the file that was saved last?")
+    if again is None or not again.plan.outline.renders:
+        return
+    plan = again.plan
+    price = f"{output.plural(len(plan.outline.renders), 'image')}, {output.plural(plan.outline.price, 'credit')}"
+    if plan.needs_approval:
+        first = f"`darkroom catalog approve {plan.id} --by NAME` by somebody else than {plan.made_by}, then "
+    else:
+        first = ""
+    console.print(
+        f"Exactly the rejected ones again ({price}): {first}`darkroom catalog apply {plan.id}`.", markup=False
+    )
+
+
+def _say_applied(context: "Context", again: _Again) -> None:
+    from worker.cli import catalog_apply
+
+    if again.applied is not None:
+        catalog_apply.say(context, again.applied, str(again.plan.id))
+    else:
+        output.notes().print("Nothing was spent.")
+
+
+def _as_json(effect: "Effect") -> dict[str, Any]:
+    refused = [{"sku": e.sku, "render": str(e.render_id), "reason": e.reason} for e in effect.refused]
+    counts = {each: list(getattr(effect, each)) for each in ("accepted", "rejected", "unchanged")}
+    return {**counts, "refused": refused}
+
+
+def _again_as_json(again: _Again | None) -> dict[str, Any]:
+    if again is None:
+        return {"plan": None, "price": 0, "batch": None}
+    batch = again.applied and again.applied.batch_id
+    return {"plan": str(again.plan.id), "price": again.plan.outline.price, "batch": str(batch) if batch else None}

@@ -1,0 +1,66 @@
+"""`darkroom catalog sheet`: the new images that wait, as pages to decide on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli import output
+from worker.cli.catalog_names import CatalogName
+
+if TYPE_CHECKING:
+    from worker.catalog.review import Sheet
+
+LIMIT = 200
+
+
+def sheet(
+    name: CatalogName,
+    to: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The HTML file. [default: NAME-review.html here]")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=2_000, help="Most images on one sheet; more make several, numbered sheets.")
+    ] = LIMIT,
+    as_json: output.AsJson = False,
+) -> None:
+    """Write the images that wait for a decision as HTML pages: old beside new, keys to accept and to reject."""
+    from worker import wiring
+    from worker.catalog import review
+    from worker.cli.catalog_review import opened
+    from worker.cli.errors import CliError
+
+    context, database, catalog = opened(name)
+    place = to or Path(f"{review.stem_of(name)}-review.html")
+    try:
+        sheets = review.write_sheets(
+            database,
+            wiring.store(context.settings),
+            catalog,
+            place,
+            per_sheet=limit,
+            now=wiring.clock(),
+            new_id=wiring.new_id,
+            note="These images come from the sandbox: drawn, not rendered, and free." if context.is_play else "",
+        )
+    except OSError as error:
+        raise CliError(f"{place} cannot be written: {error.strerror or error}; name another place with -o") from error
+    if as_json:
+        written = [{"file": str(each.path.absolute()), "images": each.images} for each in sheets]
+        count = sum(each.images for each in sheets)
+        output.print_json({"catalog": name, "file": written[0]["file"], "images": count, "sheets": written})
+        return
+    _say(sheets, name)
+
+
+def _say(sheets: "list[Sheet]", name: str) -> None:
+    for each in sheets:
+        output.answers().print(f"{each.path.absolute()}", markup=False, soft_wrap=True)
+    count = sum(each.images for each in sheets)
+    file = sheets[0].decisions_file if len(sheets) == 1 else f"{sheets[0].decisions_file.removesuffix('1.json')}*.json"
+    pages = "the page" if len(sheets) == 1 else "the pages"
+    output.notes().print(
+        f"{output.plural(count, 'image')} to decide on. Open {pages}, decide, save, and run"
+        f" `darkroom catalog decide {name} {file} --by YOU`.",
+        markup=False,
+    )
