@@ -93,6 +93,10 @@ class Loop:
 
     def _round(self, listener: psycopg.Connection[Any]) -> None:
         decided = dispatch.run(self._services)
+        if decided.is_replaced:
+            log.error("node.key_replaced", next_step="give all nodes one key, and start this one again")
+            self._ended.wait(dispatch.REPLACED_WAIT.total_seconds())
+            return
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
         self._ear.look(self._services.clock())

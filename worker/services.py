@@ -32,6 +32,8 @@ class Services:
     """One process's parts; safe to share between its threads."""
 
     account_id: UUID
+    binding: int = 1
+    """Which binding of the account this process was put together for."""
     database: Database
     client: Client
     store: Store

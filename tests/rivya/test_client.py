@@ -189,7 +189,7 @@ def test_models_are_listed_with_their_price(httpserver: HTTPServer, client: Clie
 def test_a_redirect_is_never_followed(httpserver: HTTPServer, client: Client) -> None:
     httpserver.expect_request(GENERATIONS).respond_with_data("", status=307, headers={"Location": "/elsewhere"})
 
-    with pytest.raises(OutcomeUnknown, match="http_307.*check RIVYA_BASE_URL"):
+    with pytest.raises(OutcomeUnknown, match=r"http_307.*check RIVYA_BASE_URL"):
         client.create(body=BODY, idempotency_key="k")
 
     assert [request.path for request, _ in httpserver.log] == [GENERATIONS]

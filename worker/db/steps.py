@@ -64,6 +64,10 @@ class Work:
     result_url: str | None
     blocked_until: datetime | None
     pause_reason: PauseReason | None
+    binding: int
+    """Of the account, as it is now."""
+    sent_binding: int | None
+    """Of the account, when the request was last begun to be sent."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -115,7 +119,7 @@ _CLAIM = text("""
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,
-           a.pause_reason
+           a.pause_reason, a.binding, g.binding AS sent_binding
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id

@@ -1,0 +1,55 @@
+"""Remember which account at the provider an account is used with, so that another key cannot pay twice."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0023"
+down_revision: str | None = "0014"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "account",
+        sa.Column(
+            "key_mark", sa.Text(), nullable=True, comment="Salt and scrypt hash of the key it was last used with"
+        ),
+    )
+    op.add_column(
+        "account",
+        sa.Column(
+            "binding",
+            sa.BigInteger(),
+            server_default="1",
+            nullable=False,
+            comment="Goes up when it is used with another account at a provider",
+        ),
+    )
+    op.add_column(
+        "account",
+        sa.Column(
+            "bound_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="When that last happened; NULL: never",
+        ),
+    )
+    op.add_column(
+        "generation",
+        sa.Column(
+            "binding",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Of its account when it was last begun to be sent",
+        ),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("generation", "binding")
+    op.drop_column("account", "bound_at")
+    op.drop_column("account", "binding")
+    op.drop_column("account", "key_mark")
