@@ -169,7 +169,7 @@ def cancel_pending(tx: Connection, batch_id: UUID, *, now: datetime) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Unsent:
-    """A live job for which not a byte was sent to the provider."""
+    """A live job for which surely nothing was created at the provider."""
 
     job_id: UUID
     generation_id: UUID
@@ -178,15 +178,17 @@ class Unsent:
 
 
 def lock_unsent(tx: Connection, batch_id: UUID) -> list[Unsent]:
-    """Lock steps and generations of the live jobs for which nothing was sent, leaving those that are being claimed.
+    """Lock steps and generations of the live jobs for which nothing can have been created.
 
+    Those that are being claimed are left alone.
     Both are locked, so that both are looked at again if a claim was committed a moment ago.
     """
     rows = tx.execute(
         text("""
             SELECT s.job_id, g.id AS generation_id, g.held, g.admitted_at AS held_at FROM step s
             JOIN generation g ON g.id = s.generation_id
-            WHERE g.batch_id = :id AND g.state = 'held' AND g.sends = 0 AND s.kind IN ('upload', 'submit')
+            WHERE g.batch_id = :id AND g.state IN ('held', 'sending') AND g.sends = g.answers
+              AND s.kind IN ('upload', 'submit')
             ORDER BY s.job_id FOR UPDATE OF s, g SKIP LOCKED"""),
         {"id": batch_id},
     )

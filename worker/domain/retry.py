@@ -52,6 +52,14 @@ contract, section 2). The same key and the same bytes cannot create a second tas
 """
 
 
+THROTTLED_SENDS = 3
+"""After so many answers that nothing was created, the last of them a 429, the job goes on with a new key.
+
+The provider does not document whether a refused first attempt uses its key up (provider contract, section 2); if it
+does, the same 429 would come back for ever, and each would close the account for everybody.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patience:
     """How long a paid image that cannot be had is still asked for."""
