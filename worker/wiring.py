@@ -19,7 +19,7 @@ from worker.db.session import Database
 from worker.domain import key_mark
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
-from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_TOTAL
+from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
 from worker.domain.upkeep import UpkeepKind
 from worker.latencies import Latencies
 from worker.media.addresses import AddressPolicy
@@ -76,6 +76,7 @@ def client(settings: Settings) -> Client:
     key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
     timeouts = Timeouts(
         connect_s=HTTP_CONNECT.total_seconds(),
+        send_s=HTTP_SEND.total_seconds(),
         read_s=HTTP_READ.total_seconds(),
         total_s=HTTP_TOTAL.total_seconds(),
     )
