@@ -7,8 +7,11 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
+from tests.rivya.scripted import Step, answer, scripted_server
 from worker.domain.model_spec import PIXELS
+from worker.media.download import FetchFailed, FetchLimits
 from worker.media.images import inspect_result
+from worker.steps.calling import Calls
 
 STORED = "SELECT path, sha256, width, height, mime_type FROM result"
 
@@ -29,7 +32,16 @@ def test_an_image_lies_under_batch_and_key_and_is_what_was_recorded(
     assert (facts.width, facts.height) == PIXELS[size]
 
 
-@pytest.mark.parametrize("switches", [{"urls_field": "empty"}, {"urls_field": "missing"}, {"result_redirect": True}])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"urls_field": "empty"},
+        {"urls_field": "missing"},
+        {"result_redirect": True},
+        {"result_needs_key": True},
+        {"result_needs_key": True, "result_redirect": True},
+    ],
+)
 def test_an_image_is_found_wherever_the_provider_says(
     switches: dict[str, object], node: Node, sandbox: Provider
 ) -> None:
@@ -102,3 +114,12 @@ def test_asking_for_an_image_again_keeps_to_the_pace(node: Node, sandbox: Provid
     node.round()
 
     assert sandbox.tasks()[0]["polls"] == polls
+
+
+def test_another_host_that_wants_a_key_does_not_get_ours(node: Node) -> None:
+    refusal = Step(reply=answer(b"", status="401 Unauthorized"))
+    with scripted_server(refusal) as server, pytest.raises(FetchFailed):
+        Calls(node.services, None).download(server.url, node.folder / "image", FetchLimits(max_bytes=1000))
+
+    assert len(server.requests) == 1
+    assert b"Authorization" not in server.requests[0]

@@ -59,6 +59,16 @@ def port_of(parts: SplitResult) -> int:
     return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
+def is_same_origin(one: str, other: str) -> bool:
+    """True when both URLs have one scheme, host and port; False when one of them is no URL."""
+    try:
+        first, second = (urlsplit(url) for url in (one, other))
+        ports = port_of(first), port_of(second)
+    except ValueError:
+        return False
+    return (first.scheme, first.hostname, ports[0]) == (second.scheme, second.hostname, ports[1])
+
+
 def system_addresses(host: str, port: int) -> tuple[str, ...]:
     """What the system's resolver knows, without duplicates, in its order."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

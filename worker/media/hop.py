@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -71,6 +71,8 @@ class Hop:
     resolve: Resolver
     ca_file: str | None
     remaining_s: float
+    credential: Callable[[], str] | None = None
+    """Gives the Authorization header for this one URL; None: none is sent."""
 
     def failed(self, kind: FetchProblem, reason: str, status: int | None = None) -> FetchFailed:
         """The error for this hop."""
@@ -134,7 +136,7 @@ def response_to(
 ) -> http.client.HTTPResponse:
     """The answer to the one GET, its body not yet read."""
     try:
-        connection.request("GET", _target(parts), headers={"User-Agent": "darkroom", "Accept": "*/*"})
+        connection.request("GET", _target(parts), headers=_headers(hop))
         return connection.getresponse()
     except ssl.SSLCertVerificationError as error:
         raise hop.failed(FetchProblem.TEMPORARY, f"its certificate is refused: {error.verify_message}") from error
@@ -146,6 +148,11 @@ def _target(parts: SplitResult) -> str:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~")
     return f"{path}?{query}" if query else path
+
+
+def _headers(hop: Hop) -> dict[str, str]:
+    headers = {"User-Agent": "darkroom", "Accept": "*/*"}
+    return headers if hop.credential is None else {**headers, "Authorization": hop.credential()}
 
 
 def check_answer(hop: Hop, response: http.client.HTTPResponse) -> None:

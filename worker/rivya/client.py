@@ -119,6 +119,15 @@ class Client:
         """All models that the provider lists, those that cannot be called included."""
         return self._read(self._call("GET", "/models"), answers.read_models)
 
+    @property
+    def base_url(self) -> str:
+        """Where the provider is, without a trailing slash."""
+        return self._base_url
+
+    def credential(self) -> str:
+        """Give the Authorization header; for the provider's own origin only."""
+        return self._auth.header()
+
     def close(self) -> None:
         """Close the calling thread's connections; its next call opens new ones."""
         session: requests.Session | None = getattr(self._local, "session", None)
