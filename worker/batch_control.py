@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from models import BatchState
-from worker.db import batches, jobs, ledger, session
+from worker.db import batches, failed_jobs, jobs, ledger, session
 from worker.db.ledger import Posting
 from worker.db.session import Database
 from worker.domain import ledger as moves
@@ -28,6 +28,8 @@ class RetryEffect:
 
     jobs: int
     credits: int
+    recalled: int = 0
+    """Further jobs whose image is paid for and asked for once more, which costs nothing."""
 
 
 def cancel(database: Database, batch_id: UUID, *, now: datetime) -> CancelEffect:
@@ -52,16 +54,22 @@ def retry_failed(
     database: Database,
     batch_id: UUID,
     *,
+    now: datetime,
     code: str | None = None,
     agree: Callable[[RetryEffect], bool] = lambda _: True,
 ) -> RetryEffect | None:
-    """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no."""
+    """Ask for the failed jobs again, if ``agree`` says yes to number and price; None when it says no.
+
+    A job whose generation succeeded is asked for its paid image first. Only when the provider has said that it has the
+    image no more is the job put back in line like the others.
+    """
     with database.transaction() as tx:
-        effect = RetryEffect(**jobs.price_of_failed(tx, batch_id, code=code))
+        effect = RetryEffect(**failed_jobs.price(tx, batch_id, code=code))
     if not agree(effect):
         return None
     with database.bulk_transaction() as tx:
         batches.lock(tx, batch_id)
-        count, price = jobs.retry_failed(tx, batch_id, code=code)
+        recalled = failed_jobs.recall(tx, batch_id, code=code, now=now)
+        count, price = failed_jobs.put_back(tx, batch_id, code=code)
         session.notify(tx)
-    return RetryEffect(jobs=count, credits=price)
+    return RetryEffect(jobs=count, credits=price, recalled=recalled)

@@ -46,9 +46,20 @@ def upgrade() -> None:
             comment="Of its account when it was last begun to be sent",
         ),
     )
+    op.add_column(
+        "generation",
+        sa.Column(
+            "recalls",
+            sa.BigInteger(),
+            server_default="0",
+            nullable=False,
+            comment="How often its image was asked for once more after the job had failed",
+        ),
+    )
 
 
 def downgrade() -> None:
+    op.drop_column("generation", "recalls")
     op.drop_column("generation", "binding")
     op.drop_column("account", "bound_at")
     op.drop_column("account", "binding")

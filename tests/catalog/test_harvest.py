@@ -75,7 +75,7 @@ def test_a_failed_job_that_is_asked_for_again_still_goes_live(shop: Shop, sandbo
     shop.node.run_until_quiet()
     failed = shop.harvest()
     assert batch_id is not None
-    batch_control.retry_failed(shop.node.services.database, batch_id)
+    batch_control.retry_failed(shop.node.services.database, batch_id, now=shop.node.clock())
     shop.node.run_until_quiet()
 
     assert failed == Harvest(failed=1)

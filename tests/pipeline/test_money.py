@@ -157,7 +157,7 @@ def test_a_job_that_is_asked_for_again_gets_a_new_generation(node: Node, sandbox
     sandbox.script(("create", 1, "charge_failed"))
     node.run_until_quiet()
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id)
+    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert node.jobs() == ["succeeded"]

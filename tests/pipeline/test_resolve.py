@@ -154,7 +154,9 @@ def test_what_was_reserved_and_not_charged_goes_back_from_the_reserve(unknown: N
 def test_a_job_that_was_not_charged_can_be_asked_for_once_more(unarrived: Node, sandbox: Provider) -> None:
     batch_id = not_charged(unarrived).doubt.batch_id
 
-    batch_control.retry_failed(unarrived.services.database, batch_id, code="resolved_not_charged")
+    batch_control.retry_failed(
+        unarrived.services.database, batch_id, now=unarrived.clock(), code="resolved_not_charged"
+    )
     unarrived.run_until_quiet()
 
     assert unarrived.generations() == ["void", "succeeded"]

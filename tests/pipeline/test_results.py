@@ -8,6 +8,8 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
 from tests.rivya.scripted import Step, answer, scripted_server
+from worker import batch_control
+from worker.batch_control import RetryEffect
 from worker.domain.model_spec import PIXELS
 from worker.media.download import FetchFailed, FetchLimits
 from worker.media.images import inspect_result
@@ -123,3 +125,48 @@ def test_another_host_that_wants_a_key_does_not_get_ours(node: Node) -> None:
 
     assert len(server.requests) == 1
     assert b"Authorization" not in server.requests[0]
+
+
+def test_a_paid_image_is_asked_for_again_before_another_is_paid_for(node: Node, sandbox: Provider) -> None:
+    receipt = node.submit({"prompt": "A chair"})
+    sandbox.set(faults={"download": {"http_503": 1.0}})
+    node.run_until_quiet()
+    before = node.failures()
+    sandbox.set(faults={"download": {"http_503": 0.0}})
+
+    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+
+    node.run_until_quiet()
+    assert before == ["result_temporary"]
+    assert effect == RetryEffect(jobs=0, credits=0, recalled=1)
+    assert (node.jobs(), node.failures(), node.generations()) == (["succeeded"], [], ["succeeded"])
+    books.check_all_done(node, sandbox)
+
+
+def test_an_image_that_is_withheld_is_never_paid_for_again(node: Node, sandbox: Provider) -> None:
+    receipt = node.submit({"prompt": "A chair"})
+    sandbox.set(result_gone_status=403, result_ttl_s=0.000001)
+    node.run_until_quiet()
+    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    node.run_until_quiet()
+
+    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+
+    assert effect == RetryEffect(jobs=0, credits=0, recalled=1)
+
+
+def test_only_an_image_that_the_provider_has_no_more_is_paid_for_again(node: Node, sandbox: Provider) -> None:
+    receipt = node.submit({"prompt": "A chair"})
+    sandbox.set(result_gone_status=404, result_ttl_s=0.000001)
+    node.run_until_quiet()
+    free = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    began = node.clock()
+    node.run_until_quiet()
+    took = node.clock() - began
+
+    paid = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+
+    assert (free, paid) == (RetryEffect(jobs=0, credits=0, recalled=1), RetryEffect(jobs=1, credits=4))
+    assert node.failures() == ["result_gone"]
+    assert took < timedelta(minutes=1)
+    books.check(node, sandbox)

@@ -117,7 +117,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(batch=batches)
     def retry(self, batch: UUID) -> None:
-        batch_control.retry_failed(self.database, batch)
+        batch_control.retry_failed(self.database, batch, now=self.clock())
         self.oracle.retried(batch)
 
     def cap_batch(self, batch: UUID, cap: int | None) -> None:

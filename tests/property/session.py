@@ -63,7 +63,7 @@ class Session:
         batch_control.cancel(self.database, self.batches[-1], now=self.clock())
 
     def retry(self) -> None:
-        batch_control.retry_failed(self.database, self.chance.choice(self.batches))
+        batch_control.retry_failed(self.database, self.chance.choice(self.batches), now=self.clock())
 
     def cap(self) -> None:
         author = self._author()

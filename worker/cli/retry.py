@@ -18,7 +18,7 @@ def retry(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Put failed jobs back in line, each as a new paid generation; says the price first."""
+    """Ask for failed jobs again: for their image where it is paid, else for a new one; says the price first."""
     from worker import batch_control, wiring
     from worker.cli import lookup
     from worker.cli.context import resolve
@@ -31,16 +31,22 @@ def retry(
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
     effect = batch_control.retry_failed(
-        database, row.id, code=code, agree=lambda price: _agrees(context, price, yes=yes)
+        database, row.id, now=wiring.clock(), code=code, agree=lambda price: _agrees(context, price, yes=yes)
     )
     if effect is None:
         raise CliError("nothing was changed")
     if as_json:
-        output.print_json({"batch": str(row.id), "jobs": effect.jobs, "credits": effect.credits})
+        figures = {"jobs": effect.jobs, "credits": effect.credits, "recalled": effect.recalled}
+        output.print_json({"batch": str(row.id), **figures})
     else:
-        output.answers().print(
-            f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
-        )
+        output.answers().print(f"{_said(effect)}.")
+
+
+def _said(effect: "RetryEffect") -> str:
+    anew = f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}"
+    if not effect.recalled:
+        return anew
+    return f"{output.plural(effect.recalled, 'paid image')} asked for once more, for nothing; {anew}"
 
 
 def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:
@@ -48,5 +54,6 @@ def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:
 
     if price.jobs == 0:
         return True
-    what = f"{output.plural(price.jobs, 'job')} again, for {output.plural(price.credits, 'credit')}"
+    free = f"{output.plural(price.recalled, 'paid image')} once more for nothing; " if price.recalled else ""
+    what = f"{free}{output.plural(price.jobs, 'job')} again, for {output.plural(price.credits, 'credit')}"
     return confirm(context, what, yes=yes)

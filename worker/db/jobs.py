@@ -211,30 +211,3 @@ def count_active(tx: Connection, batch_id: UUID) -> int:
         text("SELECT count(*) FROM job WHERE batch_id = :id AND state = 'active'"), {"id": batch_id}
     ).scalar_one()
     return count
-
-
-def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> dict[str, int]:
-    """Count the batch's failed jobs (with that failure code, if given) and the credits that they would hold."""
-    row = tx.execute(
-        text("""
-            SELECT count(*), coalesce(sum(price), 0)::bigint FROM job
-            WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)"""),
-        {"id": batch_id, "code": code},
-    ).one()
-    return {"jobs": row[0], "credits": row[1]}
-
-
-def retry_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
-    """Put the batch's failed jobs (with that failure code, if given) back in line; gives how many, and their price."""
-    row = tx.execute(
-        text("""
-            WITH again AS (
-                UPDATE job SET state = 'pending', ended_at = NULL, failures = 0
-                WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
-                RETURNING price),
-            opened AS (
-                UPDATE batch SET has_pending = true, state = 'open' WHERE id = :id AND EXISTS (SELECT FROM again))
-            SELECT count(*), coalesce(sum(price), 0)::bigint FROM again"""),
-        {"id": batch_id, "code": code},
-    ).one()
-    return row[0], row[1]

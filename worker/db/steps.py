@@ -62,6 +62,7 @@ class Work:
     first_sent_at: datetime | None
     accepted_at: datetime | None
     result_url: str | None
+    recalls: int
     blocked_until: datetime | None
     pause_reason: PauseReason | None
     binding: int
@@ -118,7 +119,7 @@ _CLAIM = text("""
            c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures, j.reference_hash,
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
-           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,
+           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
            a.pause_reason, a.binding, g.binding AS sent_binding
     FROM claimed c
     JOIN job j ON j.id = c.job_id

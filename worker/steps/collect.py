@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from http import HTTPStatus
 from pathlib import Path
 
 import structlog
@@ -11,7 +12,7 @@ from worker.db import generations, jobs, results, steps
 from worker.db.results import Stored
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import retry
-from worker.domain.errors import ProviderError
+from worker.domain.errors import NotFound, ProviderError
 from worker.domain.job import JobEvent
 from worker.domain.model_spec import PIXELS
 from worker.domain.step import COLLECT_TOTAL, LEASES, StepKind
@@ -26,6 +27,12 @@ from worker.steps.calling import Calls
 log = structlog.get_logger(__name__)
 
 _LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_seconds())
+
+
+GONE = "result_gone"
+"""The failure after which a job that was asked for its paid image once more is rendered anew."""
+
+_NO_MORE = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.GONE.value})
 
 
 class NotInHand(Exception):
@@ -52,31 +59,34 @@ def bring_home(services: Services, work: Work) -> None:
     """Do the same for a step that this worker has already."""
     calls = Calls(services, work.generation_id)
     try:
-        url = _address(work, calls)
-        stored = _stored(services, work, calls, url)
+        url, is_confirmed = _address(work, calls)
+        stored = _stored(services, work, calls, url, is_confirmed=is_confirmed)
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
     else:
         _record(services, work, calls, url, stored)
 
 
-def _address(work: Work, calls: Calls) -> str:
-    """Give the image's address; ask for it anew when there is none, or when it has failed before."""
+def _address(work: Work, calls: Calls) -> tuple[str, bool]:
+    """Give the image's address; ask for it anew when there is none, or when it has failed before.
+
+    The second is whether the provider has just said that there is no better one.
+    """
     if work.result_url is not None and work.attempts == 0:
-        return work.result_url
+        return work.result_url, False
     assert work.provider_id is not None
     try:
         urls = calls.get(work.provider_id).result_urls
     except ProviderError as error:
         if work.result_url is None:
             raise NotInHand(error.code, str(error), False) from error
-        return work.result_url
+        return work.result_url, isinstance(error, NotFound)
     if not urls and work.result_url is None:
         raise NotInHand("no_result_url", "the provider names no address for the image", True)
-    return urls[0] if urls else work.result_url or ""
+    return (urls[0] if urls else work.result_url or ""), True
 
 
-def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
+def _stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirmed: bool) -> Stored:
     """Fetch into a temporary file, check it, and put it into the store under a name that nothing else has."""
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         file = Path(folder) / "image"
@@ -86,7 +96,7 @@ def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
             path = _put(services, work, file, facts)
         except FetchFailed as error:
             is_lost = error.kind is not FetchProblem.TEMPORARY
-            raise NotInHand(f"result_{error.kind}", str(error), is_lost) from error
+            raise NotInHand(_code(error, is_confirmed=is_confirmed), str(error), is_lost) from error
         except BadImage as error:
             raise NotInHand("result_unreadable", f"the image {error.reason}", True) from error
         except (StoreUnavailable, NotStored) as error:
@@ -99,6 +109,13 @@ def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
         width=facts.width,
         height=facts.height,
     )
+
+
+def _code(error: FetchFailed, *, is_confirmed: bool) -> str:
+    """Name the failure; an image is gone only when its address says so and the provider has no better one."""
+    if error.kind is not FetchProblem.GONE:
+        return f"result_{error.kind}"
+    return GONE if is_confirmed and error.status in _NO_MORE else "result_withheld"
 
 
 def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
@@ -142,7 +159,8 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
     """Try again later; once patience is at its end the job fails, its credits spent."""
     patience = retry.COLLECT_PATIENCE
     waited = services.clock() - work.since
-    is_over = waited >= (patience.lost if problem.is_lost else patience.unreachable)
+    has_waited = waited >= (patience.lost if problem.is_lost else patience.unreachable)
+    is_over = has_waited or (work.recalls > 0 and problem.code == GONE)
     tell = log.error if is_over or problem.is_lost else log.warning
     tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
     try:
