@@ -45,6 +45,9 @@ class Account(Table):
     pause_message: Mapped[str | None] = mapped_column(comment="The provider's words about it")
     paused_at: Mapped[datetime | None] = mapped_column(comment="Since when")
     probe_at: Mapped[datetime | None] = mapped_column(comment="When the next look at the account is due")
+    collected_at: Mapped[datetime | None] = mapped_column(
+        comment="When an image was last brought home, to a minute; NULL: never"
+    )
     resumed_at: Mapped[datetime | None] = mapped_column(comment="When the last pause ended")
     probes: Mapped[int] = mapped_column(
         server_default="0", comment="Looks since the pause began, or since the same one before it"

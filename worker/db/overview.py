@@ -175,6 +175,8 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
     words = f" ({message})" if message else ""
     steps = {
         PauseReason.OPERATOR: "`darkroom account resume`",
+        PauseReason.RESULTS_UNREACHABLE: "mend the way to the images, or to the store: it goes on with the first that"
+        " comes; those given up are asked for with `darkroom retry BATCH --failed`, for nothing",
         PauseReason.INSUFFICIENT_CREDITS: "top the wallet up: it goes on by itself",
         PauseReason.PUBLIC_API_DISABLED: "nothing: it goes on by itself when the provider is back",
     }

@@ -67,6 +67,8 @@ class Work:
     pause_reason: PauseReason | None
     binding: int
     """Of the account, as it is now."""
+    collected_at: datetime | None
+    """When an image of the account was last brought home, as far as the account's row knows."""
     sent_binding: int | None
     """Of the account, when the request was last begun to be sent."""
 
@@ -120,7 +122,7 @@ _CLAIM = text("""
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
-           a.pause_reason, a.binding, g.binding AS sent_binding
+           a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id

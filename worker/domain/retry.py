@@ -78,3 +78,9 @@ class Patience:
 
 COLLECT_PATIENCE = Patience(unreachable=timedelta(days=1), lost=timedelta(minutes=30))
 """After this the job ends as failed, its credits spent; the provider documents no lifetime of a result's address."""
+
+UNREACHABLE_AFTER = timedelta(minutes=3)
+"""A paid image that is not in hand after this is late."""
+
+UNREACHABLE_COUNT = 10
+"""So many late images, and none that came, stop all that would be paid for."""

@@ -26,7 +26,7 @@ from worker.rivya.sending import SendTimeout
 LONGEST_WAIT = timedelta(days=1)
 """A longer Retry-After is cut to this, so that one odd answer cannot close an account for years."""
 
-_PAUSING = {reason.value: reason for reason in PauseReason if reason is not PauseReason.OPERATOR}
+_PAUSING = {reason.value: reason for reason in PauseReason if reason.is_the_providers}
 _BY_CODE: dict[str, type[ProviderError]] = {
     "validation_failed": Refused,
     "webhook_url_rejected": Refused,

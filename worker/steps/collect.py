@@ -21,7 +21,7 @@ from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_
 from worker.media.names import result_path, twin_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import outcomes, reach
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -153,6 +153,8 @@ def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stor
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+    else:
+        reach.collected(services, work)
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
@@ -170,6 +172,8 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+    else:
+        reach.missed(services, work, f"{problem.code}: {problem.message}")
 
 
 def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:

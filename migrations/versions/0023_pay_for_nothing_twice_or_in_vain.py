@@ -1,4 +1,4 @@
-"""Remember which account at the provider an account is used with, so that another key cannot pay twice."""
+"""Pay for nothing twice or in vain: remember whose key is used, what was asked for again, and when an image came."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,25 @@ down_revision: str | None = "0014"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
+_BEFORE = (
+    "pause_reason IN ('insufficient_credits', 'api_key_missing', 'api_key_invalid', 'api_key_revoked',"
+    " 'api_key_expired', 'api_scope_denied', 'public_api_disabled', 'unauthorized', 'operator')"
+)
+_AFTER = _BEFORE.replace("'operator'", "'results_unreachable', 'operator'")
+
 
 def upgrade() -> None:
+    op.add_column(
+        "account",
+        sa.Column(
+            "collected_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="When an image was last brought home, to a minute; NULL: never",
+        ),
+    )
+    op.drop_constraint(op.f("ck_account_pause_reason_known"), "account", type_="check")
+    op.create_check_constraint(op.f("ck_account_pause_reason_known"), "account", _AFTER)
     op.add_column(
         "account",
         sa.Column(
@@ -59,6 +76,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("UPDATE account SET pause_reason = 'operator' WHERE pause_reason = 'results_unreachable'")
+    op.drop_constraint(op.f("ck_account_pause_reason_known"), "account", type_="check")
+    op.create_check_constraint(op.f("ck_account_pause_reason_known"), "account", _BEFORE)
+    op.drop_column("account", "collected_at")
     op.drop_column("generation", "recalls")
     op.drop_column("generation", "binding")
     op.drop_column("account", "bound_at")
