@@ -73,9 +73,13 @@ def upgrade() -> None:
             comment="How often its image was asked for once more after the job had failed",
         ),
     )
+    op.add_column(
+        "step", sa.Column("error", sa.Text(), nullable=True, comment="What went wrong at the last of those tries")
+    )
 
 
 def downgrade() -> None:
+    op.drop_column("step", "error")
     op.execute("UPDATE account SET pause_reason = 'operator' WHERE pause_reason = 'results_unreachable'")
     op.drop_constraint(op.f("ck_account_pause_reason_known"), "account", type_="check")
     op.create_check_constraint(op.f("ck_account_pause_reason_known"), "account", _BEFORE)

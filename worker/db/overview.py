@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from models import BatchState
-from worker.db import batches, budgets, ledger
+from worker.db import batches, budgets, ledger, troubles
 from worker.db.batches import BatchRow
 from worker.domain.errors import PauseReason
 from worker.domain.job import ENDED, JobState
@@ -167,6 +167,13 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
         reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
         return Obstacle(
             reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing: it goes on then"
+        )
+    if trouble := troubles.most(tx, batch.id):
+        return Obstacle(
+            reason=str(trouble),
+            is_account_paused=False,
+            ends_by_itself=True,
+            next_step="nothing: it goes on by itself; `darkroom doctor` looks at each part",
         )
     return None
 

@@ -148,12 +148,24 @@ def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
 # The generation is part of the guard: a job that went back in line and came again has a new step, whose fence may
 # have the same number.
 _AGAIN = text("""
-    UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls
+    UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls,
+        error = CASE WHEN :attempts > 0 THEN coalesce(left(:error, 300), error) END
     WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
 
 
-def again(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, polls: int | None = None) -> None:
-    """Let the same kind of step be due later; raise StaleFence when it is no longer ours."""
+def again(
+    tx: Connection,
+    work: Work,
+    *,
+    due_at: datetime,
+    attempts: int = 0,
+    polls: int | None = None,
+    error: object = None,
+) -> None:
+    """Let the same kind of step be due later, with what went wrong; raise StaleFence when it is no longer ours.
+
+    ``error`` None leaves the words of the try before, as long as there are ``attempts``.
+    """
     changed = tx.execute(
         _AGAIN,
         {
@@ -163,14 +175,15 @@ def again(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, po
             "due_at": due_at,
             "attempts": attempts,
             "polls": work.polls if polls is None else polls,
+            "error": None if error is None else str(error),
         },
     )
     _still_ours(changed.rowcount)
 
 
 _ADVANCE = text("""
-    UPDATE step SET kind = :kind, due_at = :due_at, lease_until = :lease_until, attempts = 0, since = :now,
-        fence = fence + 1
+    UPDATE step SET kind = :kind, due_at = :due_at, lease_until = :lease_until, attempts = 0, error = NULL,
+        since = :now, fence = fence + 1
     WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
 
 
@@ -265,7 +278,8 @@ def wake_uploads(tx: Connection, account_id: UUID, reference_hash: str, *, kind:
     """Let every free step that waits for this reference go on with ``kind`` at ``now``; gives how many."""
     changed = tx.execute(
         text("""
-            UPDATE step SET kind = :kind, due_at = :now, attempts = 0, since = :now, fence = fence + 1
+            UPDATE step SET kind = :kind, due_at = :now, attempts = 0, error = NULL, since = :now,
+                fence = fence + 1
             WHERE job_id IN (
                 SELECT s.job_id FROM step s JOIN job j ON j.id = s.job_id
                 WHERE s.account_id = :account_id AND s.kind = 'upload' AND j.reference_hash = :hash

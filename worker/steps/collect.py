@@ -183,4 +183,5 @@ def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: N
         jobs.end(tx, work.job_id, JobEvent.FAIL, now=now, code=problem.code, message=problem.message)
         return
     wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
-    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1)
+    words = f"{problem.code}: {problem.message}"
+    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=words)

@@ -104,7 +104,7 @@ def _record_error(services: Services, work: Work, calls: Calls, error: ProviderE
                 case _ if _is_hopeless(work, now):
                     outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
                 case _:
-                    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1)
+                    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
             references.end_upload(tx, work.account_id, _hash(work), provider_id=None, url=None, now=now)
             calls.write(tx)
     except StaleFence:
