@@ -178,8 +178,8 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
     return None
 
 
-def _paused(reason: PauseReason, message: str | None) -> Obstacle:
-    words = f" ({message})" if message else ""
+def next_step_of(reason: PauseReason) -> str:
+    """Say what a person can do about a pause."""
     steps = {
         PauseReason.OPERATOR: "`darkroom account resume`",
         PauseReason.RESULTS_UNREACHABLE: "mend the way to the images, or to the store: it goes on with the first that"
@@ -187,11 +187,16 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
         PauseReason.INSUFFICIENT_CREDITS: "top the wallet up: it goes on by itself",
         PauseReason.PUBLIC_API_DISABLED: "nothing: it goes on by itself when the provider is back",
     }
+    return steps.get(reason, "mend the key (RIVYA_API_KEY) or its scopes: it goes on by itself")
+
+
+def _paused(reason: PauseReason, message: str | None) -> Obstacle:
+    words = f" ({message})" if message else ""
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
         ends_by_itself=reason.ends_by_itself,
-        next_step=steps.get(reason, "mend the key (RIVYA_API_KEY) or its scopes: it goes on by itself"),
+        next_step=next_step_of(reason),
     )
 
 

@@ -111,6 +111,12 @@ class Client:
         file = self._read(answer, lambda body: answers.read_upload(body, base_url=self._base_url))
         return replace(file, http_status=answer.status, request_id=answer.request_id)
 
+    def file(self, provider_id: str) -> UploadedFile:
+        """The upload as the provider has it."""
+        answer = self._call("GET", f"/files/{quote(provider_id, safe='')}")
+        file = self._read(answer, lambda body: answers.read_upload(body, base_url=self._base_url))
+        return replace(file, http_status=answer.status, request_id=answer.request_id)
+
     def credits(self) -> int:
         """The balance of the account's wallet, which other uses share."""
         return self._read(self._call("GET", "/credits"), answers.read_credits)
