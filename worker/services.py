@@ -9,7 +9,9 @@ from worker.db.session import Database
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
 from worker.latencies import Latencies
+from worker.media import proxy
 from worker.media.addresses import AddressPolicy
+from worker.media.proxy import ProxyFor
 from worker.media.store import Store
 from worker.rivya.client import Client
 
@@ -23,6 +25,8 @@ class Policies:
     upload_reuse: timedelta
     max_attempts: int
     result_addresses: AddressPolicy
+    result_proxy: ProxyFor = proxy.none
+    """The way to the results, as the environment says; references of producers are only fetched directly."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 

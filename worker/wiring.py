@@ -22,9 +22,11 @@ from worker.domain.retry import ReplayPolicy
 from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
 from worker.domain.upkeep import UpkeepKind
 from worker.latencies import Latencies
+from worker.media import proxy
 from worker.media.addresses import AddressPolicy
 from worker.media.store import Store, open_store
 from worker.rivya.client import Client, Timeouts
+from worker.rivya.session import is_loopback_url
 from worker.services import Policies, Services
 from worker.settings import Settings
 
@@ -155,4 +157,5 @@ def policies(settings: Settings) -> Policies:
         max_attempts=settings.max_attempts,
         wallet_floor=settings.wallet_floor,
         result_addresses=AddressPolicy.for_results(settings.base_url),
+        result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,
     )

@@ -36,7 +36,7 @@ class AddressPolicy:
         host = parts.hostname or ""
         return cls(
             schemes=frozenset({"https", "http"}),
-            is_loopback_permitted=_is_loopback_name(host),
+            is_loopback_permitted=is_loopback_name(host),
             trusted_origin=(host, port_of(parts)),
         )
 
@@ -52,6 +52,23 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     """True for an address on the public internet that stands for one host."""
     is_special = address.is_multicast or address.is_reserved or address in _PLATFORM_ADDRESSES
     return address.is_global and not is_special
+
+
+def is_loopback_name(host: str) -> bool:
+    """True for a loopback address and for localhost."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_address(host: str) -> bool:
+    """True for a host that is written as an address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def port_of(parts: SplitResult) -> int:
@@ -82,10 +99,3 @@ def _actual(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if address.packed.startswith(b"\x00\x64\xff\x9b" + bytes(8)):
         return IPv4Address(address.packed[-4:])
     return address.ipv4_mapped or address.sixtofour or address
-
-
-def _is_loopback_name(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

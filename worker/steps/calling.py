@@ -70,9 +70,16 @@ class Calls:
         self, url: str, into: Path, limits: FetchLimits, credential: Callable[[], str] | None = None
     ) -> Fetched:
         call = self._begun(CallKind.DOWNLOAD)
-        allow = self._services.policies.result_addresses
+        chosen = self._services.policies
         try:
-            fetched = fetch(url, into, limits=limits, allow=allow, credential=credential)
+            fetched = fetch(
+                url,
+                into,
+                limits=limits,
+                allow=chosen.result_addresses,
+                credential=credential,
+                proxy_for=chosen.result_proxy,
+            )
         except FetchFailed as error:
             outcome, code = CallOutcome.UNAVAILABLE, f"result_{error.kind}"
             self._end(call, outcome=outcome, code=code, message=str(error), http_status=error.status)
