@@ -26,6 +26,11 @@ class Account(Table):
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
     name: Mapped[str] = mapped_column(unique=True, comment="What people and settings call it")
     base_url: Mapped[str | None] = mapped_column(comment="The provider that it was last used with")
+    key_mark: Mapped[str | None] = mapped_column(comment="Salt and scrypt hash of the key it was last used with")
+    binding: Mapped[int] = mapped_column(
+        server_default="1", comment="Goes up when it is used with another account at a provider"
+    )
+    bound_at: Mapped[datetime | None] = mapped_column(comment="When that last happened; NULL: never")
     rate: Mapped[float] = mapped_column(comment="Requests per second, learned or set")
     is_rate_learned: Mapped[bool] = mapped_column(comment="Whether the rate is found by trying")
     max_in_flight: Mapped[int] = mapped_column(comment="Generations that may be open at once")
@@ -57,6 +62,9 @@ class Account(Table):
     pause_message: Mapped[str | None] = mapped_column(comment="The provider's words about it")
     paused_at: Mapped[datetime | None] = mapped_column(comment="Since when")
     probe_at: Mapped[datetime | None] = mapped_column(comment="When the next look at the account is due")
+    collected_at: Mapped[datetime | None] = mapped_column(
+        comment="When an image was last brought home, to a minute; NULL: never"
+    )
     resumed_at: Mapped[datetime | None] = mapped_column(comment="When the last pause ended")
     probes: Mapped[int] = mapped_column(
         server_default="0", comment="Looks since the pause began, or since the same one before it"

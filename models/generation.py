@@ -42,6 +42,10 @@ class Generation(Table):
     final: Mapped[int | None] = mapped_column(comment="Credits that the provider finally charged")
     sends: Mapped[int] = mapped_column(server_default="0", comment="How often the request was begun to be sent")
     answers: Mapped[int] = mapped_column(server_default="0", comment="How many of them surely created nothing")
+    recalls: Mapped[int] = mapped_column(
+        server_default="0", comment="How often its image was asked for once more after the job had failed"
+    )
+    binding: Mapped[int | None] = mapped_column(comment="Of its account when it was last begun to be sent")
     polls: Mapped[int] = mapped_column(server_default="0", comment="How often it was asked about before it ended")
     result_url: Mapped[str | None] = mapped_column(comment="Where the provider put the image")
     error_code: Mapped[str | None] = mapped_column(comment="The provider's code when it did not succeed")

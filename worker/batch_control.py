@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from worker import changes, unsent
 from worker.changes import Author
-from worker.db import batches, catalog_retries, deadlines, jobs, prompt_failures, session
+from worker.db import batches, catalog_retries, deadlines, failed_jobs, jobs, prompt_failures, session
 from worker.db.batches import Turn
 from worker.db.session import Database
 from worker.domain.batch_request import Priority
@@ -38,6 +38,8 @@ class RetryEffect:
     """Whether they wait for their batch to be resumed."""
     left_out: int = 0
     """Failed jobs that stay as they are: their catalog no longer waits for their images."""
+    recalled: int = 0
+    """Further jobs whose image is paid for and asked for once more, which costs nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,10 @@ def retry_failed(
     deadline: NewDeadline | None = None,
     agree: Callable[[RetryEffect], bool] = lambda _: True,
 ) -> RetryEffect | None:
-    """Put the failed jobs back in line, if ``agree`` says yes to their number and price; None when it says no.
+    """Ask for the failed jobs again, if ``agree`` says yes to number and price; None when it says no.
+
+    A job whose generation succeeded is asked for its paid image first. Only when the provider has said that it has the
+    image no more is the job put back in line like the others.
 
     Their prompts get a fresh start: failures that are remembered of them are forgotten. An image that its catalog has
     given up is left out; one that it still wants is under way again, so that no plan asks for it beside that.
@@ -149,9 +154,9 @@ def retry_failed(
     """
     with database.transaction() as tx:
         _expect_time(tx, batch_id, deadline, now)
+        effect = failed_jobs.price(tx, batch_id, code=code)
         unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
-        count, price = jobs.price_of_failed(tx, batch_id, code=code)
-    if not agree(RetryEffect(jobs=count, credits=price, left_out=unwanted)):
+    if not agree(RetryEffect(**effect, is_paused=False, left_out=unwanted)):
         return None
     with database.bulk_transaction() as tx:
         catalog_retries.lock(tx, batch_id)
@@ -159,13 +164,18 @@ def retry_failed(
         _expect_time(tx, batch_id, deadline, now)
         if deadline is not None:
             _set_deadline(tx, batch_id, deadline)
-        prompts = prompt_failures.of_failed(tx, batch_id, code=code)
-        unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
-        count, price = jobs.retry_failed(tx, batch_id, code=code)
-        catalog_retries.put_back(tx, batch_id)
-        prompt_failures.forget_all(tx, prompts)
-        session.notify(tx)
-    return RetryEffect(jobs=count, credits=price, is_paused=is_paused, left_out=unwanted)
+        return _ask_again(tx, batch_id, code, now, is_paused=is_paused)
+
+
+def _ask_again(tx: Connection, batch_id: UUID, code: str | None, now: datetime, *, is_paused: bool) -> RetryEffect:
+    prompts = prompt_failures.of_failed(tx, batch_id, code=code)
+    unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
+    recalled = failed_jobs.recall(tx, batch_id, code=code, now=now)
+    count, price = failed_jobs.put_back(tx, batch_id, code=code)
+    catalog_retries.put_back(tx, batch_id)
+    prompt_failures.forget_all(tx, prompts)
+    session.notify(tx)
+    return RetryEffect(jobs=count, credits=price, is_paused=is_paused, left_out=unwanted, recalled=recalled)
 
 
 def _locked(tx: Connection, batch_id: UUID, action: BatchAction, seen: BatchState | None) -> BatchState:

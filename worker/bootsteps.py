@@ -14,11 +14,12 @@ from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 
 from worker import dispatch, node
+from worker.binding import OtherProvider
 from worker.db.session import CHANNEL
 from worker.hearing import Ear
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
-from worker.wiring import NotConfigured, OtherProvider
+from worker.wiring import NotConfigured
 
 log = structlog.get_logger(__name__)
 
@@ -117,6 +118,10 @@ class Loop:
 
     def _round(self, listener: psycopg.Connection[Any]) -> None:
         decided = dispatch.run(self._services)
+        if decided.is_replaced:
+            log.error("node.key_replaced", next_step="give all nodes one key, and start this one again")
+            self._ended.wait(dispatch.REPLACED_WAIT.total_seconds())
+            return
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
         self._ear.look(self._services.clock())

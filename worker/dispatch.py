@@ -20,6 +20,10 @@ GATHER = timedelta(milliseconds=20)
 """After a round that found something the next one waits so long, so that it finds more at once."""
 
 
+REPLACED_WAIT = timedelta(minutes=1)
+"""How often a node says that it may not work, because the account is used with another key now."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Round:
     """What a round decided: the tickets to publish, whether to probe the account, and when to look again."""
@@ -28,6 +32,8 @@ class Round:
     is_probe_due: bool = False
     upkeep: tuple[UpkeepKind, ...] = ()
     """What is due that is done every so often; this round has taken it."""
+    is_replaced: bool = False
+    """Whether the account is used with another account at a provider now: this node has nothing to do any more."""
     look_again_at: datetime | None = None
     """The next instant at which something becomes due; None when nothing is known of."""
 
@@ -43,6 +49,8 @@ def run(services: Services) -> Round:
         account = accounts.lock(tx, services.account_id)
         if account is None:
             return Round(look_again_at=now + pace.HORIZON)
+        if account.binding != services.binding:
+            return Round(is_replaced=True, look_again_at=now + REPLACED_WAIT)
         free = leases.lease_free(tx, account.id, limit=slots.MOST_PER_ROUND, now=now)
         requests = slots.hand_out(tx, services, account, now)
         is_probe_due = _begin_probe(tx, services, account, now)

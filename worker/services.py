@@ -10,7 +10,9 @@ from worker.db.session import Database
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
 from worker.latencies import Latencies
+from worker.media import proxy
 from worker.media.addresses import AddressPolicy
+from worker.media.proxy import ProxyFor
 from worker.media.store import Store
 from worker.rivya.client import Client
 
@@ -24,6 +26,8 @@ class Policies:
     upload_reuse: timedelta
     max_attempts: int
     result_addresses: AddressPolicy
+    result_proxy: ProxyFor = proxy.none
+    """The way to the results, as the environment says; references of producers are only fetched directly."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 
@@ -33,6 +37,8 @@ class Services:
     """One process's parts; safe to share between its threads."""
 
     account_id: UUID
+    binding: int = 1
+    """Which binding of the account this process was put together for."""
     database: Database
     client: Client
     store: Store

@@ -1,26 +1,33 @@
 """How the parts are put together from the settings; nothing below this reads the clock, chance or the environment."""
 
+import os
 import random
+import secrets
+import socket
 import time
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
+from worker import binding
+from worker.binding import Place
+from worker.changes import Author
 from worker.collectors import Collectors
-from worker.db import account_limits, accounts, references, upkeep
+from worker.db import account_limits, accounts, upkeep
 from worker.db.session import Database
+from worker.domain import key_mark
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
-from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_TOTAL
+from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
 from worker.domain.upkeep import UpkeepKind
 from worker.latencies import Latencies
+from worker.media import proxy
 from worker.media.addresses import AddressPolicy
 from worker.media.store import Store, open_store
 from worker.rivya.client import Client, Timeouts
+from worker.rivya.session import is_loopback_url
 from worker.services import Policies, Services
 from worker.settings import Settings
 
@@ -43,22 +50,6 @@ CATALOG_UPKEEP = {
 
 class NotConfigured(Exception):
     """A setting is missing without which this process cannot work."""
-
-
-class OtherProvider(Exception):
-    """The account has generations open at another provider; sending its work here could pay for it twice."""
-
-    def __init__(self, account: str, known: str, now: str, open_count: int) -> None:
-        """Keep both providers and what is open."""
-        super().__init__(account, known, now, open_count)
-        self.account, self.known, self.now, self.open_count = account, known, now, open_count
-
-    def __str__(self) -> str:
-        """Say what disagrees and what may be done."""
-        return (
-            f"account {self.account!r} has {self.open_count} generations open at {self.known}, and RIVYA_BASE_URL is"
-            f" {self.now}: set it back, or use another DARKROOM_DATABASE_URL or DARKROOM_ACCOUNT"
-        )
 
 
 def clock() -> datetime:
@@ -91,10 +82,23 @@ def client(settings: Settings) -> Client:
     key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
     timeouts = Timeouts(
         connect_s=HTTP_CONNECT.total_seconds(),
+        send_s=HTTP_SEND.total_seconds(),
         read_s=HTTP_READ.total_seconds(),
         total_s=HTTP_TOTAL.total_seconds(),
     )
     return Client(base_url=settings.base_url, api_key=key, now=clock, timeouts=timeouts)
+
+
+def place(settings: Settings) -> Place:
+    """Say where the settings have the account's work sent."""
+    key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
+    return Place(base_url=settings.base_url, api_key=key, new_mark=key_mark.mark(key, secrets.token_bytes(16)))
+
+
+def _starter() -> Author:
+    """Name the process that starts as the author of what its settings change."""
+    actor = f"{socket.gethostname()}, process {os.getpid()}"
+    return Author(actor=actor, reason="it started with this key", now=clock(), new_id=new_id)
 
 
 def account(settings: Settings, db: Database) -> UUID:
@@ -117,8 +121,9 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
     db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 4)
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
+    provider = client(settings)
+    number = binding.bind(db, provider, account_id, place(settings), _starter(), is_node=is_node)
     with db.transaction() as tx:
-        _bind_provider(tx, account_id, settings)
         if is_node:
             account_limits.follow_settings(
                 tx,
@@ -133,7 +138,8 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
     return Services(
         account_id=account_id,
         database=db,
-        client=client(settings),
+        binding=number,
+        client=provider,
         store=store(settings),
         latencies=Latencies(account_id, chosen.schedule),
         policies=chosen,
@@ -165,19 +171,5 @@ def policies(settings: Settings) -> Policies:
         max_attempts=settings.max_attempts,
         wallet_floor=settings.wallet_floor,
         result_addresses=AddressPolicy.for_results(settings.base_url),
+        result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,
     )
-
-
-def _bind_provider(tx: Connection, account_id: UUID, settings: Settings) -> None:
-    """Remember the provider; refuse another one while generations are open at the first, but for two sandboxes."""
-    known, open_count = accounts.provider(tx, account_id)
-    is_other = known is not None and known.rstrip("/") != settings.base_url.rstrip("/")
-    if known is not None and is_other and open_count and not (_is_local(known) and _is_local(settings.base_url)):
-        raise OtherProvider(settings.account, known, settings.base_url, open_count)
-    if known != settings.base_url:
-        references.forget_uploads(tx, account_id)
-        accounts.set_provider(tx, account_id, settings.base_url)
-
-
-def _is_local(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

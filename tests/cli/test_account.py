@@ -152,11 +152,25 @@ def test_a_setting_that_says_something_new_takes_the_place_of_what_was_set(
     assert (found["rate"], found["max_in_flight"]) == (3, 60)
 
 
+def test_a_person_may_say_that_a_new_key_is_of_the_same_account(
+    darkroom: Darkroom, account: str, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    start_node(database_url, tmp_path)
+
+    key = {"RIVYA_API_KEY": "rvya_sk_new", "RIVYA_BASE_URL": "http://127.0.0.1:9"}
+    darkroom("account", "same-key", "--by", "ann", "--reason", "rotated", **key)
+
+    with database.transaction() as tx:
+        kept = [tuple(row) for row in tx.execute(text("SELECT field, actor, reason FROM change"))]
+    assert kept == [("key", "ann", "rotated")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (("show", "other"), 1, "there is no account 'other': there are default"),
         (("pause", "other"), 1, "there is no account 'other'"),
+        (("same-key",), 2, "set RIVYA_API_KEY to the new key, and say with --reason"),
         (("set",), 2, "say what to set"),
         (("set", "--rate", "0"), 2, "--rate: a number above 0"),
         (("set", "--rate", "fast"), 2, "--rate: a number above 0"),

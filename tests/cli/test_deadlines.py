@@ -98,7 +98,7 @@ def test_asking_again_under_a_passed_deadline_is_refused_with_the_next_step(
 
     assert refused.returncode == 1
     assert f"`darkroom retry {batch} --failed --deadline 6h` sets a new one" in refused.stderr
-    assert json.loads(done.stdout) == {"batch": batch, "jobs": 1, "credits": 4, "left_out": 0}
+    assert json.loads(done.stdout) == {"batch": batch, "jobs": 1, "credits": 4, "recalled": 0, "left_out": 0}
     assert datetime.fromisoformat(status(darkroom, batch)["deadline"]) > wiring.clock() + HOUR
 
 

@@ -19,7 +19,7 @@ def claimed(node: Node, ticket: Ticket, *, is_sending: bool) -> Work:
         work = steps.claim(tx, ticket, until=node.clock() + timedelta(seconds=45))
         assert work is not None
         if is_sending:
-            generations.begin_send(tx, work.generation_id, body=b"{}", now=node.clock())
+            generations.begin_send(tx, work.generation_id, body=b"{}", binding=1, now=node.clock())
         return work
 
 

@@ -60,6 +60,26 @@ def test_no_credential_and_no_cookie_is_ever_sent(into: Path) -> None:
         assert names == {b"Host", b"Accept-Encoding", b"User-Agent", b"Accept"}
 
 
+def test_a_credential_is_sent_to_the_urls_own_origin(into: Path) -> None:
+    with scripted_server(Step(reply=answer(b"x"))) as server:
+        fetch(server.url, into, limits=LIMITS, allow=HERE, credential=lambda: "Bearer key")
+
+        assert b"\r\nAuthorization: Bearer key\r\n" in server.requests[0]
+
+
+def test_a_credential_is_not_sent_after_a_redirect_elsewhere_not_even_back(into: Path) -> None:
+    with scripted_server(Step(reply=answer(b"x"))) as home, scripted_server(Step(reply=to(home.url))) as elsewhere:
+        with scripted_server(Step(reply=to(elsewhere.url))) as start:
+            fetch(start.url, into, limits=LIMITS, allow=HERE, credential=lambda: "Bearer key")
+
+        assert b"Authorization" in start.requests[0]
+        assert b"Authorization" not in elsewhere.requests[0] + home.requests[0]
+
+
+def to(url: str) -> bytes:
+    return answer(b"", status="302 Found", headers=f"Location: {url}\r\n")
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -49,7 +49,8 @@ def node_for(sandbox: Provider, database_url: str, folder: Path, clock: Clock) -
     made: list[Node] = []
 
     def build(**options: Any) -> Node:
-        node = nodes.make(database_url, folder, clock, base_url=sandbox.base_url, key=sandbox.key, **options)
+        options = {"key": sandbox.key} | options
+        node = nodes.make(database_url, folder, clock, base_url=sandbox.base_url, **options)
         made.append(node)
         return made[-1]
 

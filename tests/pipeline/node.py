@@ -149,6 +149,7 @@ def make(
     key: str,
     listener: Listener = lambda _: None,
     window: timedelta = timedelta(hours=1),
+    binding: int = 1,
 ) -> Node:
     """Give a node; any number of them may share a database, a folder, a clock and a provider."""
     database = HookedDatabase(database_url, connections=2)
@@ -165,6 +166,7 @@ def make(
     schedule = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
     services = Services(
         account_id=account_id,
+        binding=binding,
         database=database,
         client=client,
         store=store,

@@ -105,3 +105,20 @@ def test_a_request_of_which_no_byte_was_sent_names_an_upload_that_is_still_there
 
     assert node.jobs() == ["succeeded"]
     books.check_all_done(node, sandbox)
+
+
+def test_a_reference_that_cannot_be_sent_for_a_day_fails_its_job_and_frees_the_hold(
+    node: Node, sandbox: Provider
+) -> None:
+    pictures.reference(node.folder)
+    node.submit({"prompt": "A chair", "reference": "reference.png"})
+    sandbox.set(faults={"upload": {"http_503": 1.0}})
+    node.run_for(timedelta(hours=23))
+    before = node.jobs()
+
+    node.run_until_quiet()
+
+    assert before == ["active"]
+    assert (node.jobs(), node.failures()) == (["failed"], ["http_503"])
+    assert node.entries() == [("hold", 4), ("void", 4)]
+    books.check_all_done(node, sandbox)

@@ -8,9 +8,14 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
+from tests.rivya.scripted import Step, answer, scripted_server
+from worker import batch_control
+from worker.batch_control import RetryEffect
 from worker.collectors import Collectors
 from worker.domain.model_spec import PIXELS
+from worker.media.download import FetchFailed, FetchLimits
 from worker.media.images import inspect_result
+from worker.steps.calling import Calls
 
 WAITING = "SELECT kind, attempts, lease_until FROM step"
 STORED = "SELECT path, sha256, width, height, mime_type FROM result"
@@ -32,7 +37,16 @@ def test_an_image_lies_under_batch_and_key_and_is_what_was_recorded(
     assert (facts.width, facts.height) == PIXELS[size]
 
 
-@pytest.mark.parametrize("switches", [{"urls_field": "empty"}, {"urls_field": "missing"}, {"result_redirect": True}])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"urls_field": "empty"},
+        {"urls_field": "missing"},
+        {"result_redirect": True},
+        {"result_needs_key": True},
+        {"result_needs_key": True, "result_redirect": True},
+    ],
+)
 def test_an_image_is_found_wherever_the_provider_says(
     switches: dict[str, object], node: Node, sandbox: Provider
 ) -> None:
@@ -126,3 +140,57 @@ def test_asking_for_an_image_again_keeps_to_the_pace(node: Node, sandbox: Provid
     node.round()
 
     assert sandbox.tasks()[0]["polls"] == polls
+
+
+def test_another_host_that_wants_a_key_does_not_get_ours(node: Node) -> None:
+    refusal = Step(reply=answer(b"", status="401 Unauthorized"))
+    with scripted_server(refusal) as server, pytest.raises(FetchFailed):
+        Calls(node.services, None).download(server.url, node.folder / "image", FetchLimits(max_bytes=1000))
+
+    assert len(server.requests) == 1
+    assert b"Authorization" not in server.requests[0]
+
+
+def test_a_paid_image_is_asked_for_again_before_another_is_paid_for(node: Node, sandbox: Provider) -> None:
+    receipt = node.submit({"prompt": "A chair"})
+    sandbox.set(faults={"download": {"http_503": 1.0}})
+    node.run_until_quiet()
+    before = node.failures()
+    sandbox.set(faults={"download": {"http_503": 0.0}})
+
+    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+
+    node.run_until_quiet()
+    assert before == ["result_temporary"]
+    assert effect == RetryEffect(jobs=0, credits=0, recalled=1)
+    assert (node.jobs(), node.failures(), node.generations()) == (["succeeded"], [], ["succeeded"])
+    books.check_all_done(node, sandbox)
+
+
+def test_an_image_that_is_withheld_is_never_paid_for_again(node: Node, sandbox: Provider) -> None:
+    receipt = node.submit({"prompt": "A chair"})
+    sandbox.set(result_gone_status=403, result_ttl_s=0.000001)
+    node.run_until_quiet()
+    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    node.run_until_quiet()
+
+    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+
+    assert effect == RetryEffect(jobs=0, credits=0, recalled=1)
+
+
+def test_only_an_image_that_the_provider_has_no_more_is_paid_for_again(node: Node, sandbox: Provider) -> None:
+    receipt = node.submit({"prompt": "A chair"})
+    sandbox.set(result_gone_status=404, result_ttl_s=0.000001)
+    node.run_until_quiet()
+    free = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    began = node.clock()
+    node.run_until_quiet()
+    took = node.clock() - began
+
+    paid = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+
+    assert (free, paid) == (RetryEffect(jobs=0, credits=0, recalled=1), RetryEffect(jobs=1, credits=4))
+    assert node.failures() == ["result_gone"]
+    assert took < timedelta(minutes=1)
+    books.check(node, sandbox)

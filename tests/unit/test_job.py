@@ -12,6 +12,7 @@ LEGAL = {
     ("active", "doubt"): "in_doubt",
     ("active", "yield"): "pending",
     ("failed", "retry"): "pending",
+    ("failed", "recall"): "active",
     ("cancelled", "retry"): "pending",
     ("in_doubt", "adopt"): "active",
     ("in_doubt", "resolve"): "failed",

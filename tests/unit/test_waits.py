@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from worker.domain import retry
 from worker.domain.polling import OVERDUE_AFTER, PollSchedule
 from worker.domain.retry import Backoff, ReplayPolicy
-from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_TOTAL, LEASES, StepKind
+from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL, LEASES, StepKind
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DOCUMENTED = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
@@ -56,3 +56,11 @@ def test_a_replay_must_arrive_within_the_window(age_s: int, is_open: bool) -> No
 def test_a_lease_outlives_the_slowest_call_inside_it(kind: StepKind) -> None:
     """Else a second worker sends the same request while the first still waits for its answer."""
     assert LEASES[kind] > HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
+
+
+def test_an_uploads_lease_outlives_the_slowest_sending() -> None:
+    assert LEASES[StepKind.UPLOAD] > HTTP_CONNECT + HTTP_SEND + HTTP_READ + HTTP_TOTAL
+
+
+def test_a_reference_of_ten_megabytes_may_be_sent_at_a_quarter_of_a_megabyte_a_second() -> None:
+    assert HTTP_SEND * 250_000 >= 10_000_000 * SECOND

@@ -57,6 +57,30 @@ def resume(
     account_view.answer(account_control.resume(database, name, signing.author(by, reason)), as_json=as_json)
 
 
+@app.command(name="same-key")
+def same_key(
+    account: Name = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Say that RIVYA_API_KEY is of the same account at the provider as the key before, where that cannot be proved.
+
+    If it is not, a request whose answer was lost may be paid for twice.
+    """
+    from worker import binding, wiring
+    from worker.cli.context import resolve
+    from worker.cli.errors import MISUSED, CliError
+
+    settings = resolve().settings
+    if settings.api_key is None or reason is None:
+        raise CliError("set RIVYA_API_KEY to the new key, and say with --reason TEXT how you know", MISUSED)
+    database, name = _open(account)
+    found = _view(database, name)
+    binding.same_key(database, found.id, wiring.place(settings), signing.author(by, reason))
+    account_view.answer(_view(database, name), as_json=as_json)
+
+
 @app.command(name="set")
 def set_limits(
     account: Name = None,

@@ -73,8 +73,14 @@ def _lines(found: "AccountView") -> dict[str, str]:
     if found.pause_reason is not None:
         words = f" ({found.pause_message})" if found.pause_message else ""
         lines["paused"] = f"{found.pause_reason}{words} since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC"
-        lines["goes on"] = "by itself" if found.probe_at else "with `darkroom account resume`"
+        lines["goes on"] = _end_of(found)
     return lines
+
+
+def _end_of(found: "AccountView") -> str:
+    if found.pause_reason == "results_unreachable":
+        return "with the first image that comes, or with `darkroom account resume`"
+    return "by itself" if found.probe_at else "with `darkroom account resume`"
 
 
 def _instant(value: Any) -> str | None:

@@ -41,12 +41,13 @@ def explain(error: Exception) -> Explained:
 
 
 def _explain_settings(error: Exception) -> Explained | None:
+    from worker.binding import OtherKey, OtherProvider
     from worker.settings import SettingsFaulty
-    from worker.wiring import NotConfigured, OtherProvider
+    from worker.wiring import NotConfigured
 
     if isinstance(error, SettingsFaulty):
         return Explained(text=f"darkroom: the settings cannot be used:\n{error}", exit_code=MISUSED)
-    if isinstance(error, NotConfigured | OtherProvider):
+    if isinstance(error, NotConfigured | OtherKey | OtherProvider):
         return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
     if isinstance(error, ValueError) and any(name in str(error) for name in ("RIVYA_", "DARKROOM_")):
         return Explained(text=f"darkroom: {error}", exit_code=MISUSED)

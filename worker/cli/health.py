@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
-from worker.cli import migrate, nodes
+from worker.cli import migrate, nodes, scopes
 from worker.cli.context import NO_DATABASE, Context
 from worker.db import accounts, in_hand, overview
-from worker.domain.errors import ProviderError
+from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
 from worker.domain.model_spec import MODELS
 from worker.media.store import StoreUnavailable
@@ -108,7 +108,8 @@ def _account(tx: Connection, context: Context) -> Finding:
         return _ok("account", f"{name!r} is not paused")
     since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
     words = f": {found.message}" if found.message else ""
-    return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", "see the provider's findings")
+    step = overview.next_step_of(PauseReason(found.reason))
+    return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
 
 
 def _in_hand(tx: Connection, context: Context) -> Finding:
@@ -157,6 +158,7 @@ def _provider(context: Context) -> Iterator[Finding]:
     client = wiring.client(context.settings)
     kind = "sandbox" if context.is_play else "live"
     yield _asked("key", lambda: _wallet(client, kind))
+    yield _asked("scopes", lambda: _scopes(client))
     yield _asked("prices", lambda: _prices(client))
 
 
@@ -169,12 +171,19 @@ def _asked(part: str, ask: Callable[[], Finding]) -> Finding:
 
 def _wallet(client: Client, kind: str) -> Finding:
     balance = client.credits()
-    # The other scopes show only when they are used: a create costs credits, an upload leaves a file.
-    detail = f"{kind}: key accepted, scope credits:read present; wallet {balance:,} credits"
+    detail = f"{kind}: key accepted, scope credits:read; wallet {balance:,} credits"
     price = min(spec.credits for spec in MODELS.values())
     if balance < price:
         return _warning("key", detail, f"the wallet is too low for one image ({price} credits): top it up")
     return _ok("key", detail)
+
+
+def _scopes(client: Client) -> Finding:
+    present, lacking = scopes.of_reading(client)
+    if lacking:
+        step = "give the key these scopes at the provider's site, or use a new key, which has all of them"
+        return _failed("scopes", f"the key lacks {', '.join(lacking)}", step)
+    return _ok("scopes", f"{', '.join(present)}; {scopes.UNPROVED}")
 
 
 def _prices(client: Client) -> Finding:

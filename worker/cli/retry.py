@@ -22,7 +22,7 @@ def retry(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Put failed jobs back in line, each as a new paid generation; says the price first.
+    """Ask for failed jobs again: for their image where it is paid, else for a new one; says the price first.
 
     A batch whose deadline has passed needs a new one.
     """
@@ -52,13 +52,10 @@ def retry(
     if effect is None:
         raise CliError("nothing was changed")
     if as_json:
-        output.print_json(
-            {"batch": str(row.id), "jobs": effect.jobs, "credits": effect.credits, "left_out": effect.left_out}
-        )
+        figures = {"jobs": effect.jobs, "credits": effect.credits, "recalled": effect.recalled}
+        output.print_json({"batch": str(row.id), **figures, "left_out": effect.left_out})
         return
-    output.answers().print(
-        f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}."
-    )
+    output.answers().print(f"{_said(effect)}.")
     if effect.left_out:
         output.notes().print(
             f"{output.plural(effect.left_out, 'job')} left out: the catalog no longer waits for their images."
@@ -67,10 +64,18 @@ def retry(
         output.notes().print(f"The batch is paused: `darkroom resume {row.id}` lets them go on.", markup=False)
 
 
+def _said(effect: "RetryEffect") -> str:
+    anew = f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}"
+    if not effect.recalled:
+        return anew
+    return f"{output.plural(effect.recalled, 'paid image')} asked for once more, for nothing; {anew}"
+
+
 def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:
     from worker.cli.confirm import confirm
 
     if price.jobs == 0:
         return True
-    what = f"{output.plural(price.jobs, 'job')} again, for {output.plural(price.credits, 'credit')}"
+    free = f"{output.plural(price.recalled, 'paid image')} once more for nothing; " if price.recalled else ""
+    what = f"{free}{output.plural(price.jobs, 'job')} again, for {output.plural(price.credits, 'credit')}"
     return confirm(context, what, yes=yes)

@@ -36,6 +36,8 @@ class AccountRow:
     probe_at: datetime | None
     resumed_at: datetime | None
     probes: int
+    binding: int
+    """Of an account at a provider; a node that was put together under another number sends nothing."""
 
 
 def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
@@ -75,23 +77,6 @@ def configure(tx: Connection, account_id: UUID, *, rate: float | None, max_in_fl
     )
 
 
-def provider(tx: Connection, account_id: UUID) -> tuple[str | None, int]:
-    """Give the provider that the account was last used with, and how many generations are open there."""
-    row = tx.execute(
-        text("""
-            SELECT base_url, (SELECT count(*) FROM generation g
-                              WHERE g.account_id = a.id AND g.state IN ('sending', 'accepted', 'in_doubt'))
-            FROM account a WHERE id = :id"""),
-        {"id": account_id},
-    ).one()
-    return row[0], row[1]
-
-
-def set_provider(tx: Connection, account_id: UUID, base_url: str) -> None:
-    """Remember which provider the account is used with."""
-    tx.execute(text("UPDATE account SET base_url = :url WHERE id = :id"), {"url": base_url, "id": account_id})
-
-
 def lock(tx: Connection, account_id: UUID) -> AccountRow | None:
     """Lock the account for a round of dispatch; None when another dispatcher has it."""
     return _read(tx, account_id, "FOR NO KEY UPDATE SKIP LOCKED")
@@ -107,7 +92,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         text(f"""
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
                    raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
-                   read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes
+                   read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
+                   binding
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id},
     ).one_or_none()
@@ -129,6 +115,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         probe_at=row.probe_at,
         resumed_at=row.resumed_at,
         probes=row.probes,
+        binding=row.binding,
     )
 
 

@@ -33,10 +33,10 @@ def count_unwanted(tx: Connection, batch_id: UUID, *, code: str | None) -> int:
 
 
 def put_back(tx: Connection, batch_id: UUID) -> None:
-    """Let the failed images whose jobs are in line again be under way, so that no plan asks for them beside that."""
+    """Let the failed images whose jobs go on again be under way, so that no plan asks for them beside that."""
     tx.execute(
         text("""
             UPDATE catalog_render r SET state = 'planned', rendered_at = NULL FROM job j
-            WHERE j.id = r.job_id AND j.batch_id = :id AND j.state = 'pending' AND r.state = 'failed'"""),
+            WHERE j.id = r.job_id AND j.batch_id = :id AND j.state IN ('pending', 'active') AND r.state = 'failed'"""),
         {"id": batch_id},
     )

@@ -37,17 +37,18 @@ def insert(
 
 _BEGIN_SEND = text("""
     UPDATE generation SET body = CASE WHEN sends > answers THEN body ELSE :body END, state = 'sending',
-        sends = sends + 1,
+        sends = sends + 1, binding = :binding,
         first_sent_at = coalesce(first_sent_at, :now), last_sent_at = :now
     WHERE id = :id RETURNING body""")
 
 
-def begin_send(tx: Connection, generation_id: UUID, *, body: bytes, now: datetime) -> bytes:
+def begin_send(tx: Connection, generation_id: UUID, *, body: bytes, binding: int, now: datetime) -> bytes:
     """Count a send, and freeze its body; gives the bytes to send.
 
     While an earlier send may have created something, they are the bytes of that send and not ``body``.
     """
-    frozen: bytes = tx.execute(_BEGIN_SEND, {"id": generation_id, "body": body, "now": now}).scalar_one()
+    values = {"id": generation_id, "body": body, "binding": binding, "now": now}
+    frozen: bytes = tx.execute(_BEGIN_SEND, values).scalar_one()
     return bytes(frozen)
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db.catalog_retries import STILL_WANTED
 from worker.db.steps import StaleFence
 from worker.domain.batch_state import BatchState
 from worker.domain.job import JobEvent, JobState, next_state
@@ -172,7 +171,7 @@ def cancel_pending(tx: Connection, batch_id: UUID, *, now: datetime) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Unsent:
-    """A live job for which not a byte was sent to the provider."""
+    """A live job for which surely nothing was created at the provider."""
 
     job_id: UUID
     generation_id: UUID
@@ -181,15 +180,17 @@ class Unsent:
 
 
 def lock_unsent(tx: Connection, batch_id: UUID) -> list[Unsent]:
-    """Lock steps and generations of the live jobs for which nothing was sent, leaving those that are being claimed.
+    """Lock steps and generations of the live jobs for which nothing can have been created.
 
+    Those that are being claimed are left alone.
     Both are locked, so that both are looked at again if a claim was committed a moment ago.
     """
     rows = tx.execute(
         text("""
             SELECT s.job_id, g.id AS generation_id, g.held, g.admitted_at AS held_at FROM step s
             JOIN generation g ON g.id = s.generation_id
-            WHERE g.batch_id = :id AND g.state = 'held' AND g.sends = 0 AND s.kind IN ('upload', 'submit')
+            WHERE g.batch_id = :id AND g.state IN ('held', 'sending') AND g.sends = g.answers
+              AND s.kind IN ('upload', 'submit')
             ORDER BY s.job_id FOR UPDATE OF s, g SKIP LOCKED"""),
         {"id": batch_id},
     )
@@ -230,36 +231,3 @@ def count_active(tx: Connection, batch_id: UUID) -> int:
         text("SELECT count(*) FROM job WHERE batch_id = :id AND state = 'active'"), {"id": batch_id}
     ).scalar_one()
     return count
-
-
-def price_of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
-    """Count the batch's failed jobs (with that failure code, if given) and the credits that they would hold."""
-    row = tx.execute(
-        text(f"""
-            SELECT count(*), coalesce(sum(price), 0)::bigint FROM job
-            WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
-              AND {STILL_WANTED}"""),
-        {"id": batch_id, "code": code},
-    ).one()
-    return row[0], row[1]
-
-
-def retry_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
-    """Put the batch's failed jobs (with that failure code, if given) back in line; gives how many, and their price.
-
-    A cancelled batch is open again; in one that is paused they wait with the others.
-    """
-    row = tx.execute(
-        text(f"""
-            WITH again AS (
-                UPDATE job SET state = 'pending', ended_at = NULL, failures = 0
-                WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
-                  AND {STILL_WANTED}
-                RETURNING price),
-            opened AS (
-                UPDATE batch SET has_pending = true, state = CASE WHEN state = 'paused' THEN state ELSE 'open' END
-                WHERE id = :id AND EXISTS (SELECT FROM again))
-            SELECT count(*), coalesce(sum(price), 0)::bigint FROM again"""),
-        {"id": batch_id, "code": code},
-    ).one()
-    return row[0], row[1]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import batches, budgets, in_hand, ledger
+from worker.db import batches, budgets, in_hand, ledger, troubles
 from worker.db.batches import BatchRow
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
@@ -180,6 +180,13 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
         return Obstacle(
             reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing: it goes on then"
         )
+    if trouble := troubles.most(tx, batch.id):
+        return Obstacle(
+            reason=str(trouble),
+            is_account_paused=False,
+            ends_by_itself=True,
+            next_step="nothing: it goes on by itself; `darkroom doctor` looks at each part",
+        )
     return None
 
 
@@ -192,18 +199,25 @@ def _held_back(batch: BatchRow, paused_by: str | None) -> Obstacle:
     )
 
 
-def _paused(reason: PauseReason, message: str | None) -> Obstacle:
-    words = f" ({message})" if message else ""
+def next_step_of(reason: PauseReason) -> str:
+    """Say what a person can do about a pause."""
     steps = {
         PauseReason.OPERATOR: "`darkroom account resume`",
+        PauseReason.RESULTS_UNREACHABLE: "mend the way to the images, or to the store: it goes on with the first that"
+        " comes; those given up are asked for with `darkroom retry BATCH --failed`, for nothing",
         PauseReason.INSUFFICIENT_CREDITS: "top the wallet up: it goes on by itself",
         PauseReason.PUBLIC_API_DISABLED: "nothing: it goes on by itself when the provider is back",
     }
+    return steps.get(reason, "mend the key (RIVYA_API_KEY) or its scopes: it goes on by itself")
+
+
+def _paused(reason: PauseReason, message: str | None) -> Obstacle:
+    words = f" ({message})" if message else ""
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
         ends_by_itself=reason.ends_by_itself,
-        next_step=steps.get(reason, "mend the key (RIVYA_API_KEY) or its scopes: it goes on by itself"),
+        next_step=next_step_of(reason),
     )
 
 

@@ -65,10 +65,17 @@ class Work:
     first_sent_at: datetime | None
     accepted_at: datetime | None
     result_url: str | None
+    recalls: int
     blocked_until: datetime | None
     pause_reason: PauseReason | None
     prompt_record: Record | None
     """What is remembered of failures of its prompt; None: it has not failed since it last succeeded."""
+    binding: int
+    """Of the account, as it is now."""
+    collected_at: datetime | None
+    """When an image of the account was last brought home, as far as the account's row knows."""
+    sent_binding: int | None
+    """Of the account, when the request was last begun to be sent."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -85,8 +92,9 @@ _CLAIM = text("""
            c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures, j.reference_hash,
            r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
-           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, a.blocked_until,
-           a.pause_reason, f.failures AS prompt_failures, f.last_failed_at, f.last_code
+           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
+           a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding, f.failures AS prompt_failures,
+           f.last_failed_at, f.last_code
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id
@@ -122,7 +130,8 @@ def _prompt_record(values: dict[str, Any]) -> Record | None:
 # have the same number.
 _AGAIN = text("""
     UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls,
-        looked_at = coalesce(:looked_at, looked_at)
+        looked_at = coalesce(:looked_at, looked_at),
+        error = CASE WHEN :attempts > 0 THEN coalesce(left(:error, 300), error) END
     WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
 
 
@@ -134,10 +143,12 @@ def again(
     attempts: int = 0,
     polls: int | None = None,
     looked_at: datetime | None = None,
+    error: object = None,
 ) -> None:
-    """Let the same kind of step be due later; raise StaleFence when it is no longer ours.
+    """Let the same kind of step be due later, with what went wrong; raise StaleFence when it is no longer ours.
 
-    ``looked_at`` is given when the provider has just said that the generation has not ended.
+    ``looked_at`` is given when the provider has just said that the generation has not ended. ``error`` None leaves the
+    words of the try before, as long as there are ``attempts``.
     """
     changed = tx.execute(
         _AGAIN,
@@ -149,14 +160,15 @@ def again(
             "attempts": attempts,
             "polls": work.polls if polls is None else polls,
             "looked_at": looked_at,
+            "error": None if error is None else str(error),
         },
     )
     _still_ours(changed.rowcount)
 
 
 _ADVANCE = text("""
-    UPDATE step SET kind = :kind, due_at = :due_at, lease_until = :lease_until, attempts = 0, since = :now,
-        fence = fence + 1
+    UPDATE step SET kind = :kind, due_at = :due_at, lease_until = :lease_until, attempts = 0, error = NULL,
+        since = :now, fence = fence + 1
     WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
 
 
@@ -235,7 +247,8 @@ def wake_uploads(tx: Connection, account_id: UUID, reference_hash: str, *, kind:
     """Let every free step that waits for this reference go on with ``kind`` at ``now``; gives how many."""
     changed = tx.execute(
         text("""
-            UPDATE step SET kind = :kind, due_at = :now, attempts = 0, since = :now, fence = fence + 1
+            UPDATE step SET kind = :kind, due_at = :now, attempts = 0, error = NULL, since = :now,
+                fence = fence + 1
             WHERE job_id IN (
                 SELECT s.job_id FROM step s JOIN job j ON j.id = s.job_id
                 WHERE s.account_id = :account_id AND s.kind = 'upload' AND j.reference_hash = :hash

@@ -23,18 +23,25 @@ class PauseReason(StrEnum):
     """The provider has switched its public API off."""
     UNAUTHORIZED = "unauthorized"
     """A 401 or 403 with a code that is not known here."""
+    RESULTS_UNREACHABLE = "results_unreachable"
+    """Paid images cannot be brought home; the first one that can be ends it."""
     OPERATOR = "operator"
     """A person paused the account; only a person resumes it."""
 
     @property
     def permits_reading(self) -> bool:
         """Whether what is already at the provider can still be asked about and brought home."""
-        return self in {PauseReason.INSUFFICIENT_CREDITS, PauseReason.OPERATOR}
+        return self in {PauseReason.INSUFFICIENT_CREDITS, PauseReason.RESULTS_UNREACHABLE, PauseReason.OPERATOR}
 
     @property
     def ends_by_itself(self) -> bool:
-        """Whether a probe may resume the account."""
-        return self is not PauseReason.OPERATOR
+        """Whether a probe may resume the account: the provider has to be asked whether it may go on."""
+        return self.is_the_providers
+
+    @property
+    def is_the_providers(self) -> bool:
+        """Whether it is for the provider to say."""
+        return self not in {PauseReason.RESULTS_UNREACHABLE, PauseReason.OPERATOR}
 
 
 class ProviderError(Exception):

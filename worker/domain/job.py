@@ -37,6 +37,8 @@ class JobEvent(StrEnum):
     """Back to the queue without a hold: the account is paused, or a free new try is allowed."""
     RETRY = "retry"
     """Asked for once more by its owner."""
+    RECALL = "recall"
+    """Its image is paid for, and is asked for once more by its owner, without a new generation."""
     ADOPT = "adopt"
     """A person found out which task at the provider is its own, or the provider says that it has ended."""
     RESOLVE = "resolve"
@@ -56,6 +58,7 @@ TRANSITIONS: dict[tuple[JobState, JobEvent], JobState] = {
     (JobState.ACTIVE, JobEvent.DOUBT): JobState.IN_DOUBT,
     (JobState.ACTIVE, JobEvent.YIELD): JobState.PENDING,
     (JobState.FAILED, JobEvent.RETRY): JobState.PENDING,
+    (JobState.FAILED, JobEvent.RECALL): JobState.ACTIVE,
     (JobState.CANCELLED, JobEvent.RETRY): JobState.PENDING,
     (JobState.IN_DOUBT, JobEvent.ADOPT): JobState.ACTIVE,
     (JobState.IN_DOUBT, JobEvent.RESOLVE): JobState.FAILED,

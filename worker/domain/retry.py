@@ -52,6 +52,20 @@ contract, section 2). The same key and the same bytes cannot create a second tas
 """
 
 
+UPLOAD_PATIENCE = timedelta(days=1)
+"""How long a reference that the provider does not take is offered; then its job fails, nothing having been paid."""
+
+UPLOAD_TRIES = 30
+"""So many tries at least before that, so that a node that was away for a day fails no job."""
+
+THROTTLED_SENDS = 3
+"""After so many answers that nothing was created, the last of them a 429, the job goes on with a new key.
+
+The provider does not document whether a refused first attempt uses its key up (provider contract, section 2); if it
+does, the same 429 would come back for ever, and each would close the account for everybody.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patience:
     """How long a paid image that cannot be had is still asked for."""
@@ -64,3 +78,9 @@ class Patience:
 
 COLLECT_PATIENCE = Patience(unreachable=timedelta(days=1), lost=timedelta(minutes=30))
 """After this the job ends as failed, its credits spent; the provider documents no lifetime of a result's address."""
+
+UNREACHABLE_AFTER = timedelta(minutes=3)
+"""A paid image that is not in hand after this is late."""
+
+UNREACHABLE_COUNT = 10
+"""So many late images, and none that came, stop all that would be paid for."""

@@ -20,6 +20,9 @@ class StepKind(StrEnum):
 HTTP_CONNECT = timedelta(seconds=5)
 """The longest wait for a connection to the provider."""
 
+HTTP_SEND = timedelta(seconds=45)
+"""The longest time for sending a reference: 10 MB at a quarter of a megabyte a second."""
+
 HTTP_READ = timedelta(seconds=15)
 """The longest wait between two bytes of an answer."""
 
@@ -35,7 +38,7 @@ COLLECT_WAIT = timedelta(seconds=20)
 _CALL = HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
 
 LEASES: dict[StepKind, timedelta] = {
-    StepKind.UPLOAD: _CALL + timedelta(seconds=35),
+    StepKind.UPLOAD: _CALL + HTTP_SEND + timedelta(seconds=35),
     StepKind.SUBMIT: _CALL + timedelta(seconds=5),
     StepKind.POLL: _CALL + timedelta(seconds=5),
     StepKind.COLLECT: COLLECT_WAIT + _CALL + COLLECT_TOTAL + timedelta(seconds=10),

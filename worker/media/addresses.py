@@ -36,7 +36,7 @@ class AddressPolicy:
         host = parts.hostname or ""
         return cls(
             schemes=frozenset({"https", "http"}),
-            is_loopback_permitted=_is_loopback_name(host),
+            is_loopback_permitted=is_loopback_name(host),
             trusted_origin=(host, port_of(parts)),
         )
 
@@ -54,9 +54,36 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not is_special
 
 
+def is_loopback_name(host: str) -> bool:
+    """True for a loopback address and for localhost."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_address(host: str) -> bool:
+    """True for a host that is written as an address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def port_of(parts: SplitResult) -> int:
     """The port of a URL, its scheme's own when it names none; raises ValueError for an impossible one."""
     return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+
+
+def is_same_origin(one: str, other: str) -> bool:
+    """True when both URLs have one scheme, host and port; False when one of them is no URL."""
+    try:
+        first, second = (urlsplit(url) for url in (one, other))
+        ports = port_of(first), port_of(second)
+    except ValueError:
+        return False
+    return (first.scheme, first.hostname, ports[0]) == (second.scheme, second.hostname, ports[1])
 
 
 def system_addresses(host: str, port: int) -> tuple[str, ...]:
@@ -72,10 +99,3 @@ def _actual(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if address.packed.startswith(b"\x00\x64\xff\x9b" + bytes(8)):
         return IPv4Address(address.packed[-4:])
     return address.ipv4_mapped or address.sixtofour or address
-
-
-def _is_loopback_name(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
-from worker.media.addresses import AddressPolicy, Resolver, system_addresses
+from worker.media import proxy
+from worker.media.addresses import AddressPolicy, Resolver, is_same_origin, system_addresses
 from worker.media.hop import (
     FetchFailed,
     FetchLimits,
@@ -22,6 +23,7 @@ from worker.media.hop import (
     response_to,
 )
 from worker.media.pinned import Deadline
+from worker.media.proxy import ProxyFor
 
 __all__ = ["AddressPolicy", "FetchFailed", "FetchLimits", "FetchProblem", "Fetched", "fetch"]
 
@@ -48,11 +50,14 @@ def fetch(
     resolve: Resolver = system_addresses,
     ca_file: str | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    credential: Callable[[], str] | None = None,
+    proxy_for: ProxyFor = proxy.none,
 ) -> Fetched:
     """The file ``into`` holds all bytes of ``url``; raises FetchFailed, and then there is no such file.
 
-    No credential is ever sent. A proxy from the environment is not used, since the addresses behind it could
-    not be checked. ``ca_file`` replaces the bundled certificates.
+    ``credential`` gives an Authorization header for the origin of ``url``; after a redirect elsewhere none is sent any
+    more, not even back there. Without it no credential is ever sent. Without ``proxy_for`` a proxy is not used, since
+    the addresses behind it cannot be checked. ``ca_file`` replaces the bundled certificates.
     """
     ends_at = monotonic() + limits.total_s
     for _ in range(MAX_REDIRECTS + 1):
@@ -63,10 +68,14 @@ def fetch(
             resolve=resolve,
             ca_file=ca_file,
             remaining_s=max(ends_at - monotonic(), 0.001),
+            credential=credential,
+            proxy=proxy_for(url),
         )
         outcome = _visit(hop, into)
         if isinstance(outcome, Fetched):
             return outcome
+        if not is_same_origin(url, outcome):
+            credential = None
         url = outcome
     raise FetchFailed(FetchProblem.REFUSED, url, f"more than {MAX_REDIRECTS} redirects")
 

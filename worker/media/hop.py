@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -10,8 +10,9 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from worker.media.addresses import AddressPolicy, Resolver, port_of
+from worker.media.addresses import AddressPolicy, Resolver, is_address, is_loopback_name, port_of
 from worker.media.pinned import Deadline, PinnedConnection
+from worker.media.proxy import Proxy
 
 _READ_BYTES = 1 << 16
 _GONE = frozenset({403, 404, 410})
@@ -71,6 +72,10 @@ class Hop:
     resolve: Resolver
     ca_file: str | None
     remaining_s: float
+    credential: Callable[[], str] | None = None
+    """Gives the Authorization header for this one URL; None: none is sent."""
+
+    proxy: Proxy | None = None
 
     def failed(self, kind: FetchProblem, reason: str, status: int | None = None) -> FetchFailed:
         """The error for this hop."""
@@ -93,16 +98,32 @@ def checked_parts(hop: Hop) -> SplitResult:
 
 
 def pinned_connection(hop: Hop, parts: SplitResult) -> PinnedConnection:
-    """A connection that can only reach the permitted addresses of the URL's host."""
+    """A connection that can only reach the permitted addresses of the URL's host, or the proxy on the way to it."""
     host, port = _ascii_host(hop, parts), port_of(parts)
-    return PinnedConnection(
-        host=host,
-        port=port,
-        addresses=_permitted_addresses(hop, host, port),
+    reached = (host, port) if hop.proxy is None else (hop.proxy.host, hop.proxy.port)
+    connection = PinnedConnection(
+        host=reached[0],
+        port=reached[1],
+        addresses=_addresses(hop, host, port),
         tls=_tls(hop.ca_file) if parts.scheme == "https" else None,
         connect_s=min(hop.limits.connect_s, hop.remaining_s),
         read_s=min(hop.limits.read_s, hop.remaining_s),
     )
+    if hop.proxy is not None and parts.scheme == "https":
+        connection.set_tunnel(host, port, headers=hop.proxy.headers)
+    return connection
+
+
+def _addresses(hop: Hop, host: str, port: int) -> tuple[str, ...]:
+    """Give the addresses to connect to; of a host behind a proxy only an address that the URL names can be checked."""
+    if hop.proxy is None:
+        return _permitted_addresses(hop, host, port)
+    if is_address(host) or is_loopback_name(host):
+        _permitted_addresses(hop, host, port)
+    try:
+        return hop.resolve(hop.proxy.host, hop.proxy.port)
+    except (OSError, UnicodeError):
+        raise hop.failed(FetchProblem.TEMPORARY, f"the proxy {hop.proxy.host} has no known address") from None
 
 
 def _ascii_host(hop: Hop, parts: SplitResult) -> str:
@@ -134,7 +155,7 @@ def response_to(
 ) -> http.client.HTTPResponse:
     """The answer to the one GET, its body not yet read."""
     try:
-        connection.request("GET", _target(parts), headers={"User-Agent": "darkroom", "Accept": "*/*"})
+        connection.request("GET", _target(hop, parts), headers=_headers(hop, parts))
         return connection.getresponse()
     except ssl.SSLCertVerificationError as error:
         raise hop.failed(FetchProblem.TEMPORARY, f"its certificate is refused: {error.verify_message}") from error
@@ -142,10 +163,23 @@ def response_to(
         raise _broken(hop, error, deadline) from error
 
 
-def _target(parts: SplitResult) -> str:
+def _target(hop: Hop, parts: SplitResult) -> str:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~")
-    return f"{path}?{query}" if query else path
+    origin = f"http://{parts.netloc}" if _is_relayed(hop, parts) else ""
+    return f"{origin}{path}?{query}" if query else f"{origin}{path}"
+
+
+def _is_relayed(hop: Hop, parts: SplitResult) -> bool:
+    """Say whether a proxy reads the request itself; with TLS it only passes bytes on."""
+    return hop.proxy is not None and parts.scheme == "http"
+
+
+def _headers(hop: Hop, parts: SplitResult) -> dict[str, str]:
+    headers = {"User-Agent": "darkroom", "Accept": "*/*"}
+    if hop.proxy is not None and _is_relayed(hop, parts):
+        headers |= hop.proxy.headers
+    return headers if hop.credential is None else {**headers, "Authorization": hop.credential()}
 
 
 def check_answer(hop: Hop, response: http.client.HTTPResponse) -> None:

@@ -5,12 +5,13 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
 
 class PinnedConnection(http.client.HTTPConnection):
-    """HTTP to ``host`` at one of ``addresses``: no second look-up, no proxy."""
+    """HTTP to ``host`` at one of ``addresses``: no second look-up. With a tunnel, ``host`` is the proxy."""
 
     def __init__(
         self,
@@ -34,12 +35,23 @@ class PinnedConnection(http.client.HTTPConnection):
         # http.client forgets its socket as soon as a response is the last one on it; cut() must not.
         self._wire: socket.socket | None = None
         self._is_cut = False
+        self._end_host: str | None = None
+
+    def set_tunnel(self, host: str, port: int | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """Ask the proxy to pass bytes on to this host; the certificate must be that host's."""
+        super().set_tunnel(host, port, headers)
+        self._end_host = host
 
     def connect(self) -> None:
         """Connect to the first address that answers; the certificate must be the host's own."""
         self._wire = self.sock = self._first_connected()
+        self.sock.settimeout(self._read_s)
+        name = self.host
+        if self._end_host is not None:
+            self._tunnel()  # type: ignore[attr-defined]  # http.client's own, which a subclass has to call
+            name = self._end_host
         if self._tls is not None:
-            self._wire = self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+            self._wire = self.sock = self._tls.wrap_socket(self.sock, server_hostname=name)
         if self._is_cut:
             raise TimeoutError("the time was up before the connection stood")
         self.sock.settimeout(self._read_s)

@@ -12,7 +12,8 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from worker.domain.errors import ProviderError
-from worker.rivya import answers, errors
+from worker.rivya import answers, errors, sending
+from worker.rivya.sending import Sending, SendTimeout
 from worker.rivya.session import BearerKey, checked_base_url, new_session
 from worker.rivya.wire import GenerationView, ModelView, UploadedFile
 
@@ -24,9 +25,10 @@ _READ_BYTES = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """How long a call may take: to connect, between two reads, and until its answer is whole."""
+    """How long a call may take: to connect, to send a file, between two reads, and until its answer is whole."""
 
     connect_s: float = 5.0
+    send_s: float = 45.0
     read_s: float = 30.0
     total_s: float = 60.0
 
@@ -97,12 +99,21 @@ class Client:
 
     def upload(self, *, content: bytes, name: str, mime_type: str, model: str, client_request_id: str) -> UploadedFile:
         """The provider's own copy of an image; free, so it may be repeated."""
+        fields = {"kind": "image", "model": model, "client_request_id": client_request_id}
+        body, content_type = sending.form(fields, name=name, content=content, mime_type=mime_type)
         answer = self._call(
             "POST",
             "/files",
-            data={"kind": "image", "model": model, "client_request_id": client_request_id},
-            files={"file": (name, content, mime_type)},
+            send_s=self._timeouts.send_s,
+            data=Sending(body, most_s=self._timeouts.send_s, monotonic=self._monotonic),
+            headers={"Content-Type": content_type},
         )
+        file = self._read(answer, lambda body: answers.read_upload(body, base_url=self._base_url))
+        return replace(file, http_status=answer.status, request_id=answer.request_id)
+
+    def file(self, provider_id: str) -> UploadedFile:
+        """The upload as the provider has it."""
+        answer = self._call("GET", f"/files/{quote(provider_id, safe='')}")
         file = self._read(answer, lambda body: answers.read_upload(body, base_url=self._base_url))
         return replace(file, http_status=answer.status, request_id=answer.request_id)
 
@@ -114,24 +125,33 @@ class Client:
         """All models that the provider lists, those that cannot be called included."""
         return self._read(self._call("GET", "/models"), answers.read_models)
 
+    @property
+    def base_url(self) -> str:
+        """Where the provider is, without a trailing slash."""
+        return self._base_url
+
+    def credential(self) -> str:
+        """Give the Authorization header; for the provider's own origin only."""
+        return self._auth.header()
+
     def close(self) -> None:
         """Close the calling thread's connections; its next call opens new ones."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is not None:
             session.close()
 
-    def _call(self, method: str, path: str, *, is_paid: bool = False, **parts: Any) -> _Answer:
+    def _call(self, method: str, path: str, *, is_paid: bool = False, send_s: float = 0, **parts: Any) -> _Answer:
         try:
-            return self._exchange(method, path, parts)
+            return self._exchange(method, path, parts, send_s)
         except answers.MalformedAnswerError as error:
             failure = errors.malformed(str(error), is_paid=is_paid)
-        except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
+        except (requests.RequestException, urllib3_errors.HTTPError, OSError, SendTimeout) as error:
             failure = errors.from_transport(error, is_paid=is_paid)
         # Raised here and not above, so that no chained error carries the request and its headers along.
         raise failure
 
-    def _exchange(self, method: str, path: str, parts: Mapping[str, Any]) -> _Answer:
-        ends_at = self._monotonic() + self._timeouts.total_s
+    def _exchange(self, method: str, path: str, parts: Mapping[str, Any], send_s: float) -> _Answer:
+        ends_at = self._monotonic() + send_s + self._timeouts.total_s
         with self._session().request(
             method,
             f"{self._base_url}/api/v1{path}",

@@ -21,11 +21,12 @@ from worker.domain.errors import (
     Unavailable,
 )
 from worker.rivya.answers import Envelope
+from worker.rivya.sending import SendTimeout
 
 LONGEST_WAIT = timedelta(days=1)
 """A longer Retry-After is cut to this, so that one odd answer cannot close an account for years."""
 
-_PAUSING = {reason.value: reason for reason in PauseReason if reason is not PauseReason.OPERATOR}
+_PAUSING = {reason.value: reason for reason in PauseReason if reason.is_the_providers}
 _BY_CODE: dict[str, type[ProviderError]] = {
     "validation_failed": Refused,
     "webhook_url_rejected": Refused,
@@ -113,6 +114,7 @@ def _transport_code(causes: tuple[BaseException, ...]) -> str:
         (requests.exceptions.InvalidHeader, "unsendable"),
         (requests.exceptions.InvalidURL, "unsendable"),
         (requests.exceptions.InvalidSchema, "unsendable"),
+        (SendTimeout, "send_timeout"),
         (requests.ReadTimeout, "read_timeout"),
         (urllib3_errors.ReadTimeoutError, "read_timeout"),
     )

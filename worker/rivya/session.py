@@ -21,8 +21,12 @@ class BearerKey(AuthBase):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the key on a request."""
-        r.headers["Authorization"] = f"Bearer {self._key}"
+        r.headers["Authorization"] = self.header()
         return r
+
+    def header(self) -> str:
+        """Give the header's value."""
+        return f"Bearer {self._key}"
 
     def __repr__(self) -> str:
         return "BearerKey(hidden)"

@@ -12,11 +12,14 @@ from sqlalchemy import Connection
 from worker.db import calls
 from worker.domain.call import Call, CallKind, CallOutcome, failed
 from worker.domain.errors import ProviderError
+from worker.media.addresses import is_same_origin
 from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
 from worker.rivya.wire import GenerationView, UploadedFile
 from worker.services import Services
 
 T = TypeVar("T")
+
+_TURNED_AWAY = frozenset({HTTPStatus.UNAUTHORIZED.value, HTTPStatus.FORBIDDEN.value})
 
 
 class Calls:
@@ -52,10 +55,31 @@ class Calls:
         )
 
     def download(self, url: str, into: Path, limits: FetchLimits) -> Fetched:
-        """Fetch an image into a file."""
-        call = self._begun(CallKind.DOWNLOAD)
+        """Fetch an image into a file; where the provider itself turns us away, once more with its key."""
         try:
-            fetched = fetch(url, into, limits=limits, allow=self._services.policies.result_addresses)
+            return self._download(url, into, limits)
+        except FetchFailed as error:
+            client = self._services.client
+            is_at_home = is_same_origin(url, client.base_url) and is_same_origin(error.url, client.base_url)
+            if error.status not in _TURNED_AWAY or not is_at_home:
+                raise
+            # The provider does not document whether its results' addresses want the key (contract, section 3).
+            return self._download(url, into, limits, credential=client.credential)
+
+    def _download(
+        self, url: str, into: Path, limits: FetchLimits, credential: Callable[[], str] | None = None
+    ) -> Fetched:
+        call = self._begun(CallKind.DOWNLOAD)
+        chosen = self._services.policies
+        try:
+            fetched = fetch(
+                url,
+                into,
+                limits=limits,
+                allow=chosen.result_addresses,
+                credential=credential,
+                proxy_for=chosen.result_proxy,
+            )
         except FetchFailed as error:
             outcome, code = CallOutcome.UNAVAILABLE, f"result_{error.kind}"
             self._end(call, outcome=outcome, code=code, message=str(error), http_status=error.status)

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,7 @@ from worker.db import generations, jobs, results, steps
 from worker.db.results import Stored
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import in_hand, retry
-from worker.domain.errors import ProviderError, Throttled
+from worker.domain.errors import NotFound, ProviderError, Throttled
 from worker.domain.job import JobEvent
 from worker.domain.model_spec import PIXELS
 from worker.domain.step import COLLECT_TOTAL, COLLECT_WAIT, LEASES, StepKind
@@ -21,7 +22,7 @@ from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_
 from worker.media.names import result_path, twin_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.services import Services
-from worker.steps import outcomes, pacing
+from worker.steps import outcomes, pacing, reach
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,12 @@ _LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_se
 
 _WAIT_FOR_ROOM = timedelta(seconds=5)
 """How soon an image is looked at again for which no thread was free, at the latest."""
+
+
+GONE = "result_gone"
+"""The failure after which a job that was asked for its paid image once more is rendered anew."""
+
+_NO_MORE = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.GONE.value})
 
 
 class NotInHand(Exception):
@@ -80,18 +87,21 @@ def _leave(services: Services, work: Work) -> None:
 def _bring_home(services: Services, work: Work) -> None:
     calls = Calls(services, work.generation_id)
     try:
-        url = _address(services, work, calls)
-        stored = _stored(services, work, calls, url)
+        url, is_confirmed = _address(services, work, calls)
+        stored = _stored(services, work, calls, url, is_confirmed=is_confirmed)
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
     else:
         _record(services, work, calls, url, stored)
 
 
-def _address(services: Services, work: Work, calls: Calls) -> str:
-    """Give the image's address; ask for it anew when there is none, or when it has failed before."""
+def _address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
+    """Give the image's address; ask for it anew when there is none, or when it has failed before.
+
+    The second is whether the provider has just said that there is no better one.
+    """
     if work.result_url is not None and work.attempts == 0:
-        return work.result_url
+        return work.result_url, False
     assert work.provider_id is not None
     try:
         urls = calls.get(work.provider_id).result_urls
@@ -100,13 +110,13 @@ def _address(services: Services, work: Work, calls: Calls) -> str:
             pacing.close_key(services, error)
         if work.result_url is None:
             raise NotInHand(error.code, str(error), False) from error
-        return work.result_url
+        return work.result_url, isinstance(error, NotFound)
     if not urls and work.result_url is None:
         raise NotInHand("no_result_url", "the provider names no address for the image", True)
-    return urls[0] if urls else work.result_url or ""
+    return (urls[0] if urls else work.result_url or ""), True
 
 
-def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
+def _stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirmed: bool) -> Stored:
     """Fetch into a temporary file, check it, and put it into the store under a name that nothing else has."""
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         file = Path(folder) / "image"
@@ -116,7 +126,7 @@ def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
             path = _put(services, work, file, facts)
         except FetchFailed as error:
             is_lost = error.kind is not FetchProblem.TEMPORARY
-            raise NotInHand(f"result_{error.kind}", str(error), is_lost) from error
+            raise NotInHand(_code(error, is_confirmed=is_confirmed), str(error), is_lost) from error
         except BadImage as error:
             raise NotInHand("result_unreadable", f"the image {error.reason}", True) from error
         except (StoreUnavailable, NotStored) as error:
@@ -129,6 +139,13 @@ def _stored(services: Services, work: Work, calls: Calls, url: str) -> Stored:
         width=facts.width,
         height=facts.height,
     )
+
+
+def _code(error: FetchFailed, *, is_confirmed: bool) -> str:
+    """Name the failure; an image is gone only when its address says so and the provider has no better one."""
+    if error.kind is not FetchProblem.GONE:
+        return f"result_{error.kind}"
+    return GONE if is_confirmed and error.status in _NO_MORE else "result_withheld"
 
 
 def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
@@ -166,6 +183,8 @@ def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stor
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+    else:
+        reach.collected(services, work)
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
@@ -173,7 +192,8 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
     patience = retry.COLLECT_PATIENCE
     now = services.clock()
     waited = now - work.since
-    is_over = waited >= (patience.lost if problem.is_lost else patience.unreachable)
+    has_waited = waited >= (patience.lost if problem.is_lost else patience.unreachable)
+    is_over = has_waited or (work.recalls > 0 and problem.code == GONE)
     tell = log.error if is_over or problem.is_lost else log.warning
     tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
     try:
@@ -186,6 +206,7 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
     else:
         if in_hand.is_alarm(since=work.since, due_at=work.due_at, now=now):
             log.error("result.long_not_in_hand", **outcomes.ids(work), since=work.since, code=problem.code)
+        reach.missed(services, work, f"{problem.code}: {problem.message}")
 
 
 def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
@@ -196,4 +217,4 @@ def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: N
         return
     wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
     due_at = in_hand.next_try(since=work.since, now=now, wait=wait)
-    steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1)
+    steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1, error=f"{problem.code}: {problem.message}")

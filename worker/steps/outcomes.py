@@ -23,17 +23,24 @@ RECHECK_PAUSED = timedelta(seconds=90)
 """How soon a step that met a paused account looks again, if nothing resumes the account before."""
 
 
+ANOTHER_NODE = timedelta(seconds=5)
+"""How soon a step is offered again that this node may not do."""
+
 RELAPSE = timedelta(minutes=1)
 """A pause within this time after the last one is the same trouble."""
 
 
 def is_held_up(services: Services, tx: Connection, work: Work, *, reads_only: bool) -> bool:
-    """Put the step off while the account is closed or paused; True when it was put off.
+    """Put the step off while the account is closed, paused or used with another key; True when it was put off.
 
     A step that only reads goes on while the reason of the pause permits reading. A job for which nothing can have
     been created goes back in line, its hold void, for as long as the account is paused.
     """
     now = services.clock()
+    if work.binding != services.binding:
+        log.error("node.key_replaced", **ids(work), binding=services.binding, account_binding=work.binding)
+        steps.again(tx, work, due_at=now + ANOTHER_NODE, attempts=work.attempts)
+        return True
     if work.blocked_until is not None and now < work.blocked_until:
         steps.again(tx, work, due_at=work.blocked_until, attempts=work.attempts)
         return True

@@ -78,7 +78,7 @@ def _record(
             outcomes.doubt(tx, work, answer, services)
         case ProviderError():
             blame = 0 if isinstance(answer, Throttled | AccountPaused) else 1
-            steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts + blame)
+            steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts + blame, error=answer)
         case GenerationView(status=GenerationStatus.SUCCEEDED):
             return settlement.succeeded(tx, services, work, answer)
         case GenerationView(status=GenerationStatus.FAILED):
@@ -106,7 +106,7 @@ def _missing(tx: Connection, services: Services, work: Work, error: NotFound) ->
     """Wait while the id may only not be visible yet; after that nobody can say what became of the credits."""
     if _age(services, work) < polling.YOUNG:
         wait = services.policies.schedule.wait(age=timedelta(0), polls=1)
-        return steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts + 1)
+        return steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts + 1, error=error)
     return outcomes.doubt(tx, work, error, services)
 
 

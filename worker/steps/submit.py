@@ -56,11 +56,15 @@ def _claim(services: Services, ticket: Ticket) -> tuple[Work, bytes] | None:
             error = OutcomeUnknown("window_closed", "the answer was lost, and the window for sending again is over")
             outcomes.doubt(tx, work, error, services)
             return None
+        if work.is_in_doubt and work.sent_binding not in {None, services.binding}:
+            # Only the account at the provider that may have made it knows its key.
+            steps.again(tx, work, due_at=now + outcomes.ANOTHER_NODE, attempts=work.attempts)
+            return None
         body = work.body if work.is_in_doubt else _build(services, tx, work)
         if body is None:
             steps.advance(tx, work, StepKind.UPLOAD, due_at=now, now=now)
             return None
-        frozen = generations.begin_send(tx, work.generation_id, body=body, now=now)
+        frozen = generations.begin_send(tx, work.generation_id, body=body, binding=services.binding, now=now)
     return work, frozen
 
 

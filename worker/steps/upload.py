@@ -1,11 +1,12 @@
 """Give the provider the reference image: once for all jobs that share it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from worker.db import references, session, steps
 from worker.db.steps import StaleFence, Ticket, Work
+from worker.domain import retry
 from worker.domain.errors import AccountPaused, ProviderError, Refused, Throttled
 from worker.domain.generation import GenerationState
 from worker.domain.step import LEASES, StepKind
@@ -53,7 +54,7 @@ def _claim(services: Services, ticket: Ticket) -> Work | None:
             steps.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
             session.notify(tx)
         else:
-            steps.again(tx, work, due_at=now + WAIT_FOR_UPLOADER)
+            steps.again(tx, work, due_at=now + WAIT_FOR_UPLOADER, attempts=work.attempts)
     return None
 
 
@@ -100,13 +101,20 @@ def _record_error(services: Services, work: Work, calls: Calls, error: ProviderE
                     outcomes.give_back_unpaid(tx, work, error, services)
                 case Throttled():
                     steps.again(tx, work, due_at=now + wait, attempts=work.attempts)
+                case _ if _is_hopeless(work, now):
+                    outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
                 case _:
-                    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1)
+                    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
             references.end_upload(tx, work.account_id, _hash(work), provider_id=None, url=None, now=now)
             calls.write(tx)
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+
+
+def _is_hopeless(work: Work, now: datetime) -> bool:
+    """Say whether the reference was offered often enough, and for long enough."""
+    return work.attempts + 1 >= retry.UPLOAD_TRIES and now >= work.since + retry.UPLOAD_PATIENCE
 
 
 def _hash(work: Work) -> str:
