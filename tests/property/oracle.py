@@ -229,14 +229,14 @@ class Oracle:
             slip.state = "failed"
 
     def cancelled(self, batch: UUID) -> None:
-        """Its owner withdrew the batch: what was never sent costs nothing."""
+        """Its owner withdrew the batch: what surely created nothing costs nothing."""
         self.folders[batch].is_open = self.folders[batch].is_held_back = False
         for slip in self.slips.values():
             if slip.batch != batch:
                 continue
             if slip.state == "pending":
                 slip.state = "cancelled"
-            elif slip.state == "active" and slip.paper.lies == "held" and slip.paper.first_sent is None:
+            elif slip.state == "active" and slip.paper.lies == "held" and slip.paper.unknown == 0:
                 slip.state, slip.paper.lies = "cancelled", "nowhere"
 
     def passed(self, batch: UUID) -> None:
