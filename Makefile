@@ -5,8 +5,8 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests share brokers, so they run in one process; `make test PROCESSES=3` is for those that need no broker.
-PROCESSES ?= 0
+# Tests that share a server stay on one process (tests/conftest.py); `make test PROCESSES=0` runs all on this one.
+PROCESSES ?= 3
 # The environment is made anew when the locks or the project's own settings change.
 SETUP := $(VENV)/.setup
 SETUP_DEV := $(VENV)/.setup-dev
