@@ -7,7 +7,7 @@ from tests.acceptance.world import World
 pytestmark = pytest.mark.acceptance
 
 JOBS = 40
-SLOW_HOST = {"slow_s": 10, "faults": {"download": {"slow": 1.0}}}
+SLOW_HOST = {"slow_s": 14, "faults": {"download": {"slow": 1.0}}}
 PROMPT_HOST = {"faults": {"download": {"slow": 0.0}}}
 
 
@@ -17,7 +17,9 @@ def test_submits_and_polls_go_on_while_the_host_of_the_images_is_slow(world: Wor
     world.submit(manifests.plain(JOBS))
 
     until(
-        lambda: world.count("generation", "state = 'succeeded'") == JOBS, "the provider has ended them all", timeout_s=9
+        lambda: world.count("generation", "state = 'succeeded'") == JOBS,
+        "the provider has ended them all",
+        timeout_s=13,
     )
     stored = world.count("result")
     world.provider.set(**PROMPT_HOST)

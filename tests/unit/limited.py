@@ -14,6 +14,8 @@ START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 JITTER_S = 0.01
 """A request leaves up to so much after its slot."""
 ANSWER_S = 0.02
+LOGGED_S = 0.1
+"""So long after an answer it is counted."""
 PAUSE = timedelta(milliseconds=20)
 """Between two rounds."""
 
@@ -78,7 +80,7 @@ class Run:
         retry_after = None if self.retry_after_s is None else timedelta(seconds=self.retry_after_s)
         for at_s in coming:
             if at_s <= until_s:
-                answered = self._count(self.answered, at_s - 1, at_s)
+                answered = self._count(self.answered, at_s - 1 - LOGGED_S, at_s - LOGGED_S)
                 now = START + timedelta(seconds=at_s)
                 self.state = learned_rate.throttled(self.state, now=now, retry_after=retry_after, answered=answered)
         return [at_s for at_s in coming if at_s > until_s]

@@ -22,9 +22,16 @@ FOUND = replace(
 
 
 def test_the_first_429_cuts_the_rate_to_nine_tenths_of_what_was_answered() -> None:
+    """It does not say which rate was too much: within the second that was counted the rate has doubled."""
     cut = learned_rate.throttled(replace(PLAIN, rate=40.0), now=NOW, retry_after=None, answered=20)
 
-    assert (cut.refused_rate, cut.rate) == (20.0, 18.0)
+    assert (cut.rate, cut.refused_rate) == (18.0, None)
+
+
+def test_after_the_first_cut_the_rate_climbs_until_it_is_refused() -> None:
+    cut = replace(FOUND, rate=18.0, refused_rate=None)
+
+    assert learned_rate.raised(cut, now=NOW + SECOND, answered=18).rate == pytest.approx(18.54)
 
 
 def test_a_later_429_cuts_to_nine_tenths_of_the_rate_that_was_refused() -> None:
@@ -39,7 +46,7 @@ def test_soon_after_the_key_was_opened_the_limit_may_be_far_below(answered: int,
 
     cut = learned_rate.throttled(reopened, now=NOW, retry_after=None, answered=answered)
 
-    assert cut.refused_rate == refused
+    assert cut.refused_rate == pytest.approx(refused)
 
 
 def test_the_429s_of_one_burst_cut_once() -> None:

@@ -9,7 +9,6 @@ from tests.unit.limited import Run
 
 COUNTED: dict[str, Callable[[int], Limit]] = {
     "in fixed seconds": lambda rate: FixedWindow(rate, 1.0),
-    "in fixed ten seconds": lambda rate: FixedWindow(10 * rate, 10.0),
     "in any second": lambda rate: SlidingWindow(rate, 1.0),
     "as a bucket": lambda rate: TokenBucket(rate, 1.0),
 }
@@ -27,6 +26,20 @@ def test_after_a_minute_nine_tenths_of_the_limit_are_used_and_429s_are_rare(
 
     assert run.share(rate, 60, 540) >= 0.9
     assert run.refusals(60, 540) < 0.01
+
+
+@pytest.mark.parametrize("rate", [5, 20, 100])
+@pytest.mark.parametrize("retry_after_s", [None, 1.0, 5.0])
+def test_a_limit_that_is_counted_over_ten_seconds_is_found_in_three_minutes(
+    retry_after_s: float | None, rate: int
+) -> None:
+    """A 429 comes up to ten seconds after the rate that caused it."""
+    limit = FixedWindow(10 * rate, 10.0)
+
+    run = Run(limit_at=lambda _: limit, retry_after_s=retry_after_s).go_on(until_s=660)
+
+    assert run.share(rate, 60, 660) >= 0.9
+    assert run.refusals(180, 660) < 0.01
 
 
 @pytest.mark.parametrize(("retry_after_s", "minutes"), [(1.0, 2), (None, 4), (5.0, 6)])

@@ -56,15 +56,20 @@ _DISPROVED = 1.05
 def throttled(pace: Pace, *, now: datetime, retry_after: timedelta | None, answered: int) -> Pace:
     """Close the key until the provider's time; cut a learned rate once for a burst of 429s, and keep what was refused.
 
-    ``answered`` counts the requests of the last second that were not refused.
+    ``answered`` counts the requests of a second, as late as is known, that were not refused.
     """
     until = now + (paces.THROTTLE_WAIT if retry_after is None else retry_after)
     closed = paces.closed(pace, until=until)
     is_same_burst = pace.throttled_at is not None and now < pace.throttled_at + SETTLED
     if is_same_burst or not pace.is_learned:
         return closed
-    refused = max(FLOOR, _refused(pace, now, answered))
-    return replace(closed, rate=max(FLOOR, _CUT * refused), refused_rate=refused, throttled_at=now, raised_at=until)
+    cut = replace(closed, throttled_at=now, raised_at=until)
+    if pace.throttled_at is None or pace.blocked_until is None:
+        # While the rate doubles, the answers of a second say where the limit is about, but not what is too much.
+        return replace(cut, rate=max(FLOOR, _CUT * min(pace.rate, answered)))
+    is_far = now < pace.blocked_until + _SOON
+    refused = min(max(answered, _FAR * pace.rate), pace.rate) if is_far else pace.rate
+    return replace(cut, rate=max(FLOOR, _CUT * refused), refused_rate=max(FLOOR, refused))
 
 
 def has_stretch(pace: Pace, *, now: datetime) -> bool:
@@ -75,7 +80,7 @@ def has_stretch(pace: Pace, *, now: datetime) -> bool:
 def raised(pace: Pace, *, now: datetime, answered: int) -> Pace:
     """Raise a learned rate of which nearly all was ``answered`` since ``raised_at``; the next stretch begins.
 
-    Twofold a second until the first 429, then quickly up to just under what was refused, and beyond it only after a
+    Twofold a second until the first 429, then quickly up to just under what is refused, and beyond it only after a
     while. Slots whose requests were not answered in time say that the nodes are the bottleneck, not the provider.
     """
     after = replace(pace, raised_at=now)
@@ -91,14 +96,6 @@ def unused(pace: Pace, *, now: datetime) -> Pace:
     return replace(pace, raised_at=max(now, pace.raised_at))
 
 
-def _refused(pace: Pace, now: datetime, answered: int) -> float:
-    """Say which rate was too much: this one, or less where it is far above the limit."""
-    if pace.throttled_at is None or pace.blocked_until is None:
-        return min(pace.rate, max(1.0, answered))
-    is_far = now < pace.blocked_until + _SOON
-    return min(max(answered, _FAR * pace.rate), pace.rate) if is_far else pace.rate
-
-
 def _stretch(pace: Pace) -> timedelta:
     return max(STRETCH, timedelta(seconds=_FEWEST / pace.rate))
 
@@ -106,9 +103,9 @@ def _stretch(pace: Pace) -> timedelta:
 def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
     climbed: float = pace.rate * _CLIMB_PER_S**elapsed_s
     probed: float = pace.rate * _PROBE_PER_S**elapsed_s
-    if pace.refused_rate is None or pace.throttled_at is None or pace.blocked_until is None:
+    if pace.throttled_at is None or pace.blocked_until is None:
         return pace.rate * (1 + min(elapsed_s, 1.0))
-    if pace.rate > _DISPROVED * pace.refused_rate:
+    if pace.refused_rate is None or pace.rate > _DISPROVED * pace.refused_rate:
         return climbed
     just_under = _JUST_UNDER * pace.refused_rate
     if pace.rate < just_under:
