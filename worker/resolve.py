@@ -13,7 +13,7 @@ from worker.db.in_doubt import InDoubt
 from worker.db.ledger import Posting
 from worker.db.session import Database, violated
 from worker.domain import ledger as moves
-from worker.domain.decision import NotInDoubt, Signature, UnfitTask
+from worker.domain.decision import NotInDoubt, Signature, TooMuch, UnfitTask
 from worker.domain.errors import NotFound, ProviderError
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobState
@@ -63,11 +63,23 @@ def adopt(services: Services, generation_id: UUID, provider_id: str, signature: 
 
 
 def charged(
-    database: Database, generation_id: UUID, credits_: int, signature: Signature, *, change_id: UUID, now: datetime
+    database: Database,
+    generation_id: UUID,
+    credits_: int,
+    signature: Signature,
+    *,
+    change_id: UUID,
+    now: datetime,
+    may_exceed: bool = False,
 ) -> Resolution:
-    """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed."""
+    """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed.
+
+    Raises TooMuch for more than lies open, unless it ``may_exceed`` that.
+    """
     with database.transaction() as tx:
         doubt = _locked(tx, generation_id)
+        if credits_ > doubt.open and not may_exceed:
+            raise TooMuch(credits_, doubt.open)
         return _correct(tx, doubt, GenerationState.FAILED, credits_, signature, change_id, now)
 
 

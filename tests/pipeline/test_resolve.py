@@ -13,7 +13,7 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
 from worker import batch_control, resolve
-from worker.domain.decision import NotInDoubt, Signature, UnfitTask
+from worker.domain.decision import NotInDoubt, Signature, TooMuch, UnfitTask
 from worker.resolve import Resolution
 
 ANN = Signature(actor="ann", reason="the provider's support said so")
@@ -34,7 +34,13 @@ def adopt(node: Node, task: str) -> Resolution:
 def charged(credits_: int, node: Node) -> Resolution:
     services = node.services
     return resolve.charged(
-        services.database, doubtful(node), credits_, ANN, change_id=services.new_id(), now=node.clock()
+        services.database,
+        doubtful(node),
+        credits_,
+        ANN,
+        change_id=services.new_id(),
+        now=node.clock(),
+        may_exceed=True,
     )
 
 
@@ -140,6 +146,15 @@ def test_what_was_charged_is_spent_and_the_rest_goes_back(
     assert lost.query("SELECT committed FROM batch") == [{"committed": credits_}]
     assert lost.query("SELECT committed FROM owner_month") == [{"committed": credits_}]
     assert books.failed_checks(lost) == []
+
+
+def test_more_than_lies_open_is_not_charged_unless_it_is_meant(lost: Node) -> None:
+    services, generation_id = lost.services, doubtful(lost)
+
+    with pytest.raises(TooMuch, match="400 credits are more than the 4"):
+        resolve.charged(services.database, generation_id, 400, ANN, change_id=services.new_id(), now=lost.clock())
+
+    assert (lost.jobs(), lost.entries()) == (["in_doubt"], [("hold", 4)])
 
 
 def test_what_was_reserved_and_not_charged_goes_back_from_the_reserve(unknown: Node) -> None:

@@ -12,6 +12,7 @@ from worker.cli import (
     cancel,
     cap,
     catalog,
+    correct,
     demo,
     doctor,
     resolve,
@@ -90,4 +91,5 @@ app.add_typer(audit.app, name="audit", rich_help_panel=_MONEY)
 app.add_typer(account.app, name="account", rich_help_panel=_MONEY)
 app.command(rich_help_panel=_MONEY)(cap.cap)
 app.command(rich_help_panel=_MONEY)(resolve.resolve)
+app.command(rich_help_panel=_MONEY)(correct.correct)
 app.command(rich_help_panel=_MONEY)(doctor.doctor)

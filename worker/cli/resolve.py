@@ -29,6 +29,7 @@ def resolve(
         typer.Option("--charged", metavar="N", min=1, max=2**31 - 1, help="N credits were charged, and no image came."),
     ] = None,
     not_charged: Annotated[bool, typer.Option("--not-charged", help="Nothing was charged.")] = False,
+    over: signing.OverOption = False,
     by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides. Required.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
@@ -53,7 +54,9 @@ def resolve(
         if adopt is not None:
             found = _adopt(settings, chosen, adopt.strip(), signature)
         else:
-            found = _correct(database, chosen, charged, signature)
+            found = signing.with_consent(
+                lambda may_exceed: _correct(database, chosen, charged, signature, may_exceed=may_exceed), over=over
+            )
     except (NotInDoubt, UnfitTask) as error:
         raise CliError(str(error)) from None
     _answer(found, as_json=as_json)
@@ -85,20 +88,21 @@ def _adopt(settings: "Settings", generation_id: UUID, task: str, signature: "Sig
     return resolve.adopt(wiring.services(settings, is_node=False), generation_id, task, signature)
 
 
-def _correct(database: "Database", generation_id: UUID, charged: int | None, signature: "Signature") -> "Resolution":
+def _correct(
+    database: "Database", generation_id: UUID, charged: int | None, signature: "Signature", *, may_exceed: bool
+) -> "Resolution":
     from worker import resolve, wiring
 
     change_id, now = wiring.new_id(), wiring.clock()
     if charged is None:
         return resolve.not_charged(database, generation_id, signature, change_id=change_id, now=now)
-    return resolve.charged(database, generation_id, charged, signature, change_id=change_id, now=now)
+    return resolve.charged(
+        database, generation_id, charged, signature, change_id=change_id, now=now, may_exceed=may_exceed
+    )
 
 
 def _answer(found: "Resolution", *, as_json: bool) -> None:
-    entries = [
-        {"kind": m.kind.value, "source": m.source.value, "target": m.target.value, "credits": m.credits}
-        for m in found.movements
-    ]
+    entries = signing.shown(found.movements)
     if as_json:
         output.print_json(
             {
@@ -116,6 +120,4 @@ def _answer(found: "Resolution", *, as_json: bool) -> None:
     status = f" (the provider says {found.status})" if found.status else ""
     text = f"generation {found.doubt.generation_id}: {found.generation_state}{status}; job {found.doubt.key}: "
     console.print(text + found.job_state.value, markup=False)
-    for entry in entries:
-        moved = output.plural(int(str(entry["credits"])), "credit")
-        console.print(f"  {entry['kind']}: {moved} from {entry['source']} to {entry['target']}", markup=False)
+    signing.print_entries(found.movements)

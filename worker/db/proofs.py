@@ -74,7 +74,7 @@ PROOFS: tuple[Proof, ...] = (
                 CASE WHEN g.state IN ('held', 'sending') THEN (g.held::numeric, 0::numeric, 0::numeric)
                      WHEN g.state = 'accepted' THEN (0::numeric, g.reserved::numeric, 0::numeric)
                      WHEN g.state IN ('succeeded', 'failed') THEN (0::numeric, 0::numeric, g.final::numeric)
-                     WHEN g.state IN ('refused', 'void') THEN (0::numeric, 0::numeric, 0::numeric)
+                     WHEN g.state IN ('refused', 'void') THEN (0::numeric, 0::numeric, coalesce(g.final, 0)::numeric)
                      WHEN g.reserved IS NULL THEN (g.held::numeric, 0::numeric, 0::numeric)
                      ELSE (0::numeric, g.reserved::numeric, 0::numeric) END""",
     ),

@@ -21,6 +21,39 @@ class NotInDoubt(Exception):
         return f"the generation {self.generation_id} {how}: `darkroom audit in-doubt` lists those that are"
 
 
+class NotEnded(Exception):
+    """What the generation has spent is not known yet, so that there is nothing to correct; nothing was changed."""
+
+    def __init__(self, generation_id: UUID, state: GenerationState) -> None:
+        """Keep which one, and how it stands."""
+        super().__init__(generation_id, state)
+        self.generation_id = generation_id
+        self.state = state
+
+    def __str__(self) -> str:
+        """Say it, with the next step."""
+        is_doubt = self.state is GenerationState.IN_DOUBT
+        step = "`darkroom resolve` decides about it" if is_doubt else "only one that has ended can be corrected"
+        return f"the generation {self.generation_id} is {self.state}: {step}"
+
+
+class TooMuch(Exception):
+    """More is said to have been charged than was ever promised or reserved; nothing was changed."""
+
+    def __init__(self, charged: int, expected: int) -> None:
+        """Keep both figures."""
+        super().__init__(charged, expected)
+        self.charged = charged
+        self.expected = expected
+
+    def __str__(self) -> str:
+        """Say it, with the next step."""
+        return (
+            f"{self.charged:,} credits are more than the {self.expected:,} that were held or reserved:"
+            " if the provider charged that much, say so with --over"
+        )
+
+
 class UnfitTask(Exception):
     """The task at the provider cannot be the one that this generation made; nothing was changed."""
 
