@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from tests.fixtures import databases
 from tests.fixtures.provider import Provider
 from tests.pipeline import node as nodes
-from tests.pipeline.conftest import process, sandbox
+from tests.pipeline.conftest import clock, folder, node, node_for, process, sandbox
 from tests.pipeline.node import Clock, Node
 from worker.audit.closing import closed_instant
 from worker.audit.evidence import Printed, printed
@@ -19,7 +19,7 @@ from worker.audit.reports import Asked, Report, build
 from worker.db import accounts
 from worker.domain.reporting import Format, ReportName
 
-__all__ = ["process", "sandbox"]
+__all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
 
 
 @dataclass(kw_only=True)

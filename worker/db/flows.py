@@ -121,19 +121,36 @@ def per_batch(scope: Scope) -> Query:
     )
 
 
+def per_account(scope: Scope) -> Query:
+    """Ask what of each account is reserved and spent, and how much of both together is due to corrections."""
+    moved = """
+        CASE WHEN f.target IN ('reserved', 'spent') THEN f.credits ELSE 0 END
+        - CASE WHEN f.source IN ('reserved', 'spent') THEN f.credits ELSE 0 END"""
+    return Query(
+        name="reserved and spent per account",
+        sql=f"""
+    SELECT a.id AS account_id, a.name AS account,
+        sum(f.credits * ((f.target = 'reserved')::int - (f.source = 'reserved')::int))::bigint AS reserved,
+        sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent,
+        coalesce(sum({moved}) FILTER (WHERE f.kind = 'correct'), 0)::bigint AS corrected
+    FROM ({FLOW}) f JOIN batch b ON b.id = f.batch_id JOIN account a ON a.id = b.account_id
+    GROUP BY a.id, a.name ORDER BY a.name COLLATE "C"
+    """,
+        values={"as_of": scope.as_of},
+    )
+
+
 def rolled_up(scope: Scope) -> Query:
-    """Ask for both the roll-up and the sealed entries per kind, so that one can be held against the other."""
+    """Ask per kind for what statements are made of and for the entries, so that one can be held against the other."""
     return Query(
         name="roll-up against entries",
-        sql="""
+        sql=f"""
     SELECT coalesce(r.kind, e.kind) AS kind, coalesce(r.entries, 0) AS rollup_entries,
         coalesce(r.credits, 0) AS rollup_credits, coalesce(e.entries, 0) AS raw_entries,
         coalesce(e.credits, 0) AS raw_credits
-    FROM (SELECT l.kind, sum(l.entries)::bigint AS entries, sum(l.credits)::bigint AS credits
-          FROM ledger_rollup l JOIN seal s ON s.id = l.seal_id WHERE s.sealed_at <= :as_of GROUP BY l.kind) r
+    FROM (SELECT kind, sum(entries)::bigint AS entries, sum(credits)::bigint AS credits FROM ({FLOW}) f GROUP BY kind) r
     FULL JOIN (SELECT kind, count(*) AS entries, sum(credits)::bigint AS credits FROM credit_entry
-               WHERE id <= (SELECT coalesce(max(last_entry_id), 0) FROM seal WHERE sealed_at <= :as_of)
-               GROUP BY kind) e ON e.kind = r.kind
+               WHERE posted_at <= :as_of GROUP BY kind) e ON e.kind = r.kind
     ORDER BY 1
     """,
         values={"as_of": scope.as_of},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from worker.db.flows import Scope
@@ -36,6 +36,11 @@ class Asked:
             from_day=self.from_day,
             to_day=self.to_day,
         )
+
+    def covers(self, instant: datetime) -> bool:
+        """Whether the instant lies on one of the days, UTC, that were asked for."""
+        day = instant.astimezone(UTC).date()
+        return (self.from_day is None or day >= self.from_day) and (self.to_day is None or day <= self.to_day)
 
     @property
     def parameters(self) -> dict[str, str | int | None]:
