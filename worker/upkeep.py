@@ -7,7 +7,7 @@ import structlog
 
 from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
-from worker.db import accounts, session, upkeep
+from worker.db import accounts, seals, session, upkeep
 from worker.db.upkeep import Unended
 from worker.domain import pace
 from worker.domain.errors import ProviderError, Throttled
@@ -73,14 +73,23 @@ def _read_wallet(services: Services) -> None:
 
 
 def _seal(services: Services) -> None:
+    """Seal what is new, and write the hash into the log: an anchor outside the database."""
+    with services.database.transaction() as tx:
+        before = seals.last(tx)
     try:
         newest = sealing.seal(services.database, now=services.clock())
     except sealing.LedgerBusy as error:
         log.warning("ledger.not_sealed", error=str(error))
         _hasten(services, UpkeepKind.SEAL)
         return
-    if newest is not None:
-        log.info("ledger.sealed", seal=newest.id, until=newest.last_entry_id, sealed_at=newest.sealed_at.isoformat())
+    if newest is not None and newest != before:
+        log.info(
+            "ledger.sealed",
+            seal=newest.id,
+            hash=newest.hash.hex(),
+            until=newest.last_entry_id,
+            sealed_at=newest.sealed_at.isoformat(),
+        )
 
 
 def _reread(services: Services) -> None:

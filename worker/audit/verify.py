@@ -1,10 +1,12 @@
 """Whether the books can be believed: every rule of the ledger and of the job's life, proved on the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from worker.audit import anchors
+from worker.audit.anchors import Anchor
 from worker.audit.chain import verify_seals
 from worker.audit.checks import EXAMPLES, Check
 from worker.db import proofs, rights, seals
@@ -26,11 +28,16 @@ class Verification:
         return all(check.ok for check in self.checks)
 
 
-def verify(tx: Connection) -> Verification:
-    """Check every rule on one snapshot; the transaction must not have been used yet."""
+def verify(tx: Connection, *, known: Sequence[Anchor] = ()) -> Verification:
+    """Check every rule on one snapshot, and the seals that are ``known`` from elsewhere.
+
+    The transaction must not have been used yet.
+    """
     tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))
     checks = (*(_check(tx, proof) for proof in PROOFS), *verify_seals(tx))
+    if known:
+        checks = (*checks, anchors.check(tx, known))
     return Verification(checks=checks, totals=proofs.totals(tx))
 
 

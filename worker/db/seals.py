@@ -1,6 +1,6 @@
 """Seals in the database: the ledger's entries as lines, the chain, the roll-up, and what proves them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,14 @@ def last_closed_by(tx: Connection, instant: datetime) -> Seal | None:
     query = text(f"SELECT {_SEAL} FROM seal WHERE sealed_at <= :instant ORDER BY id DESC LIMIT 1")
     row = tx.execute(query, {"instant": instant}).mappings().one_or_none()
     return None if row is None else Seal(**row)
+
+
+def hashes(tx: Connection, numbers: Collection[int]) -> dict[int, str]:
+    """Give the hash of each of these seals that is there, in hexadecimal."""
+    rows = tx.execute(
+        text("SELECT id, encode(hash, 'hex') AS hash FROM seal WHERE id = ANY(:ids)"), {"ids": list(numbers)}
+    )
+    return {row.id: row.hash for row in rows}
 
 
 def latest_posting(tx: Connection, *, after: int) -> datetime | None:
@@ -104,7 +112,23 @@ _ROLLED_UP = f"""
     USING (seal_id, day, batch_id, kind, source, target)
     WHERE (r.entries, r.credits) IS DISTINCT FROM (e.entries, e.credits)"""
 
+# An entry may wait for its seal while one sealing is lost with its node, and the next is not due yet.
+_UNSEALED = """
+    SELECT e.id AS entry, e.posted_at, s.last_entry_id AS sealed_up_to, u.last_run_at AS sealing_ran_at,
+        'the end of the chain was cut off, or sealing fails: look for ledger.not_sealed in the log, and prove the'
+            ' chain against what was written down elsewhere with --anchor' AS next_step
+    FROM (SELECT max(last_run_at) AS last_run_at, max(every_s) AS every_s FROM upkeep WHERE kind = 'seal') u
+    CROSS JOIN (SELECT max(last_entry_id) AS last_entry_id FROM seal) s
+    JOIN credit_entry e ON e.id > coalesce(s.last_entry_id, 0)
+        AND e.posted_at < u.last_run_at - make_interval(
+            secs => CASE WHEN s.last_entry_id IS NULL THEN 1 ELSE 2 END * u.every_s)"""
+
 PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="sealed_in_time",
+        rule="every entry that is older than two sealings which ran since is bound by a seal",
+        query=_UNSEALED,
+    ),
     Proof(
         name="rollup",
         rule="the sums that each seal was given are the sums of the entries that it binds",
