@@ -9,7 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from ops.bench import comparison, dispatch_rounds, enqueueing, findings, ground, limit_share, polling, real_polls
+from ops.bench import (
+    comparison,
+    dispatch_rounds,
+    enqueueing,
+    findings,
+    ground,
+    limit_share,
+    polling,
+    real_polls,
+    statements,
+)
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 
@@ -19,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "throughput": comparison.run,
     "limit": limit_share.run,
     "polls": real_polls.run,
+    "statement": statements.run,
     "polling": lambda _, is_quick: polling.run(is_quick=is_quick),
 }
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
