@@ -11,6 +11,7 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
+from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
 from worker import batch_control, resolve
 from worker.domain.decision import NotInDoubt, Signature, TooMuch, UnfitTask
@@ -27,8 +28,14 @@ def doubtful(node: Node) -> UUID:
     return generation_id
 
 
-def adopt(node: Node, task: str) -> Resolution:
-    return resolve.adopt(node.services, doubtful(node), task, ANN)
+def adopt(node: Node, task: str, *, may_be_misdated: bool = False) -> Resolution:
+    return resolve.adopt(node.services, doubtful(node), task, ANN, may_be_misdated=may_be_misdated)
+
+
+def dated(node: Node, after_sending: timedelta) -> None:
+    """Let the provider say that its tasks were created so long after the only send."""
+    assert isinstance(node.services.client, HookedClient)
+    node.services.client.created_at = node.query("SELECT first_sent_at AS at FROM generation")[0]["at"] + after_sending
 
 
 def charged(credits_: int, node: Node) -> Resolution:
@@ -239,6 +246,37 @@ def test_a_task_of_another_generation_is_not_adopted(lost: Node, sandbox: Provid
         adopt(lost, sandbox.tasks()[1]["id"])
 
     assert sorted(lost.jobs()) == ["in_doubt", "succeeded"]
+
+
+@pytest.mark.parametrize("after_sending", [timedelta(minutes=-6), timedelta(minutes=7)])
+def test_a_task_that_was_created_when_nothing_was_sent_is_not_adopted(
+    after_sending: timedelta, lost: Node, sandbox: Provider
+) -> None:
+    dated(lost, after_sending)
+
+    with pytest.raises(UnfitTask, match="say so with --force"):
+        adopt(lost, sandbox.tasks()[0]["id"])
+
+    assert (lost.jobs(), lost.entries()) == (["in_doubt"], [("hold", 4)])
+
+
+@pytest.mark.parametrize("after_sending", [timedelta(minutes=-4), timedelta(0), timedelta(minutes=5)])
+def test_a_task_that_may_have_been_created_by_a_send_is_adopted(
+    after_sending: timedelta, lost: Node, sandbox: Provider
+) -> None:
+    dated(lost, after_sending)
+
+    assert adopt(lost, sandbox.tasks()[0]["id"]).generation_state == "accepted"
+
+
+def test_a_misdated_task_is_adopted_by_force_and_that_is_kept(lost: Node, sandbox: Provider) -> None:
+    dated(lost, timedelta(days=1))
+
+    adopt(lost, sandbox.tasks()[0]["id"], may_be_misdated=True)
+
+    forced = lost.query("SELECT after, actor FROM change WHERE field = 'forced adoption'")
+    assert [(sandbox.tasks()[0]["id"] in row["after"], row["actor"]) for row in forced] == [(True, "ann")]
+    assert lost.generations() == ["accepted"]
 
 
 def test_a_generation_with_a_task_does_not_adopt_another(unknown: Node, sandbox: Provider) -> None:

@@ -20,6 +20,7 @@ def resolve(
     generation: Annotated[
         str, typer.Argument(metavar="GENERATION", help="Its id, or the beginning of it, as `audit in-doubt` shows it.")
     ],
+    *,
     adopt: Annotated[
         str | None,
         typer.Option("--adopt", metavar="TASK_ID", help="It is this task at the provider: follow it from now on."),
@@ -30,6 +31,9 @@ def resolve(
     ] = None,
     not_charged: Annotated[bool, typer.Option("--not-charged", help="Nothing was charged.")] = False,
     over: signing.OverOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Adopt the task although it was created when nothing of this was sent.")
+    ] = False,
     by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides. Required.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
@@ -52,7 +56,7 @@ def resolve(
     try:
         chosen = _chosen(database, generation)
         if adopt is not None:
-            found = _adopt(settings, chosen, adopt.strip(), signature)
+            found = _adopt(settings, chosen, adopt.strip(), signature, force=force)
         else:
             found = signing.with_consent(
                 lambda may_exceed: _correct(database, chosen, charged, signature, may_exceed=may_exceed), over=over
@@ -82,10 +86,13 @@ def _chosen(database: "Database", name: str) -> UUID:
     raise CliError(f"no generation in doubt begins with {plain(name)!r}: `darkroom audit in-doubt` lists them")
 
 
-def _adopt(settings: "Settings", generation_id: UUID, task: str, signature: "Signature") -> "Resolution":
+def _adopt(
+    settings: "Settings", generation_id: UUID, task: str, signature: "Signature", *, force: bool
+) -> "Resolution":
     from worker import resolve, wiring
 
-    return resolve.adopt(wiring.services(settings, is_node=False), generation_id, task, signature)
+    services = wiring.services(settings, is_node=False)
+    return resolve.adopt(services, generation_id, task, signature, may_be_misdated=force)
 
 
 def _correct(

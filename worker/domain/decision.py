@@ -1,6 +1,7 @@
 """What a person's decision about a generation in doubt needs, and why it may not be taken."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from worker.domain.generation import GenerationState
@@ -66,6 +67,29 @@ class UnfitTask(Exception):
     def __str__(self) -> str:
         """Say it."""
         return f"the task {self.provider_id} cannot be adopted: {self.reason}"
+
+
+CLOCKS_DISAGREE = timedelta(minutes=5)
+"""The provider's clock and ours may be so far apart; a minute would be much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sendings:
+    """The time in which the provider can have made a task of a generation: from its first send to its last answer."""
+
+    first_at: datetime
+    last_at: datetime
+    call: timedelta
+    """How long the last send may have been under way."""
+
+    def can_have_made(self, created_at: datetime) -> bool:
+        """Whether a task that was created at this instant may be one of them."""
+        begins_at, ends_at = self.first_at - CLOCKS_DISAGREE, self.last_at + self.call + CLOCKS_DISAGREE
+        return begins_at <= created_at <= ends_at
+
+    def __str__(self) -> str:
+        """Say it as a person reads it."""
+        return f"{self.first_at:%Y-%m-%d %H:%M:%S} to {self.last_at + self.call:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, kw_only=True)
