@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from worker.db import budgets, in_doubt, ledger, session
+from worker.db import budgets, in_doubt, ledger, prices, session
 from worker.db.in_doubt import InDoubt
 from worker.db.ledger import Posting
 from worker.db.session import Database, violated
@@ -133,6 +133,8 @@ def _adopt(
     reserved = answered if doubt.reserved is None else doubt.reserved
     _post(tx, doubt, movements, signature, now)
     in_doubt.adopt(tx, doubt, provider_id=view.id, reserved=reserved, now=now)
+    if movements:
+        prices.note(tx, account_id=doubt.account_id, model=doubt.model, held=doubt.held, reserved=reserved, now=now)
     after = f"accepted as {view.id}"
     _sign(tx, doubt, after, signature, services.new_id(), now)
     if sendings is not None:

@@ -43,7 +43,8 @@ def verify(tx: Connection, *, known: Sequence[Anchor] = ()) -> Verification:
 
 def _check(tx: Connection, proof: proofs.Proof) -> Check:
     broken, examples = proofs.contradictions(tx, proof, limit=EXAMPLES)
-    return Check(name=proof.name, rule=proof.rule, broken=broken, examples=tuple(examples))
+    noted = tuple(proofs.notes(tx, proof, limit=EXAMPLES))
+    return Check(name=proof.name, rule=proof.rule, broken=broken, examples=tuple(examples), notes=noted)
 
 
 __all__ = ["PROOFS", "Check", "Verification", "verify"]

@@ -87,7 +87,8 @@ def _print(found: "Verification") -> None:
     console = output.answers()
     console.print(table)
     for check in found.checks:
-        for example in check.examples:
-            shown = ", ".join(f"{name}={value}" for name, value in example.items())
-            console.print(f"  {check.name}: {shown}", markup=False)
+        for label, found_rows in ((check.name, check.examples), (f"{check.name}, permitted", check.notes)):
+            for row in found_rows:
+                shown = ", ".join(f"{name}={value}" for name, value in row.items())
+                console.print(f"  {label}: {shown}", markup=False)
     console.print(Text(last_line(found), style="bold green" if found.ok else "bold red"))

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from worker.db import calls as call_log
-from worker.db import generations, references, steps
+from worker.db import generations, prices, references, steps
 from worker.db.session import violated
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import ledger as moves
@@ -117,6 +117,7 @@ def _record(services: Services, work: Work, calls: Calls, view: GenerationView) 
                 now=now,
             )
             calls.write(tx)
+            prices.note(tx, account_id=work.account_id, model=work.model, held=work.held, reserved=reserved, now=now)
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
         calls.write_late()
