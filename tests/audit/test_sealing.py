@@ -184,7 +184,7 @@ def test_whoever_posts_must_see_the_last_seal(superuser: Engine, node: Node) -> 
         ("kind = 'void'", "void cap to held of batch"),
         ("posted_at = posted_at - interval '1 day'", "on 2026-11-21: sealed 0 credits in 0 entries, now 4 in 1"),
         ("posted_at = posted_at + interval '1 microsecond'", "time of the day"),
-        ("generation_id = gen_random_uuid()", "generation"),
+        ("generation_id = gen_random_uuid()", "hold cap to held of batch"),
         ("actor = 'Eve'", "actor"),
         ("reason = ''", "reason"),
     ],

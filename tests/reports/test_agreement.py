@@ -192,7 +192,7 @@ def test_a_job_shows_every_entry_every_file_and_every_call(world: World) -> None
     assert (generation["sends"], generation["spent"], len(rows(report, "files"))) == (2, 4, 1)
 
 
-@pytest.mark.parametrize("by", [By.DAY, By.MONTH, By.BATCH, By.OWNER, By.CATALOG])
+@pytest.mark.parametrize("by", list(By))
 @pytest.mark.parametrize("limits", [{}, {"from_day": date(2026, 11, 23)}, {"owner": "studio"}], ids=str)
 def test_the_roll_up_gives_the_same_statement_as_the_entries(by: By, limits: dict[str, Any], world: World) -> None:
     asked = Asked(report=ReportName.STATEMENT, as_of=world.as_of, by=by, **limits)

@@ -75,9 +75,11 @@ _ADD = text("""
     VALUES (:id, :sealed_at, :last_entry_id, :entries, :credits, :digests, :previous_hash, :hash)""")
 
 _ROLL_UP = text("""
-    INSERT INTO ledger_rollup (seal_id, day, batch_id, kind, source, target, entries, credits)
-    SELECT :seal_id, (posted_at AT TIME ZONE 'UTC')::date, batch_id, kind, source, target, count(*), sum(credits)
-    FROM credit_entry WHERE id BETWEEN :first AND :last GROUP BY 2, 3, 4, 5, 6""")
+    INSERT INTO ledger_rollup (seal_id, day, batch_id, model, kind, source, target, entries, credits)
+    SELECT :seal_id, (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, j.model, e.kind, e.source, e.target, count(*),
+        sum(e.credits)
+    FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
+    WHERE e.id BETWEEN :first AND :last GROUP BY 2, 3, 4, 5, 6, 7""")
 
 
 def add(tx: Connection, seal: Seal, *, digests: bytes, first: int) -> None:
@@ -99,17 +101,19 @@ def walk(tx: Connection) -> Iterator[tuple[Seal, bytes]]:
 
 _ROLLED_UP = f"""
     SELECT coalesce(r.seal_id, e.seal_id) AS seal, coalesce(r.day, e.day) AS day,
-        coalesce(r.batch_id, e.batch_id) AS batch, coalesce(r.kind, e.kind) AS kind,
+        coalesce(r.batch_id, e.batch_id) AS batch, coalesce(r.model, e.model) AS model,
+        coalesce(r.kind, e.kind) AS kind,
         coalesce(r.source, e.source) AS source, coalesce(r.target, e.target) AS target,
         coalesce(r.entries, 0) AS sealed_entries, coalesce(e.entries, 0) AS found_entries,
         coalesce(r.credits, 0) AS sealed_credits, coalesce(e.credits, 0) AS found_credits
     FROM ledger_rollup r FULL JOIN (
-        SELECT s.id AS seal_id, (c.posted_at AT TIME ZONE 'UTC')::date AS day, c.batch_id, c.kind, c.source, c.target,
-            count(*) AS entries, sum(c.credits) AS credits
+        SELECT s.id AS seal_id, (c.posted_at AT TIME ZONE 'UTC')::date AS day, c.batch_id, coalesce(j.model, '')
+            AS model, c.kind, c.source, c.target, count(*) AS entries, sum(c.credits) AS credits
         FROM (SELECT id, last_entry_id, lag(last_entry_id, 1, {LOWEST_ID}) OVER (ORDER BY id) AS before FROM seal) s
         JOIN credit_entry c ON c.id > s.before AND c.id <= s.last_entry_id
-        GROUP BY 1, 2, 3, 4, 5, 6) e
-    USING (seal_id, day, batch_id, kind, source, target)
+        LEFT JOIN generation g ON g.id = c.generation_id LEFT JOIN job j ON j.id = g.job_id
+        GROUP BY 1, 2, 3, 4, 5, 6, 7) e
+    USING (seal_id, day, batch_id, model, kind, source, target)
     WHERE (r.entries, r.credits) IS DISTINCT FROM (e.entries, e.credits)"""
 
 # An entry may wait for its seal while one sealing is lost with its node, and the next is not due yet.
