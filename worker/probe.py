@@ -1,5 +1,7 @@
 """Look whether a paused account may go on, without paying for the look."""
 
+from datetime import datetime
+
 import structlog
 
 from worker.db import accounts, session
@@ -17,7 +19,7 @@ def run(services: Services) -> bool:
         price = accounts.lowest_price(tx, services.account_id)
     if account is None or account.pause_reason is None or not account.pause_reason.ends_by_itself:
         return False
-    calls = Calls(services, None)
+    calls, asked_at = Calls(services, None), services.clock()
     try:
         balance = calls.credits()
     except ProviderError as error:
@@ -25,10 +27,12 @@ def run(services: Services) -> bool:
         with services.database.transaction() as tx:
             calls.write(tx)
         return False
-    return _record(services, calls, account.pause_reason, balance, price)
+    return _record(services, calls, account.pause_reason, balance, price, asked_at)
 
 
-def _record(services: Services, calls: Calls, reason: PauseReason, balance: int, price: int) -> bool:
+def _record(
+    services: Services, calls: Calls, reason: PauseReason, balance: int, price: int, asked_at: datetime
+) -> bool:
     is_still_broke = reason is PauseReason.INSUFFICIENT_CREDITS and balance < price
     with services.database.transaction() as tx:
         accounts.record_wallet(
@@ -37,6 +41,7 @@ def _record(services: Services, calls: Calls, reason: PauseReason, balance: int,
             account_id=services.account_id,
             balance=balance,
             now=services.clock(),
+            asked_at=asked_at,
         )
         calls.write(tx)
         is_resumed = not is_still_broke and accounts.resume(tx, services.account_id, reason, now=services.clock())
