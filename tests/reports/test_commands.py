@@ -131,6 +131,20 @@ def test_a_name_that_several_batches_have_is_no_name_for_money(own_world: World,
     assert all("several batches are called 'chairs': give the id" in done.stderr for done in asked)
 
 
+def test_changes_say_who_decided_what_and_why(own_world: World, tmp_path: Path) -> None:
+    environment = {"DARKROOM_DATABASE_URL": own_world.node.services.database.url.render_as_string(hide_password=False)}
+    run_here(tmp_path, environment, "cap", "lamps", "90", "--by", "ann", "--reason", "spring")
+    run_here(tmp_path, environment, "cap", "--owner", "shop", "--monthly", "500", "--by", "bob")
+
+    printed = run_here(tmp_path, environment, AUDIT, "changes", "--subject", "batch:", "--format", "json", "-o", "c")
+    checked = run_here(tmp_path, environment, AUDIT, "check", "c")
+
+    (change,) = json.loads((tmp_path / "c").read_text())["sections"]["changes"]["rows"]
+    assert (change["field"], change["before"], change["after"]) == ("credit_cap", None, "90")
+    assert (change["actor"], change["reason"]) == ("ann", "spring")
+    assert (printed.returncode, checked.returncode) == (0, 0)
+
+
 def test_json_on_standard_output_carries_its_evidence(darkroom: Darkroom, as_of: str, tmp_path: Path) -> None:
     printed = darkroom(AUDIT, "trial-balance", "--as-of", as_of, "--format", "json").stdout
     (tmp_path / "balance.json").write_text(printed)

@@ -1,4 +1,4 @@
-"""`darkroom audit statement, outstanding, spend, trial-balance, job, reconcile, export`: what the books say."""
+"""`darkroom audit` reports, from `statement` to `changes`: what the books say."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,9 +115,22 @@ def export(
     _print(ReportName.EXPORT, as_of, format_, output, batch=batch, owner=owner, from_day=first, to_day=last)
 
 
+def changes(
+    subject: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="How it begins: batch:ID, owner:NAME, account:NAME, generation:ID."),
+    ] = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show who changed or decided what, and why: caps, limits, pauses, doubts, corrections."""
+    _print(ReportName.CHANGES, as_of, format_, output, subject=subject)
+
+
 def register(app: typer.Typer) -> None:
     """Add the reports to the group."""
-    for command in (statement, outstanding, spend, job, reconcile, export):
+    for command in (statement, outstanding, spend, job, reconcile, export, changes):
         app.command()(command)
     app.command("trial-balance")(trial_balance)
 

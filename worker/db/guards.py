@@ -21,12 +21,14 @@ _TRIGGERS = ", ".join(
     [f"('{table}', 'append_only', 'refuse_change', {_REFUSES})" for table in WRITTEN_ONCE]
     + [f"('credit_entry', 'books_closed', 'keep_books_closed', {_SEES_EACH})"]
     + [f"('{table}', 'recorded', 'record_after_seal', {_SEES_EACH})" for table in ("call", "result", "wallet_reading")]
+    + [f"('change', 'recorded', 'date_after_seal', {_SEES_EACH})"]
 )
 
 _SHA256 = {
     "refuse_change": "2ca8031132f277316304fc697639294d52526062e10fb19773097e655699c790",
     "keep_books_closed": "0bed4761e84e491dd1b7f43ab383aa68df611c4b2ea9afccd8e0bdbbb187e758",
     "record_after_seal": "fe86f03bab40198156205541542059c6242104ac2324b5aed1ff6b6056076f2a",
+    "date_after_seal": "fe9402e8e42ff917176b3f8e56eaee322b44a8263282f026a548dcd0fdd56652",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
 }
 """Of each function's language, rights, settings and text, as the migrations make it (schema left out)."""
