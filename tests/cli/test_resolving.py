@@ -35,6 +35,17 @@ def test_the_list_has_every_piece_of_evidence(doubt: dict[str, Any]) -> None:
     ]
 
 
+def test_the_list_says_what_was_asked_for_and_what_the_outside_says(doubt: dict[str, Any], darkroom: Darkroom) -> None:
+    said = {"prompt": "A chair", "model": "qwen-image", "client_request_id": doubt["generation_id"]}
+    assert said.items() <= doubt.items()
+    assert (doubt["wallet"], doubt["last_said"]) == ([], None)
+    assert "not read around that time" in darkroom("audit", "in-doubt").stdout
+
+
+def test_the_status_of_a_batch_with_a_doubt_names_the_next_step(doubt: dict[str, Any], darkroom: Darkroom) -> None:
+    assert "1 job: `darkroom audit in-doubt` has the evidence" in darkroom("status", doubt["batch_id"]).stdout
+
+
 def test_the_commands_of_the_list_can_be_run(doubt: dict[str, Any], darkroom: Darkroom) -> None:
     command = shlex.split(doubt["resolve"][1].replace("NAME", "ann").replace("TEXT", "seen"))
 

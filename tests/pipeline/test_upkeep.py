@@ -10,6 +10,7 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
 from worker import dispatch, upkeep
+from worker.db import doubt_evidence, in_doubt
 from worker.db import upkeep as rows
 from worker.domain.upkeep import UpkeepKind
 
@@ -151,6 +152,23 @@ def test_nothing_is_asked_with_a_key_that_the_provider_refuses(node: Node, sandb
 
     assert node.pause_reason() == "api_key_revoked"
     assert node.query("SELECT count(*) AS n FROM call WHERE kind = 'credits'") == calls
+
+
+def test_what_was_said_since_and_the_wallet_around_the_sends_are_evidence_of_a_doubt(
+    node: Node, sandbox: Provider
+) -> None:
+    node.run_for(timedelta(minutes=2))
+    doubtful(node, sandbox)
+    node.run_for(timedelta(minutes=20))
+
+    with node.services.database.transaction() as tx:
+        (doubt,) = in_doubt.all_of_them(tx)
+        wallet = doubt_evidence.wallet_around(tx, doubt)
+        said = doubt_evidence.last_said(tx, doubt.generation_id)
+
+    assert [reading.credits for reading in wallet] == [10_000, 9_996]
+    assert said is not None
+    assert (said.reserved, said.code) == (4, None)
 
 
 def test_the_ledger_is_sealed_every_hour(node: Node) -> None:
