@@ -25,7 +25,7 @@ OLD = timedelta(hours=1)
 """An accepted generation that has not ended after this is asked about beside its polls, and the answer kept."""
 
 MOST_REREAD = 20
-"""Generations that are asked about at one time; the others have their turn at the next."""
+"""Generations that are asked about in one go; when there are more, the next go follows soon."""
 
 
 def run(services: Services, kind: UpkeepKind) -> None:
@@ -93,11 +93,14 @@ def _seal(services: Services) -> None:
 
 
 def _reread(services: Services) -> None:
+    now = services.clock()
     with services.database.transaction() as tx:
-        asked_about = upkeep.unended(tx, services.account_id, accepted_before=services.clock() - OLD, limit=MOST_REREAD)
+        asked_about = upkeep.unended(tx, services.account_id, accepted_before=now - OLD, limit=MOST_REREAD, now=now)
     for generation in asked_about:
         if not _ask_about(services, generation):
             return
+    if len(asked_about) == MOST_REREAD:
+        _hasten(services, UpkeepKind.REREAD)
 
 
 def _ask_about(services: Services, generation: Unended) -> bool:
