@@ -11,6 +11,7 @@ from models.hook import Hook, HookDelivery
 from models.job import Job
 from models.latency import Latency
 from models.metadata import Table
+from models.model_price import ModelPrice
 from models.prompt_failure import PromptFailure
 from models.reference import Reference, Upload
 from models.result import Result
@@ -39,6 +40,7 @@ __all__ = [
     "Job",
     "Latency",
     "LedgerRollup",
+    "ModelPrice",
     "OwnerCap",
     "OwnerMonth",
     "PromptFailure",

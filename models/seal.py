@@ -38,6 +38,7 @@ class LedgerRollup(Table):
     seal_id: Mapped[int] = mapped_column(ForeignKey("seal.id"), primary_key=True, comment="The seal that binds them")
     day: Mapped[date] = mapped_column(Date, primary_key=True, comment="UTC date on which they were posted")
     batch_id: Mapped[UUID] = mapped_column(primary_key=True, comment="Whose four accounts they move between")
+    model: Mapped[str] = mapped_column(primary_key=True, comment="The provider's model id of what was made")
     kind: Mapped[str] = mapped_column(primary_key=True, comment="Why they moved")
     source: Mapped[str] = mapped_column(primary_key=True, comment="The account that has less afterwards")
     target: Mapped[str] = mapped_column(primary_key=True, comment="The account that has more afterwards")

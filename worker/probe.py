@@ -1,5 +1,7 @@
 """Look whether a paused account may go on, without paying for the look."""
 
+from datetime import datetime
+
 import structlog
 
 from worker.db import accounts, session
@@ -21,7 +23,8 @@ def run(services: Services) -> bool:
         price = accounts.lowest_price(tx, services.account_id)
     if account is None or account.pause_reason is None or not account.pause_reason.ends_by_itself:
         return False
-    if pacing.take_slot(services, is_paused_too=True) is None:
+    asked_at = pacing.take_slot(services, is_paused_too=True)
+    if asked_at is None:
         return False
     calls = Calls(services, None)
     try:
@@ -33,10 +36,12 @@ def run(services: Services) -> bool:
         with services.database.transaction() as tx:
             calls.write(tx)
         return False
-    return _record(services, calls, account.pause_reason, balance, price)
+    return _record(services, calls, account.pause_reason, balance, price, asked_at)
 
 
-def _record(services: Services, calls: Calls, reason: PauseReason, balance: int, price: int) -> bool:
+def _record(
+    services: Services, calls: Calls, reason: PauseReason, balance: int, price: int, asked_at: datetime
+) -> bool:
     is_still_broke = reason is PauseReason.INSUFFICIENT_CREDITS and balance < price
     with services.database.transaction() as tx:
         accounts.record_wallet(
@@ -45,6 +50,7 @@ def _record(services: Services, calls: Calls, reason: PauseReason, balance: int,
             account_id=services.account_id,
             balance=balance,
             now=services.clock(),
+            asked_at=asked_at,
         )
         calls.write(tx)
         is_resumed = not is_still_broke and accounts.resume(tx, services.account_id, reason, now=services.clock())

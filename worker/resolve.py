@@ -9,16 +9,17 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from worker.db import budgets, in_doubt, ledger, session
+from worker.db import budgets, in_doubt, ledger, prices, session
 from worker.db.in_doubt import InDoubt
 from worker.db.ledger import Posting
 from worker.db.session import Database, violated
 from worker.domain import ledger as moves
-from worker.domain.decision import NotInDoubt, Signature, UnfitTask
+from worker.domain.decision import NotInDoubt, Sendings, Signature, TooMuch, UnfitTask
 from worker.domain.errors import NotFound, ProviderError
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobState
 from worker.domain.ledger import Movement
+from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
 from worker.steps.calling import Calls
@@ -41,11 +42,14 @@ class Resolution:
     """How the provider said that an adopted task stands."""
 
 
-def adopt(services: Services, generation_id: UUID, provider_id: str, signature: Signature) -> Resolution:
+def adopt(
+    services: Services, generation_id: UUID, provider_id: str, signature: Signature, *, may_be_misdated: bool = False
+) -> Resolution:
     """Leave the generation accepted under the provider's id, its reserved figure booked, and polled from now on.
 
-    The provider is asked first. Raises UnfitTask when it does not know the task or the task is another's, NotInDoubt,
-    or the provider's error.
+    The provider is asked first. Raises UnfitTask when it does not know the task, the task is another's, or it was
+    created when nothing of this generation was under way (unless it ``may_be_misdated``), NotInDoubt, or the
+    provider's error.
     """
     calls = Calls(services, generation_id)
     _expect_free(services, generation_id, provider_id)
@@ -59,7 +63,8 @@ def adopt(services: Services, generation_id: UUID, provider_id: str, signature: 
         raise
     try:
         with services.database.transaction() as tx:
-            found = _accept(tx, services, _locked(tx, generation_id), view, signature)
+            doubt = _locked(tx, generation_id)
+            found = _accept(tx, services, doubt, view, signature, may_be_misdated=may_be_misdated)
             calls.write(tx)
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
@@ -82,7 +87,9 @@ def take_up(services: Services, generation_id: UUID, view: GenerationView) -> bo
             doubt = _locked(tx, generation_id)
             if doubt.provider_id != view.id:
                 return False
-            _accept(tx, services, doubt, view, Signature(actor=OURSELVES, reason=reason), doubt.accepted_at)
+            # Its id was answered to this very request, whatever the provider's clock says.
+            signature = Signature(actor=OURSELVES, reason=reason)
+            _accept(tx, services, doubt, view, signature, doubt.accepted_at, may_be_misdated=True)
     except NotInDoubt:
         return False
     except UnfitTask as error:
@@ -93,11 +100,23 @@ def take_up(services: Services, generation_id: UUID, view: GenerationView) -> bo
 
 
 def charged(
-    database: Database, generation_id: UUID, credits_: int, signature: Signature, *, change_id: UUID, now: datetime
+    database: Database,
+    generation_id: UUID,
+    credits_: int,
+    signature: Signature,
+    *,
+    change_id: UUID,
+    now: datetime,
+    may_exceed: bool = False,
 ) -> Resolution:
-    """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed."""
+    """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed.
+
+    Raises TooMuch for more than lies open, unless it ``may_exceed`` that.
+    """
     with database.transaction() as tx:
         doubt = _locked(tx, generation_id)
+        if credits_ > doubt.open and not may_exceed:
+            raise TooMuch(credits_, doubt.open)
         return _correct(tx, doubt, GenerationState.FAILED, credits_, signature, change_id, now)
 
 
@@ -130,18 +149,31 @@ def _accept(
     view: GenerationView,
     signature: Signature,
     accepted_at: datetime | None = None,
+    *,
+    may_be_misdated: bool,
 ) -> Resolution:
     """Go on with the locked generation; the patience with it begins at ``accepted_at``, or now."""
     now = services.clock()
     if view.model and view.model != doubt.model:
         raise UnfitTask(view.id, f"it is of the model {view.model}, and the generation asked for {doubt.model}")
+    sendings = _strange_time(doubt, view)
+    if sendings is not None and not may_be_misdated:
+        raise UnfitTask(
+            view.id,
+            f"it was created {view.created_at:%Y-%m-%d %H:%M:%S} UTC, and this generation was being sent from"
+            f" {sendings}: if it is known to be this one all the same, say so with --force",
+        )
     answered = doubt.held if view.reserved_credits is None else view.reserved_credits
     movements = moves.reserve(held=doubt.held, answered=answered) if doubt.reserved is None else ()
     reserved = answered if doubt.reserved is None else doubt.reserved
     _post(tx, doubt, movements, signature, now)
     in_doubt.adopt(tx, doubt, provider_id=view.id, reserved=reserved, accepted_at=accepted_at or now, now=now)
+    if movements:
+        prices.note(tx, account_id=doubt.account_id, model=doubt.model, held=doubt.held, reserved=reserved, now=now)
     after = f"accepted as {view.id}"
     _sign(tx, doubt, after, signature, services.new_id(), now)
+    if sendings is not None:
+        _sign_force(tx, doubt, sendings, view, signature, services.new_id(), now)
     return Resolution(
         doubt=doubt,
         generation_state=GenerationState.ACCEPTED,
@@ -149,6 +181,15 @@ def _accept(
         movements=movements,
         status=view.status,
     )
+
+
+def _strange_time(doubt: InDoubt, view: GenerationView) -> Sendings | None:
+    """Give when the generation was being sent, if the task was created at another time; None also when unknown."""
+    if view.created_at is None or doubt.first_sent_at is None:
+        return None
+    last_at = doubt.last_sent_at or doubt.first_sent_at
+    sendings = Sendings(first_at=doubt.first_sent_at, last_at=last_at, call=LEASES[StepKind.SUBMIT])
+    return None if sendings.can_have_made(view.created_at) else sendings
 
 
 def _correct(
@@ -205,6 +246,29 @@ def _sign(tx: Connection, doubt: InDoubt, after: str, by: Signature, change_id: 
         field="state",
         before=f"in_doubt ({doubt.code}: {doubt.message})",
         after=after,
+        actor=by.actor,
+        reason=by.reason,
+        now=now,
+    )
+
+
+def _sign_force(
+    tx: Connection,
+    doubt: InDoubt,
+    sendings: Sendings,
+    view: GenerationView,
+    by: Signature,
+    change_id: UUID,
+    now: datetime,
+) -> None:
+    """Keep that a person took a task although it was created at another time."""
+    budgets.record_change(
+        tx,
+        change_id=change_id,
+        subject=f"generation:{doubt.generation_id}",
+        field="forced adoption",
+        before=f"sent from {sendings}",
+        after=f"{view.id}, created {view.created_at}",
         actor=by.actor,
         reason=by.reason,
         now=now,

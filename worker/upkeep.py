@@ -8,7 +8,7 @@ import structlog
 from worker import deadlines, resolve
 from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
-from worker.db import accounts, session, upkeep
+from worker.db import accounts, seals, session, upkeep
 from worker.db.upkeep import Unended
 from worker.domain.errors import ProviderError, Throttled
 from worker.domain.upkeep import UpkeepKind
@@ -26,7 +26,7 @@ OLD = timedelta(hours=1)
 """An accepted generation that has not ended after this is asked about beside its polls, and the answer kept."""
 
 MOST_REREAD = 20
-"""Generations that are asked about at one time; the others have their turn at the next."""
+"""Generations that are asked about in one go; when there are more, the next go follows soon."""
 
 
 def run(services: Services, kind: UpkeepKind) -> None:
@@ -76,14 +76,23 @@ def _read_wallet(services: Services) -> None:
 
 
 def _seal(services: Services) -> None:
+    """Seal what is new, and write the hash into the log: an anchor outside the database."""
+    with services.database.transaction() as tx:
+        before = seals.last(tx)
     try:
         newest = sealing.seal(services.database, now=services.clock())
     except sealing.LedgerBusy as error:
         log.warning("ledger.not_sealed", error=str(error))
         _hasten(services, UpkeepKind.SEAL)
         return
-    if newest is not None:
-        log.info("ledger.sealed", seal=newest.id, until=newest.last_entry_id, sealed_at=newest.sealed_at.isoformat())
+    if newest is not None and newest != before:
+        log.info(
+            "ledger.sealed",
+            seal=newest.id,
+            hash=newest.hash.hex(),
+            until=newest.last_entry_id,
+            sealed_at=newest.sealed_at.isoformat(),
+        )
 
 
 def _end_passed(services: Services) -> None:
@@ -97,16 +106,17 @@ def _end_passed(services: Services) -> None:
 
 
 def _reread(services: Services) -> None:
-    """Ask about some of them; where the provider has ended some, the others have their turn soon."""
+    """Ask about some of them, and take up what the provider has ended; the others have their turn soon."""
+    now = services.clock()
     with services.database.transaction() as tx:
-        asked_about = upkeep.unended(tx, services.account_id, accepted_before=services.clock() - OLD, limit=MOST_REREAD)
-    ended = 0
+        asked_about = upkeep.unended(tx, services.account_id, accepted_before=now - OLD, limit=MOST_REREAD, now=now)
     for generation in asked_about:
         answer = _ask_about(services, generation)
         if answer is None:
-            break
-        ended += isinstance(answer, GenerationView) and resolve.take_up(services, generation.generation_id, answer)
-    if ended:
+            return
+        if isinstance(answer, GenerationView):
+            resolve.take_up(services, generation.generation_id, answer)
+    if len(asked_about) == MOST_REREAD:
         _hasten(services, UpkeepKind.REREAD)
 
 

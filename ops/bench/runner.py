@@ -21,6 +21,7 @@ from ops.bench import (
     polling,
     real_polls,
     scarce_polls,
+    statements,
 )
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
@@ -33,6 +34,7 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "interactive": interactive.run,
     "catalog": catalog.run,
     "polls": real_polls.run,
+    "statement": statements.run,
     "polling": lambda _, is_quick: polling.run(is_quick=is_quick),
     "scarce": lambda _, is_quick: scarce_polls.run(is_quick=is_quick),
 }

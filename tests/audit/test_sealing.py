@@ -1,19 +1,17 @@
 """Closed books: what was sealed cannot be changed without being found, and nothing is posted before it."""
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.audit.conftest import POST, Tamper, post
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
-from worker import dispatch
 from worker.audit import sealing
 from worker.audit.verify import verify
 from worker.db import seals
@@ -26,49 +24,6 @@ HASH = "58941bc705a3667d1af56e63b0ce39daa9d2fbe099f72a1e82e4b9e90a05b6df"
 
 CLOSED = {"seals", "sealed_entries", "rollup", "seal_totals", "books_closed"}
 """The proofs that this is about; the corrections here are not those of a person, so that others do not hold."""
-
-Tamper = Callable[..., None]
-
-POST = """
-    INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, actor, reason, posted_at)
-    SELECT batch_id, generation_id, 'correct', 'cap', 'held', 1, 'Ada', 'tab:\t end:\n back:\\ ünï', :posted_at
-    FROM credit_entry LIMIT 1 RETURNING id, posted_at"""
-
-
-@pytest.fixture
-def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
-    """Give a ledger of three holds and a correction, entries 1 to 4."""
-    made = nodes.make(database_url, tmp_path, Clock(), base_url="http://127.0.0.1:9", key="rvya_sk_none")
-    made.submit(*({"prompt": str(number)} for number in range(3)))
-    dispatch.run(made.services)
-    post(made, made.clock())
-    yield made
-    made.services.database.close()
-
-
-@pytest.fixture
-def superuser(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def tamper(superuser: Engine) -> Tamper:
-    """Do what only a superuser can: write past every trigger."""
-
-    def do(statement: str, **values: object) -> None:
-        with superuser.begin() as tx:
-            tx.execute(text("SET LOCAL session_replication_role = replica"))
-            assert tx.execute(text(statement), values).rowcount > 0
-
-    return do
-
-
-def post(node: Node, posted_at: datetime) -> tuple[int, datetime]:
-    """Post a correction as of an instant; gives its id and the instant that it was given."""
-    row = node.query(POST, posted_at=posted_at)[0]
-    return row["id"], row["posted_at"]
 
 
 def seal(node: Node) -> chain.Seal:
@@ -229,7 +184,7 @@ def test_whoever_posts_must_see_the_last_seal(superuser: Engine, node: Node) -> 
         ("kind = 'void'", "void cap to held of batch"),
         ("posted_at = posted_at - interval '1 day'", "on 2026-11-21: sealed 0 credits in 0 entries, now 4 in 1"),
         ("posted_at = posted_at + interval '1 microsecond'", "time of the day"),
-        ("generation_id = gen_random_uuid()", "generation"),
+        ("generation_id = gen_random_uuid()", "hold cap to held of batch"),
         ("actor = 'Eve'", "actor"),
         ("reason = ''", "reason"),
     ],

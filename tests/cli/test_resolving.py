@@ -35,6 +35,17 @@ def test_the_list_has_every_piece_of_evidence(doubt: dict[str, Any]) -> None:
     ]
 
 
+def test_the_list_says_what_was_asked_for_and_what_the_outside_says(doubt: dict[str, Any], darkroom: Darkroom) -> None:
+    said = {"prompt": "A chair", "model": "qwen-image", "client_request_id": doubt["generation_id"]}
+    assert said.items() <= doubt.items()
+    assert (doubt["wallet"], doubt["last_said"]) == ([], None)
+    assert "not read around that time" in darkroom("audit", "in-doubt").stdout
+
+
+def test_the_status_of_a_batch_with_a_doubt_names_the_next_step(doubt: dict[str, Any], darkroom: Darkroom) -> None:
+    assert "1 job: `darkroom audit in-doubt` has the evidence" in darkroom("status", doubt["batch_id"]).stdout
+
+
 def test_the_commands_of_the_list_can_be_run(doubt: dict[str, Any], darkroom: Darkroom) -> None:
     command = shlex.split(doubt["resolve"][1].replace("NAME", "ann").replace("TEXT", "seen"))
 
@@ -81,6 +92,7 @@ def test_a_second_decision_ends_with_1_and_says_how_it_stands(doubt: dict[str, A
         (("--not-charged", "--charged", "4", *SIGNED), "say what is true"),
         (("--charged", "0", *SIGNED), "Invalid value"),
         (("--adopt", "task_1", *SIGNED), "RIVYA_API_KEY is not set"),
+        (("--charged", "400", *SIGNED), "400 credits are more than the 4 that were held or reserved"),
     ],
 )
 def test_a_decision_that_is_not_whole_ends_with_2(
@@ -89,6 +101,34 @@ def test_a_decision_that_is_not_whole_ends_with_2(
     done = darkroom("resolve", doubt["generation_id"], *arguments)
 
     assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_decision_that_was_wrong_is_put_right_by_another_entry(doubt: dict[str, Any], darkroom: Darkroom) -> None:
+    generation = doubt["generation_id"]
+    darkroom("resolve", generation, "--charged", "400", "--over", *SIGNED)
+
+    done = darkroom("correct", generation, "--spent", "4", "--by", "bob", "--reason", "400 was a slip")
+
+    assert "(failed), job red: 400 spent before, 4 now" in done.stdout
+    assert "correct: 396 credits from spent to cap" in done.stdout
+    assert darkroom("audit", "verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("--spent", "4", *SIGNED), 1, "is in_doubt: `darkroom resolve` decides about it"),
+        (("--spent", "4"), 2, "a correction needs both: --by NAME and --reason TEXT"),
+        (("--spent", "-1", *SIGNED), 2, "Invalid value"),
+    ],
+)
+def test_only_what_has_ended_is_corrected_and_only_by_name(
+    arguments: tuple[str, ...], status: int, said: str, doubt: dict[str, Any], darkroom: Darkroom
+) -> None:
+    done = darkroom("correct", doubt["generation_id"], *arguments)
+
+    assert done.returncode == status
     assert said in done.stderr
 
 

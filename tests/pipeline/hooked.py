@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -38,6 +40,9 @@ class HookedClient(Client):
 
     listener: Listener
 
+    created_at: datetime | None = None
+    """When the provider says that a task was created: its clock is the real one, and that of these tests is moved."""
+
     def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
         self.listener("before create")
         view = super().create(body=body, idempotency_key=idempotency_key)
@@ -46,7 +51,7 @@ class HookedClient(Client):
 
     def get(self, provider_id: str) -> GenerationView:
         self.listener("before get")
-        view = super().get(provider_id)
+        view = replace(super().get(provider_id), created_at=self.created_at)
         self.listener("after get")
         return view
 

@@ -23,6 +23,36 @@ class ChargedForNothing(HookedClient):
         return replace(view, status=GenerationStatus.FAILED, error_code="insufficient_credits", result_urls=())
 
 
+class Priceless(HookedClient):
+    """A provider whose answers to creates name no reserved credits, so many times."""
+
+    missing = 1
+
+    def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
+        view = super().create(body=body, idempotency_key=idempotency_key)
+        self.missing -= 1
+        return replace(view, reserved_credits=None) if self.missing >= 0 else view
+
+
+@pytest.mark.parametrize("missing", [1, 2, 9])
+def test_an_answer_without_its_price_is_asked_for_once_more_with_the_same_key(
+    missing: int, node: Node, sandbox: Provider
+) -> None:
+    """The figure of the replay is booked; without one there either, what was held is, until the final one comes."""
+    client = Priceless(base_url=sandbox.base_url, api_key=sandbox.key, now=node.clock)
+    client.listener, client.missing = lambda _: None, missing
+    node.services = replace(node.services, client=client)
+    node.submit(CHAIR)
+
+    node.run_until_quiet()
+
+    creates = node.query("SELECT send, outcome, provider_id FROM call WHERE kind = 'create' ORDER BY id")
+    assert [(row["send"], row["outcome"]) for row in creates] == [(1, "ok"), (2, "ok")]
+    assert len(sandbox.tasks()) == 1
+    assert node.entries() == [("hold", 4), ("reserve", 4), ("settle", 4)]
+    books.check_all_done(node, sandbox)
+
+
 def test_a_failed_generation_that_cost_nothing_is_followed_by_one_with_a_new_key(node: Node, sandbox: Provider) -> None:
     node.submit(CHAIR)
     sandbox.script(("create", 1, "fail_generation"))

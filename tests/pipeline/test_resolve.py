@@ -11,9 +11,10 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
+from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
 from worker import batch_control, resolve
-from worker.domain.decision import NotInDoubt, Signature, UnfitTask
+from worker.domain.decision import NotInDoubt, Signature, TooMuch, UnfitTask
 from worker.resolve import Resolution
 
 ANN = Signature(actor="ann", reason="the provider's support said so")
@@ -27,14 +28,26 @@ def doubtful(node: Node) -> UUID:
     return generation_id
 
 
-def adopt(node: Node, task: str) -> Resolution:
-    return resolve.adopt(node.services, doubtful(node), task, ANN)
+def adopt(node: Node, task: str, *, may_be_misdated: bool = False) -> Resolution:
+    return resolve.adopt(node.services, doubtful(node), task, ANN, may_be_misdated=may_be_misdated)
+
+
+def dated(node: Node, after_sending: timedelta) -> None:
+    """Let the provider say that its tasks were created so long after the only send."""
+    assert isinstance(node.services.client, HookedClient)
+    node.services.client.created_at = node.query("SELECT first_sent_at AS at FROM generation")[0]["at"] + after_sending
 
 
 def charged(credits_: int, node: Node) -> Resolution:
     services = node.services
     return resolve.charged(
-        services.database, doubtful(node), credits_, ANN, change_id=services.new_id(), now=node.clock()
+        services.database,
+        doubtful(node),
+        credits_,
+        ANN,
+        change_id=services.new_id(),
+        now=node.clock(),
+        may_exceed=True,
     )
 
 
@@ -142,6 +155,15 @@ def test_what_was_charged_is_spent_and_the_rest_goes_back(
     assert books.failed_checks(lost) == []
 
 
+def test_more_than_lies_open_is_not_charged_unless_it_is_meant(lost: Node) -> None:
+    services, generation_id = lost.services, doubtful(lost)
+
+    with pytest.raises(TooMuch, match="400 credits are more than the 4"):
+        resolve.charged(services.database, generation_id, 400, ANN, change_id=services.new_id(), now=lost.clock())
+
+    assert (lost.jobs(), lost.entries()) == (["in_doubt"], [("hold", 4)])
+
+
 def test_what_was_reserved_and_not_charged_goes_back_from_the_reserve(unknown: Node) -> None:
     not_charged(unknown)
 
@@ -226,6 +248,37 @@ def test_a_task_of_another_generation_is_not_adopted(lost: Node, sandbox: Provid
         adopt(lost, sandbox.tasks()[1]["id"])
 
     assert sorted(lost.jobs()) == ["in_doubt", "succeeded"]
+
+
+@pytest.mark.parametrize("after_sending", [timedelta(minutes=-6), timedelta(minutes=7)])
+def test_a_task_that_was_created_when_nothing_was_sent_is_not_adopted(
+    after_sending: timedelta, lost: Node, sandbox: Provider
+) -> None:
+    dated(lost, after_sending)
+
+    with pytest.raises(UnfitTask, match="say so with --force"):
+        adopt(lost, sandbox.tasks()[0]["id"])
+
+    assert (lost.jobs(), lost.entries()) == (["in_doubt"], [("hold", 4)])
+
+
+@pytest.mark.parametrize("after_sending", [timedelta(minutes=-4), timedelta(0), timedelta(minutes=5)])
+def test_a_task_that_may_have_been_created_by_a_send_is_adopted(
+    after_sending: timedelta, lost: Node, sandbox: Provider
+) -> None:
+    dated(lost, after_sending)
+
+    assert adopt(lost, sandbox.tasks()[0]["id"]).generation_state == "accepted"
+
+
+def test_a_misdated_task_is_adopted_by_force_and_that_is_kept(lost: Node, sandbox: Provider) -> None:
+    dated(lost, timedelta(days=1))
+
+    adopt(lost, sandbox.tasks()[0]["id"], may_be_misdated=True)
+
+    forced = lost.query("SELECT after, actor FROM change WHERE field = 'forced adoption'")
+    assert [(sandbox.tasks()[0]["id"] in row["after"], row["actor"]) for row in forced] == [(True, "ann")]
+    assert lost.generations() == ["accepted"]
 
 
 def test_a_generation_with_a_task_does_not_adopt_another(unknown: Node, sandbox: Provider) -> None:

@@ -10,6 +10,7 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
 from worker import dispatch, upkeep, wiring
+from worker.db import doubt_evidence, in_doubt
 from worker.db import upkeep as rows
 from worker.domain.upkeep import UpkeepKind
 from worker.settings import load
@@ -158,6 +159,38 @@ def test_nothing_is_asked_with_a_key_that_the_provider_refuses(node: Node, sandb
     assert node.query("SELECT count(*) AS n FROM call WHERE kind = 'credits'") == calls
 
 
+def test_what_was_said_since_and_the_wallet_around_the_sends_are_evidence_of_a_doubt(
+    node: Node, sandbox: Provider
+) -> None:
+    node.run_for(timedelta(minutes=2))
+    doubtful(node, sandbox)
+    node.run_for(timedelta(minutes=20))
+
+    with node.services.database.transaction() as tx:
+        (doubt,) = in_doubt.all_of_them(tx)
+        wallet = doubt_evidence.wallet_around(tx, doubt)
+        said = doubt_evidence.last_said(tx, doubt.generation_id)
+
+    assert [reading.credits for reading in wallet] == [10_000, 9_996]
+    assert said is not None
+    assert (said.reserved, said.code) == (4, None)
+
+
+def test_more_doubts_than_one_go_asks_about_are_all_asked_about_before_the_next_time(
+    node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "MOST_REREAD", 2)
+    node.submit(*({"prompt": str(number)} for number in range(5)))
+    sandbox.set(faults={"create": {"never_ends": 1.0}})
+    node.run_for(timedelta(seconds=30))
+    node.clock.advance(timedelta(days=1))
+    node.run_for(timedelta(minutes=3))
+
+    asked = node.query("SELECT generation_id, count(*) AS times FROM generation_reading GROUP BY generation_id")
+
+    assert sorted(row["times"] for row in asked) == [1] * 5
+
+
 def test_the_ledger_is_sealed_every_hour(node: Node) -> None:
     node.round()
     node.submit({"prompt": "A chair"})
@@ -232,6 +265,7 @@ def test_a_doubt_without_the_providers_id_waits_for_a_person(node: Node, sandbox
 def test_what_is_said_in_place_of_an_answer_is_kept_too(node: Node, sandbox: Provider) -> None:
     doubtful(node, sandbox)
     sandbox.set(faults={"get": {"http_503": 1.0}})
+    node.clock.advance(timedelta(minutes=15))
 
     upkeep.run(node.services, UpkeepKind.REREAD)
 
@@ -265,4 +299,4 @@ def test_those_that_were_longest_not_asked_about_have_the_first_turn(
     upkeep.run(node.services, UpkeepKind.REREAD)
 
     counts = "SELECT count(*) AS n FROM generation_reading GROUP BY generation_id ORDER BY n"
-    assert node.query(counts) == [{"n": 1}, {"n": 1}, {"n": 2}]
+    assert node.query(counts) == [{"n": 1}, {"n": 1}, {"n": 1}]

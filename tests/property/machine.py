@@ -189,7 +189,7 @@ class Money(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(self.oracle.doubtful()))
         generation, change_id, now = self.generation(job), self.services.new_id(), self.clock()
         if charged:
-            resolve.charged(self.database, generation, charged, ANN, change_id=change_id, now=now)
+            resolve.charged(self.database, generation, charged, ANN, change_id=change_id, now=now, may_exceed=True)
         else:
             resolve.not_charged(self.database, generation, ANN, change_id=change_id, now=now)
         self.oracle.corrected(job, charged)

@@ -71,6 +71,8 @@ class Oracle:
         self.monthly: dict[str, int] = {}
         self.paused: str | None = None
         self.blocked: datetime | None = None
+        self.last_figure = 0
+        """What was last reserved when that was not what was held."""
 
     # What is there.
 
@@ -119,6 +121,10 @@ class Oracle:
         """Give what the batch has committed."""
         return sum(p.amount for s, p in self._papers() if s.batch == batch)
 
+    def price(self) -> int:
+        """Give what the next attempt holds."""
+        return max(PRICE, self.last_figure)
+
     def pending(self, batch: UUID) -> int:
         """Give how many of its jobs wait."""
         return sum(s.batch == batch and s.state == "pending" for s in self.slips.values())
@@ -137,10 +143,10 @@ class Oracle:
         left = self.left(slip.batch, now)
         assert slip.state == "pending", "only a pending job is admitted"
         assert self.paused is None, "nothing is admitted while the account is paused"
-        assert left is None or left >= PRICE, "nothing is admitted beyond a cap"
+        assert left is None or left >= self.price(), "nothing is admitted beyond a cap"
         assert not self.folders[slip.batch].is_held_back, "nothing is admitted in a paused batch"
         slip.state = "active"
-        slip.papers.append(Paper(key=key, month=now.date().replace(day=1)))
+        slip.papers.append(Paper(key=key, month=now.date().replace(day=1), amount=self.price()))
 
     def nothing_is_left_out(self, now: datetime) -> None:
         """After a round: whoever still waits cannot be paid for."""
@@ -148,7 +154,7 @@ class Oracle:
             return
         for batch, folder in self.folders.items():
             left = self.left(batch, now)
-            can_be_paid = left is None or left >= PRICE
+            can_be_paid = left is None or left >= self.price()
             can_go_on = folder.is_open and not folder.is_held_back and self.pending(batch) and can_be_paid
             assert not can_go_on, "whatever a cap has left is used"
 
@@ -273,6 +279,8 @@ class Oracle:
         slip.paper.accepted, slip.paper.is_adopted = now, True
 
     def _accept(self, paper: Paper, task: Task, now: datetime) -> None:
+        if task.reserved != paper.amount:
+            self.last_figure = task.reserved
         paper.lies, paper.amount, paper.accepted, paper.task = "reserved", task.reserved, now, task.id
 
     def _give_back(self, slip: Slip) -> None:

@@ -107,7 +107,15 @@ class Session:
         if task is not None and self.chance.random() < 0.5:
             resolve.adopt(self.services, doubt.generation_id, task.id, ANN)
         elif task is not None:
-            resolve.charged(self.database, doubt.generation_id, 4, ANN, change_id=change_id, now=self.clock())
+            resolve.charged(
+                self.database,
+                doubt.generation_id,
+                4,
+                ANN,
+                change_id=change_id,
+                now=self.clock(),
+                may_exceed=True,
+            )
         else:
             resolve.not_charged(self.database, doubt.generation_id, ANN, change_id=change_id, now=self.clock())
 

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from tests.fixtures import databases
 from tests.fixtures.provider import Provider
 from tests.pipeline import node as nodes
-from tests.pipeline.conftest import process, sandbox
+from tests.pipeline.conftest import clock, folder, node, node_for, process, sandbox
 from tests.pipeline.node import Clock, Node
 from worker.audit.closing import closed_instant
 from worker.audit.evidence import Printed, printed
@@ -19,7 +19,7 @@ from worker.audit.reports import Asked, Report, build
 from worker.db import accounts
 from worker.domain.reporting import Format, ReportName
 
-__all__ = ["process", "sandbox"]
+__all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
 
 
 @dataclass(kw_only=True)
@@ -71,6 +71,11 @@ def read_wallet(node: Node) -> None:
         )
 
 
+def forget_prices(node: Node) -> None:
+    """Let the next hold be the list price again: the provider's is, and these books are about other things."""
+    node.query("UPDATE model_price SET reserved = 0 RETURNING model")
+
+
 @pytest.fixture(scope="session")
 def world(postgres: str, template: str, process: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Give a world that all tests share: they only look at it."""
@@ -105,6 +110,7 @@ def work(database_url: str, folder: Path, provider: Provider) -> World:
     node.submit(*({"key": f"lamp-{n}", "prompt": f"Lamp {n}"} for n in range(3)), name="lamps", owner="studio")
     node.run_for(timedelta(minutes=30))
     provider.set(price_delta=0)
+    forget_prices(node)
     read_wallet(node)
     node.submit({"key": "lost", "prompt": "A lost lamp"}, name="doubts", owner="studio")
     provider.script(("create", 1, "lost_reply"))

@@ -1,14 +1,19 @@
 """After a run with faults every report says the same, and the same as the provider's own books."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from tests.reports.conftest import World
-from worker.audit.reports import Report
+from tests.fixtures.provider import Provider
+from tests.pipeline.node import Node
+from tests.reports.conftest import World, read_wallet
+from worker import resolve
+from worker.audit import sealing
+from worker.audit.reports import Report, build
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.statement import statement
+from worker.domain.decision import Signature
 from worker.domain.reporting import By, ReportName, SpendBy
 
 
@@ -57,6 +62,80 @@ def test_the_reconciliation_leads_from_the_first_reading_to_the_last(world: Worl
     assert (wallet["opening"], wallet["ours"], wallet["in_doubt"], wallet["closing"]) == (10_000, 40, -4, 9_956)
     assert wallet["closing"] == world.provider.wallet()["available"]
     assert (wallet["unexplained"], wallet["outside_spend"], wallet["top_up"]) == (0, 0, 0)
+
+
+def test_the_bridge_leads_from_the_trial_balance_to_what_the_wallets_show(world: World) -> None:
+    (account,) = rows(world.report(ReportName.RECONCILE), "bridge")
+
+    balance = totals(world.report(ReportName.TRIAL_BALANCE), "batches")
+    assert (account["reserved"], account["spent"]) == (balance["reserved"], balance["spent"])
+    assert (account["ours"], account["before_first"], account["after_last"], account["difference"]) == (40, 0, 0, 0)
+
+
+def test_the_bridge_has_what_no_interval_shows(own_world: World) -> None:
+    own_world.node.submit({"prompt": "After the last reading"})
+    own_world.node.run_until_quiet()
+    doubtful = own_world.node.query("SELECT id FROM generation WHERE state = 'in_doubt'")[0]["id"]
+    services, by = own_world.node.services, Signature(actor="ann", reason="seen")
+    resolve.charged(
+        services.database, doubtful, 3, by, change_id=services.new_id(), now=services.clock(), may_exceed=True
+    )
+    own_world.close()
+
+    report = own_world.report(ReportName.RECONCILE, from_day=date(2026, 11, 23))
+
+    (account,) = rows(report, "bridge")
+    assert (account["spent"], account["ours"], account["other_days"]) == (47, 40, 0)
+    assert (account["after_last"], account["corrected"], account["difference"]) == (4, 3, 0)
+    corrected = [row["credits"] for row in rows(report, "variances") if row["variance"] == "corrected by a person"]
+    assert corrected == [3]
+
+
+def test_a_ledger_without_readings_is_all_before_the_first(node: Node) -> None:
+    node.submit({"prompt": "A chair"})
+    node.run_until_quiet()
+    as_of = sealing.close_books(node.services.database, node.clock())
+
+    with node.services.database.transaction() as tx:
+        report = build(tx, Asked(report=ReportName.RECONCILE, as_of=as_of))
+
+    (account,) = rows(report, "bridge")
+    assert (account["spent"], account["before_first"], account["difference"]) == (4, 4, 0)
+
+
+def test_a_hold_of_the_last_hour_that_may_have_been_taken_is_no_spend_of_strangers(
+    node: Node, sandbox: Provider
+) -> None:
+    read_wallet(node)
+    node.submit({"prompt": "A chair"})
+    sandbox.script(("create", 1, "lost_reply"))
+    node.run_for(timedelta(seconds=0.2))
+    read_wallet(node)
+    as_of = sealing.close_books(node.services.database, node.clock())
+
+    with node.services.database.transaction() as tx:
+        report = build(tx, Asked(report=ReportName.RECONCILE, as_of=as_of))
+
+    (wallet,) = rows(report, "wallets")
+    assert (wallet["in_doubt"], wallet["outside_spend"]) == (-4, 0)
+
+
+def test_what_is_held_and_never_answered_is_due(world: World) -> None:
+    found = rows(world.report(ReportName.RECONCILE), "completeness")
+
+    assert [(row["within"], row["due"], row["matched"]) for row in found] == [("1 h", 47, 43), ("24 h", 43, 43)]
+
+
+def test_own_books_count_what_no_seal_binds_yet(own_world: World) -> None:
+    own_world.node.submit({"prompt": "Later"})
+    own_world.node.run_until_quiet()
+    between = own_world.node.clock()
+    own_world.node.clock.advance(timedelta(hours=1))
+    own_world.close()
+
+    found = totals(own_world.report(ReportName.RECONCILE, as_of=between), "own_books")
+
+    assert (found["raw_entries"], found["difference"]) == (38, 0)
 
 
 def test_a_top_up_and_an_outside_spend_are_told_from_ours(own_world: World) -> None:
@@ -113,7 +192,7 @@ def test_a_job_shows_every_entry_every_file_and_every_call(world: World) -> None
     assert (generation["sends"], generation["spent"], len(rows(report, "files"))) == (2, 4, 1)
 
 
-@pytest.mark.parametrize("by", [By.DAY, By.MONTH, By.BATCH, By.OWNER, By.CATALOG])
+@pytest.mark.parametrize("by", list(By))
 @pytest.mark.parametrize("limits", [{}, {"from_day": date(2026, 11, 23)}, {"owner": "studio"}], ids=str)
 def test_the_roll_up_gives_the_same_statement_as_the_entries(by: By, limits: dict[str, Any], world: World) -> None:
     asked = Asked(report=ReportName.STATEMENT, as_of=world.as_of, by=by, **limits)

@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.conftest import Darkroom, run_here
 from tests.reports.conftest import World
+from worker.audit.evidence import own_sha256
+from worker.cli.audit_files import NO_EVIDENCE
 from worker.domain.reporting import Format, ReportName
 
 NEEDS_HLEDGER = pytest.mark.skipif(shutil.which("hledger") is None, reason="no hledger here")
@@ -74,6 +76,73 @@ def test_a_report_that_was_changed_with_its_evidence_is_found_by_the_books(
 
     assert (offline.returncode, checked.returncode) == (0, 1)
     assert "printed again, the report has other bytes" in checked.stdout
+
+
+@pytest.mark.parametrize(("name", "value"), [("report", "statement"), ("seal", None), ("control_totals", {})])
+def test_evidence_that_was_changed_is_found_without_the_books(
+    name: str, value: object, darkroom: Darkroom, as_of: str, tmp_path: Path
+) -> None:
+    darkroom(AUDIT, "spend", "--as-of", as_of, "--format", "csv", "-o", "spend.csv")
+    beside = tmp_path / "spend.csv.evidence.json"
+    beside.write_text(json.dumps({**json.loads(beside.read_text()), name: value}))
+
+    checked = darkroom(AUDIT, "check", "spend.csv", "--offline")
+
+    assert checked.returncode == 1
+    assert "the evidence was changed" in checked.stdout
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_rows_are_counted_again_without_the_books(form: str, darkroom: Darkroom, as_of: str, tmp_path: Path) -> None:
+    darkroom(AUDIT, "spend", "--as-of", as_of, "--format", form, "-o", "spend")
+    _forge(tmp_path / "spend", old=b"25", new=b"52")
+
+    checked = darkroom(AUDIT, "check", "spend", "--offline")
+
+    assert checked.returncode == 1
+    assert "counted again, the rows and control totals are" in checked.stdout
+
+
+def test_a_json_report_with_anything_added_is_found(darkroom: Darkroom, as_of: str, tmp_path: Path) -> None:
+    printed = darkroom(AUDIT, "trial-balance", "--as-of", as_of, "--format", "json").stdout
+    (tmp_path / "balance.json").write_text(printed.replace("{", '{"spent": 4000, "spent": 0,', 1) + " ")
+
+    checked = darkroom(AUDIT, "check", "balance.json", "--offline")
+
+    assert checked.returncode == 1
+    assert "the file was changed" in checked.stdout
+
+
+def test_a_copy_without_evidence_says_so(darkroom: Darkroom, as_of: str) -> None:
+    assert NO_EVIDENCE in darkroom(AUDIT, "spend", "--as-of", as_of, "--format", "csv").stderr
+    assert NO_EVIDENCE not in darkroom(AUDIT, "spend", "--as-of", as_of, "--format", "json").stderr
+
+
+def test_a_name_that_several_batches_have_is_no_name_for_money(own_world: World, tmp_path: Path) -> None:
+    own_world.node.submit({"prompt": "More"}, name="chairs", owner="shop")
+    url = own_world.node.services.database.url.render_as_string(hide_password=False)
+
+    asked = [
+        run_here(tmp_path, {"DARKROOM_DATABASE_URL": url}, *words)
+        for words in ((AUDIT, "spend", "--batch", "chairs"), ("cap", "chairs", "9"))
+    ]
+
+    assert [done.returncode for done in asked] == [1, 1]
+    assert all("several batches are called 'chairs': give the id" in done.stderr for done in asked)
+
+
+def test_changes_say_who_decided_what_and_why(own_world: World, tmp_path: Path) -> None:
+    environment = {"DARKROOM_DATABASE_URL": own_world.node.services.database.url.render_as_string(hide_password=False)}
+    run_here(tmp_path, environment, "cap", "lamps", "90", "--by", "ann", "--reason", "spring")
+    run_here(tmp_path, environment, "cap", "--owner", "shop", "--monthly", "500", "--by", "bob")
+
+    printed = run_here(tmp_path, environment, AUDIT, "changes", "--subject", "batch:", "--format", "json", "-o", "c")
+    checked = run_here(tmp_path, environment, AUDIT, "check", "c")
+
+    (change,) = json.loads((tmp_path / "c").read_text())["sections"]["changes"]["rows"]
+    assert (change["field"], change["before"], change["after"]) == ("credit_cap", None, "90")
+    assert (change["actor"], change["reason"]) == ("ann", "spring")
+    assert (printed.returncode, checked.returncode) == (0, 0)
 
 
 def test_json_on_standard_output_carries_its_evidence(darkroom: Darkroom, as_of: str, tmp_path: Path) -> None:
@@ -205,11 +274,12 @@ def _hledger(journal: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     )
 
 
-def _forge(report: Path) -> None:
+def _forge(report: Path, old: bytes = b"chairs", new: bytes = b"tables") -> None:
     """Change a report, and make its evidence fit."""
-    body = report.read_bytes().replace(b"chairs", b"tables")
+    body = report.read_bytes().replace(old, new)
     beside = report.with_name(report.name + ".evidence.json")
     evidence = json.loads(beside.read_text())
     evidence["body"] = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    evidence["evidence_sha256"] = own_sha256(evidence)
     report.write_bytes(body)
     beside.write_text(json.dumps(evidence))

@@ -12,6 +12,7 @@ from tests.cli.conftest import run_here
 from tests.fixtures import databases
 from tests.fixtures.provider import Provider
 from tests.reports.conftest import World, work
+from worker.cli.audit_files import NO_EVIDENCE
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
 BLOCKS = re.findall(r"```console\n(.*?)```", GUIDE.read_text(), re.DOTALL)
@@ -65,7 +66,7 @@ def _run(folder: Path, url: str, command: str, names: dict[str, str]) -> str:
     """Run a command, its ids replaced by those of this run."""
     words = [names.get(word, word) for word in shlex.split(command)][1:]
     done = run_here(folder, {"DARKROOM_DATABASE_URL": url}, *words)
-    return done.stdout + done.stderr
+    return done.stdout + done.stderr.replace(f"{NO_EVIDENCE}\n", "")
 
 
 def _agrees(shown: str, printed: str, names: dict[str, str]) -> bool:

@@ -72,10 +72,31 @@ def test_timing_explains_no_more_than_was_posted_near_the_reading() -> None:
     assert [each.amounts for each in found] == [{Cause.TIMING: -4, Cause.OUTSIDE: -46}, {Cause.TIMING: 4}]
 
 
-def test_neighbours_that_miss_exactly_the_same_are_timing_however_far_from_the_reading() -> None:
-    found = explain([interval(0, -200), interval(200, 0, number=1)])
+def test_neighbours_that_miss_the_same_are_no_timing_when_nothing_of_ours_was_posted_there() -> None:
+    """Else strangers who spend 200 and buy 200 would never be seen."""
+    found = explain([interval(-200), interval(200, number=1)])
 
-    assert [each.amounts for each in found] == [{Cause.TIMING: -200}, {Cause.TIMING: 200}]
+    assert [each.amounts for each in found] == [{Cause.OUTSIDE: -200}, {Cause.TOP_UP: 200}]
+
+
+def test_a_refund_that_was_booked_long_after_it_came_is_found_where_it_came() -> None:
+    hours = [interval(0), interval(4, number=1), interval(0, -4, number=2)]
+
+    found = explain(hours, late=[Late(taken_in=0, booked_in=2, credits=4, is_release=True)])
+
+    assert [each.amounts for each in found] == [{}, {Cause.DOUBT: 4}, {Cause.DOUBT: -4}]
+
+
+def test_what_a_person_took_back_explains_a_rise_before_the_correction() -> None:
+    corrected = Doubt(held_at=NOON, credits=-4, until=NOON + timedelta(hours=5))
+
+    found = explain([interval(0), interval(6, number=3), interval(4, number=7)], doubts=[corrected])
+
+    assert [each.amounts for each in found] == [
+        {},
+        {Cause.DOUBT: 4, Cause.UNEXPLAINED: 2},
+        {Cause.UNEXPLAINED: 4},
+    ]
 
 
 def test_what_was_posted_right_after_the_last_reading_is_timing() -> None:

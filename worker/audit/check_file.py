@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from worker.audit.evidence import Printed, printed
+from worker.audit.evidence import Printed, own_sha256, printed
+from worker.audit.recount import recounted
 from worker.audit.reports import again
 from worker.db import closing
 from worker.db.session import Database
@@ -25,20 +26,27 @@ class NoEvidence(Exception):
 
 
 def against_evidence(found: Printed) -> list[str]:
-    """Say what of the body contradicts its evidence; nothing when it is what was printed."""
+    """Say what of the body contradicts its evidence, or of the evidence itself; nothing when it is what was printed."""
+    evidence = found.evidence
     try:
-        body, sqls = found.evidence["body"], found.evidence["queries"]
-        known, size = body["sha256"], body["bytes"]
+        body, sqls = evidence["body"], evidence["queries"]
+        known, size, own = body["sha256"], body["bytes"], evidence["evidence_sha256"]
         altered = [each["name"] for each in sqls if hashlib.sha256(each["sql"].encode()).hexdigest() != each["sha256"]]
-    except (KeyError, TypeError, AttributeError) as error:
+        rows, totals = evidence["rows"], evidence["control_totals"]
+        counted = recounted(found.body, Format(evidence["format"]), totals)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise NoEvidence(f"{error} is missing or damaged") from error
     faults = [f"the text of the query {name!r} is not the one that its hash names" for name in altered]
+    if own_sha256(evidence) != own:
+        faults.append("the evidence was changed: its own SHA-256 is another one")
     actual = hashlib.sha256(found.body).hexdigest()
     if actual != known:
         faults.append(
             f"the body was changed: it has {len(found.body):,} bytes and the SHA-256 {actual},"
             f" the evidence says {size:,} bytes and {known}"
         )
+    if counted is not None and counted != (rows, totals):
+        faults.append(f"counted again, the rows and control totals are {counted[0]:,} and {counted[1]}")
     return faults
 
 
@@ -61,16 +69,14 @@ def against_books(found: Printed, database: Database) -> list[str]:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    faults = []
-    if old.get("seal") != new["seal"]:
-        faults.append(f"the seal of that instant is another one: {old.get('seal')} then, {new['seal']} now")
-    if old.get("rows") != new["rows"]:
-        faults.append(f"it has {new['rows']:,} rows now and had {old.get('rows')}")
-    totals = old.get("control_totals") or {}
-    for name, value in new["control_totals"].items():
-        if totals.get(name) != value:
-            faults.append(f"the control total {name} is {value:,} now and was {totals.get(name)}")
-    return faults
+    """Compare all of the evidence but the code; another code may ask in other words, which is no fault."""
+    is_same_code = old.get("code") == new["code"]
+    passed_over = {"code", "evidence_sha256"} | (set() if is_same_code else {"queries", "schema_revision"})
+    return [
+        f"the evidence says {name} {old.get(name)}, and the books now {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if name not in passed_over and old.get(name) != new.get(name)
+    ]
 
 
 def _because(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

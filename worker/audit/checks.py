@@ -17,6 +17,8 @@ class Check:
     broken: int
     """How many rows break it."""
     examples: tuple[Mapping[str, Any], ...]
+    notes: tuple[Mapping[str, Any], ...] = ()
+    """The first rows that are worth a word although they do not break it."""
 
     @property
     def ok(self) -> bool:

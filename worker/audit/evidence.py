@@ -58,10 +58,16 @@ def separated(document: bytes) -> Printed | None:
     return Printed(body=written(found), evidence=evidence)
 
 
+def own_sha256(evidence: Mapping[str, Any]) -> str:
+    """Hash the evidence as it is written, without the field that this hash stands in."""
+    rest = {name: value for name, value in evidence.items() if name != "evidence_sha256"}
+    return hashlib.sha256(written(rest)).hexdigest()
+
+
 def _evidence(
     report: Report, body: bytes, as_format: Format, seal: closing.SealMark | None, schema: str
 ) -> dict[str, Any]:
-    return {
+    found = {
         "report": report.name,
         "format": as_format.value,
         "as_of": instant(report.as_of),
@@ -82,3 +88,4 @@ def _evidence(
             for query in report.queries
         ],
     }
+    return found | {"evidence_sha256": own_sha256(found)}

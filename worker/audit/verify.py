@@ -1,15 +1,17 @@
 """Whether the books can be believed: every rule of the ledger and of the job's life, proved on the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from worker.audit import anchors
+from worker.audit.anchors import Anchor
 from worker.audit.chain import verify_seals
 from worker.audit.checks import EXAMPLES, Check
-from worker.db import proofs, rights, seals
+from worker.db import entry_proofs, guards, proofs, rights, seals
 
-PROOFS = (*proofs.PROOFS, *rights.PROOFS, *seals.PROOFS)
+PROOFS = (*proofs.PROOFS, *entry_proofs.PROOFS, *guards.PROOFS, *rights.PROOFS, *seals.PROOFS)
 """The rules that a query proves; the chain of seals is computed again instead."""
 
 
@@ -26,17 +28,23 @@ class Verification:
         return all(check.ok for check in self.checks)
 
 
-def verify(tx: Connection) -> Verification:
-    """Check every rule on one snapshot; the transaction must not have been used yet."""
+def verify(tx: Connection, *, known: Sequence[Anchor] = ()) -> Verification:
+    """Check every rule on one snapshot, and the seals that are ``known`` from elsewhere.
+
+    The transaction must not have been used yet.
+    """
     tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))
     checks = (*(_check(tx, proof) for proof in PROOFS), *verify_seals(tx))
+    if known:
+        checks = (*checks, anchors.check(tx, known))
     return Verification(checks=checks, totals=proofs.totals(tx))
 
 
 def _check(tx: Connection, proof: proofs.Proof) -> Check:
     broken, examples = proofs.contradictions(tx, proof, limit=EXAMPLES)
-    return Check(name=proof.name, rule=proof.rule, broken=broken, examples=tuple(examples))
+    noted = tuple(proofs.notes(tx, proof, limit=EXAMPLES))
+    return Check(name=proof.name, rule=proof.rule, broken=broken, examples=tuple(examples), notes=noted)
 
 
 __all__ = ["PROOFS", "Check", "Verification", "verify"]

@@ -12,6 +12,7 @@ from worker.cli import (
     cancel,
     cap,
     catalog,
+    correct,
     deadline,
     demo,
     doctor,
@@ -98,4 +99,5 @@ app.add_typer(audit.app, name="audit", rich_help_panel=_MONEY)
 app.add_typer(account.app, name="account", rich_help_panel=_MONEY)
 app.command(rich_help_panel=_MONEY)(cap.cap)
 app.command(rich_help_panel=_MONEY)(resolve.resolve)
+app.command(rich_help_panel=_MONEY)(correct.correct)
 app.command(rich_help_panel=_MONEY)(doctor.doctor)

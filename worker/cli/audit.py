@@ -1,6 +1,7 @@
 """`darkroom audit`: whether the books can be believed, and what they say."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +9,7 @@ from worker.cli import audit_check, audit_reports, in_doubt, output
 
 if TYPE_CHECKING:
     from worker.audit import Verification
+    from worker.audit.anchors import Anchor
 
 app = typer.Typer(no_args_is_help=True, help="Prove the ledger, and print what it says.")
 
@@ -18,15 +20,26 @@ def _group() -> None:
 
 
 @app.command()
-def verify(as_json: output.AsJson = False) -> None:
+def verify(
+    anchor: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--anchor",
+            metavar="FILE",
+            help="Evidence, a folder of it, or a log: the chain must have its seals.",
+        ),
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
     """Check every rule of the ledger and of the jobs' lives on the rows; ends with 1 when one is broken."""
     from worker import wiring
     from worker.audit import verify as prove
     from worker.cli.context import resolve
 
+    known = _anchors(anchor or [])
     database = wiring.database(resolve().settings, connections=1)
     with database.transaction() as tx:
-        found = prove(tx)
+        found = prove(tx, known=known)
     if as_json:
         checks = [vars(each) | {"ok": each.ok} for each in found.checks]
         output.print_json({"ok": found.ok, "checks": checks, "totals": dict(found.totals)})
@@ -34,6 +47,18 @@ def verify(as_json: output.AsJson = False) -> None:
         _print(found)
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _anchors(paths: list[Path]) -> "list[Anchor]":
+    from worker.audit import anchors
+    from worker.cli.errors import MISUSED, CliError
+
+    try:
+        return anchors.read(paths)
+    except anchors.NoAnchor as error:
+        raise CliError(str(error), MISUSED) from None
+    except OSError as error:
+        raise CliError(f"{error.filename} cannot be read: {error.strerror}", MISUSED) from None
 
 
 audit_reports.register(app)
@@ -62,7 +87,8 @@ def _print(found: "Verification") -> None:
     console = output.answers()
     console.print(table)
     for check in found.checks:
-        for example in check.examples:
-            shown = ", ".join(f"{name}={value}" for name, value in example.items())
-            console.print(f"  {check.name}: {shown}", markup=False)
+        for label, found_rows in ((check.name, check.examples), (f"{check.name}, permitted", check.notes)):
+            for row in found_rows:
+                shown = ", ".join(f"{name}={value}" for name, value in row.items())
+                console.print(f"  {label}: {shown}", markup=False)
     console.print(Text(last_line(found), style="bold green" if found.ok else "bold red"))

@@ -27,7 +27,7 @@ def check(
 
     try:
         found = _read(file)
-        faults = check_file.against_evidence(found)
+        faults = check_file.against_evidence(found) + _rewritten(file, found)
         if not offline:
             faults += check_file.against_books(found, wiring.database(resolve().settings, connections=1))
     except check_file.NoEvidence as error:
@@ -55,6 +55,14 @@ def _read(file: Path) -> "Printed":
         raise CliError(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CliError(f"{beside} is no JSON: {error}") from error
+
+
+def _rewritten(file: Path, found: "Printed") -> list[str]:
+    """Say so when a report with its evidence inside is not written byte for byte as it is written anew."""
+    body = file.read_bytes()
+    if body == found.body or body == found.with_evidence:  # noqa: PLR1714 - the second can be made of JSON only
+        return []
+    return ["the file was changed: written anew, the same report and evidence have other bytes"]
 
 
 def _say(file: Path, found: "Printed", faults: list[str], *, offline: bool) -> None:

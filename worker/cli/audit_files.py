@@ -11,6 +11,8 @@ from worker.cli import output
 from worker.cli.errors import MISUSED, CliError
 from worker.domain.reporting import Format
 
+NO_EVIDENCE = "no evidence goes with this copy: -o FILE writes it beside the report, --format json has it inside"
+
 
 def refuse_unwritable(as_format: Format, to: Path | None) -> None:
     """Raise CliError before any work is done when there is no place for the result."""
@@ -26,6 +28,8 @@ def write(made: Printed, as_format: Format, to: Path | None) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(made.with_evidence if as_format is Format.JSON else made.body)
         sys.stdout.buffer.flush()
+        if as_format is not Format.JSON and not sys.stdout.isatty():
+            output.notes().print(NO_EVIDENCE, markup=False)
         return
     _write_whole(to, made.body)
     _write_whole(evidence_of(to), made.evidence_bytes)

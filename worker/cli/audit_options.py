@@ -73,4 +73,4 @@ def batch_id(database: "Database", name: str | None) -> UUID | None:
     if name is None:
         return None
     with database.transaction() as tx:
-        return lookup.batch(tx, name).id
+        return lookup.one_batch(tx, name).id

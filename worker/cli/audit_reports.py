@@ -1,4 +1,4 @@
-"""`darkroom audit statement, outstanding, spend, trial-balance, job, reconcile, export`: what the books say."""
+"""`darkroom audit` reports, from `statement` to `changes`: what the books say."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +9,8 @@ from worker.domain.reporting import By, Format, ReportName, SpendBy
 
 if TYPE_CHECKING:
     from worker.db.session import Database
+
+_CLOCK_AHEAD_S = 5.0
 
 
 def statement(
@@ -115,11 +117,39 @@ def export(
     _print(ReportName.EXPORT, as_of, format_, output, batch=batch, owner=owner, from_day=first, to_day=last)
 
 
+def changes(
+    subject: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="How it begins: batch:ID, owner:NAME, account:NAME, generation:ID."),
+    ] = None,
+    as_of: options.AsOf = None,
+    format_: options.As = Format.TABLE,
+    output: options.To = None,
+) -> None:
+    """Show who changed or decided what, and why: caps, limits, pauses, doubts, corrections."""
+    _print(ReportName.CHANGES, as_of, format_, output, subject=subject)
+
+
 def register(app: typer.Typer) -> None:
     """Add the reports to the group."""
-    for command in (statement, outstanding, spend, job, reconcile, export):
+    for command in (statement, outstanding, spend, job, reconcile, export, changes):
         app.command()(command)
     app.command("trial-balance")(trial_balance)
+
+
+def _refuse_wrong_clock(database: "Database") -> None:
+    """Raise CliError when closing the books here would date everybody's entries in the future."""
+    from worker import wiring
+    from worker.cli.errors import CliError
+    from worker.db import accounts
+
+    with database.transaction() as tx:
+        ahead = accounts.clock_skew(tx, wiring.clock()).total_seconds()
+    if ahead > _CLOCK_AHEAD_S:
+        raise CliError(
+            f"this machine's clock is {ahead:.0f} s ahead of the database's, and would close the books"
+            " that far ahead of all others: set it (NTP), and ask again"
+        )
 
 
 def _database() -> "Database":
@@ -150,6 +180,7 @@ def _print(
 
     audit_files.refuse_unwritable(as_format, to)
     database = database or _database()
+    _refuse_wrong_clock(database)
     try:
         instant = closed_instant(database, options.instant(as_of), now=wiring.clock())
         limits["batch_id"] = options.batch_id(database, batch)

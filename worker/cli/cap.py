@@ -70,7 +70,7 @@ def _cap_batch(
     from worker.cli.errors import CliError
 
     with database.transaction() as tx:
-        row = lookup.batch(tx, name)
+        row = lookup.one_batch(tx, name)
     try:
         return {"batch": str(row.id)}, caps.cap_batch(database, row.id, amount, author)
     except caps.CapTooLow as error:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from worker.cli import output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from worker.db.calls import LoggedCall
+    from worker.db.doubt_evidence import Said, WalletReading
     from worker.db.in_doubt import InDoubt
 
 
@@ -19,18 +21,27 @@ def in_doubt(as_json: output.AsJson = False) -> None:
     """
     from worker import wiring
     from worker.cli.context import resolve
-    from worker.db import calls, in_doubt
+    from worker.db import calls, doubt_evidence, in_doubt
 
     database = wiring.database(resolve().settings, connections=1)
     with database.transaction() as tx:
         doubts = in_doubt.all_of_them(tx)
         made = {each.generation_id: calls.for_generation(tx, each.generation_id) for each in doubts}
+        wallet = {each.generation_id: doubt_evidence.wallet_around(tx, each) for each in doubts}
+        said = {each.generation_id: doubt_evidence.last_said(tx, each.generation_id) for each in doubts}
     now = wiring.clock()
     if as_json:
-        output.print_json([shown(each, made[each.generation_id], now) for each in doubts])
+        output.print_json(
+            [
+                shown(each, made[each.generation_id], now)
+                | outside(wallet[each.generation_id], said[each.generation_id])
+                for each in doubts
+            ]
+        )
         return
     for each in doubts:
-        _print(each, made[each.generation_id], now)
+        words = _outside_lines(wallet[each.generation_id], said[each.generation_id])
+        _print(each, made[each.generation_id], now, words)
     total = output.plural(sum(each.open for each in doubts), "credit")
     text = f"{output.plural(len(doubts), 'generation')} in doubt, {total} held or reserved."
     output.answers().print(text if doubts else "Nothing is in doubt.", markup=False)
@@ -40,12 +51,30 @@ def shown(doubt: "InDoubt", made: "list[LoggedCall]", now: "datetime") -> dict[s
     """One of them as scripts read it."""
     facts = {name: _plain(value) for name, value in vars(doubt).items()}
     return facts | {
+        "client_request_id": str(doubt.generation_id),
         "open": doubt.open,
         "open_in": doubt.open_in.value,
         "age_s": int((now - doubt.doubted_at).total_seconds()),
         "calls": [{name: _plain(value) for name, value in vars(call).items()} for call in made],
         "resolve": commands(doubt, made),
     }
+
+
+def outside(wallet: "Sequence[WalletReading]", said: "Said | None") -> dict[str, Any]:
+    """What the wallet held around the sends, and what the provider said since, as scripts read it."""
+    return {
+        "wallet": [{"read_at": each.read_at.isoformat(), "credits": each.credits} for each in wallet],
+        "last_said": None if said is None else {name: _plain(value) for name, value in vars(said).items()},
+    }
+
+
+def _outside_lines(wallet: "Sequence[WalletReading]", said: "Said | None") -> dict[str, str]:
+    readings = ", then ".join(f"{each.credits:,} at {_instant(each.read_at)}" for each in wallet)
+    words = "not asked again: no task is known"
+    if said is not None:
+        figures = f"reserved {said.reserved}, final {said.final}" if said.status else str(said.message)
+        words = f"{said.status or said.code}, {figures}, at {_instant(said.read_at)}"
+    return {"wallet": readings or "not read around that time", "asked again": words}
 
 
 def commands(doubt: "InDoubt", made: "list[LoggedCall]") -> list[str]:
@@ -57,13 +86,13 @@ def commands(doubt: "InDoubt", made: "list[LoggedCall]") -> list[str]:
     return [*adopt, f"{start} --charged {doubt.open} {end}", f"{start} --not-charged {end}"]
 
 
-def _print(doubt: "InDoubt", made: "list[LoggedCall]", now: "datetime") -> None:
+def _print(doubt: "InDoubt", made: "list[LoggedCall]", now: "datetime", more: dict[str, str]) -> None:
     from rich.text import Text
 
     console = output.answers()
     grid = output.table("", "")
     grid.show_header = False
-    for label, value in _lines(doubt, now).items():
+    for label, value in (_lines(doubt, now) | more).items():
         grid.add_row(Text(label, style="dim"), Text(value))
     console.print(Text(f"generation {doubt.generation_id}", style="bold yellow"))
     console.print(grid)
@@ -82,7 +111,9 @@ def _lines(doubt: "InDoubt", now: "datetime") -> dict[str, str]:
         "job": f"{doubt.key} (line {doubt.line}, attempt {doubt.number}), {doubt.job_id}",
         "batch": f"{doubt.batch_name}, {doubt.batch_id}, of {doubt.owner}, account {doubt.account}",
         "credits": f"{output.plural(doubt.open, 'credit')} {doubt.open_in}",
-        "key": doubt.idempotency_key,
+        "model": doubt.model,
+        "prompt": doubt.prompt,
+        "key": f"{doubt.idempotency_key}, client_request_id {doubt.generation_id}",
         "body": f"{doubt.body_bytes or 0:,} bytes, SHA-256 {doubt.body_sha256}",
         "sent": f"{doubt.sends} times, of which {doubt.answers} surely created nothing;"
         f" first {_instant(doubt.first_sent_at)}, last {_instant(doubt.last_sent_at)}",

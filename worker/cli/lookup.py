@@ -7,12 +7,15 @@ from sqlalchemy import Connection
 
 from worker import wiring
 from worker.cli.errors import CliError
-from worker.db import overview
+from worker.db import batches, overview
 from worker.db.batches import BatchRow
 from worker.db.overview import Overview
 from worker.db.session import Database
 from worker.domain.fault import Fault, plain
 from worker.settings import load
+
+_NAMESAKES = 10
+"""So many batches of one name are listed at the most."""
 
 
 def batch(tx: Connection, name: str) -> BatchRow:
@@ -24,6 +27,18 @@ def batch(tx: Connection, name: str) -> BatchRow:
         shown = ", ".join(str(row.id) for row in found)
         raise CliError(f"{plain(name)!r} may be {shown}: give more of the id")
     return found[0]
+
+
+def one_batch(tx: Connection, name: str) -> BatchRow:
+    """Give the one batch that is meant where money hangs on it: a name that several have is refused, with their ids."""
+    found = batch(tx, name)
+    if found.name != name or name in {str(found.id), found.token}:
+        return found
+    namesakes = batches.by_name(tx, name, limit=_NAMESAKES)
+    if len(namesakes) > 1:
+        shown = ", ".join(f"{row.id} ({row.created_at:%Y-%m-%d %H:%M})" for row in namesakes)
+        raise CliError(f"several batches are called {plain(name)!r}: give the id of the one that is meant: {shown}")
+    return found
 
 
 def look(database: Database, row: BatchRow) -> Overview:

@@ -20,6 +20,7 @@ def resolve(
     generation: Annotated[
         str, typer.Argument(metavar="GENERATION", help="Its id, or the beginning of it, as `audit in-doubt` shows it.")
     ],
+    *,
     adopt: Annotated[
         str | None,
         typer.Option("--adopt", metavar="TASK_ID", help="It is this task at the provider: follow it from now on."),
@@ -29,6 +30,10 @@ def resolve(
         typer.Option("--charged", metavar="N", min=1, max=2**31 - 1, help="N credits were charged, and no image came."),
     ] = None,
     not_charged: Annotated[bool, typer.Option("--not-charged", help="Nothing was charged.")] = False,
+    over: signing.OverOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Adopt the task although it was created when nothing of this was sent.")
+    ] = False,
     by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides. Required.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
@@ -51,9 +56,11 @@ def resolve(
     try:
         chosen = _chosen(database, generation)
         if adopt is not None:
-            found = _adopt(settings, chosen, adopt.strip(), signature)
+            found = _adopt(settings, chosen, adopt.strip(), signature, force=force)
         else:
-            found = _correct(database, chosen, charged, signature)
+            found = signing.with_consent(
+                lambda may_exceed: _correct(database, chosen, charged, signature, may_exceed=may_exceed), over=over
+            )
     except (NotInDoubt, UnfitTask) as error:
         raise CliError(str(error)) from None
     _answer(found, as_json=as_json)
@@ -79,26 +86,30 @@ def _chosen(database: "Database", name: str) -> UUID:
     raise CliError(f"no generation in doubt begins with {plain(name)!r}: `darkroom audit in-doubt` lists them")
 
 
-def _adopt(settings: "Settings", generation_id: UUID, task: str, signature: "Signature") -> "Resolution":
+def _adopt(
+    settings: "Settings", generation_id: UUID, task: str, signature: "Signature", *, force: bool
+) -> "Resolution":
     from worker import resolve, wiring
 
-    return resolve.adopt(wiring.services(settings, is_node=False), generation_id, task, signature)
+    services = wiring.services(settings, is_node=False)
+    return resolve.adopt(services, generation_id, task, signature, may_be_misdated=force)
 
 
-def _correct(database: "Database", generation_id: UUID, charged: int | None, signature: "Signature") -> "Resolution":
+def _correct(
+    database: "Database", generation_id: UUID, charged: int | None, signature: "Signature", *, may_exceed: bool
+) -> "Resolution":
     from worker import resolve, wiring
 
     change_id, now = wiring.new_id(), wiring.clock()
     if charged is None:
         return resolve.not_charged(database, generation_id, signature, change_id=change_id, now=now)
-    return resolve.charged(database, generation_id, charged, signature, change_id=change_id, now=now)
+    return resolve.charged(
+        database, generation_id, charged, signature, change_id=change_id, now=now, may_exceed=may_exceed
+    )
 
 
 def _answer(found: "Resolution", *, as_json: bool) -> None:
-    entries = [
-        {"kind": m.kind.value, "source": m.source.value, "target": m.target.value, "credits": m.credits}
-        for m in found.movements
-    ]
+    entries = signing.shown(found.movements)
     if as_json:
         output.print_json(
             {
@@ -116,6 +127,4 @@ def _answer(found: "Resolution", *, as_json: bool) -> None:
     status = f" (the provider says {found.status})" if found.status else ""
     text = f"generation {found.doubt.generation_id}: {found.generation_state}{status}; job {found.doubt.key}: "
     console.print(text + found.job_state.value, markup=False)
-    for entry in entries:
-        moved = output.plural(int(str(entry["credits"])), "credit")
-        console.print(f"  {entry['kind']}: {moved} from {entry['source']} to {entry['target']}", markup=False)
+    signing.print_entries(found.movements)

@@ -2,19 +2,28 @@
 
 import getpass
 import socket
-from typing import TYPE_CHECKING, Annotated
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from worker.cli import output
 from worker.cli.errors import MISUSED, CliError
 
 if TYPE_CHECKING:
     from worker.changes import Author
+    from worker.domain.ledger import Movement
 
+_Posted = TypeVar("_Posted")
 _NAME_MAX, _REASON_MAX = 200, 1000
 
 ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides; without: USER@HOST.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with the change.")]
+
+OverOption = Annotated[
+    bool, typer.Option("--over", help="More was charged than was ever held or reserved, and that is meant.")
+]
 
 
 def author(by: str | None, why: str | None) -> "Author":
@@ -45,6 +54,36 @@ def required(by: str | None, text: str | None) -> tuple[str, str]:
     if name is None or why is None:
         raise CliError("a correction needs both: --by NAME and --reason TEXT, which are kept with every entry", MISUSED)
     return name, why
+
+
+def with_consent(post: Callable[[bool], _Posted], *, over: bool) -> _Posted:
+    """Post, and when it is more than was ever promised ask whoever sits there; raise CliError with nobody to ask."""
+    from worker.domain.decision import TooMuch
+
+    try:
+        return post(over)
+    except TooMuch as error:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise CliError(str(error), MISUSED) from None
+        output.notes().print(f"{error.charged:,} credits, where {error.expected:,} were expected.", markup=False)
+        if not typer.confirm("Is that meant?", default=False, err=True):
+            raise CliError("nothing was changed") from None
+    return post(True)
+
+
+def shown(movements: Sequence["Movement"]) -> list[dict[str, str | int]]:
+    """Give the entries as scripts read them."""
+    return [
+        {"kind": m.kind.value, "source": m.source.value, "target": m.target.value, "credits": m.credits}
+        for m in movements
+    ]
+
+
+def print_entries(movements: Sequence["Movement"]) -> None:
+    """Say each entry in a line."""
+    for m in movements:
+        moved = output.plural(m.credits, "credit")
+        output.answers().print(f"  {m.kind.value}: {moved} from {m.source.value} to {m.target.value}", markup=False)
 
 
 def _fit(text: str | None, option: str, longest: int) -> str | None:

@@ -111,6 +111,11 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
     if found.obstacle:
         lines["waits for"] = Text(found.obstacle.reason, style="yellow")
         lines["next step"] = Text(found.obstacle.next_step)
+    if found.jobs[JobState.IN_DOUBT]:
+        doubts = output.plural(found.jobs[JobState.IN_DOUBT], "job")
+        lines["in doubt"] = Text(
+            f"{doubts}: `darkroom audit in-doubt` has the evidence, `darkroom resolve` decides", style="yellow"
+        )
     for label, value in lines.items():
         grid.add_row(Text(label, style="dim"), value)
     console = output.answers()

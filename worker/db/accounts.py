@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.db import turns
+from worker.db.prices import HOLD
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
 from worker.domain.turns import Turns
@@ -258,9 +259,10 @@ def record_wallet(
 def lowest_price(tx: Connection, account_id: UUID) -> int:
     """Give the fewest credits that any waiting batch's next job needs; 1 when none waits."""
     price = tx.execute(
-        text("""
+        text(f"""
             SELECT min(first.price) FROM batch b CROSS JOIN LATERAL (
-                SELECT price FROM job WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) first
+                SELECT {HOLD.format(account_id="b.account_id")} AS price FROM job
+                WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) first
             WHERE b.account_id = :id AND b.state = 'open' AND b.has_pending"""),
         {"id": account_id},
     ).scalar()

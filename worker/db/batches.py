@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from worker.db.prices import HOLD
 from worker.domain import deadline
 from worker.domain.batch_state import BatchState
 from worker.domain.fairness import Claim
@@ -171,9 +172,10 @@ _LOCK_WAITING = text("""
 
 # A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
 # is seen, and its batch is not taken for empty.
-_WAITING = text("""
+_WAITING = text(f"""
     SELECT id, owner, priority, weight, virtual_time, credit_cap - committed AS cap_left,
-           (SELECT price FROM job WHERE batch_id = batch.id AND state = 'pending' ORDER BY line LIMIT 1) AS price
+           (SELECT {HOLD.format(account_id="batch.account_id")} FROM job
+            WHERE batch_id = batch.id AND state = 'pending' ORDER BY line LIMIT 1) AS price
     FROM batch WHERE id = ANY(:ids) ORDER BY id""")
 
 

@@ -35,35 +35,40 @@ class Scope:
         return owner + batch
 
 
-# Sealed entries come from the roll-up, which `darkroom audit verify` proves against them; the rest are few. An entry
-# of a seal is never younger than the seal, and one behind it never older.
-FLOW = """
-    SELECT r.day, r.batch_id, r.kind, r.source, r.target, r.entries, r.credits
-    FROM ledger_rollup r JOIN seal s ON s.id = r.seal_id WHERE s.sealed_at <= :as_of
+# Sealed entries come from the roll-up, which `darkroom audit verify` proves against them; the rest are few. Of a seal
+# that is younger than the instant the whole days before it count, and of its last day the entries themselves.
+_SEALED = """
+    SELECT r.day, r.batch_id, r.model, r.kind, r.source, r.target, r.entries, r.credits
+    FROM ledger_rollup r JOIN seal s ON s.id = r.seal_id
+    WHERE s.sealed_at <= :as_of OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date"""
+
+_UNSEALED = """
+    e.posted_at <= :as_of
+      AND e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal WHERE sealed_at <= :as_of)
+      AND (e.posted_at >= date_trunc('day', CAST(:as_of AS timestamptz), 'UTC')
+           OR e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal))"""
+
+FLOW = f"""{_SEALED}
     UNION ALL
-    SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, e.kind, e.source, e.target, count(*), sum(e.credits)
-    FROM credit_entry e
-    WHERE e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal WHERE sealed_at <= :as_of)
-      AND e.posted_at <= :as_of
-    GROUP BY 1, 2, 3, 4, 5"""
+    SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, NULL, e.kind, e.source, e.target, count(*),
+        sum(e.credits)
+    FROM credit_entry e WHERE {_UNSEALED}
+    GROUP BY 1, 2, 4, 5, 6"""
+"""Without the model of what no seal binds yet."""
+
+_MODEL_FLOW = f"""{_SEALED}
+    UNION ALL
+    SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, j.model, e.kind, e.source, e.target, count(*),
+        sum(e.credits)
+    FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id WHERE {_UNSEALED}
+    GROUP BY 1, 2, 3, 4, 5, 6"""
 
 RAW_FLOW = """
-    SELECT (e.posted_at AT TIME ZONE 'UTC')::date AS day, e.batch_id, e.kind, e.source, e.target, 1 AS entries,
+    SELECT (e.posted_at AT TIME ZONE 'UTC')::date AS day, e.batch_id, j.model, e.kind, e.source, e.target, 1 AS entries,
         e.credits
-    FROM credit_entry e WHERE e.posted_at <= :as_of"""
+    FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
+    WHERE e.posted_at <= :as_of"""
 """The same from the entries alone."""
-
-# The roll-up knows batches and not models: it serves for batches of one model, the entries for those that mix them.
-_MODEL_FLOW = f"""
-    SELECT f.*, m.model FROM ({FLOW}) f JOIN model_of m ON m.batch_id = f.batch_id AND NOT m.is_mixed
-    UNION ALL
-    SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, e.kind, e.source, e.target, 1, e.credits, j.model
-    FROM model_of m JOIN credit_entry e ON e.batch_id = m.batch_id
-    JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
-    WHERE m.is_mixed AND e.posted_at <= :as_of"""
-_MODEL_OF = """
-    WITH model_of AS MATERIALIZED (
-        SELECT batch_id, min(model) AS model, min(model) <> max(model) AS is_mixed FROM job GROUP BY batch_id)"""
 
 # A plan names its batches in the transaction that makes them, and never others.
 _CATALOG_OF = """
@@ -86,13 +91,13 @@ def movements(by: By, scope: Scope, *, is_raw: bool = False) -> Query:
 
     ``is_raw`` asks the entries alone and not the roll-up; the rows are the same.
     """
-    source = _MODEL_FLOW if by is By.MODEL else RAW_FLOW if is_raw else FLOW
+    source = RAW_FLOW if is_raw else _MODEL_FLOW if by is By.MODEL else FLOW
     name, owner = _LABELS.get(by, ("NULL::text", "NULL::text"))
     opening = "f.day < :from_day" if scope.from_day else "false"
     last = " AND f.day <= :to_day" if scope.to_day else ""
     return Query(
         name=f"movements by {by}",
-        sql=f"""{_MODEL_OF if by is By.MODEL else ""}
+        sql=f"""
     SELECT * FROM (
         SELECT {_KEYS[by]} AS key, {name} AS name, {owner} AS owner, {opening} AS is_opening, f.kind, f.source,
             f.target, sum(f.entries)::bigint AS entries, sum(f.credits)::bigint AS credits
@@ -121,19 +126,36 @@ def per_batch(scope: Scope) -> Query:
     )
 
 
+def per_account(scope: Scope) -> Query:
+    """Ask what of each account is reserved and spent, and how much of both together is due to corrections."""
+    moved = """
+        CASE WHEN f.target IN ('reserved', 'spent') THEN f.credits ELSE 0 END
+        - CASE WHEN f.source IN ('reserved', 'spent') THEN f.credits ELSE 0 END"""
+    return Query(
+        name="reserved and spent per account",
+        sql=f"""
+    SELECT a.id AS account_id, a.name AS account,
+        sum(f.credits * ((f.target = 'reserved')::int - (f.source = 'reserved')::int))::bigint AS reserved,
+        sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent,
+        coalesce(sum({moved}) FILTER (WHERE f.kind = 'correct'), 0)::bigint AS corrected
+    FROM ({FLOW}) f JOIN batch b ON b.id = f.batch_id JOIN account a ON a.id = b.account_id
+    GROUP BY a.id, a.name ORDER BY a.name COLLATE "C"
+    """,
+        values={"as_of": scope.as_of},
+    )
+
+
 def rolled_up(scope: Scope) -> Query:
-    """Ask for both the roll-up and the sealed entries per kind, so that one can be held against the other."""
+    """Ask per kind for what statements are made of and for the entries, so that one can be held against the other."""
     return Query(
         name="roll-up against entries",
-        sql="""
+        sql=f"""
     SELECT coalesce(r.kind, e.kind) AS kind, coalesce(r.entries, 0) AS rollup_entries,
         coalesce(r.credits, 0) AS rollup_credits, coalesce(e.entries, 0) AS raw_entries,
         coalesce(e.credits, 0) AS raw_credits
-    FROM (SELECT l.kind, sum(l.entries)::bigint AS entries, sum(l.credits)::bigint AS credits
-          FROM ledger_rollup l JOIN seal s ON s.id = l.seal_id WHERE s.sealed_at <= :as_of GROUP BY l.kind) r
+    FROM (SELECT kind, sum(entries)::bigint AS entries, sum(credits)::bigint AS credits FROM ({FLOW}) f GROUP BY kind) r
     FULL JOIN (SELECT kind, count(*) AS entries, sum(credits)::bigint AS credits FROM credit_entry
-               WHERE id <= (SELECT coalesce(max(last_entry_id), 0) FROM seal WHERE sealed_at <= :as_of)
-               GROUP BY kind) e ON e.kind = r.kind
+               WHERE posted_at <= :as_of GROUP BY kind) e ON e.kind = r.kind
     ORDER BY 1
     """,
         values={"as_of": scope.as_of},

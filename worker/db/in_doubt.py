@@ -27,6 +27,7 @@ class InDoubt:
     line: int
     key: str
     model: str
+    prompt: str
     number: int
     idempotency_key: str
     body_sha256: str | None
@@ -60,7 +61,7 @@ class InDoubt:
 
 _SELECT = """
     SELECT g.id AS generation_id, g.job_id, g.batch_id, g.account_id, b.name AS batch_name, b.owner, a.name AS account,
-           j.line, j.key, j.model, g.number, g.idempotency_key, encode(sha256(g.body), 'hex') AS body_sha256,
+           j.line, j.key, j.model, j.prompt, g.number, g.idempotency_key, encode(sha256(g.body), 'hex') AS body_sha256,
            length(g.body) AS body_bytes, g.held, g.reserved, g.sends, g.answers, g.polls, g.admitted_at,
            g.first_sent_at, g.last_sent_at, g.accepted_at, g.ended_at AS doubted_at, g.provider_id,
            g.error_code AS code, g.error_message AS message, g.request_id

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db.prices import HOLD
 from worker.db.steps import StaleFence
 from worker.domain.batch_state import BatchState
 from worker.domain.job import JobEvent, JobState, next_state
@@ -21,6 +22,7 @@ class Admitted:
     number: int
     """Of the generation that it is about to get, from 1."""
     price: int
+    """What it holds: its list price, or what the provider last reserved for its model if that is more."""
     reference_hash: str | None
     has_upload: bool
     """Whether the provider already holds its reference."""
@@ -28,17 +30,18 @@ class Admitted:
     """Whether another job is having it uploaded at this moment."""
 
 
-_ADMIT = text("""
+_ADMIT = text(f"""
     WITH picked AS (
-        SELECT id, price, line FROM job WHERE batch_id = :batch_id AND state = 'pending'
+        SELECT id, {HOLD.format(account_id=":account_id")} AS price, line FROM job
+        WHERE batch_id = :batch_id AND state = 'pending'
         ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
     affordable AS (
-        SELECT id, line FROM (SELECT id, line, sum(price) OVER (ORDER BY line) AS total FROM picked) t
+        SELECT id, line, price FROM (SELECT id, line, price, sum(price) OVER (ORDER BY line) AS total FROM picked) t
         WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
     admitted AS (
         UPDATE job SET state = 'active', generations = generations + 1, ended_at = NULL
         FROM affordable WHERE job.id = affordable.id
-        RETURNING job.id, job.batch_id, job.generations, job.price, job.reference_hash, job.line)
+        RETURNING job.id, job.batch_id, job.generations, affordable.price, job.reference_hash, job.line)
     SELECT a.id, a.batch_id, a.generations, a.price, a.reference_hash,
            coalesce(u.uploaded_at > :fresh_after, false) AS has_upload,
            coalesce(u.url IS NULL AND u.lease_until > :now, false) AS is_uploading,

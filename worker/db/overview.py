@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from worker.db import batches, budgets, in_hand, ledger, troubles
 from worker.db.batches import BatchRow
+from worker.db.prices import HOLD
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
 from worker.domain.in_hand import NotInHand
@@ -151,7 +152,7 @@ def _jobs(tx: Connection, batch_id: UUID) -> Mapping[JobState, int]:
     return dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in counted}
 
 
-_OBSTACLE = text("""
+_OBSTACLE = text(f"""
     SELECT b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
         (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
             AND after = 'paused' ORDER BY changed_at DESC, id DESC LIMIT 1) AS paused_by,
@@ -159,7 +160,8 @@ _OBSTACLE = text("""
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
         CASE WHEN b.state = 'open' THEN (
-            SELECT price FROM job WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) END AS price
+            SELECT {HOLD.format(account_id="b.account_id")} FROM job
+            WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) END AS price
     FROM batch b JOIN account a ON a.id = b.account_id
     LEFT JOIN owner_cap c ON c.owner = b.owner
     LEFT JOIN owner_month m ON m.owner = b.owner AND m.month = :month
@@ -224,15 +226,16 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
 def _limit(batch: BatchRow, found: Any, month: date, wallet_floor: int | None) -> Obstacle | None:
     """Say which limit the batch's next job does not fit under, the batch's own first."""
     if found.credit_cap is not None and found.credit_cap - found.committed < found.price:
-        step = f"`darkroom cap {batch.id} N` with more than {found.credit_cap}, or `darkroom cap {batch.id} none`"
+        least = found.committed + found.price
+        step = f"`darkroom cap {batch.id} N` with at least {least}, or `darkroom cap {batch.id} none`"
         return Obstacle(reason="credit cap reached", is_account_paused=False, ends_by_itself=False, next_step=step)
     if found.monthly_cap is not None and found.monthly_cap - found.month_committed < found.price:
         return Obstacle(
             reason=f"monthly cap of {found.owner} reached",
             is_account_paused=False,
             ends_by_itself=False,
-            next_step=f"`darkroom cap --owner {shlex.quote(found.owner)} --monthly N` with more than"
-            f" {found.monthly_cap}, or wait for {_after(month):%Y-%m-%d}",
+            next_step=f"`darkroom cap --owner {shlex.quote(found.owner)} --monthly N` with at least"
+            f" {found.month_committed + found.price}, or wait for {_after(month):%Y-%m-%d}",
         )
     if wallet_floor is not None and (found.wallet_left or 0) - wallet_floor < found.price:
         return Obstacle(

@@ -18,19 +18,23 @@ _SUMS = """
         sum(e.credits) FILTER (WHERE e.kind = 'correct' AND e.source = 'cap') AS corrected_up,
         sum(e.credits) FILTER (WHERE e.kind = 'correct' AND e.target = 'cap') AS corrected_down,
         sum(e.credits) FILTER (WHERE e.kind = 'correct' AND e.source = 'held' AND e.target <> 'cap') AS found_charged,
-        sum(e.credits) FILTER (WHERE e.kind = 'correct') AS corrected,
+        count(*) FILTER (WHERE e.kind = 'correct') AS corrections,
+        sum(CASE WHEN e.target IN ('reserved', 'spent') THEN e.credits ELSE 0 END
+            - CASE WHEN e.source IN ('reserved', 'spent') THEN e.credits ELSE 0 END)
+            FILTER (WHERE e.kind = 'correct') AS corrected,
         sum(CASE WHEN e.target = 'held' THEN e.credits WHEN e.source = 'held' THEN -e.credits END) AS in_held,
         sum(CASE WHEN e.target = 'reserved' THEN e.credits WHEN e.source = 'reserved' THEN -e.credits END)
             AS in_reserved,
         sum(CASE WHEN e.target = 'spent' THEN e.credits WHEN e.source = 'spent' THEN -e.credits END) AS in_spent,
         min(e.posted_at) AS held_at,
         min(e.posted_at) FILTER (WHERE e.kind IN ('reserve', 'trim', 'top_up')) AS reserved_at,
+        max(e.posted_at) FILTER (WHERE e.kind = 'correct') AS corrected_at,
         max(e.posted_at) FILTER (WHERE e.kind IN ('settle', 'release', 'overrun')
-            OR (e.kind = 'correct' AND e.source = 'reserved')) AS matched_at"""
+            OR (e.kind = 'correct' AND e.source IN ('held', 'reserved'))) AS matched_at"""
 
 _NUMBERS = (
     "hold", "void", "reserve", "top_up", "trim", "settle", "overrun", "release", "corrected_up", "corrected_down",
-    "found_charged", "corrected", "in_held", "in_reserved", "in_spent",
+    "found_charged", "corrections", "corrected", "in_held", "in_reserved", "in_spent",
 )  # fmt: skip
 _WHOLE = ", ".join(f"coalesce(a.{name}, 0)::bigint AS {name}" for name in _NUMBERS)
 _ADDED = ", ".join(f"coalesce(sum(a.{name}), 0)::bigint AS {name}" for name in _NUMBERS)
@@ -96,28 +100,30 @@ def spend_per_image(scope: Scope) -> Query:
 
 
 def reservations(scope: Scope) -> Query:
-    """Ask for what each generation had reserved, when, and when nothing was left of it."""
+    """Ask for what each generation had reserved, or still holds, when, and when nothing was left of it."""
+    amount = "coalesce(a.reserve, 0) + coalesce(a.top_up, 0) + coalesce(a.found_charged, 0) + coalesce(a.in_held, 0)"
     return Query(
         name="reservations",
         sql=f"""
-    SELECT (coalesce(a.reserve, 0) + coalesce(a.top_up, 0))::bigint AS credits, a.reserved_at,
-        CASE WHEN a.in_reserved IS NULL OR a.in_reserved = 0 THEN a.matched_at END AS matched_at
-    FROM ({_attempts(scope)}) a WHERE coalesce(a.reserve, 0) + coalesce(a.top_up, 0) > 0
-    ORDER BY a.reserved_at, a.generation_id
+    SELECT ({amount})::bigint AS credits, coalesce(a.reserved_at, a.held_at) AS reserved_at,
+        CASE WHEN coalesce(a.in_reserved, 0) = 0 AND coalesce(a.in_held, 0) = 0 THEN a.matched_at END AS matched_at
+    FROM ({_attempts(scope)}) a WHERE {amount} > 0
+    ORDER BY coalesce(a.reserved_at, a.held_at), a.generation_id
     """,
         values={"as_of": scope.as_of},
     )
 
 
 def doubtful(scope: Scope) -> Query:
-    """Ask for generations whose credits the provider may have taken long before our entry, or without one."""
+    """Ask for generations whose credits the provider may have moved long before our entry, or without one."""
     return Query(
         name="late and undecided holds",
         sql=f"""
-    SELECT g.account_id, a.held_at, g.first_sent_at, a.reserved_at, {_WHOLE}
+    SELECT g.account_id, a.held_at, g.first_sent_at, a.reserved_at, a.matched_at, a.corrected_at, {_WHOLE}
     FROM ({_attempts(scope)}) a JOIN generation g ON g.id = a.generation_id
-    WHERE a.in_held > 0 OR a.found_charged > 0
+    WHERE a.in_held > 0 OR a.corrected <> 0
        OR (a.reserved_at > g.first_sent_at + interval '2 minutes')
+       OR (a.release > 0 AND a.matched_at > a.reserved_at + interval '2 minutes')
     ORDER BY a.held_at, g.id
     """,
         values={"as_of": scope.as_of},
@@ -134,7 +140,7 @@ def variances(scope: Scope) -> Query:
     FROM ({_attempts(scope)}) a JOIN generation g ON g.id = a.generation_id JOIN job j ON j.id = g.job_id
     JOIN batch b ON b.id = a.batch_id
     LEFT JOIN result r ON r.generation_id = g.id AND r.recorded_at <= :as_of
-    WHERE a.top_up > 0 OR a.trim > 0 OR a.overrun > 0 OR a.release > 0 OR a.corrected > 0
+    WHERE a.top_up > 0 OR a.trim > 0 OR a.overrun > 0 OR a.release > 0 OR a.corrections > 0
        OR a.in_held > 0 OR a.in_reserved > 0 OR (a.in_spent > 0 AND r.generation_id IS NULL)
     ORDER BY a.held_at, g.id
     """,

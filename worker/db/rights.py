@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from worker.db.guards import WRITTEN_ONCE
 from worker.db.proofs import Proof
 
 ROLE = "darkroom_app"
@@ -12,6 +13,8 @@ TAKE_ROLE = f"""
     SELECT set_config('role', rolname, false) FROM pg_roles WHERE rolname = '{ROLE}' AND pg_has_role(
         oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)"""
 
+_TABLES = ", ".join(f"('{table}')" for table in WRITTEN_ONCE)
+
 PROOFS: tuple[Proof, ...] = (
     Proof(
         name="rights",
@@ -20,10 +23,9 @@ PROOFS: tuple[Proof, ...] = (
             SELECT t.name AS "table", r.name AS "right", current_user::text AS role,
                 'as an administrator: CREATE ROLE {ROLE}; GRANT {ROLE} TO ' || session_user
                     || '; and as the owner of the tables: SELECT grant_application_rights()' AS next_step
-            FROM (SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' AND NOT tgisinternal
-                  UNION VALUES ('wallet_reading'), ('change')) t (name)
-            CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) r (name)
-            WHERE has_table_privilege(t.name, r.name)""",
+            FROM (VALUES {_TABLES}) t (name) CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) r (name)
+            WHERE to_regclass(t.name) IS NOT NULL AND (has_table_privilege(to_regclass(t.name), r.name)
+                OR (r.name = 'UPDATE' AND has_any_column_privilege(to_regclass(t.name), 'UPDATE')))""",
     ),
 )
 

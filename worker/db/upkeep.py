@@ -70,14 +70,19 @@ _UNENDED = text("""
     LEFT JOIN LATERAL (SELECT max(read_at) AS at FROM generation_reading r WHERE r.generation_id = g.id) seen ON true
     WHERE g.account_id = :account_id AND g.state IN ('in_doubt', 'accepted') AND g.provider_id IS NOT NULL
       AND (g.state = 'in_doubt' OR g.accepted_at < :accepted_before)
+      AND (seen.at IS NULL OR seen.at <= :now - coalesce((
+          SELECT make_interval(secs => every_s * 0.9) FROM upkeep u
+          WHERE u.account_id = :account_id AND u.kind = 'reread'), interval '0'))
     ORDER BY seen.at NULLS FIRST, g.id LIMIT :limit""")
 
 
-def unended(tx: Connection, account_id: UUID, *, accepted_before: datetime, limit: int) -> list[Unended]:
-    """Give generations in doubt, and old ones that have not ended, those first that were longest not asked about."""
-    rows = tx.execute(
-        _UNENDED, {"account_id": account_id, "accepted_before": accepted_before, "limit": limit}
-    ).mappings()
+def unended(tx: Connection, account_id: UUID, *, accepted_before: datetime, limit: int, now: datetime) -> list[Unended]:
+    """Give generations in doubt, and old ones that have not ended, those first that were longest not asked about.
+
+    Those that were asked about since the last time are left out.
+    """
+    values = {"account_id": account_id, "accepted_before": accepted_before, "limit": limit, "now": now}
+    rows = tx.execute(_UNENDED, values).mappings()
     return [Unended(**row) for row in rows]
 
 

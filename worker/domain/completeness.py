@@ -10,7 +10,7 @@ WITHIN = (timedelta(hours=1), timedelta(hours=24))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """Credits that the provider reserved, and when the last of them was spent or given back; None: not yet."""
+    """Credits that were reserved, or are held for want of an answer, and when the last was decided; None: not yet."""
 
     credits: int
     reserved_at: datetime

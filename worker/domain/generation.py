@@ -23,6 +23,11 @@ class GenerationState(StrEnum):
     IN_DOUBT = "in_doubt"
     """Whether it was charged is not known; what it holds stays."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known what it has cost."""
+        return self not in LIVE and self is not GenerationState.IN_DOUBT
+
 
 LIVE = frozenset({GenerationState.HELD, GenerationState.SENDING, GenerationState.ACCEPTED})
 """The states in which more will happen by itself."""

@@ -109,6 +109,15 @@ def correct(*, source: CreditAccount, amount: int, charged: int) -> tuple[Moveme
     )
 
 
+def correct_spent(*, spent: int, charged: int) -> tuple[Movement, ...]:
+    """Put right what was booked as spent: the difference comes from the cap, or goes back to it."""
+    source, target = CreditAccount.CAP, CreditAccount.SPENT
+    if charged < spent:
+        source, target = target, source
+    moved = abs(charged - spent)
+    return (Movement(kind=EntryKind.CORRECT, source=source, target=target, credits=moved),) if moved else ()
+
+
 def committed(movements: Iterable[Movement]) -> int:
     """Say by how much the movements change what a batch has committed (held, reserved and spent)."""
     return sum(m.credits * ((m.source is CreditAccount.CAP) - (m.target is CreditAccount.CAP)) for m in movements)

@@ -17,9 +17,9 @@ class Cause(StrEnum):
     """Why the wallet changed by credits that our entries between the two readings do not show."""
 
     TIMING = "timing"
-    """Booked on the other side of a reading: the interval before or after has the opposite."""
+    """Booked within moments of a reading and seen by the wallet on its other side."""
     DOUBT = "in_doubt"
-    """A hold of that time was never answered, or was answered late, or decided by a person."""
+    """A hold of that time was not answered, or was answered late, or a person decided or corrected what it cost."""
     TOP_UP = "top_up"
     """Somebody bought credits."""
     OUTSIDE = "outside_spend"
@@ -80,21 +80,31 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Late:
-    """Credits that an entry of one interval booked although the provider took them in an earlier one."""
+    """Credits that an entry of one interval booked although they moved at the provider in an earlier one."""
 
     taken_in: int
-    """Index of the interval in which the provider took them."""
+    """Index of the first interval in which the provider may have moved them."""
     booked_in: int
     """Index of the interval in which our entry stands."""
     credits: int
+    is_release: bool = False
+    """Whether they came back: at some time between the two. Otherwise they left, in the first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
-    """A hold that was never answered in the usual way: the provider may have taken it without our knowing when."""
+    """Credits that no answer of the provider's shows: it may have moved them without our knowing when."""
 
     held_at: datetime
     credits: int
+    """Above zero: perhaps taken; below zero: perhaps given back."""
+    until: datetime | None = None
+    """When it must have happened; None: in the hour after the hold."""
+
+    def is_near(self, interval: Interval) -> bool:
+        """Whether it may have happened in the interval."""
+        until = self.held_at + DOUBT_SPAN if self.until is None else self.until
+        return interval.begins_at <= until and self.held_at <= interval.ends_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +140,7 @@ def explain(
     for index in range(len(found) - 1):
         _shift_over_border(found, index)
     for each in late:
-        _shift(found, each.taken_in, each.booked_in, each.credits, Cause.DOUBT)
-    for index in range(len(found) - 1):
-        _cancel_opposites(found, index)
+        _shift_late(found, each)
     for doubt in doubts:
         _take_doubt(found, doubt)
     _shift_over_ends(found)
@@ -158,29 +166,31 @@ def _shift_over_ends(found: list[Explained]) -> None:
     _take(found, len(found) - 1, Cause.TIMING, _clamp(rest, low=-last.most_earlier(), high=last.most_later()))
 
 
-def _cancel_opposites(found: list[Explained], index: int) -> None:
-    """Explain two neighbours that miss exactly the same, one as a rise and one as a fall."""
-    rest = found[index].rest
-    if rest and rest == -found[index + 1].rest:
-        _take(found, index, Cause.TIMING, rest)
-        _take(found, index + 1, Cause.TIMING, -rest)
+def _shift_late(found: list[Explained], late: Late) -> None:
+    """Explain what was booked long after it happened on the side where it happened."""
+    if not late.is_release:
+        _shift(found, late.taken_in, late.booked_in, late.credits, Cause.DOUBT)
+        return
+    left = late.credits
+    for index in range(late.taken_in, late.booked_in):
+        left -= _shift(found, late.booked_in, index, left, Cause.DOUBT)
 
 
-def _shift(found: list[Explained], fell: int, rose: int, most: int, cause: Cause) -> None:
-    """Set a fall of one interval against a rise of another, as far as both go."""
+def _shift(found: list[Explained], fell: int, rose: int, most: int, cause: Cause) -> int:
+    """Set a fall of one interval against a rise of another, as far as both go; gives how far that was."""
     amount = max(0, min(most, -found[fell].rest, found[rose].rest))
     _take(found, fell, cause, -amount)
     _take(found, rose, cause, amount)
+    return amount
 
 
 def _take_doubt(found: list[Explained], doubt: Doubt) -> None:
-    """Explain falls in the hour after the hold with it, the first ones first."""
-    left = doubt.credits
+    """Explain falls (or rises, when it was given back) of its time with it, the first ones first."""
+    left = -doubt.credits
     for index, each in enumerate(found):
-        is_near = each.interval.begins_at <= doubt.held_at + DOUBT_SPAN and doubt.held_at <= each.interval.ends_at
-        if is_near and left and each.rest < 0:
-            amount = min(left, -each.rest)
-            _take(found, index, Cause.DOUBT, -amount)
+        if doubt.is_near(each.interval):
+            amount = _clamp(each.rest, low=min(left, 0), high=max(left, 0))
+            _take(found, index, Cause.DOUBT, amount)
             left -= amount
 
 

@@ -20,6 +20,8 @@ class ReportName(StrEnum):
     """The wallet against the ledger."""
     EXPORT = "export"
     """Every entry."""
+    CHANGES = "changes"
+    """Who changed or decided what."""
 
 
 class By(StrEnum):

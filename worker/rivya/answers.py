@@ -85,16 +85,23 @@ def read_generation(
         error_message=_text(error.get("message")),
         http_status=http_status,
         request_id=_text(error.get("requestId"), limit=200) or request_id,
+        created_at=_instant(answer.get("created_at")),
         took=_took(answer.get("created_at"), answer.get("updated_at")),
     )
 
 
 def _took(created_at: object, updated_at: object) -> timedelta | None:
+    begin, end = _instant(created_at), _instant(updated_at)
+    return end - begin if begin is not None and end is not None and end > begin else None
+
+
+def _instant(value: object) -> datetime | None:
+    """Read an instant; one without a time zone says nothing."""
     try:
-        took = datetime.fromisoformat(str(updated_at)) - datetime.fromisoformat(str(created_at))
-    except (ValueError, TypeError):
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
         return None
-    return took if took > timedelta(0) else None
+    return found if found.tzinfo is not None else None
 
 
 def read_upload(answer: Mapping[str, Any], *, base_url: str = "") -> UploadedFile:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +54,8 @@ class GenerationView:
     error_message: str | None
     http_status: int
     request_id: str | None
+    created_at: datetime | None = field(default=None, compare=False)
+    """When, by the provider's own clock; None when it does not say."""
     took: timedelta | None = field(default=None, compare=False)
     """From its creation to its last change, by the provider's own clock; None when it does not say."""
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from worker.db import calls as call_log
-from worker.db import generations, references, steps
+from worker.db import generations, prices, references, steps
 from worker.db.session import violated
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import ledger as moves
@@ -37,8 +37,13 @@ def run(services: Services, ticket: Ticket) -> None:
         view = calls.create(body=body, idempotency_key=work.idempotency_key, send=work.sends + 1)
     except ProviderError as error:
         unaccepted.record(services, work, calls, error)
-    else:
-        _record(services, work, calls, view)
+        return
+    if view.reserved_credits is None and not work.is_in_doubt:
+        # A promised field is missing: the answer counts as lost, and the replay is asked for it.
+        lost = OutcomeUnknown("reserved_missing", f"the provider took it as {view.id} and named no reserved credits")
+        unaccepted.record(services, work, calls, lost)
+        return
+    _record(services, work, calls, view)
 
 
 def _claim(services: Services, ticket: Ticket) -> tuple[Work, bytes] | None:
@@ -109,7 +114,10 @@ def _build(services: Services, tx: Connection, work: Work) -> bytes | None:
 
 
 def _record(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:
-    """Book what the provider reserved, as answered, and let the first poll be due."""
+    """Book what the provider reserved, as answered, and let the first poll be due.
+
+    A replay that names no figure either is booked as what was held; the final figure puts it right (decision 0018).
+    """
     now = services.clock()
     reserved = work.held if view.reserved_credits is None else view.reserved_credits
     if view.reserved_credits != work.held:
@@ -134,6 +142,7 @@ def _record(services: Services, work: Work, calls: Calls, view: GenerationView) 
                 now=now,
             )
             calls.write(tx)
+            prices.note(tx, account_id=work.account_id, model=work.model, held=work.held, reserved=reserved, now=now)
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
         calls.write_late()

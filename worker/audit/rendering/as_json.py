@@ -26,7 +26,8 @@ def written(document: Mapping[str, object]) -> bytes:
 
 
 def _section(section: Section) -> dict[str, object]:
-    found: dict[str, object] = {"rows": [_object(section.columns, row) for row in section.rows]}
+    found: dict[str, object] = {} if section.note is None else {"note": section.note}
+    found["rows"] = [_object(section.columns, row) for row in section.rows]
     if section.totals is not None:
         found["totals"] = _object(section.columns, section.totals)
     return found

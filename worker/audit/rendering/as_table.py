@@ -19,8 +19,9 @@ def as_table(report: Report) -> bytes:
 
 
 def _section(section: Section) -> list[str]:
+    title = _title(section.name) + (f" ({section.note})" if section.note else "")
     if not section.rows:
-        return [f"{_title(section.name)}: none"]
+        return [f"{title}: none"]
     shown = [at for at, column in enumerate(section.columns) if _is_shown(section, at, column)]
     columns = [section.columns[at] for at in shown]
     rows = [section.rows, [section.totals]] if section.totals else [section.rows]
@@ -30,7 +31,7 @@ def _section(section: Section) -> list[str]:
     printed = [_line(line, columns, widths) for line in lines]
     rule = "-" * max(map(len, printed))
     foot = [rule, *printed[1 + len(body) :]] if rest else []
-    return [_title(section.name), printed[0], rule, *printed[1 : 1 + len(body)], *foot]
+    return [title, printed[0], rule, *printed[1 : 1 + len(body)], *foot]
 
 
 def _is_shown(section: Section, at: int, column: Column) -> bool:

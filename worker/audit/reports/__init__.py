@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, text
 
 from worker.audit.reports.asked import Asked, again
+from worker.audit.reports.changes import changes
 from worker.audit.reports.export import export
 from worker.audit.reports.job import job
 from worker.audit.reports.outstanding import outstanding
@@ -25,6 +26,7 @@ _BUILDERS: Mapping[ReportName, Callable[[Connection, Asked], Report]] = {
     ReportName.JOB: job,
     ReportName.RECONCILE: reconcile,
     ReportName.EXPORT: export,
+    ReportName.CHANGES: changes,
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from worker.db.flows import Scope
@@ -21,6 +21,8 @@ class Asked:
     from_day: date | None = None
     to_day: date | None = None
     job_id: UUID | None = None
+    subject: str | None = None
+    """Changes: the beginning of what was changed."""
     near_s: int | None = None
     """Reconciliation: how many seconds around a reading an entry may be on its other side."""
     top_up_from: int | None = None
@@ -37,6 +39,11 @@ class Asked:
             to_day=self.to_day,
         )
 
+    def covers(self, instant: datetime) -> bool:
+        """Whether the instant lies on one of the days, UTC, that were asked for."""
+        day = instant.astimezone(UTC).date()
+        return (self.from_day is None or day >= self.from_day) and (self.to_day is None or day <= self.to_day)
+
     @property
     def parameters(self) -> dict[str, str | int | None]:
         """All that was asked beside the report's name and its instant, without what was left open."""
@@ -47,6 +54,7 @@ class Asked:
             "from_day": self.from_day,
             "to_day": self.to_day,
             "job_id": self.job_id,
+            "subject": self.subject,
             "near_s": self.near_s,
             "top_up_from": self.top_up_from,
         }
@@ -62,12 +70,13 @@ def again(report: str, as_of: str, parameters: Mapping[str, str | int | None]) -
     days = {key: date.fromisoformat(str(parameters[key])) for key in ("from_day", "to_day") if key in parameters}
     ids = {key: UUID(str(parameters[key])) for key in ("batch_id", "job_id") if key in parameters}
     numbers = {key: int(str(parameters[key])) for key in ("near_s", "top_up_from") if key in parameters}
-    owner = parameters.get("owner")
+    owner, subject = parameters.get("owner"), parameters.get("subject")
     return Asked(
         report=name,
         as_of=datetime.fromisoformat(as_of),
         by=None if by is None else SpendBy(by) if name is ReportName.SPEND else By(by),
         owner=None if owner is None else str(owner),
+        subject=None if subject is None else str(subject),
         from_day=days.get("from_day"),
         to_day=days.get("to_day"),
         batch_id=ids.get("batch_id"),

@@ -3,7 +3,8 @@
 from sqlalchemy import Connection
 
 from worker.audit.reports.asked import Asked
-from worker.audit.reports.report import Cell, Report, Section, added_up, columns
+from worker.audit.reports.bridge import bridge
+from worker.audit.reports.report import ALL_DAYS, Cell, Report, Section, added_up, columns
 from worker.audit.reports.variances import variances
 from worker.audit.reports.wallets import Wallet, wallets
 from worker.db import flows, paid_attempts, wallet_history
@@ -38,7 +39,9 @@ def reconcile(tx: Connection, asked: Asked) -> Report:
     own, reserved = flows.rolled_up(asked.scope), paid_attempts.reservations(asked.scope)
     readings = wallet_history.readings(as_of=asked.as_of)
     moved = wallet_history.moved(as_of=asked.as_of, near_s=near_s)
-    found, doubts = wallets(tx, asked, readings, moved, top_up_from=top_up_from)
+    doubts, accounts = paid_attempts.doubtful(asked.scope), flows.per_account(asked.scope)
+    read, happened = readings.rows(tx), moved.rows(tx)
+    found = wallets(read, happened, doubts.rows(tx), asked, top_up_from=top_up_from)
     differing, differing_query = variances(tx, asked)
     return Report(
         name=asked.report,
@@ -47,12 +50,13 @@ def reconcile(tx: Connection, asked: Asked) -> Report:
         parameters=asked.parameters,
         sections=(
             _own_books(tx, own),
+            bridge(accounts.rows(tx), read, happened, found),
             _summary(found),
             _intervals(found, asked),
             differing,
             _rates(tx, reserved, asked),
         ),
-        queries=(own, readings, moved, doubts, differing_query, reserved),
+        queries=(own, accounts, readings, moved, doubts, differing_query, reserved),
     )
 
 
@@ -68,7 +72,7 @@ def _own_books(tx: Connection, query: Query) -> Section:
         )
         for row in query.rows(tx)
     ]
-    return Section(name="own_books", columns=_OWN, rows=rows, totals=added_up(_OWN, rows))
+    return Section(name="own_books", columns=_OWN, rows=rows, totals=added_up(_OWN, rows), note=ALL_DAYS)
 
 
 def _summary(found: list[Wallet]) -> Section:
@@ -128,6 +132,7 @@ def _rates(tx: Connection, query: Query, asked: Asked) -> Section:
     known = [
         Reservation(credits=row.credits, reserved_at=row.reserved_at, matched_at=row.matched_at)
         for row in query.rows(tx)
+        if asked.covers(row.reserved_at)
     ]
     found = [completeness.rate(known, within=span, as_of=asked.as_of) for span in completeness.WITHIN]
     rows: list[tuple[Cell, ...]] = [

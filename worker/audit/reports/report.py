@@ -8,6 +8,9 @@ from uuid import UUID
 
 from worker.db.query import Query
 
+ALL_DAYS = "all entries up to the instant"
+"""The note of a section that no first and last day limit."""
+
 Cell = str | int | datetime | date | UUID | None
 
 
@@ -47,6 +50,8 @@ class Section:
     rows: Sequence[tuple[Cell, ...]]
     totals: tuple[Cell, ...] | None = None
     """One cell per column; None: the section has nothing to add up."""
+    note: str | None = None
+    """What it covers, where that is not what the parameters say."""
 
 
 @dataclass(frozen=True, kw_only=True)

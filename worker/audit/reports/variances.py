@@ -33,7 +33,7 @@ class Variance(StrEnum):
     NO_IMAGE = "paid for, no image in hand"
     """The credits are spent; the image could not be brought home, or there never was one."""
     CORRECTED = "corrected by a person"
-    """Entries with a name and a reason stand beside it."""
+    """Entries with a name and a reason stand beside it: what they added to reserved and spent, or took from them."""
 
 
 _COLUMNS = columns(
@@ -42,7 +42,7 @@ _COLUMNS = columns(
 
 
 def variances(tx: Connection, asked: Asked) -> tuple[Section, Query]:
-    """Give one row for each variance of each generation, oldest hold first, and the query behind them."""
+    """Give one row for each variance of each generation held on the days, oldest first, and the query behind them."""
     query = paid_attempts.variances(asked.scope)
     rows: list[tuple[Cell, ...]] = [
         (
@@ -57,6 +57,7 @@ def variances(tx: Connection, asked: Asked) -> tuple[Section, Query]:
             row.generation_id,
         )
         for row in query.rows(tx)
+        if asked.covers(row.held_at)
         for variance, credits_ in _of(row, asked)
     ]
     return Section(name="variances", columns=_COLUMNS, rows=rows, totals=added_up(_COLUMNS, rows)), query
@@ -76,5 +77,5 @@ def _of(row: Row[Any], asked: Asked) -> Iterator[tuple[Variance, int]]:
         yield Variance.UNSETTLED, row.in_reserved
     if row.in_spent and not row.has_image and is_old:
         yield Variance.NO_IMAGE, row.in_spent
-    if row.corrected:
+    if row.corrections:
         yield Variance.CORRECTED, row.corrected

@@ -3,26 +3,23 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Row
 
 from worker.audit.reports.asked import Asked
-from worker.db import paid_attempts
-from worker.db.flows import Scope
-from worker.db.query import Query
 from worker.domain.reconciliation import Border, Doubt, Explained, Interval, Late, explain
 
-UNDECIDED_AFTER = timedelta(hours=1)
-"""A hold that is older and still not answered may have been charged without our knowing."""
+Rows = Sequence[Row[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wallet:
     """One account's intervals; ``shown`` are those that end within the days that were asked for."""
 
+    account_id: UUID
     account: str
     shown: tuple[Explained, ...]
 
@@ -42,24 +39,21 @@ class Wallet:
         return self.shown[-1].interval.after
 
 
-def wallets(
-    tx: Connection, asked: Asked, readings: Query, moved: Query, *, top_up_from: int
-) -> tuple[list[Wallet], Query]:
-    """Give every account with two readings or more, and the query for the holds that explain what came late."""
-    doubts = paid_attempts.doubtful(Scope(as_of=asked.as_of))
-    by_interval = {(row.account_id, row.number): row for row in moved.rows(tx)}
+def wallets(readings: Rows, moved: Rows, doubts: Rows, asked: Asked, *, top_up_from: int) -> list[Wallet]:
+    """Give every account with two readings or more; ``doubts`` are the holds that explain what came late."""
+    by_interval = {(row.account_id, row.number): row for row in moved}
     doubtful: dict[UUID, list[Row[Any]]] = {}
-    for row in doubts.rows(tx):
+    for row in doubts:
         doubtful.setdefault(row.account_id, []).append(row)
     accounts: dict[UUID, list[Row[Any]]] = {}
-    for row in readings.rows(tx):
+    for row in readings:
         accounts.setdefault(row.account_id, []).append(row)
     found = [
         _wallet(rows, by_interval, doubtful.get(account_id, ()), asked, top_up_from)
         for account_id, rows in accounts.items()
         if len(rows) > 1
     ]
-    return [wallet for wallet in found if wallet.shown], doubts
+    return [wallet for wallet in found if wallet.shown]
 
 
 def _wallet(
@@ -72,8 +66,9 @@ def _wallet(
     ends = [row.read_at for row in rows[1:]]
     intervals = [_interval(rows, moved, number) for number in range(1, len(rows))]
     late = _late(ends, rows[0].read_at, doubtful)
-    explained = explain(intervals, late=late, doubts=_doubts(doubtful, asked), top_up_from=top_up_from)
-    return Wallet(account=rows[0].account, shown=tuple(each for each in explained if _is_shown(each, asked)))
+    explained = explain(intervals, late=late, doubts=_doubts(doubtful), top_up_from=top_up_from)
+    shown = tuple(each for each in explained if asked.covers(each.interval.ends_at))
+    return Wallet(account_id=rows[0].account_id, account=rows[0].account, shown=shown)
 
 
 def _interval(rows: Sequence[Row[Any]], moved: Mapping[tuple[UUID, int], Row[Any]], number: int) -> Interval:
@@ -99,29 +94,30 @@ def _border(before: Row[Any] | None, after: Row[Any] | None) -> Border:
     )
 
 
-def _doubts(doubtful: Sequence[Row[Any]], asked: Asked) -> list[Doubt]:
-    """Find the holds that were never answered, and those that a person found to have been charged."""
-    found = []
+def _doubts(doubtful: Rows) -> list[Doubt]:
+    """Find the holds that nobody has answered yet, and what a person found out about others.
+
+    A person's figure is looked for in the hour after a hold that was never answered, otherwise at any time before.
+    """
+    found = [Doubt(held_at=row.held_at, credits=row.in_held) for row in doubtful if row.in_held]
     for row in doubtful:
-        is_open = row.in_held > 0 and asked.as_of - row.held_at >= UNDECIDED_AFTER
-        credits_ = row.in_held if is_open else row.found_charged
-        if credits_:
-            found.append(Doubt(held_at=row.held_at, credits=credits_))
+        if row.corrected:
+            until = None if row.found_charged else row.corrected_at
+            found.append(Doubt(held_at=row.held_at, credits=row.corrected, until=until))
     return found
 
 
-def _late(ends: Sequence[datetime], begin: datetime, doubtful: Sequence[Row[Any]]) -> list[Late]:
-    """Find the reservations that we booked in a later interval than the one in which the request was sent."""
+def _late(ends: Sequence[datetime], begin: datetime, doubtful: Rows) -> list[Late]:
+    """Find what we booked in a later interval than the one in which it can have happened."""
     found = []
     for row in doubtful:
-        if row.reserved_at is None or row.first_sent_at is None or row.first_sent_at <= begin:
+        if row.reserved_at is None or row.first_sent_at is None:
             continue
         taken, booked = bisect_left(ends, row.first_sent_at), bisect_left(ends, row.reserved_at)
-        if taken < booked < len(ends):
+        if row.first_sent_at > begin and taken < booked < len(ends):
             found.append(Late(taken_in=taken, booked_in=booked, credits=row.reserve + row.top_up))
+        if row.release and row.reserved_at > begin:
+            ended = bisect_left(ends, row.matched_at)
+            if booked < ended < len(ends):
+                found.append(Late(taken_in=booked, booked_in=ended, credits=row.release, is_release=True))
     return found
-
-
-def _is_shown(each: Explained, asked: Asked) -> bool:
-    day = each.interval.ends_at.date()
-    return (asked.from_day is None or day >= asked.from_day) and (asked.to_day is None or day <= asked.to_day)

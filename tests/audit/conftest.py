@@ -1,0 +1,56 @@
+"""A ledger of a few entries, and somebody who can write past every trigger."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+
+from tests.pipeline import node as nodes
+from tests.pipeline.node import Clock, Node
+from worker import dispatch
+
+Tamper = Callable[..., None]
+
+POST = """
+    INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, actor, reason, posted_at)
+    SELECT batch_id, generation_id, 'correct', 'cap', 'held', 1, 'Ada', 'tab:\t end:\n back:\\ ünï', :posted_at
+    FROM credit_entry LIMIT 1 RETURNING id, posted_at"""
+
+
+@pytest.fixture
+def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
+    """Give a ledger of three holds and a correction, entries 1 to 4."""
+    made = nodes.make(database_url, tmp_path, Clock(), base_url="http://127.0.0.1:9", key="rvya_sk_none")
+    made.submit(*({"prompt": str(number)} for number in range(3)))
+    dispatch.run(made.services)
+    post(made, made.clock())
+    yield made
+    made.services.database.close()
+
+
+@pytest.fixture
+def superuser(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def tamper(superuser: Engine) -> Tamper:
+    """Do what only a superuser can: write past every trigger."""
+
+    def do(statement: str, **values: object) -> None:
+        with superuser.begin() as tx:
+            tx.execute(text("SET LOCAL session_replication_role = replica"))
+            assert tx.execute(text(statement), values).rowcount > 0
+
+    return do
+
+
+def post(node: Node, posted_at: datetime) -> tuple[int, datetime]:
+    """Post a correction as of an instant; gives its id and the instant that it was given."""
+    row = node.query(POST, posted_at=posted_at)[0]
+    return row["id"], row["posted_at"]

@@ -1,0 +1,73 @@
+"""What a person puts right about a generation that has ended: how much it has really cost, as often as it takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from worker.db import budgets, ended, ledger, session
+from worker.db.ended import Paid
+from worker.db.ledger import Posting
+from worker.db.session import Database
+from worker.domain import ledger as moves
+from worker.domain.decision import NotEnded, Signature, TooMuch
+from worker.domain.ledger import Movement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """The generation as it was before, what it has spent now, and the entries between."""
+
+    before: Paid
+    spent: int
+    movements: Sequence[Movement]
+
+
+def correct(
+    database: Database,
+    generation_id: UUID,
+    credits_: int,
+    signature: Signature,
+    *,
+    change_id: UUID,
+    now: datetime,
+    may_exceed: bool = False,
+) -> Correction:
+    """Leave the ended generation with so many credits (0 or more) spent, the difference posted as a signed entry.
+
+    Its state and its job stay as they are. Raises LookupError for an id that is nobody's, NotEnded, and TooMuch for
+    more than was ever held or reserved, unless it ``may_exceed`` that.
+    """
+    with database.transaction() as tx:
+        paid = ended.lock(tx, generation_id)
+        if paid is None:
+            raise LookupError(generation_id)
+        if not paid.state.has_ended:
+            raise NotEnded(generation_id, paid.state)
+        if credits_ > max(paid.expected, paid.spent) and not may_exceed:
+            raise TooMuch(credits_, paid.expected)
+        movements = moves.correct_spent(spent=paid.spent, charged=credits_)
+        if movements:
+            posting = Posting(
+                batch_id=paid.batch_id,
+                generation_id=generation_id,
+                movements=movements,
+                actor=signature.actor,
+                reason=signature.reason,
+            )
+            ledger.commit_to(tx, movements, batch_id=paid.batch_id, held_at=paid.admitted_at)
+            ledger.post(tx, [posting], now=now)
+            ended.set_final(tx, generation_id, credits_)
+            budgets.record_change(
+                tx,
+                change_id=change_id,
+                subject=f"generation:{generation_id}",
+                field="spent",
+                before=paid.spent,
+                after=credits_,
+                actor=signature.actor,
+                reason=signature.reason,
+                now=now,
+            )
+            session.notify(tx)
+    return Correction(before=paid, spent=credits_, movements=movements)
