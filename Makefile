@@ -40,7 +40,7 @@ demo: $(SETUP) ## Render the example manifest from end to end, then stop everyth
 
 .PHONY: test
 test: $(SETUP_DEV) ## Run the whole suite
-	@$(BIN)/pytest -n $(PROCESSES) --dist loadgroup
+	@$(BIN)/pytest -n $(PROCESSES)
 
 .PHONY: check
 check: $(SETUP_DEV) ## Lint, formatting, types, and who may import whom

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.fixtures import brokers, databases, provider
 from tests.fixtures.provider import Provider
@@ -30,17 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Keep tests that share a server on one process, when several processes run the suite.
 
-    A wrapper, since the marks must be there before xdist looks for them.
+    The groups that xdist makes from marks are lost on pytest 9.2: it sets a test's id, which is no longer kept there.
     """
-    for item in items:
-        group = brokers.group(item.nodeid)
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
-    yield
+    return _ByServer(config, log)
+
+
+class _ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    def _split_scope(self, nodeid: str) -> str:
+        return brokers.group(nodeid) or nodeid
 
 
 def pytest_report_header(config: pytest.Config) -> str:

