@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from worker import dispatch, node
 from worker.binding import OtherProvider
 from worker.db.session import CHANNEL
-from worker.hearing import Ear
+from worker.hearing import Ear, threads
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
 from worker.wiring import NotConfigured
@@ -136,7 +136,7 @@ class Loop:
     def _publish(self, decided: dispatch.Round) -> None:
         """Send each ticket when its slot begins."""
         with self._app.producer_pool.acquire(block=True, timeout=10) as producer:
-            for tickets in bundles(decided.tickets, threads=self._app.conf.worker_concurrency):
+            for tickets in bundles(decided.tickets, threads=self._free_threads()):
                 early = (tickets[0].not_before - self._services.clock()).total_seconds()
                 if early > 0:
                     self._services.pause(early)
@@ -145,6 +145,10 @@ class Loop:
                 publish_probe(self._app, producer=producer)
             for kind in decided.upkeep:
                 publish_upkeep(self._app, kind, producer=producer)
+
+    def _free_threads(self) -> int:
+        concurrency: int = self._app.conf.worker_concurrency
+        return max(1, concurrency - threads.busy)
 
     def _wait(self, decided: dispatch.Round) -> float:
         if decided.look_again_at is None:

@@ -16,8 +16,9 @@ from worker.services import Services
 
 log = structlog.get_logger(__name__)
 
-GATHER = timedelta(milliseconds=20)
-"""After a round that found something the next one waits so long, so that it finds more at once."""
+GATHER = timedelta(milliseconds=50)
+"""After a round that found something the next one waits so long, so that it finds more at once: a round, and each
+message, costs as much as a step."""
 
 
 REPLACED_WAIT = timedelta(minutes=1)

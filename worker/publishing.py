@@ -27,7 +27,7 @@ def publish(app: Celery, tickets: Sequence[Ticket], *, producer: Any = None) -> 
 
 
 def bundles(tickets: Sequence[Ticket], *, threads: int) -> Iterator[list[Ticket]]:
-    """Put tickets that follow one another and are of one kind into one message, once there are more than threads.
+    """Put tickets that follow one another and are of one kind into one message, once there are more than free threads.
 
     A message costs as much as the step that it carries; while there are threads free each step has its own.
     """
