@@ -40,7 +40,7 @@ def test_slots_that_a_batch_at_its_limit_cannot_use_go_to_others(node: Node) -> 
 
     tickets = dispatch.run(node.services).tickets
 
-    assert len(tickets) == 11
+    assert len(tickets) == 10
     assert node.query(
         "SELECT DISTINCT owner FROM batch JOIN job ON batch_id = batch.id WHERE job.state = 'active'"
     ) == [{"owner": "tom"}]

@@ -120,4 +120,4 @@ def test_as_many_due_steps_are_handed_out_as_there_are_slots(node: Node) -> None
     let_all_polls_be_due(node)
     limit(node, rate=20)
 
-    assert len(dispatch.run(node.services).tickets) == 6
+    assert len(dispatch.run(node.services).tickets) == 5

@@ -41,7 +41,7 @@ def test_each_kind_of_request_has_the_slots_of_its_own_pace(split: Node, sandbox
     tickets = dispatch.run(split.services).tickets
 
     kinds = [ticket.kind.value for ticket in tickets]
-    assert (kinds.count("submit"), kinds.count("poll")) == (2, 6)
+    assert (kinds.count("submit"), kinds.count("poll")) == (1, 5)
     assert [t.not_before for t in tickets] == sorted(t.not_before for t in tickets)
 
 
@@ -95,5 +95,5 @@ def test_scarce_reads_are_shared_by_turns_of_their_own(split: Node, sandbox: Pro
 
     dispatch.run(split.services)
 
-    assert split.query("SELECT (read_class_times ->> 'bulk')::float AS had FROM account") == [{"had": 6.0}]
+    assert split.query("SELECT (read_class_times ->> 'bulk')::float AS had FROM account") == [{"had": 5.0}]
     assert split.query("SELECT class_times FROM account") == before

@@ -14,6 +14,8 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PLAIN = Pace(rate=10.0, is_learned=True, next_slot_at=NOW, blocked_until=None, throttled_at=None, raised_at=NOW)
 RATES = st.floats(min_value=0.2, max_value=1000)
 SPANS = st.floats(min_value=0, max_value=10).map(lambda s: timedelta(seconds=s))
+SECOND = timedelta(seconds=1)
+LATE = timedelta(milliseconds=30)
 A_MICROSECOND = timedelta(microseconds=1)
 """Times have no finer grain, so that a gap may be rounded by this much."""
 
@@ -31,6 +33,25 @@ def test_slots_are_one_over_the_rate_apart_within_a_round_and_between_rounds(
     gaps = [after - before for before, after in pairwise(slots)]
 
     assert min(gaps, default=timedelta.max) >= timedelta(seconds=1 / rate) - A_MICROSECOND
+
+
+def _arrivals(rate: float) -> list[datetime]:
+    """Give when requests of three seconds arrive, those of the first second late."""
+    state, slots = replace(PLAIN, rate=rate, is_learned=False), list[datetime]()
+    while not slots or slots[-1] < NOW + 3 * SECOND:
+        given = pace.next_slot(state, now=NOW)
+        assert given is not None
+        slots, state = [*slots, *given.slots], given.pace
+    return [slot + LATE if slot < NOW + SECOND else slot for slot in slots]
+
+
+@pytest.mark.parametrize("rate", [1.0, 5.0, 20.0, 100.0])
+def test_a_rate_that_was_set_stays_within_every_window_of_a_second_though_requests_are_late(rate: float) -> None:
+    arrivals = _arrivals(rate)
+
+    most = max(sum(start <= at < start + SECOND for at in arrivals) for start in arrivals)
+
+    assert most <= rate
 
 
 @given(RATES, SPANS, st.integers(1, 250))

@@ -9,6 +9,10 @@ HORIZON = timedelta(milliseconds=250)
 THROTTLE_WAIT = timedelta(seconds=2)
 """How long a key is closed after a 429 that names no time."""
 
+UNDER = 0.97
+"""Of a rate that was set, how much is used: whoever sets it names the provider's limit, and a stream at exactly that
+overruns a window of a second as soon as a request travels a little longer than the one after it."""
+
 _SMOOTHING = 0.1
 """How fast the scarcity follows: ten full rounds make it two thirds."""
 
@@ -49,7 +53,7 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
     if pace.blocked_until is not None and now < pace.blocked_until:
         return Grant(slots=(), pace=pace)
     start = max(pace.next_slot_at, now)
-    gap = timedelta(seconds=1 / pace.rate)
+    gap = _gap(pace)
     free = max(0, int((now + HORIZON - start) / gap) + 1) if start <= now + HORIZON else 0
     count = min(wanted, free)
     slots = tuple(start + gap * n for n in range(count))
@@ -69,7 +73,12 @@ def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
     if pace.blocked_until is not None and now < pace.blocked_until:
         return None
     slot = max(pace.next_slot_at, now)
-    return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + timedelta(seconds=1 / pace.rate)))
+    return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + _gap(pace)))
+
+
+def _gap(pace: Pace) -> timedelta:
+    """Give the time between two slots; a learned rate is under the limit already."""
+    return timedelta(seconds=1 / (pace.rate if pace.is_learned else pace.rate * UNDER))
 
 
 def closed(pace: Pace, *, until: datetime) -> Pace:
