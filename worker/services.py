@@ -1,9 +1,12 @@
 """What the steps and the dispatcher work with: the outside parts, the clock, chance, and the policies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from worker.collectors import Collectors
 from worker.db.session import Database
@@ -15,6 +18,9 @@ from worker.media.addresses import AddressPolicy
 from worker.media.proxy import ProxyFor
 from worker.media.store import Store
 from worker.rivya.client import Client
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +60,16 @@ class Services:
     """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""
     collectors: Collectors = field(default_factory=Collectors)
     """The threads that bring images home; by default each is brought where it was found."""
+
+    def write(
+        self,
+        write: Callable[[Connection, "Services", Sequence[Item]], Sequence[Result]],
+        item: Item,
+        *,
+        is_alone: bool = False,
+    ) -> Result:
+        """Give the result for an item that is written in one transaction with those of other threads, or alone."""
+        if is_alone:
+            with self.database.transaction() as tx:
+                return write(tx, self, [item])[0]
+        return self.database.group.write(write, self, item)

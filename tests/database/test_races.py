@@ -9,17 +9,17 @@ from tests.fixtures import stopping
 from tests.pipeline.node import Node
 from worker import batch_control, deadlines, dispatch
 from worker.changes import Author
-from worker.db import generations, jobs, steps
-from worker.db.steps import Ticket, Work
+from worker.db import generations, jobs, step_moves, steps
+from worker.db.steps import Claim, Ticket, Work
 
 
 def claimed(node: Node, ticket: Ticket, *, is_sending: bool) -> Work:
     """Claim the step, and begin to send if so wanted, like the submit step does."""
     with node.services.database.transaction() as tx:
-        work = steps.claim(tx, ticket, until=node.clock() + timedelta(seconds=45))
+        [work] = steps.claim(tx, [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))])
         assert work is not None
         if is_sending:
-            generations.begin_send(tx, work.generation_id, body=b"{}", binding=1, now=node.clock())
+            generations.begin_send(tx, {work.generation_id: b"{}"}, binding=1, now=node.clock())
         return work
 
 
@@ -57,7 +57,7 @@ def test_a_job_that_goes_back_in_line_during_a_round_is_seen_by_it_or_by_a_later
         looking = pool.submit(dispatch.run, node.services)
         gate.wait_for_somebody()
         with database.transaction() as tx:
-            steps.finish(tx, work)
+            step_moves.finish(tx, work)
             jobs.give_back(tx, work.job_id, batch_id=receipt.batch_id, now=node.clock())
         gate.open()
         seen = looking.result(timeout=20).tickets
@@ -104,9 +104,9 @@ def test_a_claim_that_comes_after_the_deadline_has_ended_its_job_claims_nothing(
 
     deadlines.end_passed(database, node.services.account_id, now=node.clock())
     with database.transaction() as tx:
-        work = steps.claim(tx, ticket, until=node.clock() + timedelta(seconds=45))
+        found = steps.claim(tx, [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))])
 
-    assert work is None
+    assert found == [None]
     assert node.entries() == [("hold", 4), ("void", 4)]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.pipeline.node import Node
 from worker import dispatch
-from worker.db import accounts, steps
-from worker.db.steps import StaleFence, Ticket
+from worker.db import accounts, step_moves, steps
+from worker.db.steps import Claim, StaleFence, Ticket, Work
 from worker.domain.step import QUEUED_LEASE, StepKind
 
 LEASE = timedelta(seconds=30)
@@ -21,14 +21,36 @@ def ticket(node: Node) -> Ticket:
     return dispatch.run(node.services).tickets[0]
 
 
-def test_a_ticket_can_be_claimed_once(node: Node, ticket: Ticket) -> None:
+def claimed(node: Node, *tickets: Ticket) -> list[Work | None]:
+    """Claim the steps of tickets with one statement."""
     until = node.clock() + LEASE
-
     with node.services.database.transaction() as tx:
-        first, second = steps.claim(tx, ticket, until=until), steps.claim(tx, ticket, until=until)
+        return steps.claim(tx, [Claim(ticket=ticket, until=until) for ticket in tickets])
 
-    assert first is not None
-    assert second is None
+
+def test_a_ticket_can_be_claimed_once(node: Node, ticket: Ticket) -> None:
+    first, second = claimed(node, ticket), claimed(node, ticket)
+
+    assert first != [None]
+    assert second == [None]
+
+
+def test_of_two_claims_with_one_ticket_in_one_statement_one_gets_the_step(node: Node, ticket: Ticket) -> None:
+    stale = replace(ticket, fence=ticket.fence - 1)
+
+    found = claimed(node, stale, ticket, ticket)
+
+    assert found[0] is None
+    assert found[1:].count(None) == 1
+
+
+def test_each_claim_of_a_statement_gets_its_own_step(node: Node) -> None:
+    node.submit(*({"key": str(n), "prompt": str(n)} for n in range(7)))
+    tickets = dispatch.run(node.services).tickets
+
+    found = claimed(node, *reversed(tickets))
+
+    assert [work and work.job_id for work in found] == [ticket.job_id for ticket in reversed(tickets)]
 
 
 def test_of_two_workers_that_claim_at_once_one_gets_the_step(node: Node, ticket: Ticket) -> None:
@@ -36,8 +58,7 @@ def test_of_two_workers_that_claim_at_once_one_gets_the_step(node: Node, ticket:
 
     def claim(_: int) -> bool:
         barrier.wait(timeout=10)
-        with node.services.database.transaction() as tx:
-            return steps.claim(tx, ticket, until=node.clock() + LEASE) is not None
+        return claimed(node, ticket) != [None]
 
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(claim, range(2)))
@@ -49,16 +70,14 @@ def test_of_two_workers_that_claim_at_once_one_gets_the_step(node: Node, ticket:
 def test_a_ticket_of_another_fence_or_kind_claims_nothing(change: dict[str, int], node: Node, ticket: Ticket) -> None:
     before = node.query(STEP)
 
-    with node.services.database.transaction() as tx:
-        claimed = steps.claim(tx, replace(ticket, **change), until=node.clock() + LEASE)  # type: ignore[arg-type]
+    found = claimed(node, replace(ticket, **change))  # type: ignore[arg-type]
 
-    assert claimed is None
+    assert found == [None]
     assert node.query(STEP) == before
 
 
 def test_who_has_lost_the_step_changes_nothing(node: Node, ticket: Ticket) -> None:
-    with node.services.database.transaction() as tx:
-        lost = steps.claim(tx, ticket, until=node.clock() + LEASE)
+    [lost] = claimed(node, ticket)
     node.clock.advance(timedelta(minutes=1))
     dispatch.run(node.services)
     before = node.query(STEP)
@@ -66,11 +85,11 @@ def test_who_has_lost_the_step_changes_nothing(node: Node, ticket: Ticket) -> No
     assert lost is not None
     now = node.clock()
     with pytest.raises(StaleFence), node.services.database.transaction() as tx:
-        steps.again(tx, lost, due_at=now)
+        step_moves.postpone(tx, lost, due_at=now)
     with pytest.raises(StaleFence), node.services.database.transaction() as tx:
-        steps.advance(tx, lost, StepKind.POLL, due_at=now, now=now)
+        step_moves.advance(tx, lost, StepKind.POLL, due_at=now, now=now)
     with pytest.raises(StaleFence), node.services.database.transaction() as tx:
-        steps.finish(tx, lost)
+        step_moves.finish(tx, lost)
     assert node.query(STEP) == before
 
 

@@ -64,7 +64,7 @@ class Rig:
 
     def look(self, batches: list[UUID]) -> tuple[dict[tuple[UUID, str], int], dict[UUID, str]]:
         """Give what the ledger says, where it is not zero, and the state of each job."""
-        with self.services.database.statements() as tx:
+        with self.services.database.transaction() as tx:
             balances = {(batch, name): amount for batch, name, amount in tx.execute(BALANCES, {"ids": batches})}
             states = {job: state for job, state in tx.execute(STATES, {"ids": batches})}  # noqa: C416 - as above
         return balances, states

@@ -16,6 +16,7 @@ from worker.db.steps import Ticket
 from worker.domain.batch_state import ActionRefused
 from worker.domain.deadline import DeadlinePassed
 from worker.domain.decision import NotInDoubt, Signature, UnfitTask
+from worker.domain.errors import ProviderError
 from worker.domain.step import StepKind
 from worker.steps import poll, submit
 
@@ -52,7 +53,7 @@ class Session:
         """Do so many; what another session has just made impossible is passed over."""
         for _ in range(operations):
             is_rare = self.chance.random() < RARE
-            with suppress(ActionRefused, CapTooLow, Crash, DeadlinePassed, NotInDoubt, UnfitTask):
+            with suppress(ActionRefused, CapTooLow, Crash, DeadlinePassed, NotInDoubt, ProviderError, UnfitTask):
                 (self.chance.choice(self.rare) if is_rare else self.work)()
 
     def work(self) -> None:

@@ -11,16 +11,51 @@ from sqlalchemy import Connection, text
 from worker.domain.call import Call, CallKind, CallOutcome
 
 _ADD = text("""
-    INSERT INTO call (started_at, ended_at, account_id, generation_id, http_status, send, is_late, kind, outcome, code,
-                      message, request_id, provider_id, size_bytes)
-    VALUES (:started_at, :ended_at, :account_id, :generation_id, :http_status, :send, :is_late, :kind, :outcome, :code,
-            :message, :request_id, :provider_id, :size_bytes)""")
+    INSERT INTO call (account_id, generation_id, kind, started_at, ended_at, outcome, http_status, code, message,
+                      request_id, provider_id, send, size_bytes, is_late)
+    SELECT :account_id, c.generation_id, c.kind, c.started_at, c.ended_at, c.outcome, c.http_status, c.code, c.message,
+        c.request_id, c.provider_id, c.send, c.size_bytes, c.is_late
+    FROM unnest(CAST(:generation_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:started_ats AS timestamptz[]),
+            CAST(:ended_ats AS timestamptz[]), CAST(:outcomes AS text[]), CAST(:http_statuses AS integer[]),
+            CAST(:codes AS text[]), CAST(:messages AS text[]), CAST(:request_ids AS text[]),
+            CAST(:provider_ids AS text[]), CAST(:sends AS integer[]), CAST(:sizes AS bigint[]),
+            CAST(:are_late AS boolean[])) WITH ORDINALITY
+        AS c (generation_id, kind, started_at, ended_at, outcome, http_status, code, message, request_id, provider_id,
+            send, size_bytes, is_late, place)
+    ORDER BY place""")
 
 
-def add(tx: Connection, calls: Sequence[Call], *, account_id: UUID, generation_id: UUID | None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A call that was made for a paid attempt."""
+
+    generation_id: UUID | None
+    """None: it was about the wallet."""
+    call: Call
+
+
+def add(tx: Connection, made: Sequence[Made], *, account_id: UUID) -> None:
     """Write the calls, in their order; without any, nothing is sent to the database."""
-    if calls:
-        tx.execute(_ADD, [vars(call) | {"account_id": account_id, "generation_id": generation_id} for call in calls])
+    if made:
+        whose = {"account_id": account_id, "generation_ids": [one.generation_id for one in made]}
+        tx.execute(_ADD, whose | _columns([one.call for one in made]))
+
+
+def _columns(calls: Sequence[Call]) -> dict[str, list[Any]]:
+    return {
+        "kinds": [call.kind for call in calls],
+        "started_ats": [call.started_at for call in calls],
+        "ended_ats": [call.ended_at for call in calls],
+        "outcomes": [call.outcome for call in calls],
+        "http_statuses": [call.http_status for call in calls],
+        "codes": [call.code for call in calls],
+        "messages": [call.message for call in calls],
+        "request_ids": [call.request_id for call in calls],
+        "provider_ids": [call.provider_id for call in calls],
+        "sends": [call.send for call in calls],
+        "sizes": [call.size_bytes for call in calls],
+        "are_late": [call.is_late for call in calls],
+    }
 
 
 _ADD_LOST = text("""

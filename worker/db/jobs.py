@@ -90,34 +90,39 @@ def admit(
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """The end of an active job, and why it failed, if it did."""
+
+    job_id: UUID
+    event: JobEvent
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+
+
 _END = text("""
-    UPDATE job SET state = :target, ended_at = :now, failure_code = :code, failure_message = :message,
-        request_id = :request_id WHERE id = :id AND state = 'active'""")
+    UPDATE job SET state = over.state, ended_at = :now, failure_code = over.code, failure_message = over.message,
+        request_id = over.request_id
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:codes AS text[]), CAST(:messages AS text[]),
+            CAST(:request_ids AS text[])) AS over (id, state, code, message, request_id)
+    WHERE job.id = over.id AND job.state = 'active'""")
 
 
-def end(
-    tx: Connection,
-    job_id: UUID,
-    event: JobEvent,
-    *,
-    now: datetime,
-    code: str | None = None,
-    message: str | None = None,
-    request_id: str | None = None,
-) -> None:
-    """Bring an active job to the end that the event leads to; raise StaleFence when it is no longer active."""
+def end(tx: Connection, ends: Sequence[End], *, now: datetime) -> None:
+    """Bring active jobs to the ends that the events lead to; raise StaleFence when one is no longer active."""
     changed = tx.execute(
         _END,
         {
-            "id": job_id,
-            "target": next_state(JobState.ACTIVE, event),
+            "ids": [one.job_id for one in ends],
+            "states": [next_state(JobState.ACTIVE, one.event) for one in ends],
+            "codes": [one.code for one in ends],
+            "messages": [one.message for one in ends],
+            "request_ids": [one.request_id for one in ends],
             "now": now,
-            "code": code,
-            "message": message,
-            "request_id": request_id,
         },
     )
-    if changed.rowcount == 0:
+    if changed.rowcount != len(ends):
         raise StaleFence
 
 

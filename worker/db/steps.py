@@ -76,6 +76,9 @@ class Work:
     """When an image of the account was last brought home, as far as the account's row knows."""
     sent_binding: int | None
     """Of the account, when the request was last begun to be sent."""
+    upload_url: str | None
+    """Where the provider holds its reference, as far as is known."""
+    uploaded_at: datetime | None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -83,36 +86,61 @@ class Work:
         return self.sends > self.answers
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A ticket whose step is wanted until an instant."""
+
+    ticket: Ticket
+    until: datetime
+
+
+# Rows are taken in the order of their ids, so that two transactions that want the same ones do not wait in a circle.
 _CLAIM = text("""
-    WITH claimed AS (
-        UPDATE step SET fence = fence + 1, lease_until = :until
-        WHERE job_id = :job_id AND fence = :fence AND kind = :kind
-        RETURNING *)
-    SELECT c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.due_at, c.attempts,
-           c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures, j.reference_hash,
-           r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
+    WITH wanted AS (
+        SELECT * FROM unnest(
+            CAST(:job_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:fences AS bigint[]), CAST(:untils AS timestamptz[]))
+            WITH ORDINALITY AS w (job_id, kind, fence, until, place) ORDER BY job_id),
+    claimed AS (
+        UPDATE step SET fence = step.fence + 1, lease_until = w.until FROM wanted w
+        WHERE step.job_id = w.job_id AND step.fence = w.fence AND step.kind = w.kind
+        RETURNING step.*, w.place)
+    SELECT c.place, c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.due_at,
+           c.attempts, c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures,
+           j.reference_hash, r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
            a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding, f.failures AS prompt_failures,
-           f.last_failed_at, f.last_code
+           f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id
     JOIN account a ON a.id = c.account_id
     LEFT JOIN reference r ON r.sha256 = j.reference_hash
+    LEFT JOIN upload u ON u.account_id = c.account_id AND u.reference_hash = j.reference_hash
     LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
         AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 
 
-def claim(tx: Connection, ticket: Ticket, *, until: datetime) -> Work | None:
-    """Make the step this worker's own until the instant; None when the ticket is stale."""
-    row = tx.execute(
+def claim(tx: Connection, claims: Sequence[Claim]) -> list[Work | None]:
+    """Make the steps this worker's own, each until its instant; None for each whose ticket is stale.
+
+    Of two claims with the same ticket one gets the step.
+    """
+    rows = tx.execute(
         _CLAIM,
-        {"job_id": ticket.job_id, "fence": ticket.fence, "kind": ticket.kind, "until": until},
-    ).one_or_none()
-    if row is None:
-        return None
-    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+        {
+            "job_ids": [c.ticket.job_id for c in claims],
+            "kinds": [c.ticket.kind for c in claims],
+            "fences": [c.ticket.fence for c in claims],
+            "untils": [c.until for c in claims],
+        },
+    )
+    found = {row.place: _work(row._asdict()) for row in rows}
+    return [found.get(place) for place in range(1, len(claims) + 1)]
+
+
+def _work(values: dict[str, Any]) -> Work:
+    del values["place"]
     values["kind"] = StepKind(values["kind"])
     values["generation_state"] = GenerationState(values["generation_state"])
     values["pause_reason"] = PauseReason(values["pause_reason"]) if values["pause_reason"] else None
@@ -124,87 +152,6 @@ def _prompt_record(values: dict[str, Any]) -> Record | None:
     """Take the columns of the prompt's failures out of the row."""
     failures, at, code = (values.pop(name) for name in ("prompt_failures", "last_failed_at", "last_code"))
     return None if failures is None else Record(failures=failures, last_failed_at=at, last_code=code)
-
-
-# The generation is part of the guard: a job that went back in line and came again has a new step, whose fence may
-# have the same number.
-_AGAIN = text("""
-    UPDATE step SET due_at = :due_at, lease_until = NULL, attempts = :attempts, polls = :polls,
-        looked_at = coalesce(:looked_at, looked_at),
-        error = CASE WHEN :attempts > 0 THEN coalesce(left(:error, 300), error) END
-    WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
-
-
-def again(
-    tx: Connection,
-    work: Work,
-    *,
-    due_at: datetime,
-    attempts: int = 0,
-    polls: int | None = None,
-    looked_at: datetime | None = None,
-    error: object = None,
-) -> None:
-    """Let the same kind of step be due later, with what went wrong; raise StaleFence when it is no longer ours.
-
-    ``looked_at`` is given when the provider has just said that the generation has not ended. ``error`` None leaves the
-    words of the try before, as long as there are ``attempts``.
-    """
-    changed = tx.execute(
-        _AGAIN,
-        {
-            "job_id": work.job_id,
-            "fence": work.fence,
-            "generation_id": work.generation_id,
-            "due_at": due_at,
-            "attempts": attempts,
-            "polls": work.polls if polls is None else polls,
-            "looked_at": looked_at,
-            "error": None if error is None else str(error),
-        },
-    )
-    _still_ours(changed.rowcount)
-
-
-_ADVANCE = text("""
-    UPDATE step SET kind = :kind, due_at = :due_at, lease_until = :lease_until, attempts = 0, error = NULL,
-        since = :now, fence = fence + 1
-    WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id""")
-
-
-def advance(
-    tx: Connection,
-    work: Work,
-    kind: StepKind,
-    *,
-    due_at: datetime,
-    now: datetime,
-    lease_until: datetime | None = None,
-) -> Ticket:
-    """Go on to the next kind of step; with ``lease_until`` the ticket is good at once, else a dispatcher makes one."""
-    changed = tx.execute(
-        _ADVANCE,
-        {
-            "job_id": work.job_id,
-            "fence": work.fence,
-            "generation_id": work.generation_id,
-            "kind": kind,
-            "due_at": due_at,
-            "lease_until": lease_until,
-            "now": now,
-        },
-    )
-    _still_ours(changed.rowcount)
-    return Ticket(job_id=work.job_id, kind=kind, fence=work.fence + 1, not_before=due_at)
-
-
-def finish(tx: Connection, work: Work) -> None:
-    """Delete the step: the job has ended or gone back to the queue; raise StaleFence when it is no longer ours."""
-    changed = tx.execute(
-        text("DELETE FROM step WHERE job_id = :job_id AND fence = :fence AND generation_id = :generation_id"),
-        {"job_id": work.job_id, "fence": work.fence, "generation_id": work.generation_id},
-    )
-    _still_ours(changed.rowcount)
 
 
 _INSERT = text("""
@@ -257,8 +204,3 @@ def wake_uploads(tx: Connection, account_id: UUID, reference_hash: str, *, kind:
         {"kind": kind, "now": now, "account_id": account_id, "hash": reference_hash},
     )
     return changed.rowcount
-
-
-def _still_ours(rowcount: int) -> None:
-    if rowcount == 0:
-        raise StaleFence

@@ -1,6 +1,6 @@
 """The outside calls of one step: each is made once, timed, and written down with what it led to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.db import calls
+from worker.db.calls import Made
 from worker.domain.call import Call, CallKind, CallOutcome, failed
 from worker.domain.errors import ProviderError
 from worker.media.addresses import is_same_origin
@@ -92,10 +93,14 @@ class Calls:
         """Read the balance of the wallet."""
         return self._ask(CallKind.CREDITS, self._services.client.credits, lambda call, _: call)
 
+    @property
+    def made(self) -> list[Made]:
+        """What was called so far."""
+        return [Made(generation_id=self._generation_id, call=call) for call in self._made]
+
     def write(self, tx: Connection) -> None:
         """Write down what was called; in the transaction that records the outcome."""
-        account_id = self._services.account_id
-        calls.add(tx, self._made, account_id=account_id, generation_id=self._generation_id)
+        write_all(tx, self._services, [self])
 
     def write_late(self) -> None:
         """Write down, in a transaction of its own, calls whose outcome can no longer be recorded."""
@@ -126,6 +131,11 @@ class Calls:
 
     def _end(self, call: Call, **changes: object) -> None:
         self._made.append(replace(call, ended_at=self._services.clock(), **changes))  # type: ignore[arg-type]
+
+
+def write_all(tx: Connection, services: Services, made_by: Iterable[Calls]) -> None:
+    """Write down what was called for several paid attempts, in a transaction that records all their outcomes."""
+    calls.add(tx, [made for each in made_by for made in each.made], account_id=services.account_id)
 
 
 def _of_generation(call: Call, view: GenerationView) -> Call:

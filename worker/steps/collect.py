@@ -2,6 +2,8 @@
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -9,8 +11,9 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import generations, jobs, results, steps
-from worker.db.results import Stored
+from worker.db import generations, jobs, results, step_moves
+from worker.db.jobs import End
+from worker.db.results import Result, Stored
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import in_hand, retry
 from worker.domain.errors import NotFound, ProviderError, Throttled
@@ -22,7 +25,7 @@ from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_
 from worker.media.names import result_path, twin_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.services import Services
-from worker.steps import outcomes, pacing, reach
+from worker.steps import calling, claiming, outcomes, pacing, reach
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -52,11 +55,9 @@ class NotInHand(Exception):
 
 def run(services: Services, ticket: Ticket) -> None:
     """See to it that the job succeeds with its image in the store, or has a later due time, or fails at last."""
-    now = services.clock()
-    with services.database.statements() as tx:
-        work = steps.claim(tx, ticket, until=now + LEASES[StepKind.COLLECT])
-    if work is not None:
-        hand_over(services, work)
+    claimed = services.write(claiming.claim, ticket)
+    if claimed is not None:
+        hand_over(services, claimed.work)
 
 
 def hand_over(services: Services, work: Work) -> None:
@@ -79,7 +80,7 @@ def _leave(services: Services, work: Work) -> None:
     wait = _WAIT_FOR_ROOM * (0.5 + services.jitter() / 2)
     try:
         with services.database.transaction() as tx:
-            steps.again(tx, work, due_at=services.clock() + wait, attempts=work.attempts)
+            step_moves.postpone(tx, work, due_at=services.clock() + wait, attempts=work.attempts)
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
 
@@ -92,7 +93,8 @@ def _bring_home(services: Services, work: Work) -> None:
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
     else:
-        _record(services, work, calls, url, stored)
+        whose = {"job_id": work.job_id, "generation_id": work.generation_id}
+        _record(services, InHand(work=work, calls=calls, result=Result(**whose, source_url=url, stored=stored)))
 
 
 def _address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
@@ -160,9 +162,18 @@ def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
     return twin
 
 
-def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stored) -> None:
+@dataclass(frozen=True, kw_only=True)
+class InHand:
+    """An image that lies in the store."""
+
+    work: Work
+    calls: Calls
+    result: Result
+
+
+def _record(services: Services, found: InHand) -> None:
     """End the job as succeeded."""
-    now = services.clock()
+    work, stored = found.work, found.result.stored
     expected = PIXELS.get(work.params.get("image_size", ""))
     if expected not in {None, (stored.width, stored.height)}:
         log.warning(
@@ -173,18 +184,25 @@ def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stor
             height=stored.height,
         )
     try:
-        with services.database.transaction() as tx:
-            steps.finish(tx, work)
-            jobs.end(tx, work.job_id, JobEvent.COLLECT, now=now)
-            results.add(tx, stored, job_id=work.job_id, generation_id=work.generation_id, source_url=url, now=now)
-            if url != work.result_url:
-                generations.set_result_url(tx, work.generation_id, url)
-            calls.write(tx)
+        services.write(succeed, found)
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
+        found.calls.write_late()
     else:
         reach.collected(services, work)
+
+
+def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list[None]:
+    """Write down the images that are in hand, and end their jobs."""
+    now = services.clock()
+    step_moves.finish_all(tx, [one.work for one in found])
+    jobs.end(tx, [End(job_id=one.work.job_id, event=JobEvent.COLLECT) for one in found], now=now)
+    results.add(tx, [one.result for one in found], now=now)
+    for one in found:
+        if one.result.source_url != one.work.result_url:
+            generations.set_result_url(tx, one.work.generation_id, one.result.source_url)
+    calling.write_all(tx, services, [one.calls for one in found])
+    return [None] * len(found)
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
@@ -212,9 +230,10 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
 def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
     now = services.clock()
     if is_over:
-        steps.finish(tx, work)
-        jobs.end(tx, work.job_id, JobEvent.FAIL, now=now, code=problem.code, message=problem.message)
+        step_moves.finish(tx, work)
+        failed = End(job_id=work.job_id, event=JobEvent.FAIL, code=problem.code, message=problem.message)
+        jobs.end(tx, [failed], now=now)
         return
     wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
     due_at = in_hand.next_try(since=work.since, now=now, wait=wait)
-    steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1, error=f"{problem.code}: {problem.message}")
+    step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=f"{problem.code}: {problem.message}")

@@ -1,11 +1,15 @@
 """What all steps record in the same way: a throttled key, a paused account, a job that ends or goes back."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import accounts, generations, jobs, ledger, session, steps
+from worker.db import accounts, generations, jobs, ledger, session, step_moves
+from worker.db.generations import Outcome
+from worker.db.jobs import End
 from worker.db.ledger import Posting
 from worker.db.steps import Work
 from worker.domain import ledger as moves
@@ -14,6 +18,7 @@ from worker.domain.errors import AccountPaused, ProviderError, Throttled
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobEvent
 from worker.domain.ledger import Movement
+from worker.domain.step import StepKind
 from worker.services import Services
 from worker.steps import pacing
 
@@ -30,28 +35,36 @@ RELAPSE = timedelta(minutes=1)
 """A pause within this time after the last one is the same trouble."""
 
 
-def is_held_up(services: Services, tx: Connection, work: Work, *, reads_only: bool) -> bool:
-    """Put the step off while the account is closed, paused or used with another key; True when it was put off.
+def is_held_up(services: Services, work: Work, now: datetime) -> bool:
+    """Say whether the account is closed to this step, paused, or used with another key.
 
-    A step that only reads goes on while the reason of the pause permits reading. A job for which nothing can have
-    been created goes back in line, its hold void, for as long as the account is paused.
+    A step that only reads goes on while the reason of the pause permits reading; an image that is paid for is
+    collected whatever became of the account.
+    """
+    if work.kind is StepKind.COLLECT:
+        return False
+    is_closed = work.blocked_until is not None and now < work.blocked_until
+    reason = work.pause_reason
+    is_paused = reason is not None and not (work.kind is StepKind.POLL and reason.permits_reading)
+    return work.binding != services.binding or is_closed or is_paused
+
+
+def hold_up(tx: Connection, services: Services, work: Work) -> None:
+    """Put a step off that is held up.
+
+    A job for which nothing can have been created goes back in line, its hold void, for as long as the account is
+    paused.
     """
     now = services.clock()
     if work.binding != services.binding:
         log.error("node.key_replaced", **ids(work), binding=services.binding, account_binding=work.binding)
-        steps.again(tx, work, due_at=now + ANOTHER_NODE, attempts=work.attempts)
-        return True
-    if work.blocked_until is not None and now < work.blocked_until:
-        steps.again(tx, work, due_at=work.blocked_until, attempts=work.attempts)
-        return True
-    reason = work.pause_reason
-    if reason is None or (reads_only and reason.permits_reading):
-        return False
-    if reads_only or work.is_in_doubt:
-        steps.again(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
+        step_moves.postpone(tx, work, due_at=now + ANOTHER_NODE, attempts=work.attempts)
+    elif work.blocked_until is not None and now < work.blocked_until:
+        step_moves.postpone(tx, work, due_at=work.blocked_until, attempts=work.attempts)
+    elif work.pause_reason is None or work.kind is StepKind.POLL or work.is_in_doubt:
+        step_moves.postpone(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
     else:
-        give_back_unpaid(tx, work, AccountPaused(reason), services)
-    return True
+        give_back_unpaid(tx, work, AccountPaused(work.pause_reason), services)
 
 
 def wait_after(services: Services, work: Work, error: ProviderError) -> timedelta:
@@ -97,27 +110,9 @@ def pause_account(services: Services, work: Work, error: AccountPaused) -> None:
 def fail_unpaid(tx: Connection, work: Work, error: ProviderError, state: GenerationState, services: Services) -> None:
     """End the job as failed and take its hold back: the provider created nothing."""
     now = services.clock()
-    steps.finish(tx, work)
+    step_moves.finish(tx, work)
     _void(tx, work, services)
-    jobs.end(
-        tx,
-        work.job_id,
-        JobEvent.FAIL,
-        now=now,
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
-    )
-    generations.end(
-        tx,
-        work.generation_id,
-        state,
-        now=now,
-        polls=work.polls,
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
-    )
+    _end(tx, work, JobEvent.FAIL, state, error, now=now)
     log.info("job.failed", **ids(work), code=error.code, message=error.message)
 
 
@@ -125,56 +120,43 @@ def give_back_unpaid(
     tx: Connection, work: Work, error: ProviderError, services: Services, *, failures: int = 0
 ) -> None:
     """Put the job back in line with its hold void: nothing was created, and the next try may go better."""
-    steps.finish(tx, work)
+    step_moves.finish(tx, work)
     _void(tx, work, services)
     jobs.give_back(tx, work.job_id, batch_id=work.batch_id, now=services.clock(), failures=failures)
-    generations.end(
-        tx,
-        work.generation_id,
-        GenerationState.VOID,
-        now=services.clock(),
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
-    )
+    generations.end(tx, [_ended(work, GenerationState.VOID, error)], now=services.clock())
     log.info("job.given_back", **ids(work), code=error.code)
 
 
 def doubt(tx: Connection, work: Work, error: ProviderError, services: Services) -> None:
     """End the job as in doubt: the hold stays, nothing more is sent, a person decides."""
     now = services.clock()
-    steps.finish(tx, work)
-    jobs.end(
-        tx,
-        work.job_id,
-        JobEvent.DOUBT,
-        now=now,
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
-    )
-    generations.end(
-        tx,
-        work.generation_id,
-        GenerationState.IN_DOUBT,
-        now=now,
-        polls=work.polls,
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
-    )
+    step_moves.finish(tx, work)
+    _end(tx, work, JobEvent.DOUBT, GenerationState.IN_DOUBT, error, now=now)
     log.error("generation.in_doubt", **ids(work), code=error.code, message=error.message)
 
 
-def post(tx: Connection, work: Work, movements: tuple[Movement, ...], services: Services) -> None:
-    """Write the movements and change the batch's committed sum beside them.
+@dataclass(frozen=True, kw_only=True)
+class Booking:
+    """The credits that move for one claimed step."""
 
-    It comes after the step's guard: locks are taken in the order account, step, batch, job, and whoever holds a
-    batch skips steps that are locked, so that nobody waits in a circle.
+    work: Work
+    movements: tuple[Movement, ...]
+
+
+def post(tx: Connection, bookings: Sequence[Booking], services: Services) -> None:
+    """Write the movements and change the batches' committed sums beside them.
+
+    It comes after the steps' guards: locks are taken in the order account, step, batch, job, and whoever holds a
+    batch skips steps that are locked, so that nobody waits in a circle. Of several bookings none may change what is
+    committed, or two transactions could lock their batches in different orders.
     """
-    ledger.commit_to(tx, movements, batch_id=work.batch_id, held_at=work.admitted_at)
-    posting = Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=movements)
-    ledger.post(tx, [posting], now=services.clock())
+    for booking in bookings:
+        work = booking.work
+        ledger.commit_to(tx, booking.movements, batch_id=work.batch_id, held_at=work.admitted_at)
+    postings = [
+        Posting(batch_id=b.work.batch_id, generation_id=b.work.generation_id, movements=b.movements) for b in bookings
+    ]
+    ledger.post(tx, postings, now=services.clock())
 
 
 def ids(work: Work) -> dict[str, str]:
@@ -182,6 +164,25 @@ def ids(work: Work) -> dict[str, str]:
     return {"job": str(work.job_id), "generation": str(work.generation_id), "key": work.key}
 
 
+def _end(
+    tx: Connection, work: Work, event: JobEvent, state: GenerationState, error: ProviderError, *, now: datetime
+) -> None:
+    end = End(job_id=work.job_id, event=event, code=error.code, message=error.message, request_id=error.request_id)
+    jobs.end(tx, [end], now=now)
+    generations.end(tx, [_ended(work, state, error, polls=work.polls)], now=now)
+
+
+def _ended(work: Work, state: GenerationState, error: ProviderError, *, polls: int = 0) -> Outcome:
+    return Outcome(
+        generation_id=work.generation_id,
+        state=state,
+        polls=polls,
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+    )
+
+
 def _void(tx: Connection, work: Work, services: Services) -> None:
-    post(tx, work, moves.void(work.held), services)
+    post(tx, [Booking(work=work, movements=moves.void(work.held))], services)
     session.notify(tx)

@@ -1,12 +1,16 @@
 """What is booked when the provider has ended a generation, and what the job does then."""
 
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import batches, generations, jobs, prompt_failures, session, steps
+from worker.db import batches, generations, jobs, prompt_failures, session, step_moves
+from worker.db.generations import Outcome
+from worker.db.jobs import End
+from worker.db.step_moves import Next
 from worker.db.steps import Work
 from worker.domain import ledger as moves
 from worker.domain.errors import PauseReason
@@ -16,7 +20,9 @@ from worker.domain.poison import POISONED_AFTER
 from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import GenerationView
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import calling, outcomes
+from worker.steps.calling import Calls
+from worker.steps.outcomes import Booking
 
 log = structlog.get_logger(__name__)
 
@@ -24,26 +30,47 @@ CLOCKS_DISAGREE = timedelta(seconds=2)
 """A latency may seem so much longer than the time in which we knew the generation."""
 
 
-def succeeded(tx: Connection, services: Services, work: Work, view: GenerationView) -> Work:
-    """Book the final credits; gives the step to collect the image, which this worker has already."""
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A generation that the provider has ended."""
+
+    work: Work
+    calls: Calls
+    view: GenerationView
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it cost what was reserved, and no failure of its prompt is remembered."""
+        return self.view.final_credits == self.work.reserved and self.work.prompt_record is None
+
+
+def succeed(tx: Connection, services: Services, ended: Sequence[Ended]) -> list[Work]:
+    """Book the final credits; gives the steps to collect the images, which this worker has already."""
     now = services.clock()
     until = now + LEASES[StepKind.COLLECT]
-    ticket = steps.advance(tx, work, StepKind.COLLECT, due_at=now, now=now, lease_until=until)
-    _settle(tx, services, work, view)
-    _end(tx, services, work, view, GenerationState.SUCCEEDED)
-    if work.prompt_record is not None:
-        prompt_failures.forget(tx, work)
-    _learn(services, work, view)
+    following = [Next(work=one.work, kind=StepKind.COLLECT, due_at=now, lease_until=until) for one in ended]
+    step_moves.advance_all(tx, following, now=now)
+    outcomes.post(tx, [_settling(one.work, one.view) for one in ended], services)
+    generations.end(tx, [_outcome(one.work, one.view, GenerationState.SUCCEEDED) for one in ended], now=now)
+    calling.write_all(tx, services, [one.calls for one in ended])
+    for one in ended:
+        if one.work.prompt_record is not None:
+            prompt_failures.forget(tx, one.work)
+        _learn(services, one.work, one.view)
+    return [_collecting(one, now, until) for one in ended]
+
+
+def _collecting(ended: Ended, now: datetime, until: datetime) -> Work:
     return replace(
-        work,
+        ended.work,
         kind=StepKind.COLLECT,
-        fence=ticket.fence,
+        fence=ended.work.fence + 1,
         lease_until=until,
         due_at=now,
         attempts=0,
         since=now,
         generation_state=GenerationState.SUCCEEDED,
-        result_url=_address(view),
+        result_url=_address(ended.view),
     )
 
 
@@ -66,9 +93,9 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
 
     Locks the batch, and last the record of the prompt's failures.
     """
-    steps.finish(tx, work)
+    step_moves.finish(tx, work)
     batches.lock(tx, work.batch_id)
-    _settle(tx, services, work, view)
+    outcomes.post(tx, [_settling(work, view)], services)
     code, message = view.error_code or "generation_failed", view.error_message or "The generation failed."
     was_free = view.final_credits == 0
     is_broke = was_free and code == PauseReason.INSUFFICIENT_CREDITS
@@ -84,17 +111,10 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
             message=None if is_broke else message,
         )
     else:
-        jobs.end(
-            tx,
-            work.job_id,
-            JobEvent.FAIL,
-            now=services.clock(),
-            code=code,
-            message=message,
-            request_id=view.request_id,
-        )
+        end = End(job_id=work.job_id, event=JobEvent.FAIL, code=code, message=message, request_id=view.request_id)
+        jobs.end(tx, [end], now=services.clock())
     session.notify(tx)
-    _end(tx, services, work, view, GenerationState.FAILED)
+    generations.end(tx, [_outcome(work, view, GenerationState.FAILED)], now=services.clock())
     if code != PauseReason.INSUFFICIENT_CREDITS:
         _count_failure(tx, services, work, code)
     log.info("generation.failed", **outcomes.ids(work), code=code, again=is_broke or has_more)
@@ -114,22 +134,20 @@ def _count_failure(tx: Connection, services: Services, work: Work, code: str) ->
         log.warning("prompt.poisoned", **outcomes.ids(work), failures=record.failures, code=code, ended=ended)
 
 
-def _settle(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:
+def _settling(work: Work, view: GenerationView) -> Booking:
     """Move what was charged to spent and give the rest back; more than was reserved is booked, and is an alarm."""
     assert work.reserved is not None
     assert view.final_credits is not None
     if view.final_credits > work.reserved:
         log.error("generation.overrun", **outcomes.ids(work), reserved=work.reserved, final=view.final_credits)
-    outcomes.post(tx, work, moves.settle(reserved=work.reserved, final=view.final_credits), services)
+    return Booking(work=work, movements=moves.settle(reserved=work.reserved, final=view.final_credits))
 
 
-def _end(tx: Connection, services: Services, work: Work, view: GenerationView, state: GenerationState) -> None:
+def _outcome(work: Work, view: GenerationView, state: GenerationState) -> Outcome:
     is_failure = state is GenerationState.FAILED
-    generations.end(
-        tx,
-        work.generation_id,
-        state,
-        now=services.clock(),
+    return Outcome(
+        generation_id=work.generation_id,
+        state=state,
         polls=work.polls + 1,
         final=view.final_credits,
         result_url=_address(view),

@@ -1,37 +1,78 @@
 """Create the paid generation: key and bytes are committed before the first byte is sent."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from worker.db import calls as call_log
-from worker.db import generations, prices, references, steps
+from worker.db import generations, prices, step_moves
+from worker.db.generations import Acceptance
 from worker.db.session import violated
+from worker.db.step_moves import Next
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import ledger as moves
 from worker.domain import poison
 from worker.domain.errors import OutcomeUnknown, ProviderError, Refused
 from worker.domain.generation import GenerationState
-from worker.domain.step import LEASES, StepKind
-from worker.rivya.wire import GenerationView, ReferenceMedia, build_body
+from worker.domain.step import StepKind
+from worker.rivya.wire import GenerationView
 from worker.services import Services
-from worker.steps import outcomes, unaccepted
+from worker.steps import calling, claiming, outcomes, unaccepted
 from worker.steps.calling import Calls
+from worker.steps.claiming import Obstacle
+from worker.steps.outcomes import Booking
 
 log = structlog.get_logger(__name__)
 
 
 def run(services: Services, ticket: Ticket) -> None:
     """Leave the job with a generation at the provider, or where it surely has none, or in doubt."""
-    claimed = _claim(services, ticket)
+    claimed = services.write(claiming.claim, ticket)
     if claimed is None:
         return
-    work, body = claimed
-    if services.clock() >= work.lease_until:
-        # The process stood still since the claim: another worker has the step now, perhaps past the window.
-        return
+    work = claimed.work
+    if claimed.obstacle is not None:
+        _go_around(services, work, claimed.obstacle)
+    elif claimed.body is not None and services.clock() < work.lease_until:
+        _create(services, work, claimed.body)
+    # Else the process stood still since the claim: another worker has the step now, perhaps past the window.
+
+
+def _go_around(services: Services, work: Work, obstacle: Obstacle) -> None:
+    try:
+        with services.database.transaction() as tx:
+            _act_on(tx, services, work, obstacle)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+
+
+def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) -> None:
+    now = services.clock()
+    if work.is_in_doubt and obstacle is not Obstacle.HELD_UP:
+        call_log.add_lost_send(tx, work.generation_id)
+    match obstacle:
+        case Obstacle.HELD_UP:
+            outcomes.hold_up(tx, services, work)
+        case Obstacle.POISONED:
+            words = work.prompt_record.words if work.prompt_record else ""
+            outcomes.fail_unpaid(tx, work, Refused(poison.CODE, words), GenerationState.VOID, services)
+        case Obstacle.TOO_LATE:
+            error = OutcomeUnknown("window_closed", "the answer was lost, and the window for sending again is over")
+            outcomes.doubt(tx, work, error, services)
+        case Obstacle.ANOTHER_ACCOUNTS:
+            step_moves.postpone(tx, work, due_at=now + outcomes.ANOTHER_NODE, attempts=work.attempts)
+        case Obstacle.NOT_UPLOADED:
+            step_moves.advance(tx, work, StepKind.UPLOAD, due_at=now, now=now)
+        case _:
+            assert_never(obstacle)
+
+
+def _create(services: Services, work: Work, body: bytes) -> None:
     calls = Calls(services, work.generation_id)
     try:
         view = calls.create(body=body, idempotency_key=work.idempotency_key, send=work.sends + 1)
@@ -43,113 +84,73 @@ def run(services: Services, ticket: Ticket) -> None:
         lost = OutcomeUnknown("reserved_missing", f"the provider took it as {view.id} and named no reserved credits")
         unaccepted.record(services, work, calls, lost)
         return
-    _record(services, work, calls, view)
+    _record(services, Accepted(work=work, calls=calls, view=view))
 
 
-def _claim(services: Services, ticket: Ticket) -> tuple[Work, bytes] | None:
-    """Claim the step and commit the exact request; None when it must not be sent now."""
-    now = services.clock()
-    with services.database.transaction() as tx:
-        work = steps.claim(tx, ticket, until=now + LEASES[StepKind.SUBMIT])
-        if work is None or outcomes.is_held_up(services, tx, work, reads_only=False):
-            return None
-        if _is_poisoned(services, tx, work):
-            return None
-        if work.is_in_doubt:
-            call_log.add_lost_send(tx, work.generation_id)
-        if _is_too_late(services, work):
-            error = OutcomeUnknown("window_closed", "the answer was lost, and the window for sending again is over")
-            outcomes.doubt(tx, work, error, services)
-            return None
-        if work.is_in_doubt and work.sent_binding not in {None, services.binding}:
-            # Only the account at the provider that may have made it knows its key.
-            steps.again(tx, work, due_at=now + outcomes.ANOTHER_NODE, attempts=work.attempts)
-            return None
-        body = work.body if work.is_in_doubt else _build(services, tx, work)
-        if body is None:
-            steps.advance(tx, work, StepKind.UPLOAD, due_at=now, now=now)
-            return None
-        frozen = generations.begin_send(tx, work.generation_id, body=body, binding=services.binding, now=now)
-    return work, frozen
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A request that the provider took."""
+
+    work: Work
+    calls: Calls
+    view: GenerationView
+
+    @property
+    def reserved(self) -> int:
+        """What the provider reserved, as answered.
+
+        A replay that names no figure either is booked as what was held; the final figure puts it right (decision 0018).
+        """
+        return self.work.held if self.view.reserved_credits is None else self.view.reserved_credits
 
 
-def _is_poisoned(services: Services, tx: Connection, work: Work) -> bool:
-    """End the job when its prompt has failed too often and not a byte was sent; True when it was ended."""
-    record = work.prompt_record
-    if work.sends or record is None or not record.is_poisoned(services.clock()):
-        return False
-    outcomes.fail_unpaid(tx, work, Refused(poison.CODE, record.words), GenerationState.VOID, services)
-    return True
-
-
-def _is_too_late(services: Services, work: Work) -> bool:
-    """Say whether a generation may exist already and its key may be forgotten by the provider."""
-    if not work.is_in_doubt or work.first_sent_at is None:
-        return False
-    return not services.policies.replay.is_open(
-        first_sent_at=work.first_sent_at, now=services.clock(), call=LEASES[StepKind.SUBMIT]
-    )
-
-
-def _build(services: Services, tx: Connection, work: Work) -> bytes | None:
-    """Make the request's bytes; None when its reference is no longer at the provider."""
-    media = None
-    if work.reference_hash is not None:
-        url = references.fresh_upload(
-            tx,
-            work.account_id,
-            work.reference_hash,
-            fresh_after=services.clock() - services.policies.upload_reuse,
-        )
-        if url is None:
-            return None
-        media = ReferenceMedia(url=url, name=work.reference_name or "", mime_type=work.reference_type or "")
-    return build_body(
-        model=work.model,
-        prompt=work.prompt,
-        params=work.params,
-        client_request_id=str(work.generation_id),
-        reference=media,
-    )
-
-
-def _record(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:
-    """Book what the provider reserved, as answered, and let the first poll be due.
-
-    A replay that names no figure either is booked as what was held; the final figure puts it right (decision 0018).
-    """
-    now = services.clock()
-    reserved = work.held if view.reserved_credits is None else view.reserved_credits
+def _record(services: Services, taken: Accepted) -> None:
+    """Book what the provider reserved, and let the first poll be due."""
+    work, view = taken.work, taken.view
     if view.reserved_credits != work.held:
-        log.error(
-            "generation.unexpected_price",
-            **outcomes.ids(work),
-            held=work.held,
-            reserved=view.reserved_credits,
-        )
+        log.error("generation.unexpected_price", **outcomes.ids(work), held=work.held, reserved=view.reserved_credits)
     try:
-        with services.database.transaction() as tx:
-            schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
-            first_poll = schedule.wait(age=timedelta(0), polls=0)
-            steps.advance(tx, work, StepKind.POLL, due_at=now + first_poll, now=now)
-            outcomes.post(tx, work, moves.reserve(held=work.held, answered=reserved), services)
-            generations.accept(
-                tx,
-                work.generation_id,
-                provider_id=view.id,
-                reserved=reserved,
-                request_id=view.request_id,
-                now=now,
-            )
-            calls.write(tx)
-            prices.note(tx, account_id=work.account_id, model=work.model, held=work.held, reserved=reserved, now=now)
+        services.write(accept, taken, is_alone=taken.reserved != work.held)
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
-        calls.write_late()
+        taken.calls.write_late()
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
             raise
-        _doubt_reused_id(services, work, calls, view)
+        _doubt_reused_id(services, work, taken.calls, view)
+
+
+def accept(tx: Connection, services: Services, taken: Sequence[Accepted]) -> list[None]:
+    """Write down what the provider took."""
+    now = services.clock()
+    step_moves.advance_all(tx, [_first_poll(services, one.work, now) for one in taken], now=now)
+    bookings = [
+        Booking(work=one.work, movements=moves.reserve(held=one.work.held, answered=one.reserved)) for one in taken
+    ]
+    outcomes.post(tx, bookings, services)
+    generations.accept(
+        tx,
+        [
+            Acceptance(
+                generation_id=one.work.generation_id,
+                provider_id=one.view.id,
+                reserved=one.reserved,
+                request_id=one.view.request_id,
+            )
+            for one in taken
+        ],
+        now=now,
+    )
+    calling.write_all(tx, services, [one.calls for one in taken])
+    for one in taken:
+        work = one.work
+        prices.note(tx, account_id=work.account_id, model=work.model, held=work.held, reserved=one.reserved, now=now)
+    return [None] * len(taken)
+
+
+def _first_poll(services: Services, work: Work, now: datetime) -> Next:
+    schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
+    return Next(work=work, kind=StepKind.POLL, due_at=now + schedule.wait(age=timedelta(0), polls=0))
 
 
 def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import generations, references, steps
+from worker.db import generations, references, step_moves
 from worker.db.steps import StaleFence, Work
 from worker.domain import retry
 from worker.domain.errors import (
@@ -54,19 +54,19 @@ def _settle(tx: Connection, services: Services, work: Work, error: ProviderError
         case Throttled() if work.is_in_doubt:
             # If the provider remembers this 429 under the key, asking at its pace would close the key for all others.
             due_at = max(due_at, services.clock() + retry.CALL.wait(work.attempts + 1, services.jitter()))
-            steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
+            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
             generations.answered(tx, work.generation_id)
         case Throttled() if work.answers + 1 >= retry.THROTTLED_SENDS:
             outcomes.give_back_unpaid(tx, work, error, services)
             generations.answered(tx, work.generation_id)
         case AccountPaused() | Throttled() | Unavailable() | NotFound():
             attempts = work.attempts + isinstance(error, Unavailable | NotFound)
-            steps.again(tx, work, due_at=due_at, attempts=attempts, error=error)
+            step_moves.postpone(tx, work, due_at=due_at, attempts=attempts, error=error)
             generations.answered(tx, work.generation_id)
         case Conflict() if not work.is_in_doubt or _is_a_conflict_for_good(services, work):
             outcomes.doubt(tx, work, error, services)
         case _:
-            steps.again(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
+            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
 
 
 def _is_a_conflict_for_good(services: Services, work: Work) -> bool:

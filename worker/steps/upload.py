@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from worker.db import references, session, steps
-from worker.db.steps import StaleFence, Ticket, Work
+from worker.db import references, session, step_moves, steps
+from worker.db.steps import Claim, StaleFence, Ticket, Work
 from worker.domain import retry
 from worker.domain.errors import AccountPaused, ProviderError, Refused, Throttled
 from worker.domain.generation import GenerationState
@@ -42,8 +42,11 @@ def _claim(services: Services, ticket: Ticket) -> Work | None:
     now = services.clock()
     fresh_after = now - services.policies.upload_reuse
     with services.database.transaction() as tx:
-        work = steps.claim(tx, ticket, until=now + LEASES[StepKind.UPLOAD])
-        if work is None or outcomes.is_held_up(services, tx, work, reads_only=False):
+        [work] = steps.claim(tx, [Claim(ticket=ticket, until=now + LEASES[StepKind.UPLOAD])])
+        if work is None:
+            return None
+        if outcomes.is_held_up(services, work, now):
+            outcomes.hold_up(tx, services, work)
             return None
         reference = _hash(work)
         if references.lease_upload(
@@ -51,10 +54,10 @@ def _claim(services: Services, ticket: Ticket) -> Work | None:
         ):
             return work
         if references.fresh_upload(tx, work.account_id, reference, fresh_after=fresh_after):
-            steps.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
+            step_moves.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
             session.notify(tx)
         else:
-            steps.again(tx, work, due_at=now + WAIT_FOR_UPLOADER, attempts=work.attempts)
+            step_moves.postpone(tx, work, due_at=now + WAIT_FOR_UPLOADER, attempts=work.attempts)
     return None
 
 
@@ -78,7 +81,7 @@ def _record(services: Services, work: Work, calls: Calls, uploaded: UploadedFile
     now = services.clock()
     try:
         with services.database.transaction() as tx:
-            steps.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
+            step_moves.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
             references.end_upload(tx, work.account_id, _hash(work), provider_id=uploaded.id, url=uploaded.url, now=now)
             steps.wake_uploads(tx, work.account_id, _hash(work), kind=StepKind.SUBMIT, now=now)
             session.notify(tx)
@@ -100,11 +103,11 @@ def _record_error(services: Services, work: Work, calls: Calls, error: ProviderE
                 case AccountPaused():
                     outcomes.give_back_unpaid(tx, work, error, services)
                 case Throttled():
-                    steps.again(tx, work, due_at=now + wait, attempts=work.attempts)
+                    step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts)
                 case _ if _is_hopeless(work, now):
                     outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
                 case _:
-                    steps.again(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
+                    step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
             references.end_upload(tx, work.account_id, _hash(work), provider_id=None, url=None, now=now)
             calls.write(tx)
     except StaleFence:
