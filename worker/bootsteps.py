@@ -154,4 +154,5 @@ class Loop:
         if decided.look_again_at is None:
             return LONGEST_WAIT.total_seconds()
         until = decided.look_again_at - self._services.clock()
-        return min(max(until, timedelta(0)), LONGEST_WAIT).total_seconds()
+        least = timedelta(0) if threads.busy < self._app.conf.worker_concurrency else timedelta(milliseconds=200)
+        return min(max(until, least), LONGEST_WAIT).total_seconds()

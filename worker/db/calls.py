@@ -1,6 +1,5 @@
 """The log of outside calls: one row each, written in the transaction that records what came of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,54 +7,36 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db.parts import Part, Row
 from worker.domain.call import Call, CallKind, CallOutcome
 
-_ADD = text("""
-    INSERT INTO call (account_id, generation_id, kind, started_at, ended_at, outcome, http_status, code, message,
-                      request_id, provider_id, send, size_bytes, is_late)
-    SELECT :account_id, c.generation_id, c.kind, c.started_at, c.ended_at, c.outcome, c.http_status, c.code, c.message,
-        c.request_id, c.provider_id, c.send, c.size_bytes, c.is_late
-    FROM unnest(CAST(:generation_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:started_ats AS timestamptz[]),
-            CAST(:ended_ats AS timestamptz[]), CAST(:outcomes AS text[]), CAST(:http_statuses AS integer[]),
-            CAST(:codes AS text[]), CAST(:messages AS text[]), CAST(:request_ids AS text[]),
-            CAST(:provider_ids AS text[]), CAST(:sends AS integer[]), CAST(:sizes AS bigint[]),
-            CAST(:are_late AS boolean[])) WITH ORDINALITY
-        AS c (generation_id, kind, started_at, ended_at, outcome, http_status, code, message, request_id, provider_id,
-            send, size_bytes, is_late, place)
-    ORDER BY place""")
+_COLUMNS = {
+    "account_id": "uuid",
+    "generation_id": "uuid",
+    "kind": "text",
+    "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+    "outcome": "text",
+    "http_status": "int",
+    "code": "text",
+    "message": "text",
+    "request_id": "text",
+    "provider_id": "text",
+    "send": "int",
+    "size_bytes": "bigint",
+    "is_late": "boolean",
+}
+
+ADD = Part(
+    name="logged",
+    columns=", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items()),
+    sql=f"INSERT INTO call ({', '.join(_COLUMNS)}) SELECT * FROM {{rows}}",
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """A call that was made for a paid attempt."""
-
-    generation_id: UUID | None
-    """None: it was about the wallet."""
-    call: Call
-
-
-def add(tx: Connection, made: Sequence[Made], *, account_id: UUID) -> None:
-    """Write the calls, in their order; without any, nothing is sent to the database."""
-    if made:
-        whose = {"account_id": account_id, "generation_ids": [one.generation_id for one in made]}
-        tx.execute(_ADD, whose | _columns([one.call for one in made]))
-
-
-def _columns(calls: Sequence[Call]) -> dict[str, list[Any]]:
-    return {
-        "kinds": [call.kind for call in calls],
-        "started_ats": [call.started_at for call in calls],
-        "ended_ats": [call.ended_at for call in calls],
-        "outcomes": [call.outcome for call in calls],
-        "http_statuses": [call.http_status for call in calls],
-        "codes": [call.code for call in calls],
-        "messages": [call.message for call in calls],
-        "request_ids": [call.request_id for call in calls],
-        "provider_ids": [call.provider_id for call in calls],
-        "sends": [call.send for call in calls],
-        "sizes": [call.size_bytes for call in calls],
-        "are_late": [call.is_late for call in calls],
-    }
+def adding(call: Call, *, account_id: UUID, generation_id: UUID | None) -> Row:
+    """Give the row for ``ADD``, which writes the calls in their order; without a generation it is about the wallet."""
+    return vars(call) | {"account_id": account_id, "generation_id": generation_id}
 
 
 _ADD_LOST = text("""

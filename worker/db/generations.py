@@ -7,7 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db import parts
 from worker.db.jobs import Admitted
+from worker.db.parts import Part, Row
 from worker.domain.generation import GenerationState
 
 _INSERT = text("""
@@ -72,26 +74,25 @@ class Acceptance:
     request_id: str | None
 
 
-_ACCEPT = text("""
-    UPDATE generation g SET state = 'accepted', provider_id = taken.provider_id, reserved = taken.reserved,
-        accepted_at = :now, request_id = taken.request_id
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:provider_ids AS text[]), CAST(:reserved AS bigint[]),
-            CAST(:request_ids AS text[])) AS taken (id, provider_id, reserved, request_id)
-    WHERE g.id = taken.id""")
+ACCEPT = Part(
+    name="accepted",
+    columns="id uuid, provider_id text, reserved bigint, request_id text, accepted_at timestamptz",
+    sql="""
+        UPDATE generation g SET state = 'accepted', provider_id = given.provider_id, reserved = given.reserved,
+            accepted_at = given.accepted_at, request_id = given.request_id
+        FROM {rows} WHERE g.id = given.id""",
+)
 
 
-def accept(tx: Connection, taken: Sequence[Acceptance], *, now: datetime) -> None:
-    """Record what the provider took."""
-    tx.execute(
-        _ACCEPT,
-        {
-            "ids": [one.generation_id for one in taken],
-            "provider_ids": [one.provider_id for one in taken],
-            "reserved": [one.reserved for one in taken],
-            "request_ids": [one.request_id for one in taken],
-            "now": now,
-        },
-    )
+def accepting(taken: Acceptance, *, now: datetime) -> Row:
+    """Give the row for ``ACCEPT``."""
+    return {
+        "id": taken.generation_id,
+        "provider_id": taken.provider_id,
+        "reserved": taken.reserved,
+        "request_id": taken.request_id,
+        "accepted_at": now,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,32 +109,36 @@ class Outcome:
     request_id: str | None = None
 
 
-_END = text("""
-    UPDATE generation g SET state = over.state, final = coalesce(over.final, g.final), polls = over.polls,
-        ended_at = :now, result_url = coalesce(over.result_url, g.result_url), error_code = over.code,
-        error_message = over.message, request_id = coalesce(over.request_id, g.request_id)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:finals AS bigint[]), CAST(:polls AS integer[]),
-            CAST(:urls AS text[]), CAST(:codes AS text[]), CAST(:messages AS text[]), CAST(:request_ids AS text[]))
-        AS over (id, state, final, polls, result_url, code, message, request_id)
-    WHERE g.id = over.id""")
+END = Part(
+    name="ended",
+    columns="""id uuid, state text, final bigint, polls int, result_url text, code text, message text, request_id text,
+        ended_at timestamptz""",
+    sql="""
+        UPDATE generation g SET state = given.state, final = coalesce(given.final, g.final), polls = given.polls,
+            ended_at = given.ended_at, result_url = coalesce(given.result_url, g.result_url), error_code = given.code,
+            error_message = given.message, request_id = coalesce(given.request_id, g.request_id)
+        FROM {rows} WHERE g.id = given.id""",
+)
 
 
-def end(tx: Connection, outcomes: Sequence[Outcome], *, now: datetime) -> None:
-    """Record the outcomes."""
-    tx.execute(
-        _END,
-        {
-            "ids": [one.generation_id for one in outcomes],
-            "states": [one.state for one in outcomes],
-            "finals": [one.final for one in outcomes],
-            "polls": [one.polls for one in outcomes],
-            "urls": [one.result_url for one in outcomes],
-            "codes": [one.code for one in outcomes],
-            "messages": [one.message for one in outcomes],
-            "request_ids": [one.request_id for one in outcomes],
-            "now": now,
-        },
-    )
+def ending(outcome: Outcome, *, now: datetime) -> Row:
+    """Give the row for ``END``."""
+    return {
+        "id": outcome.generation_id,
+        "state": outcome.state,
+        "final": outcome.final,
+        "polls": outcome.polls,
+        "result_url": outcome.result_url,
+        "code": outcome.code,
+        "message": outcome.message,
+        "request_id": outcome.request_id,
+        "ended_at": now,
+    }
+
+
+def end(tx: Connection, outcome: Outcome, *, now: datetime) -> None:
+    """Record an outcome."""
+    parts.run(tx, {END: [ending(outcome, now=now)]})
 
 
 def set_result_url(tx: Connection, generation_id: UUID, url: str) -> None:

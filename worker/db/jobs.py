@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db import parts
+from worker.db.parts import Part, Row
 from worker.db.prices import HOLD
 from worker.db.steps import StaleFence
 from worker.domain.batch_state import BatchState
@@ -101,29 +103,32 @@ class End:
     request_id: str | None = None
 
 
-_END = text("""
-    UPDATE job SET state = over.state, ended_at = :now, failure_code = over.code, failure_message = over.message,
-        request_id = over.request_id
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:codes AS text[]), CAST(:messages AS text[]),
-            CAST(:request_ids AS text[])) AS over (id, state, code, message, request_id)
-    WHERE job.id = over.id AND job.state = 'active'""")
+END = Part(
+    name="jobs_ended",
+    columns="id uuid, state text, code text, message text, request_id text, ended_at timestamptz",
+    sql="""
+        UPDATE job SET state = given.state, ended_at = given.ended_at, failure_code = given.code,
+            failure_message = given.message, request_id = given.request_id
+        FROM {rows} WHERE job.id = given.id AND job.state = 'active'""",
+    is_guard=True,
+)
 
 
-def end(tx: Connection, ends: Sequence[End], *, now: datetime) -> None:
-    """Bring active jobs to the ends that the events lead to; raise StaleFence when one is no longer active."""
-    changed = tx.execute(
-        _END,
-        {
-            "ids": [one.job_id for one in ends],
-            "states": [next_state(JobState.ACTIVE, one.event) for one in ends],
-            "codes": [one.code for one in ends],
-            "messages": [one.message for one in ends],
-            "request_ids": [one.request_id for one in ends],
-            "now": now,
-        },
-    )
-    if changed.rowcount != len(ends):
-        raise StaleFence
+def ending(end: End, *, now: datetime) -> Row:
+    """Give the row for ``END``."""
+    return {
+        "id": end.job_id,
+        "state": next_state(JobState.ACTIVE, end.event),
+        "code": end.code,
+        "message": end.message,
+        "request_id": end.request_id,
+        "ended_at": now,
+    }
+
+
+def end(tx: Connection, end: End, *, now: datetime) -> None:
+    """Bring an active job to the end that the event leads to; raise StaleFence when it is no longer active."""
+    parts.run(tx, {END: [ending(end, now=now)]})
 
 
 _YIELD = text("""

@@ -1,19 +1,24 @@
 """Posting to the ledger, and reading its balances."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db import parts
+from worker.db.parts import Part, Row
 from worker.domain.ledger import CreditAccount, Movement, committed
 
-_POST = text("""
-    INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, actor, reason, posted_at)
-    SELECT *, :now FROM unnest(
-        CAST(:batch_ids AS uuid[]), CAST(:generation_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:sources AS text[]),
-        CAST(:targets AS text[]), CAST(:credits AS bigint[]), CAST(:actors AS text[]), CAST(:reasons AS text[]))""")
+POST = Part(
+    name="posted",
+    columns="""batch_id uuid, generation_id uuid, kind text, source text, target text, credits bigint, actor text,
+        reason text, posted_at timestamptz""",
+    sql="""
+        INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, actor, reason, posted_at)
+        SELECT * FROM {rows}""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,24 +34,28 @@ class Posting:
     """The person's reason; both are there for a correction."""
 
 
-def post(tx: Connection, postings: Sequence[Posting], *, now: datetime) -> None:
+def posting_rows(postings: Iterable[Posting], *, now: datetime) -> list[Row]:
+    """Give the rows for ``POST``; the batches' committed sums must be changed beside them (``commit_to``)."""
+    return [
+        {
+            "batch_id": posting.batch_id,
+            "generation_id": posting.generation_id,
+            "kind": movement.kind,
+            "source": movement.source,
+            "target": movement.target,
+            "credits": movement.credits,
+            "actor": posting.actor,
+            "reason": posting.reason,
+            "posted_at": now,
+        }
+        for posting in postings
+        for movement in posting.movements
+    ]
+
+
+def post(tx: Connection, postings: Iterable[Posting], *, now: datetime) -> None:
     """Write the movements; the batch's committed sum must be changed beside them (``commit_to``)."""
-    rows = [(posting, movement) for posting in postings for movement in posting.movements]
-    if rows:
-        tx.execute(
-            _POST,
-            {
-                "batch_ids": [posting.batch_id for posting, _ in rows],
-                "generation_ids": [posting.generation_id for posting, _ in rows],
-                "kinds": [movement.kind for _, movement in rows],
-                "sources": [movement.source for _, movement in rows],
-                "targets": [movement.target for _, movement in rows],
-                "credits": [movement.credits for _, movement in rows],
-                "actors": [posting.actor for posting, _ in rows],
-                "reasons": [posting.reason for posting, _ in rows],
-                "now": now,
-            },
-        )
+    parts.run(tx, {POST: posting_rows(postings, now=now)})
 
 
 _COMMIT = text("""

@@ -1,11 +1,10 @@
 """Results in the database: what is in hand."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from worker.db.parts import Part, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +29,23 @@ class Result:
     stored: Stored
 
 
-_ADD = text("""
-    INSERT INTO result (job_id, generation_id, source_url, path, sha256, size_bytes, mime_type, width, height,
-                        stored_at)
-    SELECT *, :now FROM unnest(
-        CAST(:job_ids AS uuid[]), CAST(:generation_ids AS uuid[]), CAST(:urls AS text[]), CAST(:paths AS text[]),
-        CAST(:hashes AS text[]), CAST(:sizes AS bigint[]), CAST(:types AS text[]), CAST(:widths AS integer[]),
-        CAST(:heights AS integer[]))""")
+ADD = Part(
+    name="added",
+    columns="""job_id uuid, generation_id uuid, source_url text, path text, sha256 text, size_bytes bigint,
+        mime_type text, width int, height int, stored_at timestamptz""",
+    sql="""
+        INSERT INTO result (job_id, generation_id, source_url, path, sha256, size_bytes, mime_type, width, height,
+                            stored_at)
+        SELECT * FROM {rows}""",
+)
 
 
-def add(tx: Connection, found: Sequence[Result], *, now: datetime) -> None:
-    """Record the images of jobs."""
-    tx.execute(
-        _ADD,
-        {
-            "job_ids": [one.job_id for one in found],
-            "generation_ids": [one.generation_id for one in found],
-            "urls": [one.source_url for one in found],
-            "paths": [one.stored.path for one in found],
-            "hashes": [one.stored.sha256 for one in found],
-            "sizes": [one.stored.size_bytes for one in found],
-            "types": [one.stored.mime_type for one in found],
-            "widths": [one.stored.width for one in found],
-            "heights": [one.stored.height for one in found],
-            "now": now,
-        },
-    )
+def adding(found: Result, *, now: datetime) -> Row:
+    """Give the row for ``ADD``."""
+    return {
+        "job_id": found.job_id,
+        "generation_id": found.generation_id,
+        "source_url": found.source_url,
+        **asdict(found.stored),
+        "stored_at": now,
+    }

@@ -1,5 +1,6 @@
 """Steps in the database: who has them, and what becomes of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,9 +98,8 @@ class Claim:
 # Rows are taken in the order of their ids, so that two transactions that want the same ones do not wait in a circle.
 _CLAIM = text("""
     WITH wanted AS (
-        SELECT * FROM unnest(
-            CAST(:job_ids AS uuid[]), CAST(:kinds AS text[]), CAST(:fences AS bigint[]), CAST(:untils AS timestamptz[]))
-            WITH ORDINALITY AS w (job_id, kind, fence, until, place) ORDER BY job_id),
+        SELECT * FROM json_to_recordset(CAST(:claims AS json))
+            AS w (job_id uuid, kind text, fence bigint, until timestamptz, place int) ORDER BY job_id),
     claimed AS (
         UPDATE step SET fence = step.fence + 1, lease_until = w.until FROM wanted w
         WHERE step.job_id = w.job_id AND step.fence = w.fence AND step.kind = w.kind
@@ -126,17 +126,14 @@ def claim(tx: Connection, claims: Sequence[Claim]) -> list[Work | None]:
 
     Of two claims with the same ticket one gets the step.
     """
-    rows = tx.execute(
-        _CLAIM,
-        {
-            "job_ids": [c.ticket.job_id for c in claims],
-            "kinds": [c.ticket.kind for c in claims],
-            "fences": [c.ticket.fence for c in claims],
-            "untils": [c.until for c in claims],
-        },
-    )
+    wanted = [
+        {"job_id": t.job_id, "kind": t.kind, "fence": t.fence, "until": claim.until, "place": place}
+        for place, claim in enumerate(claims)
+        for t in [claim.ticket]
+    ]
+    rows = tx.execute(_CLAIM, {"claims": json.dumps(wanted, default=str)})
     found = {row.place: _work(row._asdict()) for row in rows}
-    return [found.get(place) for place in range(1, len(claims) + 1)]
+    return [found.get(place) for place in range(len(claims))]
 
 
 def _work(values: dict[str, Any]) -> Work:

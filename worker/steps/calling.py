@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.db import calls
-from worker.db.calls import Made
+from worker.db import calls, parts
+from worker.db.parts import Row
 from worker.domain.call import Call, CallKind, CallOutcome, failed
 from worker.domain.errors import ProviderError
 from worker.media.addresses import is_same_origin
@@ -93,14 +93,14 @@ class Calls:
         """Read the balance of the wallet."""
         return self._ask(CallKind.CREDITS, self._services.client.credits, lambda call, _: call)
 
-    @property
-    def made(self) -> list[Made]:
-        """What was called so far."""
-        return [Made(generation_id=self._generation_id, call=call) for call in self._made]
+    def rows(self) -> list[Row]:
+        """Give what was called so far, to be written down in the transaction that records the outcome."""
+        account_id = self._services.account_id
+        return [calls.adding(call, account_id=account_id, generation_id=self._generation_id) for call in self._made]
 
     def write(self, tx: Connection) -> None:
         """Write down what was called; in the transaction that records the outcome."""
-        write_all(tx, self._services, [self])
+        parts.run(tx, {calls.ADD: self.rows()})
 
     def write_late(self) -> None:
         """Write down, in a transaction of its own, calls whose outcome can no longer be recorded."""
@@ -133,9 +133,9 @@ class Calls:
         self._made.append(replace(call, ended_at=self._services.clock(), **changes))  # type: ignore[arg-type]
 
 
-def write_all(tx: Connection, services: Services, made_by: Iterable[Calls]) -> None:
-    """Write down what was called for several paid attempts, in a transaction that records all their outcomes."""
-    calls.add(tx, [made for each in made_by for made in each.made], account_id=services.account_id)
+def rows_of(made_by: Iterable[Calls]) -> list[Row]:
+    """Give what was called for several paid attempts."""
+    return [row for each in made_by for row in each.rows()]
 
 
 def _of_generation(call: Call, view: GenerationView) -> Call:

@@ -11,7 +11,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import generations, jobs, results, step_moves
+from worker.db import calls as call_log
+from worker.db import generations, jobs, parts, results, step_moves
 from worker.db.jobs import End
 from worker.db.results import Result, Stored
 from worker.db.steps import StaleFence, Ticket, Work
@@ -195,13 +196,19 @@ def _record(services: Services, found: InHand) -> None:
 def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list[None]:
     """Write down the images that are in hand, and end their jobs."""
     now = services.clock()
-    step_moves.finish_all(tx, [one.work for one in found])
-    jobs.end(tx, [End(job_id=one.work.job_id, event=JobEvent.COLLECT) for one in found], now=now)
-    results.add(tx, [one.result for one in found], now=now)
+    ends = [End(job_id=one.work.job_id, event=JobEvent.COLLECT) for one in found]
+    parts.run(
+        tx,
+        {
+            step_moves.FINISH: [step_moves.finishing(one.work) for one in found],
+            jobs.END: [jobs.ending(end, now=now) for end in ends],
+            results.ADD: [results.adding(one.result, now=now) for one in found],
+            call_log.ADD: calling.rows_of(one.calls for one in found),
+        },
+    )
     for one in found:
         if one.result.source_url != one.work.result_url:
             generations.set_result_url(tx, one.work.generation_id, one.result.source_url)
-    calling.write_all(tx, services, [one.calls for one in found])
     return [None] * len(found)
 
 
@@ -232,7 +239,7 @@ def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: N
     if is_over:
         step_moves.finish(tx, work)
         failed = End(job_id=work.job_id, event=JobEvent.FAIL, code=problem.code, message=problem.message)
-        jobs.end(tx, [failed], now=now)
+        jobs.end(tx, failed, now=now)
         return
     wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
     due_at = in_hand.next_try(since=work.since, now=now, wait=wait)

@@ -1,18 +1,19 @@
 """What all steps record in the same way: a throttled key, a paused account, a job that ends or goes back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import accounts, generations, jobs, ledger, session, step_moves
+from worker.db import accounts, generations, jobs, ledger, parts, session, step_moves
 from worker.db.generations import Outcome
 from worker.db.jobs import End
 from worker.db.ledger import Posting
+from worker.db.parts import Part, Row
 from worker.db.steps import Work
-from worker.domain import ledger as moves
+from worker.domain import ledger as ledger_rules
 from worker.domain import retry
 from worker.domain.errors import AccountPaused, ProviderError, Throttled
 from worker.domain.generation import GenerationState
@@ -123,7 +124,7 @@ def give_back_unpaid(
     step_moves.finish(tx, work)
     _void(tx, work, services)
     jobs.give_back(tx, work.job_id, batch_id=work.batch_id, now=services.clock(), failures=failures)
-    generations.end(tx, [_ended(work, GenerationState.VOID, error)], now=services.clock())
+    generations.end(tx, _ended(work, GenerationState.VOID, error), now=services.clock())
     log.info("job.given_back", **ids(work), code=error.code)
 
 
@@ -135,28 +136,50 @@ def doubt(tx: Connection, work: Work, error: ProviderError, services: Services) 
     log.error("generation.in_doubt", **ids(work), code=error.code, message=error.message)
 
 
+def post(tx: Connection, work: Work, movements: tuple[Movement, ...], services: Services) -> None:
+    """Write the movements and change the batch's committed sum beside them; it comes after the step's guard."""
+    ledger.commit_to(tx, movements, batch_id=work.batch_id, held_at=work.admitted_at)
+    ledger.post(tx, [posting(work, movements)], now=services.clock())
+
+
+Rows = Mapping[Part, Sequence[Row]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Booking:
-    """The credits that move for one claimed step."""
+    """The credits that move for a step."""
 
     work: Work
     movements: tuple[Movement, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether what its batch has committed stays the same."""
+        return ledger_rules.committed(self.movements) == 0
 
-def post(tx: Connection, bookings: Sequence[Booking], services: Services) -> None:
-    """Write the movements and change the batches' committed sums beside them.
 
-    It comes after the steps' guards: locks are taken in the order account, step, batch, job, and whoever holds a
-    batch skips steps that are locked, so that nobody waits in a circle. Of several bookings none may change what is
-    committed, or two transactions could lock their batches in different orders.
+def book(tx: Connection, services: Services, guards: Rows, bookings: Sequence[Booking], rest: Rows) -> None:
+    """Move steps on, book their credits, and write what else belongs to that; plain bookings take one statement.
+
+    Locks are taken in the order account, step, batch, job, generation, and whoever holds a batch skips steps that are
+    locked, so that nobody waits in a circle. So of several bookings all must be plain: two transactions could lock
+    their batches in different orders.
     """
+    postings = [posting(booking.work, booking.movements) for booking in bookings]
+    rest = {ledger.POST: ledger.posting_rows(postings, now=services.clock()), **rest}
+    if all(booking.is_plain for booking in bookings):
+        parts.run(tx, {**guards, **rest})
+        return
+    parts.run(tx, guards)
     for booking in bookings:
         work = booking.work
         ledger.commit_to(tx, booking.movements, batch_id=work.batch_id, held_at=work.admitted_at)
-    postings = [
-        Posting(batch_id=b.work.batch_id, generation_id=b.work.generation_id, movements=b.movements) for b in bookings
-    ]
-    ledger.post(tx, postings, now=services.clock())
+    parts.run(tx, rest)
+
+
+def posting(work: Work, movements: tuple[Movement, ...]) -> Posting:
+    """Give what moves for a step."""
+    return Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=movements)
 
 
 def ids(work: Work) -> dict[str, str]:
@@ -168,8 +191,8 @@ def _end(
     tx: Connection, work: Work, event: JobEvent, state: GenerationState, error: ProviderError, *, now: datetime
 ) -> None:
     end = End(job_id=work.job_id, event=event, code=error.code, message=error.message, request_id=error.request_id)
-    jobs.end(tx, [end], now=now)
-    generations.end(tx, [_ended(work, state, error, polls=work.polls)], now=now)
+    jobs.end(tx, end, now=now)
+    generations.end(tx, _ended(work, state, error, polls=work.polls), now=now)
 
 
 def _ended(work: Work, state: GenerationState, error: ProviderError, *, polls: int = 0) -> Outcome:
@@ -184,5 +207,5 @@ def _ended(work: Work, state: GenerationState, error: ProviderError, *, polls: i
 
 
 def _void(tx: Connection, work: Work, services: Services) -> None:
-    post(tx, [Booking(work=work, movements=moves.void(work.held))], services)
+    post(tx, work, ledger_rules.void(work.held), services)
     session.notify(tx)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import step_moves
+from worker.db import calls as call_log
+from worker.db import parts, step_moves
 from worker.db.step_moves import Later
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import polling
@@ -115,8 +116,13 @@ def _record_rest(
 def look_again(tx: Connection, services: Services, open_: Sequence[tuple[Work, Calls]]) -> list[None]:
     """Ask again later: not having ended is neither an attempt nor an error."""
     now = services.clock()
-    step_moves.postpone_all(tx, [_later(services, work, now) for work, _ in open_])
-    calling.write_all(tx, services, [calls for _, calls in open_])
+    parts.run(
+        tx,
+        {
+            step_moves.POSTPONE: [step_moves.postponing(_later(services, work, now)) for work, _ in open_],
+            call_log.ADD: calling.rows_of(calls for _, calls in open_),
+        },
+    )
     return [None] * len(open_)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import batches, generations, jobs, prompt_failures, session, step_moves
+from worker.db import batches, calls, generations, jobs, prompt_failures, session, step_moves
 from worker.db.generations import Outcome
 from worker.db.jobs import End
 from worker.db.step_moves import Next
@@ -16,9 +16,10 @@ from worker.domain import ledger as moves
 from worker.domain.errors import PauseReason
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobEvent
+from worker.domain.ledger import Movement
 from worker.domain.poison import POISONED_AFTER
 from worker.domain.step import LEASES, StepKind
-from worker.rivya.wire import GenerationView
+from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
 from worker.steps import calling, outcomes
 from worker.steps.calling import Calls
@@ -40,7 +41,7 @@ class Ended:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it cost what was reserved, and no failure of its prompt is remembered."""
+        """Whether it cost what was reserved, and no failure of its prompt is remembered: it takes no lock of others."""
         return self.view.final_credits == self.work.reserved and self.work.prompt_record is None
 
 
@@ -48,16 +49,25 @@ def succeed(tx: Connection, services: Services, ended: Sequence[Ended]) -> list[
     """Book the final credits; gives the steps to collect the images, which this worker has already."""
     now = services.clock()
     until = now + LEASES[StepKind.COLLECT]
-    following = [Next(work=one.work, kind=StepKind.COLLECT, due_at=now, lease_until=until) for one in ended]
-    step_moves.advance_all(tx, following, now=now)
-    outcomes.post(tx, [_settling(one.work, one.view) for one in ended], services)
-    generations.end(tx, [_outcome(one.work, one.view, GenerationState.SUCCEEDED) for one in ended], now=now)
-    calling.write_all(tx, services, [one.calls for one in ended])
+    outcomes.book(
+        tx,
+        services,
+        {step_moves.ADVANCE: [step_moves.advancing(_to_collect(one.work, now, until)) for one in ended]},
+        [Booking(work=one.work, movements=_settling(one.work, one.view)) for one in ended],
+        {
+            generations.END: [generations.ending(_outcome(one.work, one.view), now=now) for one in ended],
+            calls.ADD: calling.rows_of(one.calls for one in ended),
+        },
+    )
     for one in ended:
         if one.work.prompt_record is not None:
             prompt_failures.forget(tx, one.work)
         _learn(services, one.work, one.view)
     return [_collecting(one, now, until) for one in ended]
+
+
+def _to_collect(work: Work, now: datetime, until: datetime) -> Next:
+    return Next(work=work, kind=StepKind.COLLECT, now=now, due_at=now, lease_until=until)
 
 
 def _collecting(ended: Ended, now: datetime, until: datetime) -> Work:
@@ -95,7 +105,7 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
     """
     step_moves.finish(tx, work)
     batches.lock(tx, work.batch_id)
-    outcomes.post(tx, [_settling(work, view)], services)
+    outcomes.post(tx, work, _settling(work, view), services)
     code, message = view.error_code or "generation_failed", view.error_message or "The generation failed."
     was_free = view.final_credits == 0
     is_broke = was_free and code == PauseReason.INSUFFICIENT_CREDITS
@@ -112,9 +122,9 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
         )
     else:
         end = End(job_id=work.job_id, event=JobEvent.FAIL, code=code, message=message, request_id=view.request_id)
-        jobs.end(tx, [end], now=services.clock())
+        jobs.end(tx, end, now=services.clock())
     session.notify(tx)
-    generations.end(tx, [_outcome(work, view, GenerationState.FAILED)], now=services.clock())
+    generations.end(tx, _outcome(work, view), now=services.clock())
     if code != PauseReason.INSUFFICIENT_CREDITS:
         _count_failure(tx, services, work, code)
     log.info("generation.failed", **outcomes.ids(work), code=code, again=is_broke or has_more)
@@ -134,20 +144,20 @@ def _count_failure(tx: Connection, services: Services, work: Work, code: str) ->
         log.warning("prompt.poisoned", **outcomes.ids(work), failures=record.failures, code=code, ended=ended)
 
 
-def _settling(work: Work, view: GenerationView) -> Booking:
+def _settling(work: Work, view: GenerationView) -> tuple[Movement, ...]:
     """Move what was charged to spent and give the rest back; more than was reserved is booked, and is an alarm."""
     assert work.reserved is not None
     assert view.final_credits is not None
     if view.final_credits > work.reserved:
         log.error("generation.overrun", **outcomes.ids(work), reserved=work.reserved, final=view.final_credits)
-    return Booking(work=work, movements=moves.settle(reserved=work.reserved, final=view.final_credits))
+    return moves.settle(reserved=work.reserved, final=view.final_credits)
 
 
-def _outcome(work: Work, view: GenerationView, state: GenerationState) -> Outcome:
-    is_failure = state is GenerationState.FAILED
+def _outcome(work: Work, view: GenerationView) -> Outcome:
+    is_failure = view.status is GenerationStatus.FAILED
     return Outcome(
         generation_id=work.generation_id,
-        state=state,
+        state=GenerationState.FAILED if is_failure else GenerationState.SUCCEEDED,
         polls=work.polls + 1,
         final=view.final_credits,
         result_url=_address(view),

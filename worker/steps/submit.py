@@ -103,6 +103,21 @@ class Accepted:
         """
         return self.work.held if self.view.reserved_credits is None else self.view.reserved_credits
 
+    @property
+    def booking(self) -> Booking:
+        """What is booked for it."""
+        return Booking(work=self.work, movements=moves.reserve(held=self.work.held, answered=self.reserved))
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """What is recorded of it."""
+        return Acceptance(
+            generation_id=self.work.generation_id,
+            provider_id=self.view.id,
+            reserved=self.reserved,
+            request_id=self.view.request_id,
+        )
+
 
 def _record(services: Services, taken: Accepted) -> None:
     """Book what the provider reserved, and let the first poll be due."""
@@ -110,7 +125,7 @@ def _record(services: Services, taken: Accepted) -> None:
     if view.reserved_credits != work.held:
         log.error("generation.unexpected_price", **outcomes.ids(work), held=work.held, reserved=view.reserved_credits)
     try:
-        services.write(accept, taken, is_alone=taken.reserved != work.held)
+        services.write(accept, taken, is_alone=not taken.booking.is_plain)
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
         taken.calls.write_late()
@@ -123,25 +138,16 @@ def _record(services: Services, taken: Accepted) -> None:
 def accept(tx: Connection, services: Services, taken: Sequence[Accepted]) -> list[None]:
     """Write down what the provider took."""
     now = services.clock()
-    step_moves.advance_all(tx, [_first_poll(services, one.work, now) for one in taken], now=now)
-    bookings = [
-        Booking(work=one.work, movements=moves.reserve(held=one.work.held, answered=one.reserved)) for one in taken
-    ]
-    outcomes.post(tx, bookings, services)
-    generations.accept(
+    outcomes.book(
         tx,
-        [
-            Acceptance(
-                generation_id=one.work.generation_id,
-                provider_id=one.view.id,
-                reserved=one.reserved,
-                request_id=one.view.request_id,
-            )
-            for one in taken
-        ],
-        now=now,
+        services,
+        {step_moves.ADVANCE: [step_moves.advancing(_first_poll(services, one.work, now)) for one in taken]},
+        [one.booking for one in taken],
+        {
+            generations.ACCEPT: [generations.accepting(one.acceptance, now=now) for one in taken],
+            call_log.ADD: calling.rows_of(one.calls for one in taken),
+        },
     )
-    calling.write_all(tx, services, [one.calls for one in taken])
     for one in taken:
         work = one.work
         prices.note(tx, account_id=work.account_id, model=work.model, held=work.held, reserved=one.reserved, now=now)
@@ -150,7 +156,8 @@ def accept(tx: Connection, services: Services, taken: Sequence[Accepted]) -> lis
 
 def _first_poll(services: Services, work: Work, now: datetime) -> Next:
     schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
-    return Next(work=work, kind=StepKind.POLL, due_at=now + schedule.wait(age=timedelta(0), polls=0))
+    due_at = now + schedule.wait(age=timedelta(0), polls=0)
+    return Next(work=work, kind=StepKind.POLL, now=now, due_at=due_at)
 
 
 def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:
