@@ -16,6 +16,7 @@ from worker.binding import Place
 from worker.changes import Author
 from worker.collectors import Collectors
 from worker.db import account_limits, accounts, upkeep
+from worker.db.group_commit import GroupCommit
 from worker.db.session import Database
 from worker.domain import key_mark
 from worker.domain.polling import PollSchedule
@@ -148,6 +149,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         new_id=new_id,
         pause=time.sleep,
         collectors=Collectors(settings.collectors),
+        commits=GroupCommit(db.transaction) if is_node else None,
     )
 
 

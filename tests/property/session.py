@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from tests.property.provider import Crash
-from tests.property.rig import Rig
+from tests.property.rig import Rig, leave
 from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
 from worker.caps import CapTooLow
 from worker.changes import Author
@@ -61,7 +61,10 @@ class Session:
         self.clock.advance(timedelta(seconds=2))
         self.kept += tickets
         for ticket in (*tickets[:3], *self.chance.sample(self.kept, min(len(self.kept), 1))):
-            (submit if ticket.kind is StepKind.SUBMIT else poll).run(self.services, ticket)
+            if ticket.kind is StepKind.SUBMIT:
+                submit.run(self.services, ticket)
+            else:
+                poll.run(self.services, poll.claim(self.services, ticket).result(), leave)
 
     def wait(self) -> None:
         self.clock.advance(timedelta(seconds=self.chance.choice([30, 30, 700, 7200])))

@@ -24,29 +24,40 @@ class Part:
     columns: str
     """Of the rows, with their types: ``id uuid, due_at timestamptz``."""
     sql: str
-    """An INSERT, UPDATE or DELETE without RETURNING, reading ``{rows}``."""
+    """An INSERT, UPDATE or DELETE without RETURNING, reading ``{rows}`` as ``given``."""
     is_guard: bool = False
     """Whether each of its rows must be met, or StaleFence is raised."""
 
 
 def run(tx: Connection, changes: Mapping[Part, Sequence[Row]]) -> None:
-    """Make the changes that have rows; raises StaleFence when a row of a guard is not met: then roll back."""
+    """Make the changes that have rows; raises StaleFence when a row of a guard is not met: then roll back.
+
+    The first guard is met before anything else is done, and when it is not, nothing is.
+    """
     made = {part: rows for part, rows in changes.items() if rows}
+    guards = tuple(part for part in made if part.is_guard)
     if not made:
         return
-    values = {part.name: json.dumps(rows, default=str) for part, rows in made.items()}
-    met = tx.exec_driver_sql(_statement(tuple(made)), values).one()
-    if any(part.is_guard and count != len(rows) for (part, rows), count in zip(made.items(), met, strict=True)):
+    values: dict[str, object] = {part.name: json.dumps(rows, default=str) for part, rows in made.items()}
+    statement = _statement(tuple(made), guards)
+    if not guards:
+        tx.exec_driver_sql(statement, values)
+        return
+    met = tx.exec_driver_sql(statement, values | {"wanted": len(made[guards[0]])}).one()
+    if tuple(met) != tuple(len(made[guard]) for guard in guards):
         raise StaleFence
 
 
 @lru_cache(maxsize=64)
-def _statement(parts: tuple[Part, ...]) -> str:
-    made = ", ".join(f"{part.name} AS ({_with_rows(part)} RETURNING 1)" for part in parts)
-    counts = ", ".join(f"(SELECT count(*) FROM {part.name})" for part in parts)
+def _statement(parts: tuple[Part, ...], guards: tuple[Part, ...]) -> str:
+    first = guards[0] if guards else None
+    made = ", ".join(f"{part.name} AS ({_change(part, None if part is first else first)})" for part in parts)
+    counts = ", ".join(f"(SELECT count(*) FROM {guard.name})" for guard in guards)
     return f"WITH {made} SELECT {counts}"
 
 
-def _with_rows(part: Part) -> str:
+def _change(part: Part, first: Part | None) -> str:
     rows = f"json_to_recordset(CAST(%({part.name})s AS json)) AS given ({part.columns})"
-    return part.sql.format(rows=rows)
+    if first is not None:
+        rows = f"(SELECT * FROM {rows} WHERE (SELECT count(*) FROM {first.name}) = %(wanted)s) AS given"
+    return part.sql.format(rows=rows) + (" RETURNING 1" if part.is_guard else "")

@@ -9,7 +9,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from worker.db import rights
-from worker.db.group_commit import GroupCommit
 
 _OPTIONS = (
     "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=20000 -c idle_in_transaction_session_timeout=60000"
@@ -39,8 +38,6 @@ class Database:
             connect_args={"options": _OPTIONS, "connect_timeout": 10, "application_name": "darkroom"},
         )
         event.listen(self.engine, "connect", lambda connection, _: rights.take_role(connection))
-        self.group = GroupCommit(self.transaction)
-        """What this process's threads write together."""
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

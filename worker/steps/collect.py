@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -184,13 +184,17 @@ def _record(services: Services, found: InHand) -> None:
             width=stored.width,
             height=stored.height,
         )
+    services.record(succeed, found, lambda result: _recorded(services, found, result))
+
+
+def _recorded(services: Services, found: InHand, result: Callable[[], None]) -> None:
     try:
-        services.write(succeed, found)
+        result()
     except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        log.info("step.stale", **outcomes.ids(found.work), step=found.work.kind)
         found.calls.write_late()
     else:
-        reach.collected(services, work)
+        reach.collected(services, found.work)
 
 
 def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list[None]:

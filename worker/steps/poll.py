@@ -1,7 +1,9 @@
 """Ask whether a generation has ended, and book its outcome when it has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -24,31 +26,47 @@ from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
 from worker.steps import calling, claiming, outcomes, settlement
 from worker.steps.calling import Calls
-from worker.steps.settlement import Ended
+from worker.steps.claiming import Claimed
+from worker.steps.settlement import Answered
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+GoOn = Callable[[Services, Work], None]
+"""Brings the image of a generation home whose step this worker has; it is called when its credits are booked."""
 
-def run(services: Services, ticket: Ticket) -> Work | None:
-    """Leave the job with a later poll, or with its outcome booked; gives the claimed step to collect its image."""
-    claimed = services.write(claiming.claim, ticket)
+
+def claim(services: Services, ticket: Ticket) -> "Future[Claimed | None]":
+    """Begin to take the step; several tickets are taken together."""
+    return services.begin(claiming.claim, ticket)
+
+
+def run(services: Services, claimed: Claimed | None, go_on: GoOn) -> None:
+    """Leave the job with a later poll, or with its outcome booked; None: the ticket was stale."""
     if claimed is None:
-        return None
+        return
     work = claimed.work
     if claimed.obstacle is not None:
         _hold_up(services, work)
-        return None
+    elif services.clock() < work.lease_until:
+        _ask(services, work, go_on)
+    # Else it waited so long for those before it that another worker has the step now.
+
+
+def _ask(services: Services, work: Work, go_on: GoOn) -> None:
     calls = Calls(services, work.generation_id)
     try:
         assert work.provider_id is not None
         view = _whole(calls.get(work.provider_id))
     except ProviderError as error:
-        return _guarded(services, work, calls, error)
+        _record_problem(services, work, calls, error)
+        return
     if view.status is GenerationStatus.FAILED and view.error_code == PauseReason.INSUFFICIENT_CREDITS:
         outcomes.pause_account(
             services, work, AccountPaused(PauseReason.INSUFFICIENT_CREDITS, view.error_message or "")
         )
-    return _guarded(services, work, calls, view)
+    _record(services, Answered(work=work, calls=calls, view=view), go_on)
 
 
 def _hold_up(services: Services, work: Work) -> None:
@@ -66,64 +84,77 @@ def _whole(view: GenerationView) -> GenerationView:
     return view
 
 
-def _guarded(services: Services, work: Work, calls: Calls, answer: GenerationView | ProviderError) -> Work | None:
-    wait = timedelta(0)
-    if isinstance(answer, ProviderError) and not isinstance(answer, NotFound):
-        wait = outcomes.wait_after(services, work, answer)
+def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
+    work, calls = seen.work, seen.calls
+    match seen.view.status:
+        case GenerationStatus.SUCCEEDED:
+            services.record(
+                settlement.succeed,
+                seen,
+                lambda result: _go_on(services, seen, result, go_on),
+                is_alone=not seen.is_plain,
+            )
+        case GenerationStatus.FAILED:
+            _record_alone(services, work, calls, lambda tx: settlement.failed(tx, services, work, seen.view))
+        case _ if _age(services, work) >= polling.DOUBT_AFTER:
+            error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
+            _record_alone(services, work, calls, lambda tx: outcomes.doubt(tx, work, error, services))
+        case _:
+            services.record(look_again, seen, lambda result: _unless_stale(work, calls, result))
+
+
+def _go_on(services: Services, seen: Answered, result: Callable[[], Work], go_on: GoOn) -> None:
+    following = _unless_stale(seen.work, seen.calls, result)
+    if following is not None:
+        go_on(services, following)
+
+
+def _record_problem(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
+    wait = timedelta(0) if isinstance(error, NotFound) else outcomes.wait_after(services, work, error)
+    _record_alone(services, work, calls, lambda tx: _postpone(tx, services, work, error, wait))
+
+
+def _record_alone(services: Services, work: Work, calls: Calls, write: Callable[[Connection], None]) -> None:
+    def written() -> None:
+        with services.database.transaction() as tx:
+            write(tx)
+            calls.write(tx)
+
+    _unless_stale(work, calls, written)
+
+
+def _unless_stale(work: Work, calls: Calls, result: Callable[[], T]) -> T | None:
     try:
-        return _record(services, work, calls, answer, wait)
+        return result()
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
         return None
 
 
-def _record(
-    services: Services, work: Work, calls: Calls, answer: GenerationView | ProviderError, wait: timedelta
-) -> Work | None:
-    match answer:
-        case GenerationView(status=GenerationStatus.SUCCEEDED):
-            ended = Ended(work=work, calls=calls, view=answer)
-            return services.write(settlement.succeed, ended, is_alone=not ended.is_plain)
-        case GenerationView(status=status) if not status.is_terminal and _age(services, work) < polling.DOUBT_AFTER:
-            services.write(look_again, (work, calls))
-        case _:
-            with services.database.transaction() as tx:
-                _record_rest(tx, services, work, answer, wait)
-                calls.write(tx)
-    return None
-
-
-def _record_rest(
-    tx: Connection, services: Services, work: Work, answer: GenerationView | ProviderError, wait: timedelta
-) -> None:
-    match answer:
+def _postpone(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
+    match error:
         case NotFound():
-            _missing(tx, services, work, answer)
+            _missing(tx, services, work, error)
         case Unavailable() if _age(services, work) >= polling.DOUBT_AFTER:
-            outcomes.doubt(tx, work, answer, services)
-        case ProviderError():
-            blame = 0 if isinstance(answer, Throttled | AccountPaused) else 1
-            due_at = services.clock() + wait
-            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + blame, error=answer)
-        case GenerationView(status=GenerationStatus.FAILED):
-            settlement.failed(tx, services, work, answer)
-        case _:
-            error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
             outcomes.doubt(tx, work, error, services)
+        case _:
+            blame = 0 if isinstance(error, Throttled | AccountPaused) else 1
+            due_at = services.clock() + wait
+            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + blame, error=error)
 
 
-def look_again(tx: Connection, services: Services, open_: Sequence[tuple[Work, Calls]]) -> list[None]:
+def look_again(tx: Connection, services: Services, seen: Sequence[Answered]) -> list[None]:
     """Ask again later: not having ended is neither an attempt nor an error."""
     now = services.clock()
     parts.run(
         tx,
         {
-            step_moves.POSTPONE: [step_moves.postponing(_later(services, work, now)) for work, _ in open_],
-            call_log.ADD: calling.rows_of(calls for _, calls in open_),
+            step_moves.POSTPONE: [step_moves.postponing(_later(services, one.work, now)) for one in seen],
+            call_log.ADD: calling.rows_of(one.calls for one in seen),
         },
     )
-    return [None] * len(open_)
+    return [None] * len(seen)
 
 
 def _later(services: Services, work: Work, now: datetime) -> Later:

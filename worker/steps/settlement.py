@@ -32,8 +32,8 @@ CLOCKS_DISAGREE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A generation that the provider has ended."""
+class Answered:
+    """What the provider said of a generation."""
 
     work: Work
     calls: Calls
@@ -41,11 +41,11 @@ class Ended:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it cost what was reserved, and no failure of its prompt is remembered: it takes no lock of others."""
+        """Whether it cost what was reserved, and no failure of its prompt is remembered: no other row is locked."""
         return self.view.final_credits == self.work.reserved and self.work.prompt_record is None
 
 
-def succeed(tx: Connection, services: Services, ended: Sequence[Ended]) -> list[Work]:
+def succeed(tx: Connection, services: Services, ended: Sequence[Answered]) -> list[Work]:
     """Book the final credits; gives the steps to collect the images, which this worker has already."""
     now = services.clock()
     until = now + LEASES[StepKind.COLLECT]
@@ -70,7 +70,7 @@ def _to_collect(work: Work, now: datetime, until: datetime) -> Next:
     return Next(work=work, kind=StepKind.COLLECT, now=now, due_at=now, lease_until=until)
 
 
-def _collecting(ended: Ended, now: datetime, until: datetime) -> Work:
+def _collecting(ended: Answered, now: datetime, until: datetime) -> Work:
     return replace(
         ended.work,
         kind=StepKind.COLLECT,

@@ -1,6 +1,6 @@
 """Create the paid generation: key and bytes are committed before the first byte is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -124,8 +124,15 @@ def _record(services: Services, taken: Accepted) -> None:
     work, view = taken.work, taken.view
     if view.reserved_credits != work.held:
         log.error("generation.unexpected_price", **outcomes.ids(work), held=work.held, reserved=view.reserved_credits)
+    services.record(
+        accept, taken, lambda result: _recorded(services, taken, result), is_alone=not taken.booking.is_plain
+    )
+
+
+def _recorded(services: Services, taken: Accepted, result: Callable[[], None]) -> None:
+    work, view = taken.work, taken.view
     try:
-        services.write(accept, taken, is_alone=not taken.booking.is_plain)
+        result()
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
         taken.calls.write_late()
