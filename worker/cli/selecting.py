@@ -6,34 +6,43 @@ from typing import Annotated
 
 import typer
 
+from worker.cli import output, signing
 from worker.cli.errors import MISUSED, CliError
 from worker.domain.batch_request import Priority, Purpose
 from worker.domain.selection import Selection
 
-BatchArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[BATCH]", help="A batch: its id, the beginning of its id, its token or its name. Or give a filter."
-    ),
-]
-OwnerOption = Annotated[str | None, typer.Option(help="Filter: batches of this owner.")]
-NameOption = Annotated[
-    str | None, typer.Option(metavar="PATTERN", help="Filter: by name; * stands for any characters, ? for one.")
-]
-PurposeOption = Annotated[Purpose | None, typer.Option(help="Filter: batches of this purpose.")]
-PriorityOption = Annotated[Priority | None, typer.Option(help="Filter: batches of this class.")]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(metavar="WHEN", help="Filter: submitted then or later: 2026-11-30, or 2026-11-30T18:00:00Z."),
-]
-BeforeOption = Annotated[str | None, typer.Option(metavar="WHEN", help="Filter: submitted before.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="With a filter: do not ask.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show which batches, and the effect.")]
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """What was typed: each field is an argument or an option, in the order in which ``--help`` lists them."""
+
+    batch: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[BATCH]", help="A batch: its id, the beginning of its id, its token or its name. Or give a filter."
+        ),
+    ] = None
+    owner: Annotated[str | None, typer.Option(help="Filter: batches of this owner.")] = None
+    name: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Filter: by name; * stands for any characters, ? for one.")
+    ] = None
+    purpose: Annotated[Purpose | None, typer.Option(help="Filter: batches of this purpose.")] = None
+    priority: Annotated[Priority | None, typer.Option(help="Filter: batches of this class.")] = None
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="Filter: submitted then or later: 2026-11-30, or 2026-11-30T18:00:00Z."),
+    ] = None
+    before: Annotated[str | None, typer.Option(metavar="WHEN", help="Filter: submitted before.")] = None
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With a filter: do not ask.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which batches, and the effect.")] = False
+    by: signing.ByOption = None
+    reason: signing.ReasonOption = None
+    as_json: output.AsJson = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was typed: one batch by its name, or else a filter."""
+    """What is meant: one batch by its name, or else a filter."""
 
     batch: str | None
     selection: Selection
@@ -42,35 +51,23 @@ class Choice:
     as_json: bool
 
 
-def choice(
-    batch: str | None,
-    *,
-    owner: str | None,
-    name: str | None,
-    purpose: Purpose | None,
-    priority: Priority | None,
-    since: str | None,
-    before: str | None,
-    yes: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> Choice:
+def choice(typed: Typed) -> Choice:
     """Read it; raise CliError unless it is either one batch or a filter."""
     selection = Selection(
-        owner=owner,
-        name=name,
-        purpose=purpose,
-        priority=priority,
-        since=_instant("--since", since),
-        before=_instant("--before", before),
+        owner=typed.owner,
+        name=typed.name,
+        purpose=typed.purpose,
+        priority=typed.priority,
+        since=_instant("--since", typed.since),
+        before=_instant("--before", typed.before),
     )
-    if (batch is None) == selection.is_empty:
+    if (typed.batch is None) == selection.is_empty:
         raise CliError(
             "say which batches: one by its name, or a filter of --owner, --name, --purpose, --priority, --since and"
             " --before",
             MISUSED,
         )
-    return Choice(batch=batch, selection=selection, yes=yes, dry_run=dry_run, as_json=as_json)
+    return Choice(batch=typed.batch, selection=selection, yes=typed.yes, dry_run=typed.dry_run, as_json=typed.as_json)
 
 
 def _instant(option: str, text: str | None) -> datetime | None:
