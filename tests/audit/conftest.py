@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
@@ -11,8 +12,14 @@ from sqlalchemy.engine import make_url
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
 from worker import dispatch
+from worker.audit import sealing
+from worker.audit.verify import verify
+from worker.domain import seal as chain
 
 Tamper = Callable[..., None]
+
+CLOSED = {"seals", "sealed_entries", "rollup", "seal_totals", "books_closed"}
+"""The proofs that these tests are about; the corrections here are not those of a person, so that others do not hold."""
 
 POST = """
     INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, actor, reason, posted_at)
@@ -54,3 +61,16 @@ def post(node: Node, posted_at: datetime) -> tuple[int, datetime]:
     """Post a correction as of an instant; gives its id and the instant that it was given."""
     row = node.query(POST, posted_at=posted_at)[0]
     return row["id"], row["posted_at"]
+
+
+def seal(node: Node) -> chain.Seal:
+    """Seal the ledger as of the node's clock; gives the newest seal."""
+    newest = sealing.seal(node.services.database, now=node.clock())
+    assert newest is not None
+    return newest
+
+
+def broken(node: Node) -> dict[str, tuple[Any, ...]]:
+    """Give the examples of each proof of the closed books that does not hold."""
+    with node.services.database.engine.connect() as tx:
+        return {check.name: check.examples for check in verify(tx).checks if not check.ok and check.name in CLOSED}

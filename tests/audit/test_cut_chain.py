@@ -24,8 +24,7 @@ CUT = ("DELETE FROM ledger_rollup WHERE seal_id >= :first", "DELETE FROM seal WH
 @pytest.fixture
 def sealed(node: Node) -> Node:
     """Give a ledger of five seals, an hour apart."""
-    with node.services.database.transaction() as tx:
-        rows.configure(tx, node.services.account_id, {UpkeepKind.SEAL: HOUR}, now=node.clock())
+    node.keep({UpkeepKind.SEAL: HOUR})
     for _ in range(5):
         seal_on_time(node)
         node.clock.advance(HOUR)

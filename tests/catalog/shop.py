@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from tests.pipeline import books
 from tests.pipeline.node import Node
 from worker.catalog import applying, approving, harvest, importing, items, planning, recipes
 from worker.catalog.applying import Applied
@@ -20,6 +21,10 @@ from worker.manifest import Row
 NAME = "chairs"
 RECIPE: dict[str, object] = {"prompt": "A {{ colour }} chair", "params": {"image_size": "square"}}
 
+RED = {"sku": "c1", "colour": "red"}
+BLUE = {"sku": "c2", "colour": "blue"}
+GREEN = {"sku": "c3", "colour": "green"}
+
 LIVE = """
     SELECT i.sku, r.parts ->> 'prompt' AS prompt FROM catalog_item i
     JOIN catalog_render r ON r.id = i.live_render_id JOIN result f ON f.job_id = r.job_id
@@ -27,6 +32,7 @@ LIVE = """
 RENDERS = """
     SELECT i.sku, r.state FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
     ORDER BY r.created_at, r.id"""
+BATCHES = "SELECT name, owner, purpose, priority, token, credit_cap, size FROM batch ORDER BY created_at, id"
 
 
 @dataclass(kw_only=True)
@@ -109,3 +115,8 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
         each.sku: [f"({each.keep})"] if each.keep else [str(reason) for reason in each.reasons]
         for each in plan.outline.decisions
     }
+
+
+def spent(shop: Shop) -> int:
+    """Give the credits that all batches have spent."""
+    return books.balance(shop.node, "spent")

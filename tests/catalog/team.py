@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -38,6 +38,10 @@ PRICE = 4
 """Credits of one image."""
 NAME = "mugs"
 RECIPE = {"prompt": "A {{ colour }} mug on a table", "review": "none", "params": {"image_size": "square"}}
+THREE = {"a": "red", "b": "blue", "c": "grey"}
+MONDAY = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+"""The first fire time after the clock's start: 02:00 in Paris."""
+WEEK = timedelta(weeks=1)
 
 
 @dataclass(kw_only=True)
@@ -214,6 +218,12 @@ class Team:
     def wait(self, **span: float) -> None:
         """Move the clock."""
         self.clock.advance(timedelta(**span))
+
+
+def at_work(team: Team) -> Team:
+    """Have a catalog of three items, none of them rendered yet."""
+    team.stock(THREE)
+    return team
 
 
 def accept(candidates: Iterable[Candidate]) -> list[Decision]:

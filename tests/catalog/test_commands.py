@@ -1,50 +1,13 @@
 """The commands as a person types them: from a file of items to live images, and every refusal in a sentence."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
-from tests.cli.conftest import run_here
-from tests.fixtures import pictures
+from tests.catalog.conftest import ITEMS_CSV, RECIPE_TOML
+from tests.cli.conftest import Darkroom
 from tests.pipeline.node import Node
-
-Darkroom = Callable[..., "CompletedProcess[str]"]
-
-RECIPE = """
-prompt = "A {{ colour }} chair"
-review = "none"
-[params]
-image_size = "square"
-"""
-ITEMS = "sku,colour,reference\nc1,red,photos/c1.png\nc2,blue,\n"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Give a folder with items, their picture and a recipe."""
-    (tmp_path / "photos").mkdir()
-    pictures.reference(tmp_path / "photos", "c1.png")
-    (tmp_path / "items.csv").write_text(ITEMS)
-    (tmp_path / "recipe.toml").write_text(RECIPE)
-    return tmp_path
-
-
-@pytest.fixture
-def darkroom(place: Path, node: Node, database_url: str) -> Darkroom:
-    """Give the command beside a node: they share a database and a store."""
-    settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(node.folder)}
-    return lambda *arguments: run_here(place, settings, "catalog", *arguments)
-
-
-@pytest.fixture
-def imported(darkroom: Darkroom) -> Darkroom:
-    """Give the command with a catalog of two items."""
-    done = darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
-    assert done.returncode == 0, done.stderr
-    return darkroom
 
 
 def test_an_import_says_what_it_did_and_what_to_do_next(darkroom: Darkroom) -> None:
@@ -102,7 +65,7 @@ def test_a_change_is_shown_with_its_words(imported: Darkroom, node: Node, place:
     imported("plan", "chairs", "--out", "plan.json")
     imported("apply", "plan.json")
     node.run_until_quiet()
-    (place / "items.csv").write_text(ITEMS.replace("blue", "dark blue"))
+    (place / "items.csv").write_text(ITEMS_CSV.replace("blue", "dark blue"))
     imported("import", "chairs", "items.csv")
 
     lines = imported("plan", "chairs").stdout.splitlines()
@@ -114,7 +77,7 @@ def test_a_change_is_shown_with_its_words(imported: Darkroom, node: Node, place:
 
 def test_a_stale_plan_is_refused_with_what_changed(imported: Darkroom, node: Node, place: Path) -> None:
     imported("plan", "chairs", "--out", "plan.json")
-    (place / "items.csv").write_text(ITEMS.replace("blue", "green"))
+    (place / "items.csv").write_text(ITEMS_CSV.replace("blue", "green"))
     imported("import", "chairs", "items.csv")
 
     refused = imported("apply", "plan.json")
@@ -136,7 +99,7 @@ def test_an_edited_plan_is_refused(imported: Darkroom, place: Path) -> None:
 
 
 def test_a_dear_plan_is_applied_after_somebody_else_approved_it(darkroom: Darkroom, place: Path) -> None:
-    (place / "recipe.toml").write_text(f"approve_above_credits = 4\n{RECIPE}")
+    (place / "recipe.toml").write_text(f"approve_above_credits = 4\n{RECIPE_TOML}")
     darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
     planned = darkroom("plan", "chairs", "--out", "plan.json", "--by", "ann")
     refused = darkroom("apply", "plan.json")
@@ -217,82 +180,10 @@ def test_bad_rows_are_shown_with_their_skus(darkroom: Darkroom, place: Path) -> 
     assert "nothing was imported: 1 row cannot be taken" in refused.stderr
 
 
-@pytest.fixture
-def looking(darkroom: Darkroom, node: Node, place: Path) -> Darkroom:
-    """Give the command where two new images wait for a person."""
-    (place / "recipe.toml").write_text(RECIPE.replace("none", "required"))
-    darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
-    darkroom("plan", "chairs", "--out", "plan.json")
-    darkroom("apply", "plan.json")
-    node.run_until_quiet()
-    darkroom("sheet", "chairs")
-    return darkroom
-
-
-def decided(place: Path, node: Node, name: str, **verdicts: str) -> None:
-    """Write a file of decisions as a sheet saves it."""
-    waiting = node.query("SELECT i.sku, r.id FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id")
-    ids = {row["sku"]: str(row["id"]) for row in waiting}
-    lines = [{"sku": sku, "render": ids[sku], "decision": verdict} for sku, verdict in verdicts.items()]
-    document = {"darkroom": "decisions", "version": 1, "catalog": "chairs", "saved_at": name, "decisions": lines}
-    (place / name).write_text(json.dumps(document))
-
-
-def test_decide_names_the_command_that_renders_exactly_the_rejected(looking: Darkroom, node: Node, place: Path) -> None:
-    decided(place, node, "one.json", c1="accept", c2="reject")
-
-    done = looking("decide", "chairs", "one.json", "--by", "rita")
-
-    plan = node.query("SELECT id FROM catalog_plan ORDER BY made_at DESC, id DESC LIMIT 1")[0]["id"]
-    assert f"(1 image, 4 credits): `darkroom catalog apply {plan}`." in done.stdout
-    assert len(node.query("SELECT id FROM batch")) == 1
-
-
-def test_decide_and_apply_render_exactly_the_rejected_at_once(looking: Darkroom, node: Node, place: Path) -> None:
-    (place / "items.csv").write_text(f"{ITEMS}c3,green,\n")
-    looking("import", "chairs", "items.csv")
-    decided(place, node, "one.json", c1="accept", c2="reject")
-
-    done = looking("decide", "chairs", "one.json", "--by", "rita", "--apply")
-
-    assert done.returncode == 0, done.stderr
-    keys = node.query("SELECT key FROM job JOIN batch b ON b.id = job.batch_id ORDER BY b.created_at DESC, key LIMIT 1")
-    assert keys == [{"key": "c2"}]
-    assert "1 job, 4 credits" in done.stdout
-
-
-def test_what_was_decided_before_is_said_and_ends_with_1(looking: Darkroom, node: Node, place: Path) -> None:
-    decided(place, node, "one.json", c1="accept", c2="accept")
-    looking("decide", "chairs", "one.json", "--by", "rita")
-
-    again = looking("decide", "chairs", "one.json", "--by", "rita")
-
-    assert again.returncode == 1
-    assert "Everything in it was decided before" in again.stderr
-
-
-def test_of_several_files_the_one_that_was_saved_last_counts(looking: Darkroom, node: Node, place: Path) -> None:
-    decided(place, node, "2.json", c1="accept")
-    decided(place, node, "1.json", c1="reject", c2="accept")
-
-    done = looking("decide", "chairs", "2.json", "1.json", "--by", "rita", "--json")
-
-    assert json.loads(done.stdout)["accepted"] == ["c1", "c2"]
-
-
-def test_many_images_make_several_numbered_sheets(looking: Darkroom, place: Path) -> None:
-    done = looking("sheet", "chairs", "--limit", "1")
-
-    pages = [(place / f"chairs-review-{number}.html").read_text() for number in (1, 2)]
-    assert [page.count('class="card"') for page in pages] == [1, 1]
-    assert "sheet 2 of 2" in pages[1]
-    assert "decisions-chairs-" in done.stderr
-
-
 def test_a_plan_lists_what_it_keeps_with_the_reason(imported: Darkroom, place: Path) -> None:
     imported("plan", "chairs", "--out", "plan.json")
     imported("apply", "plan.json")
-    (place / "items.csv").write_text(f"{ITEMS}c3,grey,\n")
+    (place / "items.csv").write_text(f"{ITEMS_CSV}c3,grey,\n")
     imported("import", "chairs", "items.csv")
 
     screen = imported("plan", "chairs", "--rows", "2").stdout

@@ -1,8 +1,6 @@
 """A plan outlives what happens by itself, and nothing that would make it do something else."""
 
-from tests.catalog.team import Team, accept, reject
-
-THREE = {"a": "red", "b": "blue", "c": "grey"}
+from tests.catalog.team import THREE, Team, accept, reject
 
 
 def test_a_plan_stays_true_while_what_it_keeps_is_rendered_looked_at_and_goes_live(reviewing: Team) -> None:

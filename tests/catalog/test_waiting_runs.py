@@ -1,22 +1,17 @@
 """A run that waits for somebody is ended by a no, by its schedule's end and by its successor, and never spends then."""
 
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from tests.catalog.team import PRICE, Team
+from tests.catalog.team import MONDAY, PRICE, THREE, WEEK, Team
 from worker.catalog import approving, ending, scheduling
 from worker.catalog.applying import PlanRefused
 from worker.catalog.approving import ApprovalRefused
 from worker.catalog.ending import RunGoesOn
 from worker.db.schedule_runs import RunRow
 from worker.domain.schedule import OverlapPolicy
-
-THREE = {"a": "red", "b": "blue", "c": "grey"}
-MONDAY = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
-WEEK = timedelta(weeks=1)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A node on a fresh database, and an account of its own at a sandbox that all these tests share."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,3 +64,24 @@ def node_for(sandbox: Provider, database_url: str, folder: Path, clock: Clock) -
 @pytest.fixture
 def node(node_for: NodeFor) -> Node:
     return node_for()
+
+
+@pytest.fixture
+def lost(node: Node, sandbox: Provider) -> Node:
+    """Give a node with one job whose create was answered to nobody, past the window; the task exists."""
+    node.submit({"prompt": "A chair"}, owner="mia")
+    sandbox.script(("create", 1, "lost_reply"))
+    node.run_for(timedelta(seconds=0.2))
+    node.clock.advance(timedelta(hours=2))
+    node.run_until_quiet()
+    return node
+
+
+@pytest.fixture
+def unknown(node: Node, sandbox: Provider) -> Node:
+    """Give a node with one job whose task the provider accepted and does not know any more."""
+    node.submit({"prompt": "A chair"}, owner="mia")
+    sandbox.set(not_found_after_create_s=10**6)
+    node.run_until_quiet()
+    sandbox.set(not_found_after_create_s=0)
+    return node

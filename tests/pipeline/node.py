@@ -15,9 +15,11 @@ from uuid_utils.compat import uuid7
 from tests.pipeline.hooked import Crash, Fuse, HookedClient, HookedDatabase, HookedStore, Listener
 from worker import dispatch, probe, upkeep
 from worker.db import accounts
+from worker.db import upkeep as upkeep_rows
 from worker.db.steps import Ticket
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
+from worker.domain.upkeep import UpkeepKind
 from worker.enqueue import enqueue
 from worker.intake import Receipt
 from worker.latencies import Latencies
@@ -29,6 +31,12 @@ from worker.steps.perform import perform
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=1)
 ROUNDS = 20_000
+EVERY = {
+    UpkeepKind.WALLET: timedelta(minutes=1),
+    UpkeepKind.SEAL: timedelta(hours=1),
+    UpkeepKind.REREAD: timedelta(minutes=15),
+}
+"""How often the usual upkeep is done, on a node that is told to."""
 
 
 @dataclass(kw_only=True)
@@ -112,6 +120,11 @@ class Node:
             return str(crash.args[0])
         return None
 
+    def keep(self, every: Mapping[UpkeepKind, timedelta]) -> None:
+        """Have each of these kinds of upkeep done so often from now on."""
+        with self.services.database.transaction() as tx:
+            upkeep_rows.configure(tx, self.services.account_id, every, now=self.clock())
+
     def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
         """Give the rows of a query as dictionaries."""
         with self.services.database.engine.begin() as tx:
@@ -193,4 +206,4 @@ def _account(database: HookedDatabase, clock: Clock) -> UUID:
         return account_id
 
 
-__all__ = ["START", "Clock", "Fuse", "Node", "make"]
+__all__ = ["EVERY", "START", "Clock", "Fuse", "Node", "make"]

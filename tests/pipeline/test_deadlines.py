@@ -1,50 +1,24 @@
 """When a batch's deadline has passed, all of it ends in a named state, and what may be paid for keeps its credits."""
 
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
 from tests.fixtures.provider import Provider
-from tests.pipeline import books
+from tests.pipeline import books, timed
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import batch_control, deadlines, dispatch, resolve, upkeep
-from worker.batch_control import NewDeadline
-from worker.changes import Author
-from worker.db import upkeep as rows
-from worker.domain.deadline import DeadlinePassed
+from tests.pipeline.timed import CHAIR, HOUR, SECOND, author, end_passed, submit
+from worker import batch_control, deadlines, dispatch, resolve
 from worker.domain.decision import Signature
-from worker.domain.upkeep import UpkeepKind
-from worker.enqueue import RequestsRefused
 
-CHAIR: dict[str, object] = {"prompt": "A chair"}
-HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
-EVERY = {UpkeepKind.DEADLINES: timedelta(seconds=5), UpkeepKind.REREAD: timedelta(minutes=15)}
 LATE = "SELECT outcome, provider_id FROM call WHERE kind = 'create' AND is_late"
 
 
 @pytest.fixture
 def node(node: Node) -> Node:
     """Give a node that looks after deadlines and doubts."""
-    with node.services.database.transaction() as tx:
-        rows.configure(tx, node.services.account_id, EVERY, now=node.clock())
-    return node
-
-
-def author(node: Node) -> Author:
-    return Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
-
-
-def submit(node: Node, *requests: dict[str, object], within: timedelta) -> UUID:
-    """Enqueue a batch whose deadline counts from the node's clock, which is not that of the door."""
-    batch_id = node.submit(*requests).batch_id
-    deadlines.change(node.services.database, batch_id, node.clock() + within, author(node))
-    return batch_id
-
-
-def end_passed(node: Node) -> None:
-    upkeep.run(node.services, UpkeepKind.DEADLINES)
+    return timed.keeping(node)
 
 
 def test_a_job_that_was_never_begun_has_failed_by_the_deadline(node: Node, sandbox: Provider) -> None:
@@ -247,46 +221,6 @@ def test_a_batch_is_ended_in_short_transactions_and_what_is_left_has_its_turn_at
     assert node.jobs() == ["failed"] * 10
 
 
-def test_a_deadline_that_was_put_off_ends_nothing(node: Node, sandbox: Provider) -> None:
-    batch_id = submit(node, CHAIR, within=HOUR)
-    deadlines.change(node.services.database, batch_id, node.clock() + 2 * HOUR, author(node))
-    node.clock.advance(HOUR)
-
-    end_passed(node)
-    node.run_for(timedelta(minutes=1))
-
-    assert node.jobs() == ["succeeded"]
-
-
-def test_a_change_of_a_deadline_is_kept_with_what_it_was(node: Node) -> None:
-    batch_id = submit(node, CHAIR, within=HOUR)
-    was = str(node.clock() + HOUR)
-
-    deadlines.change(node.services.database, batch_id, None, author(node))
-
-    changed = node.query("SELECT field, before, after, actor FROM change ORDER BY id")
-    assert changed == [
-        {"field": "deadline", "before": None, "after": was, "actor": "ann"},
-        {"field": "deadline", "before": was, "after": None, "actor": "ann"},
-    ]
-
-
-def test_failed_jobs_are_asked_for_again_after_the_deadline_only_with_a_new_one(node: Node, sandbox: Provider) -> None:
-    batch_id = submit(node, CHAIR, within=HOUR)
-    node.clock.advance(HOUR)
-    end_passed(node)
-    database = node.services.database
-
-    with pytest.raises(DeadlinePassed, match="--failed --deadline 6h` sets a new one"):
-        batch_control.retry_failed(database, batch_id, now=node.clock())
-    new = NewDeadline(at=node.clock() + HOUR, author=author(node))
-    batch_control.retry_failed(database, batch_id, now=node.clock(), deadline=new)
-    node.run_for(timedelta(minutes=1))
-
-    assert node.jobs() == ["succeeded"]
-    books.check_all_done(node, sandbox)
-
-
 def test_a_batch_that_was_cancelled_is_over_by_its_deadline_too(node: Node, sandbox: Provider) -> None:
     batch_id = submit(node, CHAIR, within=timedelta(minutes=10))
     sandbox.script(("create", 1, "never_ends"))
@@ -297,36 +231,3 @@ def test_a_batch_that_was_cancelled_is_over_by_its_deadline_too(node: Node, sand
 
     assert node.jobs() == ["in_doubt"]
     books.check_all_done(node, sandbox)
-
-
-def test_a_deadline_counts_from_the_moment_at_which_the_batch_is_taken(node: Node) -> None:
-    node.submit(CHAIR, deadline="1h")
-
-    spans = node.query("SELECT extract(epoch FROM deadline_at - created_at)::int AS seconds FROM batch")
-    assert spans == [{"seconds": 3600}]
-
-
-def test_the_same_token_is_the_same_batch_and_its_first_deadline_counts(node: Node) -> None:
-    first = node.submit(CHAIR, token="t", deadline="1h")
-    before = node.query("SELECT deadline_at FROM batch")
-
-    again = node.submit(CHAIR, token="t", deadline="2h")
-
-    assert (again.batch_id, again.is_new) == (first.batch_id, False)
-    assert node.query("SELECT deadline_at FROM batch") == before
-
-
-def test_a_batch_whose_deadline_has_passed_already_is_not_taken(node: Node) -> None:
-    with pytest.raises(RequestsRefused, match="deadline: has passed already"):
-        node.submit(CHAIR, deadline="2026-01-01T00:00:00Z")
-
-    assert node.query("SELECT id FROM batch") == []
-
-
-def test_a_batch_that_was_taken_in_time_is_the_same_after_its_deadline(node: Node) -> None:
-    """Else a producer that asks whether its submission has arrived would be told that it was refused."""
-    first = node.submit(CHAIR, token="t")
-
-    again = node.submit(CHAIR, token="t", deadline="2026-01-01T00:00:00Z")
-
-    assert again.batch_id == first.batch_id

@@ -1,0 +1,82 @@
+"""The commands around a review: sheets are written, and the decisions that a person saves take effect."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.conftest import ITEMS_CSV, RECIPE_TOML
+from tests.cli.conftest import Darkroom
+from tests.pipeline.node import Node
+
+
+@pytest.fixture
+def looking(darkroom: Darkroom, node: Node, place: Path) -> Darkroom:
+    """Give the command where two new images wait for a person."""
+    (place / "recipe.toml").write_text(RECIPE_TOML.replace("none", "required"))
+    darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
+    darkroom("plan", "chairs", "--out", "plan.json")
+    darkroom("apply", "plan.json")
+    node.run_until_quiet()
+    darkroom("sheet", "chairs")
+    return darkroom
+
+
+def decided(place: Path, node: Node, name: str, **verdicts: str) -> None:
+    """Write a file of decisions as a sheet saves it."""
+    waiting = node.query("SELECT i.sku, r.id FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id")
+    ids = {row["sku"]: str(row["id"]) for row in waiting}
+    lines = [{"sku": sku, "render": ids[sku], "decision": verdict} for sku, verdict in verdicts.items()]
+    document = {"darkroom": "decisions", "version": 1, "catalog": "chairs", "saved_at": name, "decisions": lines}
+    (place / name).write_text(json.dumps(document))
+
+
+def test_decide_names_the_command_that_renders_exactly_the_rejected(looking: Darkroom, node: Node, place: Path) -> None:
+    decided(place, node, "one.json", c1="accept", c2="reject")
+
+    done = looking("decide", "chairs", "one.json", "--by", "rita")
+
+    plan = node.query("SELECT id FROM catalog_plan ORDER BY made_at DESC, id DESC LIMIT 1")[0]["id"]
+    assert f"(1 image, 4 credits): `darkroom catalog apply {plan}`." in done.stdout
+    assert len(node.query("SELECT id FROM batch")) == 1
+
+
+def test_decide_and_apply_render_exactly_the_rejected_at_once(looking: Darkroom, node: Node, place: Path) -> None:
+    (place / "items.csv").write_text(f"{ITEMS_CSV}c3,green,\n")
+    looking("import", "chairs", "items.csv")
+    decided(place, node, "one.json", c1="accept", c2="reject")
+
+    done = looking("decide", "chairs", "one.json", "--by", "rita", "--apply")
+
+    assert done.returncode == 0, done.stderr
+    keys = node.query("SELECT key FROM job JOIN batch b ON b.id = job.batch_id ORDER BY b.created_at DESC, key LIMIT 1")
+    assert keys == [{"key": "c2"}]
+    assert "1 job, 4 credits" in done.stdout
+
+
+def test_what_was_decided_before_is_said_and_ends_with_1(looking: Darkroom, node: Node, place: Path) -> None:
+    decided(place, node, "one.json", c1="accept", c2="accept")
+    looking("decide", "chairs", "one.json", "--by", "rita")
+
+    again = looking("decide", "chairs", "one.json", "--by", "rita")
+
+    assert again.returncode == 1
+    assert "Everything in it was decided before" in again.stderr
+
+
+def test_of_several_files_the_one_that_was_saved_last_counts(looking: Darkroom, node: Node, place: Path) -> None:
+    decided(place, node, "2.json", c1="accept")
+    decided(place, node, "1.json", c1="reject", c2="accept")
+
+    done = looking("decide", "chairs", "2.json", "1.json", "--by", "rita", "--json")
+
+    assert json.loads(done.stdout)["accepted"] == ["c1", "c2"]
+
+
+def test_many_images_make_several_numbered_sheets(looking: Darkroom, place: Path) -> None:
+    done = looking("sheet", "chairs", "--limit", "1")
+
+    pages = [(place / f"chairs-review-{number}.html").read_text() for number in (1, 2)]
+    assert [page.count('class="card"') for page in pages] == [1, 1]
+    assert "sheet 2 of 2" in pages[1]
+    assert "decisions-chairs-" in done.stderr
