@@ -43,11 +43,12 @@ test: $(SETUP_DEV) ## Run the whole suite
 	@$(BIN)/pytest -n $(PROCESSES)
 
 .PHONY: check
-check: $(SETUP_DEV) ## Lint, formatting, types, and who may import whom
+check: $(SETUP_DEV) ## Lint, formatting, types, who may import whom, and how long modules are
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@sh ops/lengths.sh
 
 $(SETUP_BENCH): requirements-bench.lock pyproject.toml ops/setup.sh
 	@sh ops/setup.sh $(BENCH_VENV) requirements-bench.lock
