@@ -146,6 +146,10 @@ class Loop:
             for kind in decided.upkeep:
                 publish_upkeep(self._app, kind, producer=producer)
 
+    def _has_free_thread(self) -> bool:
+        concurrency: int = self._app.conf.worker_concurrency
+        return threads.busy < concurrency
+
     def _free_threads(self) -> int:
         concurrency: int = self._app.conf.worker_concurrency
         return max(1, concurrency - threads.busy)
@@ -154,5 +158,5 @@ class Loop:
         if decided.look_again_at is None:
             return LONGEST_WAIT.total_seconds()
         until = decided.look_again_at - self._services.clock()
-        least = timedelta(0) if threads.busy < self._app.conf.worker_concurrency else timedelta(milliseconds=200)
+        least = timedelta(0) if self._has_free_thread() else dispatch.GATHER_WHILE_BUSY
         return min(max(until, least), LONGEST_WAIT).total_seconds()

@@ -20,6 +20,9 @@ GATHER = timedelta(milliseconds=50)
 """After a round that found something the next one waits so long, so that it finds more at once: a round, and each
 message, costs as much as a step."""
 
+GATHER_WHILE_BUSY = timedelta(milliseconds=150)
+"""The same for a node whose threads are all busy: what it found sooner would only wait in the broker. Shorter than the
+horizon of slots, so that the stream of requests stays even."""
 
 REPLACED_WAIT = timedelta(minutes=1)
 """How often a node says that it may not work, because the account is used with another key now."""

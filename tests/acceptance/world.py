@@ -105,8 +105,13 @@ class World:
         return self.count("job", f"state NOT IN {ENDED}")
 
     def pass_time(self, seconds: float = LONGEST_LEASE_S) -> None:
-        """Let leases see so much time pass; by default none outlasts it."""
-        self.query("UPDATE step SET lease_until = lease_until - make_interval(secs => :s)", s=seconds)
+        """Let leases see so much time pass, but for those that a node is writing; by default none outlasts it."""
+        self.query(
+            """
+            UPDATE step SET lease_until = lease_until - make_interval(secs => :s)
+            WHERE job_id IN (SELECT job_id FROM step FOR UPDATE SKIP LOCKED)""",
+            s=seconds,
+        )
 
     def cut_connections(self) -> None:
         """End every session on the database, this test's own too, as a restart of the server does."""

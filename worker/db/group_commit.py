@@ -25,6 +25,9 @@ Write = Callable[[Connection, Shared, Sequence[Item]], Sequence[Result]]
 MOST_WAITING = 256
 """Items that may wait to be written; whoever comes with one more waits for room."""
 
+_GONE = ("08", "57P")
+"""Classes of SQLSTATE: connection exceptions, and a server that is shut down (Postgres, appendix A)."""
+
 
 class GroupCommit:
     """The transactions that the threads of a process share; each item is in one that was committed, or in none."""
@@ -95,4 +98,6 @@ class _Entry:
 
 
 def _is_unknown(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    """Say whether the connection broke: the error has no SQLSTATE then, or one of those of a server that goes away."""
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else "none of the database's"
+    return state is None or state.startswith(_GONE)
