@@ -38,22 +38,27 @@ def insert(
     )
 
 
-_BEGIN_SEND = text("""
-    UPDATE generation g SET body = CASE WHEN g.sends > g.answers THEN g.body ELSE sent.body END, state = 'sending',
-        sends = g.sends + 1, binding = :binding, first_sent_at = coalesce(g.first_sent_at, :now), last_sent_at = :now
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) AS sent (id, body)
-    WHERE g.id = sent.id RETURNING g.id, g.body""")
+BEGIN_SEND = Part(
+    name="sent",
+    columns="id uuid, body text, binding bigint, at timestamptz",
+    sql="""
+        UPDATE generation g SET body = CASE WHEN g.sends > g.answers THEN g.body ELSE decode(given.body, 'hex') END,
+            state = 'sending', sends = g.sends + 1, binding = given.binding,
+            first_sent_at = coalesce(g.first_sent_at, given.at), last_sent_at = given.at
+        FROM {rows} WHERE g.id = given.id""",
+)
 
 
-def begin_send(tx: Connection, bodies: Mapping[UUID, bytes], *, binding: int, now: datetime) -> dict[UUID, bytes]:
-    """Count a send of each generation, and freeze its body; gives the bytes to send.
+def begin_send(tx: Connection, bodies: Mapping[UUID, bytes], *, binding: int, now: datetime) -> None:
+    """Count a send of each generation, and freeze its body.
 
-    While an earlier send may have created something, they are the bytes of that send and not those of ``bodies``.
+    While an earlier send may have created something its body stays as it is, and is what has to be sent.
     """
-    if not bodies:
-        return {}
-    values = {"ids": list(bodies), "bodies": list(bodies.values()), "binding": binding, "now": now}
-    return {row.id: bytes(row.body) for row in tx.execute(_BEGIN_SEND, values)}
+    rows = [
+        {"id": generation_id, "body": body.hex(), "binding": binding, "at": now}
+        for generation_id, body in bodies.items()
+    ]
+    parts.run(tx, {BEGIN_SEND: rows})
 
 
 def answered(tx: Connection, generation_id: UUID) -> None:

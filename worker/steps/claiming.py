@@ -53,11 +53,13 @@ def claim(tx: Connection, services: Services, tickets: Sequence[Ticket]) -> list
 
 
 def _begin(tx: Connection, services: Services, works: Sequence[Work], now: datetime) -> dict[UUID, bytes]:
+    """Count the requests as sent, and freeze their bytes; gives them by generation."""
     for work in works:
         if work.is_in_doubt:
             calls.add_lost_send(tx, work.generation_id)
     bodies = {work.generation_id: _body(services, work, now) for work in works}
-    return generations.begin_send(tx, bodies, binding=services.binding, now=now)
+    generations.begin_send(tx, bodies, binding=services.binding, now=now)
+    return bodies
 
 
 def _judged(services: Services, work: Work | None, now: datetime) -> Claimed | None:
@@ -97,7 +99,8 @@ def _upload_url(services: Services, work: Work, now: datetime) -> str | None:
 
 def _body(services: Services, work: Work, now: datetime) -> bytes:
     """Make the request's bytes; a request that may have been sent already keeps its own."""
-    if work.is_in_doubt and work.body is not None:
+    if work.is_in_doubt:
+        assert work.body is not None
         return work.body
     media = None
     url = _upload_url(services, work, now)
