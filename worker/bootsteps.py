@@ -4,7 +4,6 @@ The threads that bring images home end with it.
 """
 
 import threading
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -22,9 +21,6 @@ from worker.services import Services
 from worker.wiring import NotConfigured
 
 log = structlog.get_logger(__name__)
-
-LONGEST_WAIT = timedelta(seconds=1)
-"""Between two rounds, however quiet it is; a lost notification costs no more."""
 
 _TROUBLE_WAIT_S = 1.0
 _MISCONFIGURED = 2
@@ -125,7 +121,7 @@ class Loop:
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
         self._ear.look(self._services.clock())
-        wait = self._wait(decided)
+        wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
         if wait > 0 and not self._ended.is_set():
             for _ in listener.notifies(timeout=wait, stop_after=1):
                 pass
@@ -136,7 +132,7 @@ class Loop:
     def _publish(self, decided: dispatch.Round) -> None:
         """Send each ticket when its slot begins."""
         with self._app.producer_pool.acquire(block=True, timeout=10) as producer:
-            for tickets in bundles(decided.tickets, threads=self._free_threads()):
+            for tickets in bundles(decided.tickets, threads=max(1, self._idle_threads())):
                 early = (tickets[0].not_before - self._services.clock()).total_seconds()
                 if early > 0:
                     self._services.pause(early)
@@ -146,17 +142,6 @@ class Loop:
             for kind in decided.upkeep:
                 publish_upkeep(self._app, kind, producer=producer)
 
-    def _has_free_thread(self) -> bool:
+    def _idle_threads(self) -> int:
         concurrency: int = self._app.conf.worker_concurrency
-        return threads.busy < concurrency
-
-    def _free_threads(self) -> int:
-        concurrency: int = self._app.conf.worker_concurrency
-        return max(1, concurrency - threads.busy)
-
-    def _wait(self, decided: dispatch.Round) -> float:
-        if decided.look_again_at is None:
-            return LONGEST_WAIT.total_seconds()
-        until = decided.look_again_at - self._services.clock()
-        least = timedelta(0) if self._has_free_thread() else dispatch.GATHER_WHILE_BUSY
-        return min(max(until, least), LONGEST_WAIT).total_seconds()
+        return concurrency - threads.busy

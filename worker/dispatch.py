@@ -21,17 +21,22 @@ GATHER = timedelta(milliseconds=50)
 message, costs as much as a step."""
 
 GATHER_WHILE_BUSY = timedelta(milliseconds=150)
-"""The same for a node whose threads are all busy: what it found sooner would only wait in the broker. Shorter than the
-horizon of slots, so that the stream of requests stays even."""
+"""From one round to the next on a node whose threads are all busy: what it found sooner would only wait in the broker.
+Shorter than the horizon of slots, so that the stream of requests stays even."""
 
 REPLACED_WAIT = timedelta(minutes=1)
 """How often a node says that it may not work, because the account is used with another key now."""
+
+
+LONGEST_WAIT = timedelta(seconds=1)
+"""Between two rounds, however quiet it is; a lost notification costs no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
     """What a round decided: the tickets to publish, whether to probe the account, and when to look again."""
 
+    began_at: datetime
     tickets: tuple[Ticket, ...] = ()
     is_probe_due: bool = False
     upkeep: tuple[UpkeepKind, ...] = ()
@@ -40,6 +45,16 @@ class Round:
     """Whether the account is used with another account at a provider now: this node has nothing to do any more."""
     look_again_at: datetime | None = None
     """The next instant at which something becomes due; None when nothing is known of."""
+
+    def wait(self, now: datetime, *, is_busy: bool) -> timedelta:
+        """Give the time until the next round, of a node whose threads are all busy or not.
+
+        Tickets are published in the rhythm of their slots, so that a part of it may be over.
+        """
+        if self.look_again_at is None:
+            return LONGEST_WAIT
+        earliest = self.began_at + GATHER_WHILE_BUSY if is_busy else self.began_at
+        return min(max(self.look_again_at - now, earliest - now, timedelta(0)), LONGEST_WAIT)
 
 
 def run(services: Services) -> Round:
@@ -52,16 +67,18 @@ def run(services: Services) -> Round:
     with services.database.transaction() as tx:
         account = accounts.lock(tx, services.account_id)
         if account is None:
-            return Round(look_again_at=now + pace.HORIZON)
+            return Round(began_at=now, look_again_at=now + pace.HORIZON)
         if account.binding != services.binding:
-            return Round(is_replaced=True, look_again_at=now + REPLACED_WAIT)
+            return Round(began_at=now, is_replaced=True, look_again_at=now + REPLACED_WAIT)
         free = leases.lease_free(tx, account.id, limit=slots.MOST_PER_ROUND, now=now)
         requests = slots.hand_out(tx, services, account, now)
         is_probe_due = _begin_probe(tx, services, account, now)
         due = upkeep.claim_due(tx, account.id, now=now)
         look_again_at = _look_again_at(tx, account, now, handed_out=len(requests), upkeep_at=due.next_at)
     tickets = (*free, *requests)
-    return Round(tickets=tickets, is_probe_due=is_probe_due, upkeep=due.kinds, look_again_at=look_again_at)
+    return Round(
+        began_at=now, tickets=tickets, is_probe_due=is_probe_due, upkeep=due.kinds, look_again_at=look_again_at
+    )
 
 
 def _begin_probe(tx: Connection, services: Services, account: AccountRow, now: datetime) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from worker.collectors import Collectors
 from worker.db.group_commit import GroupCommit, Write
 from worker.db.session import Database
+from worker.db.steps import Work
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
 from worker.latencies import Latencies
@@ -46,6 +47,28 @@ class Policies:
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 
 
+class StepItem(Protocol):
+    """What is written for a claimed step."""
+
+    @property
+    def work(self) -> Work:
+        """The step."""
+
+
+OfStep = TypeVar("OfStep", bound=StepItem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writers:
+    """The two threads of a node that write for the others.
+
+    Claims have one for themselves, and transactions in which nothing else can wait: a lease runs from its claim.
+    """
+
+    claims: GroupCommit
+    outcomes: GroupCommit
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One process's parts; safe to share between its threads."""
@@ -68,41 +91,43 @@ class Services:
     """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""
     collectors: Collectors = field(default_factory=Collectors)
     """The threads that bring images home; by default each is brought where it was found."""
-    commits: GroupCommit | None = None
-    """Writes together what the threads of a node have to write; None: each writes for itself, at once."""
+    writers: Writers | None = None
+    """Write together what the threads of a node have to write; None: each writes for itself, at once.
 
-    def begin(self, write: Write["Services", Item, Result], item: Item) -> "Future[Result]":
-        """Have an item written soon, in one transaction with those of other threads; the future ends after it."""
-        if self.commits is not None:
-            return self.commits.write(write, self, item)
-        future: Future[Result] = Future()
-        future.set_result(self._written_alone(write, item))
-        return future
+    With them collectors need threads: an image is not brought home in a thread that writes.
+    """
+
+    def claim(self, write: Write["Services", Item, Result], item: Item) -> Result:
+        """Give the result for an item when it is committed: before a call is made, or a promise given."""
+        return self._written(self.writers.claims if self.writers else None, write, item)
 
     def write(self, write: Write["Services", Item, Result], item: Item) -> Result:
-        """Give the result for an item when it is committed."""
-        return self.begin(write, item).result()
+        """Give the result for an outcome when it is committed."""
+        return self._written(self.writers.outcomes if self.writers else None, write, item)
 
     def record(
-        self, write: Write["Services", Item, Result], item: Item, then: Then[Result], *, is_alone: bool = False
+        self, write: Write["Services", OfStep, Result], item: OfStep, then: Then[Result], *, is_alone: bool = False
     ) -> None:
-        """Have an item written soon, and go on; ``then`` is called after it with what gives its result, or raises.
+        """Have an outcome written soon, and go on; ``then`` is called after it with what gives its result, or raises.
 
         One that ``is_alone`` has a transaction for itself, and is written before this returns.
         """
-        if is_alone or self.commits is None:
-            then(lambda: self._written_alone(write, item))
+        if is_alone or self.writers is None:
+            then(lambda: self._written(None, write, item))
             return
-        self.begin(write, item).add_done_callback(lambda future: _go_on(then, future))
+        future = self.writers.outcomes.write(write, self, item)
+        future.add_done_callback(lambda done: _go_on(item.work, then, done))
 
-    def _written_alone(self, write: Write["Services", Item, Result], item: Item) -> Result:
+    def _written(self, group: GroupCommit | None, write: Write["Services", Item, Result], item: Item) -> Result:
+        if group is not None:
+            return group.write(write, self, item).result()
         with self.database.transaction() as tx:
             return write(tx, self, [item])[0]
 
 
-def _go_on(then: Then[Result], future: "Future[Result]") -> None:
+def _go_on(work: Work, then: Then[Result], done: "Future[Result]") -> None:
     try:
-        then(future.result)
-    except Exception:
-        # Its lease ends, and it is handed out again.
-        log.exception("step.failed")
+        then(done.result)
+    except BaseException:
+        # This is the thread that writes for all. The step's lease ends, and it is handed out again.
+        log.exception("step.failed", job=str(work.job_id), step=work.kind)

@@ -20,7 +20,7 @@ from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.media.store import StoreUnavailable
 from worker.services import Services
-from worker.steps.perform import begin
+from worker.steps.perform import perform
 
 log = structlog.get_logger(__name__)
 
@@ -31,19 +31,16 @@ _NEVER_STORED = (DataError, IntegrityError, psycopg.DataError, psycopg.Integrity
 def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
     """Do the steps of a message, each when its slot begins; one that fails does not keep the others from being done."""
     services = node.services()
-    wanted = [
-        Ticket(job_id=UUID(job_id), kind=kind, fence=fence, not_before=datetime.fromtimestamp(not_before, UTC))
-        for job_id, fence, not_before in tickets
-    ]
-    for ticket, do in zip(wanted, begin(services, wanted), strict=True):
+    for job_id, fence, not_before in tickets:
+        ticket = Ticket(job_id=UUID(job_id), kind=kind, fence=fence, not_before=datetime.fromtimestamp(not_before, UTC))
         early = (ticket.not_before - services.clock()).total_seconds()
         if early > 0:
             services.pause(min(early, 1.0))
         try:
-            do()
+            perform(services, ticket)
         except Exception:
             # Its lease ends, and it is handed out again.
-            log.exception("step.failed", job=str(ticket.job_id), step=kind)
+            log.exception("step.failed", job=job_id, step=kind)
 
 
 @app.task(name="darkroom.upload")

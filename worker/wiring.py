@@ -29,7 +29,7 @@ from worker.media.addresses import AddressPolicy
 from worker.media.store import Store, open_store
 from worker.rivya.client import Client, Timeouts
 from worker.rivya.session import is_loopback_url
-from worker.services import Policies, Services
+from worker.services import Policies, Services, Writers
 from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -149,8 +149,12 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         new_id=new_id,
         pause=time.sleep,
         collectors=Collectors(settings.collectors),
-        commits=GroupCommit(db.transaction) if is_node else None,
+        writers=_writers(db) if is_node else None,
     )
+
+
+def _writers(db: Database) -> Writers:
+    return Writers(claims=GroupCommit("claims", db.transaction), outcomes=GroupCommit("outcomes", db.transaction))
 
 
 def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:

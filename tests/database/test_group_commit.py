@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from worker.db import group_commit
-from worker.db.group_commit import GroupCommit
+from worker.db.group_commit import GroupCommit, Unwritten
 from worker.db.session import Database
 
 TIMEOUT_S = 20
@@ -39,7 +39,7 @@ def commits(database: Database) -> GroupCommit:
         tx.execute(text("SET LOCAL ROLE NONE"))
         tx.execute(text("CREATE TABLE note (number int PRIMARY KEY, xid text DEFAULT pg_current_xact_id()::text)"))
         tx.execute(text("GRANT ALL ON note TO PUBLIC"))
-    return GroupCommit(database.transaction)
+    return GroupCommit("test", database.transaction)
 
 
 def note(tx: Connection, notes: Notes, numbers: Sequence[int]) -> list[int]:
@@ -120,7 +120,7 @@ def test_after_a_broken_connection_nothing_is_tried_again_because_nobody_knows_w
 ) -> None:
     found = after_a_first(commits, notes, lambda: [commits.write(break_off, notes, n) for n in (1, 2)])
 
-    assert all(isinstance(error, DBAPIError) for error in found)
+    assert all(isinstance(error, Unwritten) for error in found)
     assert notes.groups == [[0], [1, 2]]
     assert commits.write(note, notes, 3).result(timeout=TIMEOUT_S) == 30
     assert set(written(database)) == {0, 3}
@@ -130,7 +130,7 @@ def test_who_comes_with_one_item_too_many_waits_for_room(
     commits: GroupCommit, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "MOST_WAITING", 2)
-    small = GroupCommit(commits._transaction)
+    small = GroupCommit("small", commits._transaction)
     last: list[Future[int]] = []
     late = threading.Thread(target=lambda: last.append(small.write(note, notes, 3)))
 
@@ -145,3 +145,11 @@ def test_who_comes_with_one_item_too_many_waits_for_room(
     assert found == [10, 20]
     assert last[0].result(timeout=TIMEOUT_S) == 30
     assert notes.groups == [[0], [1, 2], [3]]
+
+
+def test_when_the_process_is_ending_nobody_waits_for_what_is_never_written(commits: GroupCommit, notes: Notes) -> None:
+    commits._writer.shutdown()
+
+    errors = [commits.write(note, notes, n).exception(timeout=TIMEOUT_S) for n in (1, 2)]
+
+    assert all(isinstance(error, Unwritten) for error in errors)

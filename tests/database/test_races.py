@@ -31,7 +31,7 @@ def test_a_generation_whose_sending_has_begun_is_never_void(node: Node) -> None:
 
     with (
         ThreadPoolExecutor(1) as pool,
-        stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE") as gate,
+        stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE OF s, g") as gate,
     ):
         cancelling = pool.submit(batch_control.cancel, database, receipt.batch_id, now=node.clock())
         gate.wait_for_somebody()
@@ -83,7 +83,7 @@ def test_a_generation_whose_sending_begins_at_the_deadline_is_never_void(node: N
 
     with (
         ThreadPoolExecutor(1) as pool,
-        stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE") as gate,
+        stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE OF s, g") as gate,
     ):
         ending = pool.submit(deadlines.end_passed, database, account_id, now=node.clock())
         gate.wait_for_somebody()

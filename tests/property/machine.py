@@ -276,7 +276,7 @@ class Money(RuleBasedStateMachine):
         is_asked = is_live and not (self.oracle.blocked is not None and now < self.oracle.blocked)
         asked, self.world.fate = self.world.asked, fate
         try:
-            poll.run(self.services, poll.claim(self.services, ticket).result(), rigs.leave)
+            poll.run(self.services, ticket, rigs.leave)
         except Crash:
             assert fate is Fate.CRASH_AFTER
         assert (self.world.asked > asked) == is_asked

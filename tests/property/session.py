@@ -64,7 +64,7 @@ class Session:
             if ticket.kind is StepKind.SUBMIT:
                 submit.run(self.services, ticket)
             else:
-                poll.run(self.services, poll.claim(self.services, ticket).result(), leave)
+                poll.run(self.services, ticket, leave)
 
     def wait(self) -> None:
         self.clock.advance(timedelta(seconds=self.chance.choice([30, 30, 700, 7200])))

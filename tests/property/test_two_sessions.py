@@ -3,10 +3,11 @@
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
 from tests.caps.crew import SharedClock
@@ -15,15 +16,34 @@ from tests.property import rig as rigs
 from tests.property.provider import Fate
 from tests.property.session import Session
 from worker.audit import verify
+from worker.collectors import Collectors
+from worker.db.group_commit import GroupCommit
 from worker.db.session import Database
+from worker.services import Services, Writers
 
 OPERATIONS = 80
 ACCEPTED = "SELECT count(*) FROM generation WHERE provider_id IS NOT NULL"
 
 
+def writing_together(services: Services) -> Services:
+    """Let both sessions be threads of one node."""
+    transaction = services.database.transaction
+    writers = Writers(claims=GroupCommit("claims", transaction), outcomes=GroupCommit("outcomes", transaction))
+    return replace(services, writers=writers, collectors=Collectors(1))
+
+
+def nothing(tx: Connection, services: Services, items: Sequence[object]) -> list[None]:
+    return [None] * len(items)
+
+
+@pytest.mark.parametrize("is_one_node", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_two_sessions_at_once_break_no_rule_and_never_deadlock(seed: int, database: Database) -> None:
+def test_two_sessions_at_once_break_no_rule_and_never_deadlock(
+    seed: int, database: Database, *, is_one_node: bool
+) -> None:
     rig = rigs.make(database, SharedClock(START))
+    if is_one_node:
+        rig = replace(rig, services=writing_together(rig.services))
     dice, barrier = random.Random(seed), Barrier(2)
     batches = [rig.enqueue(f"mia-{rig.name}", 12, cap)[0] for cap in (None, None, 40, 24)]
 
@@ -38,6 +58,7 @@ def test_two_sessions_at_once_break_no_rule_and_never_deadlock(seed: int, databa
     rig.world.draw = draw
     with capture_logs(), ThreadPoolExecutor(2) as pool:
         list(pool.map(hand, range(2)))
+    rig.services.write(nothing, None)
 
     with database.transaction() as tx:
         assert [check.name for check in verify(tx).checks if not check.ok] == []

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -29,13 +30,17 @@ _GONE = ("08", "57P")
 """Classes of SQLSTATE: connection exceptions, and a server that is shut down (Postgres, appendix A)."""
 
 
+class Unwritten(Exception):
+    """Nobody knows whether an item was written, or it surely was not, for a reason that has nothing to do with it."""
+
+
 class GroupCommit:
     """The transactions that the threads of a process share; each item is in one that was committed, or in none."""
 
-    def __init__(self, transaction: Callable[[], AbstractContextManager[Connection]]) -> None:
-        """``transaction`` commits when its block ends, and rolls back when it raises."""
+    def __init__(self, name: str, transaction: Callable[[], AbstractContextManager[Connection]]) -> None:
+        """``transaction`` commits when its block ends, and rolls back when it raises; the thread has the name."""
         self._transaction = transaction
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="darkroom-writer")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"darkroom-{name}")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
         self._door = threading.Lock()
         self._waiting: list[_Entry] = []
@@ -44,8 +49,8 @@ class GroupCommit:
         """Have the item written; the future ends when it is committed, or with what it raises when written alone.
 
         Items of one ``write`` in one transaction are handed to it together, and all of them with the ``shared`` of
-        the first. A transaction that fails is rolled back, and each of its items is tried alone; unless the connection
-        broke, after which nobody knows whether it was committed.
+        the first. A transaction that fails is rolled back, and each of its items is tried alone. After a broken
+        connection nobody knows whether it was committed, so that nothing is tried again: the items are Unwritten.
         """
         entry = _Entry(write, shared, item)
         self._room.acquire()
@@ -53,22 +58,32 @@ class GroupCommit:
             is_first = not self._waiting
             self._waiting.append(entry)
         if is_first:
-            self._writer.submit(self._write_waiting)
+            self._have_written()
         return entry.future
 
-    def _write_waiting(self) -> None:
+    def _have_written(self) -> None:
+        try:
+            self._writer.submit(lambda: self._write_group(self._taken()))
+        except RuntimeError as error:
+            # The process is ending, or cannot have one more thread: nobody may wait for what is never written.
+            for entry in self._taken():
+                entry.fail(error)
+
+    def _taken(self) -> list["_Entry"]:
         with self._door:
             group, self._waiting = self._waiting, []
         self._room.release(len(group))
-        self._write_group(group)
+        return group
 
     def _write_group(self, group: Sequence["_Entry"]) -> None:
         try:
             results = self._committed(group)
         except BaseException as error:  # noqa: BLE001 - whoever waits for an item is told
-            if len(group) == 1 or _is_unknown(error):
+            if len(group) == 1:
+                group[0].future.set_exception(error)
+            elif _is_unknown(error):
                 for entry in group:
-                    entry.future.set_exception(error)
+                    entry.fail(error)
             else:
                 for entry in group:
                     self._write_group([entry])
@@ -96,8 +111,19 @@ class _Entry:
         self.name = f"{write.__module__}.{write.__qualname__}"
         self.future: Future[Any] = Future()
 
+    def fail(self, error: BaseException) -> None:
+        # Each has an exception of its own: one that is raised in many threads grows a traceback without an end.
+        unwritten = Unwritten(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        unwritten.__cause__ = error
+        self.future.set_exception(unwritten)
+
 
 def _is_unknown(error: BaseException) -> bool:
-    """Say whether the connection broke: the error has no SQLSTATE then, or one of those of a server that goes away."""
-    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else "none of the database's"
+    """Say whether it would be the same for each item, or nobody knows whether they were committed.
+
+    The error of a broken connection has no SQLSTATE, or one of those of a server that goes away.
+    """
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, NoConnectionFree)
+    state = getattr(error.orig, "sqlstate", None)
     return state is None or state.startswith(_GONE)

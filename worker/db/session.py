@@ -15,6 +15,15 @@ _OPTIONS = (
 )
 """A forgotten transaction must not hold back vacuum or another node for ever."""
 
+_PATIENCE = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""A connection whose other end is gone without a word is given up within a minute (libpq's names and units)."""
+
 CHANNEL = "darkroom"
 """What dispatchers listen to; a notification says only that something may be due now."""
 
@@ -35,7 +44,7 @@ class Database:
             pool_use_lifo=True,
             # An error is logged: prompts and tokens have no business there.
             hide_parameters=True,
-            connect_args={"options": _OPTIONS, "connect_timeout": 10, "application_name": "darkroom"},
+            connect_args={"options": _OPTIONS, "application_name": "darkroom", **_PATIENCE},
         )
         event.listen(self.engine, "connect", lambda connection, _: rights.take_role(connection))
 

@@ -95,15 +95,18 @@ class Claim:
     until: datetime
 
 
-# Rows are taken in the order of their ids, so that two transactions that want the same ones do not wait in a circle.
+# A step that somebody is writing is not waited for, nor do the other claims wait: it is handed out again.
 _CLAIM = text("""
-    WITH wanted AS (
-        SELECT * FROM json_to_recordset(CAST(:claims AS json))
-            AS w (job_id uuid, kind text, fence bigint, until timestamptz, place int) ORDER BY job_id),
+    WITH free AS (
+        SELECT step.job_id, w.until, w.place FROM step
+        JOIN json_to_recordset(CAST(:claims AS json))
+            AS w (job_id uuid, kind text, fence bigint, until timestamptz, place int)
+            ON step.job_id = w.job_id AND step.fence = w.fence AND step.kind = w.kind
+        FOR UPDATE OF step SKIP LOCKED),
     claimed AS (
-        UPDATE step SET fence = step.fence + 1, lease_until = w.until FROM wanted w
-        WHERE step.job_id = w.job_id AND step.fence = w.fence AND step.kind = w.kind
-        RETURNING step.*, w.place)
+        UPDATE step SET fence = step.fence + 1, lease_until = free.until FROM free
+        WHERE step.job_id = free.job_id
+        RETURNING step.*, free.place)
     SELECT c.place, c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.due_at,
            c.attempts, c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures,
            j.reference_hash, r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
@@ -122,7 +125,7 @@ _CLAIM = text("""
 
 
 def claim(tx: Connection, claims: Sequence[Claim]) -> list[Work | None]:
-    """Make the steps this worker's own, each until its instant; None for each whose ticket is stale.
+    """Make the steps this worker's own, each until its instant; None for each whose ticket is stale or not free.
 
     Of two claims with the same ticket one gets the step.
     """

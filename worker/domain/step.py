@@ -35,13 +35,14 @@ COLLECT_TOTAL = timedelta(seconds=60)
 COLLECT_WAIT = timedelta(seconds=20)
 """The longest time for which an image that a worker has waits for a thread."""
 
-_CALL = HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
+CALL = HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
+"""The longest time for a whole call that sends little."""
 
 LEASES: dict[StepKind, timedelta] = {
-    StepKind.UPLOAD: _CALL + HTTP_SEND + timedelta(seconds=35),
-    StepKind.SUBMIT: _CALL + timedelta(seconds=5),
-    StepKind.POLL: _CALL + timedelta(seconds=5),
-    StepKind.COLLECT: COLLECT_WAIT + _CALL + COLLECT_TOTAL + timedelta(seconds=10),
+    StepKind.UPLOAD: CALL + HTTP_SEND + timedelta(seconds=35),
+    StepKind.SUBMIT: CALL + timedelta(seconds=5),
+    StepKind.POLL: CALL + timedelta(seconds=5),
+    StepKind.COLLECT: COLLECT_WAIT + CALL + COLLECT_TOTAL + timedelta(seconds=10),
 }
 """How long a worker owns a step that it has claimed.
 

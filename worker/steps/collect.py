@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -56,7 +56,7 @@ class NotInHand(Exception):
 
 def run(services: Services, ticket: Ticket) -> None:
     """See to it that the job succeeds with its image in the store, or has a later due time, or fails at last."""
-    claimed = services.write(claiming.claim, ticket)
+    claimed = services.claim(claiming.claim, ticket)
     if claimed is not None:
         hand_over(services, claimed.work)
 
@@ -184,17 +184,13 @@ def _record(services: Services, found: InHand) -> None:
             width=stored.width,
             height=stored.height,
         )
-    services.record(succeed, found, lambda result: _recorded(services, found, result))
-
-
-def _recorded(services: Services, found: InHand, result: Callable[[], None]) -> None:
     try:
-        result()
+        services.write(succeed, found)
     except StaleFence:
-        log.info("step.stale", **outcomes.ids(found.work), step=found.work.kind)
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
         found.calls.write_late()
     else:
-        reach.collected(services, found.work)
+        reach.collected(services, work)
 
 
 def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list[None]:

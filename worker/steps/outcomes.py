@@ -60,9 +60,10 @@ def hold_up(tx: Connection, services: Services, work: Work) -> None:
     if work.binding != services.binding:
         log.error("node.key_replaced", **ids(work), binding=services.binding, account_binding=work.binding)
         step_moves.postpone(tx, work, due_at=now + ANOTHER_NODE, attempts=work.attempts)
-    elif work.blocked_until is not None and now < work.blocked_until:
-        step_moves.postpone(tx, work, due_at=work.blocked_until, attempts=work.attempts)
-    elif work.pause_reason is None or work.kind is StepKind.POLL or work.is_in_doubt:
+    elif work.pause_reason is None or (work.blocked_until is not None and now < work.blocked_until):
+        # The key may have opened since the claim.
+        step_moves.postpone(tx, work, due_at=max(now, work.blocked_until or now), attempts=work.attempts)
+    elif work.kind is StepKind.POLL or work.is_in_doubt:
         step_moves.postpone(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
     else:
         give_back_unpaid(tx, work, AccountPaused(work.pause_reason), services)

@@ -1,7 +1,6 @@
 """Ask whether a generation has ended, and book its outcome when it has."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -26,7 +25,6 @@ from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
 from worker.steps import calling, claiming, outcomes, settlement
 from worker.steps.calling import Calls
-from worker.steps.claiming import Claimed
 from worker.steps.settlement import Answered
 
 T = TypeVar("T")
@@ -37,21 +35,15 @@ GoOn = Callable[[Services, Work], None]
 """Brings the image of a generation home whose step this worker has; it is called when its credits are booked."""
 
 
-def claim(services: Services, ticket: Ticket) -> "Future[Claimed | None]":
-    """Begin to take the step; several tickets are taken together."""
-    return services.begin(claiming.claim, ticket)
-
-
-def run(services: Services, claimed: Claimed | None, go_on: GoOn) -> None:
-    """Leave the job with a later poll, or with its outcome booked; None: the ticket was stale."""
+def run(services: Services, ticket: Ticket, go_on: GoOn) -> None:
+    """Leave the job with a later poll, or with its outcome booked."""
+    claimed = services.claim(claiming.claim, ticket)
     if claimed is None:
         return
-    work = claimed.work
-    if claimed.obstacle is not None:
-        _hold_up(services, work)
-    elif services.clock() < work.lease_until:
-        _ask(services, work, go_on)
-    # Else it waited so long for those before it that another worker has the step now.
+    if claimed.obstacle is None:
+        _ask(services, claimed.work, go_on)
+    else:
+        _hold_up(services, claimed.work)
 
 
 def _ask(services: Services, work: Work, go_on: GoOn) -> None:
@@ -100,12 +92,15 @@ def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
             error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
             _record_alone(services, work, calls, lambda tx: outcomes.doubt(tx, work, error, services))
         case _:
+            if _age(services, work) >= polling.OVERDUE_AFTER:
+                log.error("generation.overdue", **outcomes.ids(work), provider_id=work.provider_id)
             services.record(look_again, seen, lambda result: _unless_stale(work, calls, result))
 
 
 def _go_on(services: Services, seen: Answered, result: Callable[[], Work], go_on: GoOn) -> None:
     following = _unless_stale(seen.work, seen.calls, result)
     if following is not None:
+        settlement.learn(services, seen)
         go_on(services, following)
 
 
@@ -159,8 +154,6 @@ def look_again(tx: Connection, services: Services, seen: Sequence[Answered]) -> 
 
 def _later(services: Services, work: Work, now: datetime) -> Later:
     age, polls = _age(services, work), work.polls + 1
-    if age >= polling.OVERDUE_AFTER:
-        log.error("generation.overdue", **outcomes.ids(work), provider_id=work.provider_id, age_s=age.seconds)
     schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
     return Later(work=work, due_at=now + schedule.wait(age=age, polls=polls), polls=polls, looked_at=now)
 

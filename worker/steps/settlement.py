@@ -62,7 +62,6 @@ def succeed(tx: Connection, services: Services, ended: Sequence[Answered]) -> li
     for one in ended:
         if one.work.prompt_record is not None:
             prompt_failures.forget(tx, one.work)
-        _learn(services, one.work, one.view)
     return [_collecting(one, now, until) for one in ended]
 
 
@@ -88,8 +87,9 @@ def _address(view: GenerationView) -> str | None:
     return view.result_urls[0] if view.result_urls else None
 
 
-def _learn(services: Services, work: Work, view: GenerationView) -> None:
+def learn(services: Services, ended: Answered) -> None:
     """Keep how long it took: as the provider says, if that can be true, else somewhere since the last poll or so."""
+    work, view = ended.work, ended.view
     assert work.accepted_at is not None
     age = services.clock() - work.accepted_at
     low = high = view.took

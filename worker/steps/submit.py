@@ -19,7 +19,7 @@ from worker.domain import ledger as moves
 from worker.domain import poison
 from worker.domain.errors import OutcomeUnknown, ProviderError, Refused
 from worker.domain.generation import GenerationState
-from worker.domain.step import StepKind
+from worker.domain.step import CALL, StepKind
 from worker.rivya.wire import GenerationView
 from worker.services import Services
 from worker.steps import calling, claiming, outcomes, unaccepted
@@ -32,15 +32,16 @@ log = structlog.get_logger(__name__)
 
 def run(services: Services, ticket: Ticket) -> None:
     """Leave the job with a generation at the provider, or where it surely has none, or in doubt."""
-    claimed = services.write(claiming.claim, ticket)
+    claimed = services.claim(claiming.claim, ticket)
     if claimed is None:
         return
     work = claimed.work
     if claimed.obstacle is not None:
         _go_around(services, work, claimed.obstacle)
-    elif claimed.body is not None and services.clock() < work.lease_until:
+    elif claimed.body is not None and services.clock() + CALL <= work.lease_until:
         _create(services, work, claimed.body)
-    # Else the process stood still since the claim: another worker has the step now, perhaps past the window.
+    # Else the process stood still since the claim: another worker may have the step before the call has ended, perhaps
+    # past the window.
 
 
 def _go_around(services: Services, work: Work, obstacle: Obstacle) -> None:
@@ -84,7 +85,7 @@ def _create(services: Services, work: Work, body: bytes) -> None:
         lost = OutcomeUnknown("reserved_missing", f"the provider took it as {view.id} and named no reserved credits")
         unaccepted.record(services, work, calls, lost)
         return
-    _record(services, Accepted(work=work, calls=calls, view=view))
+    record(services, Accepted(work=work, calls=calls, view=view))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class Accepted:
         )
 
 
-def _record(services: Services, taken: Accepted) -> None:
+def record(services: Services, taken: Accepted) -> None:
     """Book what the provider reserved, and let the first poll be due."""
     work, view = taken.work, taken.view
     if view.reserved_credits != work.held:

@@ -1,0 +1,192 @@
+"""A node whose threads write together: what one at a time leaves, many at once leave too."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection
+
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.node import Node
+from worker import dispatch
+from worker.collectors import Collectors
+from worker.db.group_commit import GroupCommit
+from worker.db.steps import Ticket
+from worker.domain.step import CALL, LEASES, StepKind
+from worker.services import Services, Writers
+from worker.steps import claiming, submit
+from worker.steps.calling import Calls
+from worker.steps.claiming import Claimed
+from worker.steps.perform import perform
+from worker.steps.submit import Accepted
+
+TIMEOUT_S = 20
+STEPS = "SELECT due_at, lease_until FROM step"
+
+
+@pytest.fixture
+def services(node: Node) -> Services:
+    """Give the node's parts with threads that write."""
+    transaction = node.services.database.transaction
+    writers = Writers(claims=GroupCommit("claims", transaction), outcomes=GroupCommit("outcomes", transaction))
+    return replace(node.services, writers=writers, collectors=Collectors(4))
+
+
+def nothing(tx: Connection, services: Services, items: Sequence[object]) -> list[None]:
+    return [None] * len(items)
+
+
+def finish_writing(services: Services) -> None:
+    """Return when all that was handed in is written."""
+    services.write(nothing, None)
+
+
+def together(group: GroupCommit, services: Services, hand_in: Callable[[], Any]) -> Any:
+    """Do what hands items in while a transaction is under way, so that they share the next."""
+    is_begun, may_go_on = threading.Event(), threading.Event()
+
+    def hold(tx: Connection, services: Services, items: Sequence[object]) -> list[None]:
+        is_begun.set()
+        assert may_go_on.wait(timeout=TIMEOUT_S)
+        return nothing(tx, services, items)
+
+    group.write(hold, services, None)
+    assert is_begun.wait(timeout=TIMEOUT_S)
+    given = hand_in()
+    may_go_on.set()
+    return given
+
+
+def claims_together(services: Services, tickets: Sequence[Ticket]) -> list[Claimed | None]:
+    assert services.writers is not None
+    group = services.writers.claims
+    futures: list[Future[Claimed | None]] = together(
+        group, services, lambda: [group.write(claiming.claim, services, ticket) for ticket in tickets]
+    )
+    return [future.result(timeout=TIMEOUT_S) for future in futures]
+
+
+def taken(services: Services, claimed: Claimed) -> Accepted:
+    """Have the provider take the request."""
+    work, calls = claimed.work, Calls(services, claimed.work.generation_id)
+    assert claimed.body is not None
+    view = calls.create(body=claimed.body, idempotency_key=work.idempotency_key, send=1)
+    return Accepted(work=work, calls=calls, view=view)
+
+
+def rounds(node: Node) -> Iterator[Sequence[Ticket]]:
+    """Give what each round hands out, until no job is left."""
+    while {"pending", "active"} & set(node.jobs()):
+        decided = dispatch.run(node.services)
+        yield decided.tickets
+        node.clock.now = max(node.clock.now + timedelta(milliseconds=50), decided.look_again_at or node.clock.now)
+
+
+def test_many_threads_at_once_bring_every_image_home_and_the_books_agree(
+    node: Node, services: Services, sandbox: Provider
+) -> None:
+    node.submit(*({"key": str(n), "prompt": f"Stühle {{rows}} %s %(sent)s \U0001f4f7 {n}"} for n in range(60)))
+
+    with ThreadPoolExecutor(12) as pool:
+        for tickets in rounds(node):
+            twice = [ticket for ticket in tickets for _ in range(2)]
+            list(pool.map(lambda ticket: perform(services, ticket), twice))
+            finish_writing(services)
+
+    assert node.jobs() == ["succeeded"] * 60
+    books.check_all_done(node, sandbox)
+
+
+def test_claims_that_share_a_transaction_have_each_their_own_bytes_and_a_doubled_one_has_none(
+    node: Node, services: Services
+) -> None:
+    node.submit(*({"key": str(n), "prompt": str(n)} for n in range(3)))
+    tickets = dispatch.run(node.services).tickets
+
+    found = claims_together(services, [*tickets, tickets[0]])
+
+    kept = {row["id"]: bytes(row["body"]) for row in node.query("SELECT id, body FROM generation WHERE sends = 1")}
+    assert {one.work.generation_id: one.body for one in found if one} == kept
+    assert len(kept) == 3
+    assert found.count(None) == 1
+
+
+def test_a_reused_id_among_outcomes_that_share_a_transaction_is_one_doubt_and_the_others_are_accepted(
+    node: Node, services: Services
+) -> None:
+    node.submit(*({"key": str(n), "prompt": str(n)} for n in range(3)))
+    claimed = claims_together(services, dispatch.run(node.services).tickets)
+    first, second, third = (taken(services, one) for one in claimed if one)
+    second = replace(second, view=replace(second.view, id=first.view.id))
+    assert services.writers is not None
+
+    def record() -> None:
+        for each in (first, second, third):
+            submit.record(services, each)
+
+    together(services.writers.outcomes, services, record)
+    finish_writing(services)
+
+    assert sorted(node.generations()) == ["accepted", "accepted", "in_doubt"]
+    assert node.query("SELECT count(*) AS n FROM call WHERE kind = 'create'") == [{"n": 3}]
+
+
+def test_a_step_that_somebody_is_writing_holds_no_other_claim_up(node: Node, services: Services) -> None:
+    node.submit(*({"key": str(n), "prompt": str(n)} for n in range(2)))
+    tickets = dispatch.run(node.services).tickets
+
+    with psycopg.connect(services.database.conninfo) as other:
+        other.execute("SELECT FROM step WHERE job_id = %s FOR UPDATE", [tickets[0].job_id])
+        found = claims_together(services, tickets)
+
+    assert [one and one.work.job_id for one in found] == [None, tickets[1].job_id]
+
+
+@pytest.mark.parametrize("kind", [StepKind.SUBMIT, StepKind.POLL])
+def test_a_step_that_met_a_closed_key_is_due_when_it_opens_even_if_that_was_a_moment_ago(
+    kind: StepKind, node: Node
+) -> None:
+    node.submit({"prompt": "1"})
+    tickets = dispatch.run(node.services).tickets
+    if kind is StepKind.POLL:
+        node.deliver(tickets)
+        node.clock.advance(timedelta(seconds=3))
+        tickets = dispatch.run(node.services).tickets
+    opens_at = node.clock() + timedelta(milliseconds=50)
+    node.query("UPDATE account SET blocked_until = :at RETURNING 1", at=opens_at)
+
+    after_each_commit(node, lambda: node.clock.advance(timedelta(milliseconds=60)))
+    node.deliver(tickets)
+
+    assert tickets[0].kind is kind
+    [row] = node.query(STEPS)
+    assert row["due_at"] <= node.clock()
+    assert row["lease_until"] is None
+
+
+def test_a_create_is_sent_only_while_its_lease_lasts_for_the_whole_call(node: Node, sandbox: Provider) -> None:
+    node.submit({"prompt": "1"})
+    tickets = dispatch.run(node.services).tickets
+
+    after_each_commit(node, lambda: node.clock.advance(LEASES[StepKind.SUBMIT] - CALL + timedelta(seconds=1)))
+    node.deliver(tickets)
+
+    assert sandbox.tasks() == []
+    after_each_commit(node, lambda: None)
+    node.run_until_quiet()
+    books.check_all_done(node, sandbox)
+    assert len(sandbox.tasks()) == 1
+
+
+def after_each_commit(node: Node, do: Callable[[], None]) -> None:
+    def listener(effect: str) -> None:
+        if effect == "after commit":
+            do()
+
+    node.services.database.listener = listener  # type: ignore[attr-defined]
