@@ -66,16 +66,23 @@ def at(path: Path) -> Home:
     return Home(root=path.expanduser().resolve())
 
 
-def prepare(home: Home, account: Account) -> None:
-    """Make the home's folders, and decide once where the data lies so that the account can reach it."""
-    for folder in (home.root, home.lock.parent, home.log("any").parent):
-        folder.mkdir(parents=True, exist_ok=True)
+def make(home: Home) -> None:
+    """Make the home as far as its lock needs it; others may do so at the same time."""
+    home.lock.parent.mkdir(parents=True, exist_ok=True)
     if (owner := home.lock.parent.stat().st_uid) != os.geteuid():
         raise ServicesError(
             f"The embedded services in {home.root} cannot be started",
             f"they belong to the user with the id {owner}",
             "run as that user, or set DARKROOM_HOME to a folder of your own.",
         )
+
+
+def prepare(home: Home, account: Account) -> None:
+    """Make the home's folders, and decide once where the data lies so that the account can reach it.
+
+    The caller has the home's lock: a folder belongs to nobody yet between its making and its handing over.
+    """
+    home.log("any").parent.mkdir(exist_ok=True)
     if not home.data.exists() and not account.can_enter(home.root):
         home.pointer.write_text(f"{system_dir() / f'home-{_digest(home.root)}'}\n", encoding="utf-8")
     _open_to(home.data, account)

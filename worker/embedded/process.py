@@ -22,6 +22,7 @@ from worker.embedded.errors import ServicesError
 LAUNCH = '"$@" </dev/null >&2 & echo $!'
 POLL_S = 0.01
 KILL_TIMEOUT_S = 10.0
+LOCK_TIMEOUT_S = 2.0
 
 
 def launch(command: Sequence[str], account: Account, log: Path) -> int:
@@ -31,16 +32,23 @@ def launch(command: Sequence[str], account: Account, log: Path) -> int:
     that cannot see each other, such as two containers with one volume.
     """
     with log.open("ab") as stream:
-        try:
-            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        # A process that is ending lets go of its files a moment after it is gone from where it worked.
+        if not wait_until(lambda: _locks(stream.fileno()), LOCK_TIMEOUT_S):
             raise ServicesError(
                 f"{command[0]} is not started a second time on its data",
                 f"a process that cannot be seen from here, perhaps in another container, holds {log}",
                 "stop it where it was started, or set DARKROOM_HOME to another folder.",
-            ) from error
+            )
         _, answer = account.run(["/bin/sh", "-c", LAUNCH, "sh", *command], stderr=stream)
     return int(answer)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def named(pid: int) -> psutil.Process | None:

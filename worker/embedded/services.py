@@ -64,8 +64,9 @@ def start(path: Path, *, fsync: bool = True) -> Services:
     place = home.at(path)
     with explain_system_errors(place.root):
         runs_as = current()
-        home.prepare(place, runs_as)
+        home.make(place)
         with records.exclusive(place.lock):
+            home.prepare(place, runs_as)
             return _start(place, runs_as, fsync=fsync)
 
 
