@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker import dispatch, node
 from worker.binding import OtherProvider
-from worker.db.session import CHANNEL
+from worker.db.session import CHANNEL, PATIENCE
 from worker.hearing import Ear, threads
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
@@ -108,7 +108,7 @@ class Loop:
 
     def _listener(self) -> psycopg.Connection[Any]:
         """Listen before the first look, so that nothing falls between the two."""
-        connection = psycopg.connect(self._services.database.conninfo, autocommit=True, connect_timeout=10)
+        connection = psycopg.connect(self._services.database.conninfo, autocommit=True, **PATIENCE)
         connection.execute(f"LISTEN {CHANNEL}")
         return connection
 
@@ -125,9 +125,9 @@ class Loop:
         if wait > 0 and not self._ended.is_set():
             for _ in listener.notifies(timeout=wait, stop_after=1):
                 pass
-            # One look serves all the notifications that have come in meanwhile.
-            for _ in listener.notifies(timeout=0):
-                pass
+        # One look serves all the notifications that have come in meanwhile; unread ones would hold the server up.
+        for _ in listener.notifies(timeout=0):
+            pass
 
     def _publish(self, decided: dispatch.Round) -> None:
         """Send each ticket when its slot begins."""

@@ -17,12 +17,12 @@ from worker.services import Services
 log = structlog.get_logger(__name__)
 
 GATHER = timedelta(milliseconds=50)
-"""After a round that found something the next one waits so long, so that it finds more at once: a round, and each
-message, costs as much as a step."""
+"""From the beginning of a round that handed something out to the next, so that it finds more at once: a round, and each
+message, costs as much as a step. A notification ends it sooner."""
 
 GATHER_WHILE_BUSY = timedelta(milliseconds=150)
 """From one round to the next on a node whose threads are all busy: what it found sooner would only wait in the broker.
-Shorter than the horizon of slots, so that the stream of requests stays even."""
+Shorter than the horizon of slots, so that the stream stays even. A notification ends it sooner."""
 
 REPLACED_WAIT = timedelta(minutes=1)
 """How often a node says that it may not work, because the account is used with another key now."""

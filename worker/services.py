@@ -27,6 +27,8 @@ Result = TypeVar("Result")
 
 Then = Callable[[Callable[[], Result]], None]
 """Is told what came of something that was to be written: it calls what it is given, which gives the result or raises.
+
+It may be called in the thread that writes, so it hands nothing in itself, which could wait for that thread for ever.
 """
 
 log = structlog.get_logger(__name__)
@@ -97,7 +99,7 @@ class Services:
     With them collectors need threads: an image is not brought home in a thread that writes.
     """
 
-    def claim(self, write: Write["Services", Item, Result], item: Item) -> Result:
+    def claimed(self, write: Write["Services", Item, Result], item: Item) -> Result:
         """Give the result for an item when it is committed: before a call is made, or a promise given."""
         return self._written(self.writers.claims if self.writers else None, write, item)
 
@@ -129,5 +131,5 @@ def _go_on(work: Work, then: Then[Result], done: "Future[Result]") -> None:
     try:
         then(done.result)
     except BaseException:
-        # This is the thread that writes for all. The step's lease ends, and it is handed out again.
+        # Mostly this is the thread that writes for all. The step's lease ends, and it is handed out again.
         log.exception("step.failed", job=str(work.job_id), step=work.kind)

@@ -154,7 +154,10 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
 
 
 def _writers(db: Database) -> Writers:
-    return Writers(claims=GroupCommit("claims", db.transaction), outcomes=GroupCommit("outcomes", db.transaction))
+    return Writers(
+        claims=GroupCommit("claims", db.transaction),
+        outcomes=GroupCommit("outcomes", db.transaction, is_to_the_last=True),
+    )
 
 
 def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:

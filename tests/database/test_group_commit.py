@@ -137,6 +137,8 @@ def test_who_comes_with_one_item_too_many_waits_for_room(
     def hand_in() -> list["Future[object]"]:
         futures: list[Future[object]] = [small.write(note, notes, n) for n in (1, 2)]
         late.start()
+        late.join(timeout=0.2)
+        assert late.is_alive()
         return futures
 
     found = after_a_first(small, notes, hand_in)
@@ -153,3 +155,17 @@ def test_when_the_process_is_ending_nobody_waits_for_what_is_never_written(commi
     errors = [commits.write(note, notes, n).exception(timeout=TIMEOUT_S) for n in (1, 2)]
 
     assert all(isinstance(error, Unwritten) for error in errors)
+
+
+def test_what_is_written_to_the_last_is_written_by_whoever_hands_it_in_while_the_process_ends(
+    database: Database, commits: GroupCommit, notes: Notes
+) -> None:
+    """An answer that was paid for is not thrown away."""
+    last = GroupCommit("last", commits._transaction, is_to_the_last=True)
+    last._writer.shutdown()
+    notes.may_go_on.set()
+
+    results = [last.write(note, notes, n).result(timeout=TIMEOUT_S) for n in (1, 2)]
+
+    assert results == [10, 20]
+    assert set(written(database)) == {1, 2}

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
@@ -20,14 +21,17 @@ from worker.db.group_commit import GroupCommit
 from worker.db.steps import Ticket
 from worker.domain.step import CALL, LEASES, StepKind
 from worker.services import Services, Writers
-from worker.steps import claiming, submit
+from worker.steps import accepted, claiming
+from worker.steps.accepted import Accepted
 from worker.steps.calling import Calls
 from worker.steps.claiming import Claimed
 from worker.steps.perform import perform
-from worker.steps.submit import Accepted
 
 TIMEOUT_S = 20
 STEPS = "SELECT due_at, lease_until FROM step"
+CLOSE = """
+    UPDATE account SET blocked_until = :at, pause_reason = :reason, paused_at = CAST(:paused_at AS timestamptz)
+    RETURNING 1"""
 
 
 @pytest.fixture
@@ -93,13 +97,15 @@ def test_many_threads_at_once_bring_every_image_home_and_the_books_agree(
 ) -> None:
     node.submit(*({"key": str(n), "prompt": f"Stühle {{rows}} %s %(sent)s \U0001f4f7 {n}"} for n in range(60)))
 
-    with ThreadPoolExecutor(12) as pool:
+    with capture_logs() as logged, ThreadPoolExecutor(12) as pool:
         for tickets in rounds(node):
             twice = [ticket for ticket in tickets for _ in range(2)]
             list(pool.map(lambda ticket: perform(services, ticket), twice))
             finish_writing(services)
+    services.collectors.drain()
 
     assert node.jobs() == ["succeeded"] * 60
+    assert not {"group.split", "step.failed"} & {line["event"] for line in logged}
     books.check_all_done(node, sandbox)
 
 
@@ -128,7 +134,7 @@ def test_a_reused_id_among_outcomes_that_share_a_transaction_is_one_doubt_and_th
 
     def record() -> None:
         for each in (first, second, third):
-            submit.record(services, each)
+            accepted.record(services, each)
 
     together(services.writers.outcomes, services, record)
     finish_writing(services)
@@ -148,9 +154,11 @@ def test_a_step_that_somebody_is_writing_holds_no_other_claim_up(node: Node, ser
     assert [one and one.work.job_id for one in found] == [None, tickets[1].job_id]
 
 
-@pytest.mark.parametrize("kind", [StepKind.SUBMIT, StepKind.POLL])
+@pytest.mark.parametrize(
+    ("kind", "pause_reason"), [(StepKind.SUBMIT, None), (StepKind.POLL, None), (StepKind.POLL, "operator")]
+)
 def test_a_step_that_met_a_closed_key_is_due_when_it_opens_even_if_that_was_a_moment_ago(
-    kind: StepKind, node: Node
+    kind: StepKind, pause_reason: str | None, node: Node
 ) -> None:
     node.submit({"prompt": "1"})
     tickets = dispatch.run(node.services).tickets
@@ -159,7 +167,8 @@ def test_a_step_that_met_a_closed_key_is_due_when_it_opens_even_if_that_was_a_mo
         node.clock.advance(timedelta(seconds=3))
         tickets = dispatch.run(node.services).tickets
     opens_at = node.clock() + timedelta(milliseconds=50)
-    node.query("UPDATE account SET blocked_until = :at RETURNING 1", at=opens_at)
+    paused_at = pause_reason and node.clock()
+    node.query(CLOSE, at=opens_at, reason=pause_reason, paused_at=paused_at)
 
     after_each_commit(node, lambda: node.clock.advance(timedelta(milliseconds=60)))
     node.deliver(tickets)
@@ -170,7 +179,9 @@ def test_a_step_that_met_a_closed_key_is_due_when_it_opens_even_if_that_was_a_mo
     assert row["lease_until"] is None
 
 
-def test_a_create_is_sent_only_while_its_lease_lasts_for_the_whole_call(node: Node, sandbox: Provider) -> None:
+def test_a_create_is_sent_only_while_its_lease_lasts_for_the_whole_call_and_else_counts_as_not_sent(
+    node: Node, sandbox: Provider
+) -> None:
     node.submit({"prompt": "1"})
     tickets = dispatch.run(node.services).tickets
 
@@ -178,6 +189,7 @@ def test_a_create_is_sent_only_while_its_lease_lasts_for_the_whole_call(node: No
     node.deliver(tickets)
 
     assert sandbox.tasks() == []
+    assert node.query("SELECT sends - answers AS n FROM generation") == [{"n": 0}]
     after_each_commit(node, lambda: None)
     node.run_until_quiet()
     books.check_all_done(node, sandbox)

@@ -56,10 +56,11 @@ def test_two_sessions_at_once_break_no_rule_and_never_deadlock(
         Session(rig, batches, seed * 2 + number).run(OPERATIONS)
 
     rig.world.draw = draw
-    with capture_logs(), ThreadPoolExecutor(2) as pool:
+    with capture_logs() as logged, ThreadPoolExecutor(2) as pool:
         list(pool.map(hand, range(2)))
     rig.services.write(nothing, None)
 
+    assert not {"group.split", "step.failed"} & {line["event"] for line in logged}
     with database.transaction() as tx:
         assert [check.name for check in verify(tx).checks if not check.ok] == []
     with database.transaction() as tx:

@@ -1,6 +1,6 @@
 """Group commit: what several threads want to write at one time is written in one transaction.
 
-One thread of the process writes for all. What is handed in while it is at a transaction goes into the next, so that the
+One thread writes for all who hand something in. What comes while it is at a transaction goes into the next, so that the
 more there is to write, the fewer statements and commits each piece costs, and a single one waits for nobody.
 """
 
@@ -12,9 +12,12 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
+
+log = structlog.get_logger(__name__)
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -35,11 +38,20 @@ class Unwritten(Exception):
 
 
 class GroupCommit:
-    """The transactions that the threads of a process share; each item is in one that was committed, or in none."""
+    """The transactions that the threads of a process share; each item is in one that was committed, or in none.
 
-    def __init__(self, name: str, transaction: Callable[[], AbstractContextManager[Connection]]) -> None:
-        """``transaction`` commits when its block ends, and rolls back when it raises; the thread has the name."""
+    Only after a broken connection nobody knows which.
+    """
+
+    def __init__(
+        self, name: str, transaction: Callable[[], AbstractContextManager[Connection]], *, is_to_the_last: bool = False
+    ) -> None:
+        """``transaction`` commits when its block ends, and rolls back when it raises; the thread has the name.
+
+        What is handed in while the process ends is refused; or, ``is_to_the_last``, written by whoever hands it in.
+        """
         self._transaction = transaction
+        self._is_to_the_last = is_to_the_last
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"darkroom-{name}")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
         self._door = threading.Lock()
@@ -66,30 +78,45 @@ class GroupCommit:
             self._writer.submit(lambda: self._write_group(self._taken()))
         except RuntimeError as error:
             # The process is ending, or cannot have one more thread: nobody may wait for what is never written.
-            for entry in self._taken():
-                entry.fail(error)
+            group = self._taken()
+            if self._is_to_the_last:
+                self._write_group(group)
+            else:
+                _fail(group, error)
 
     def _taken(self) -> list["_Entry"]:
         with self._door:
             group, self._waiting = self._waiting, []
-        self._room.release(len(group))
+        if group:
+            self._room.release(len(group))
         return group
 
     def _write_group(self, group: Sequence["_Entry"]) -> None:
+        if not group:
+            return
         try:
             results = self._committed(group)
         except BaseException as error:  # noqa: BLE001 - whoever waits for an item is told
-            if len(group) == 1:
-                group[0].future.set_exception(error)
-            elif _is_unknown(error):
-                for entry in group:
-                    entry.fail(error)
-            else:
-                for entry in group:
-                    self._write_group([entry])
+            self._fall_back(group, error)
         else:
             for entry, result in results:
                 entry.future.set_result(result)
+
+    def _fall_back(self, group: Sequence["_Entry"], error: BaseException) -> None:
+        if len(group) == 1:
+            group[0].future.set_exception(error)
+        elif _is_unknown(error):
+            _fail(group, error)
+        else:
+            log.warning("group.split", items=len(group), error=repr(error))
+            self._write_each(group)
+
+    def _write_each(self, group: Sequence["_Entry"]) -> None:
+        for place, entry in enumerate(group):
+            self._write_group([entry])
+            if (error := entry.future.exception()) is not None and _is_unknown(error):
+                _fail(group[place + 1 :], error)
+                return
 
     def _committed(self, group: Sequence["_Entry"]) -> list[tuple["_Entry", Any]]:
         results: list[tuple[_Entry, Any]] = []
@@ -111,11 +138,13 @@ class _Entry:
         self.name = f"{write.__module__}.{write.__qualname__}"
         self.future: Future[Any] = Future()
 
-    def fail(self, error: BaseException) -> None:
-        # Each has an exception of its own: one that is raised in many threads grows a traceback without an end.
-        unwritten = Unwritten(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+def _fail(group: Sequence[_Entry], error: BaseException) -> None:
+    """Give each an exception of its own: one that is raised in many threads grows a traceback without an end."""
+    for entry in group:
+        unwritten = Unwritten(repr(error))
         unwritten.__cause__ = error
-        self.future.set_exception(unwritten)
+        entry.future.set_exception(unwritten)
 
 
 def _is_unknown(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -15,7 +16,7 @@ _OPTIONS = (
 )
 """A forgotten transaction must not hold back vacuum or another node for ever."""
 
-_PATIENCE = {
+PATIENCE: dict[str, Any] = {
     "connect_timeout": 10,
     "tcp_user_timeout": 30_000,
     "keepalives_idle": 30,
@@ -44,7 +45,7 @@ class Database:
             pool_use_lifo=True,
             # An error is logged: prompts and tokens have no business there.
             hide_parameters=True,
-            connect_args={"options": _OPTIONS, "application_name": "darkroom", **_PATIENCE},
+            connect_args={"options": _OPTIONS, "application_name": "darkroom", **PATIENCE},
         )
         event.listen(self.engine, "connect", lambda connection, _: rights.take_role(connection))
 

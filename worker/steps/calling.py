@@ -24,7 +24,10 @@ _TURNED_AWAY = frozenset({HTTPStatus.UNAUTHORIZED.value, HTTPStatus.FORBIDDEN.va
 
 
 class Calls:
-    """Makes calls for one paid attempt and keeps them until ``write``; for one thread, and one step."""
+    """Makes calls for one paid attempt and keeps them until they are written; for one step.
+
+    The thread that calls hands it on to the one that writes.
+    """
 
     def __init__(self, services: Services, generation_id: UUID | None) -> None:
         """Begin with none; ``generation_id`` None: the calls are about the wallet."""

@@ -43,7 +43,10 @@ class Claimed:
 
 
 def claim(tx: Connection, services: Services, tickets: Sequence[Ticket]) -> list[Claimed | None]:
-    """Take the steps; None for each whose ticket is stale. Those that may create a generation count as sent."""
+    """Take the steps; None for each whose ticket is stale, or that somebody is writing.
+
+    Those that may create a generation count as sent.
+    """
     now = services.clock()
     wanted = [Claim(ticket=ticket, until=now + LEASES[ticket.kind]) for ticket in tickets]
     taken = [_judged(services, work, now) for work in steps.claim(tx, wanted)]

@@ -56,7 +56,7 @@ class NotInHand(Exception):
 
 def run(services: Services, ticket: Ticket) -> None:
     """See to it that the job succeeds with its image in the store, or has a later due time, or fails at last."""
-    claimed = services.claim(claiming.claim, ticket)
+    claimed = services.claimed(claiming.claim, ticket)
     if claimed is not None:
         hand_over(services, claimed.work)
 

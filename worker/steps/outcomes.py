@@ -44,10 +44,16 @@ def is_held_up(services: Services, work: Work, now: datetime) -> bool:
     """
     if work.kind is StepKind.COLLECT:
         return False
-    is_closed = work.blocked_until is not None and now < work.blocked_until
+    return work.binding != services.binding or _is_closed(work, now) or _is_paused(work)
+
+
+def _is_closed(work: Work, now: datetime) -> bool:
+    return work.blocked_until is not None and now < work.blocked_until
+
+
+def _is_paused(work: Work) -> bool:
     reason = work.pause_reason
-    is_paused = reason is not None and not (work.kind is StepKind.POLL and reason.permits_reading)
-    return work.binding != services.binding or is_closed or is_paused
+    return reason is not None and not (work.kind is StepKind.POLL and reason.permits_reading)
 
 
 def hold_up(tx: Connection, services: Services, work: Work) -> None:
@@ -60,10 +66,10 @@ def hold_up(tx: Connection, services: Services, work: Work) -> None:
     if work.binding != services.binding:
         log.error("node.key_replaced", **ids(work), binding=services.binding, account_binding=work.binding)
         step_moves.postpone(tx, work, due_at=now + ANOTHER_NODE, attempts=work.attempts)
-    elif work.pause_reason is None or (work.blocked_until is not None and now < work.blocked_until):
+    elif _is_closed(work, now) or not _is_paused(work):
         # The key may have opened since the claim.
         step_moves.postpone(tx, work, due_at=max(now, work.blocked_until or now), attempts=work.attempts)
-    elif work.kind is StepKind.POLL or work.is_in_doubt:
+    elif work.pause_reason is None or work.kind is StepKind.POLL or work.is_in_doubt:
         step_moves.postpone(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
     else:
         give_back_unpaid(tx, work, AccountPaused(work.pause_reason), services)

@@ -37,7 +37,7 @@ GoOn = Callable[[Services, Work], None]
 
 def run(services: Services, ticket: Ticket, go_on: GoOn) -> None:
     """Leave the job with a later poll, or with its outcome booked."""
-    claimed = services.claim(claiming.claim, ticket)
+    claimed = services.claimed(claiming.claim, ticket)
     if claimed is None:
         return
     if claimed.obstacle is None:
