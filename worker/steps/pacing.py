@@ -11,7 +11,7 @@ from worker.services import Services
 
 log = structlog.get_logger(__name__)
 
-_LOGGED = timedelta(milliseconds=300)
+_LOGGED = timedelta(milliseconds=100)
 """So long after its answer a call is surely in the log, unless the database is slow."""
 
 _A_SECOND = timedelta(seconds=1)
