@@ -92,9 +92,13 @@ def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
             error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
             _record_alone(services, work, calls, lambda tx: outcomes.doubt(tx, work, error, services))
         case _:
-            if _age(services, work) >= polling.OVERDUE_AFTER:
-                log.error("generation.overdue", **outcomes.ids(work), provider_id=work.provider_id)
+            _warn_if_overdue(work, _age(services, work))
             services.record(look_again, seen, lambda result: _unless_stale(work, calls, result))
+
+
+def _warn_if_overdue(work: Work, age: timedelta) -> None:
+    if age >= polling.OVERDUE_AFTER:
+        log.error("generation.overdue", **outcomes.ids(work), provider_id=work.provider_id, age_s=age.seconds)
 
 
 def _go_on(services: Services, seen: Answered, result: Callable[[], Work], go_on: GoOn) -> None:
