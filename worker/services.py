@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 
 from worker.collectors import Collectors
 from worker.db.group_commit import GroupCommit, Write
@@ -69,6 +71,14 @@ class Writers:
 
     claims: GroupCommit
     outcomes: GroupCommit
+
+    @classmethod
+    def of(cls, transaction: Callable[[], AbstractContextManager[Connection]]) -> Self:
+        """Start no thread before there is something to write; an answer is written even while the process ends."""
+        return cls(
+            claims=GroupCommit("claims", transaction),
+            outcomes=GroupCommit("outcomes", transaction, is_to_the_last=True),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

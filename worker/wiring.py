@@ -16,7 +16,6 @@ from worker.binding import Place
 from worker.changes import Author
 from worker.collectors import Collectors
 from worker.db import account_limits, accounts, upkeep
-from worker.db.group_commit import GroupCommit
 from worker.db.session import Database
 from worker.domain import key_mark
 from worker.domain.polling import PollSchedule
@@ -149,14 +148,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         new_id=new_id,
         pause=time.sleep,
         collectors=Collectors(settings.collectors),
-        writers=_writers(db) if is_node else None,
-    )
-
-
-def _writers(db: Database) -> Writers:
-    return Writers(
-        claims=GroupCommit("claims", db.transaction),
-        outcomes=GroupCommit("outcomes", db.transaction, is_to_the_last=True),
+        writers=Writers.of(db.transaction) if is_node else None,
     )
 
 

@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
+from tests.fixtures import writing
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
 from worker import dispatch
-from worker.collectors import Collectors
 from worker.db.group_commit import GroupCommit
 from worker.db.steps import Ticket
 from worker.domain.step import CALL, LEASES, StepKind
-from worker.services import Services, Writers
+from worker.services import Services
 from worker.steps import accepted, claiming
 from worker.steps.accepted import Accepted
 from worker.steps.calling import Calls
@@ -37,18 +37,7 @@ CLOSE = """
 @pytest.fixture
 def services(node: Node) -> Services:
     """Give the node's parts with threads that write."""
-    transaction = node.services.database.transaction
-    writers = Writers(claims=GroupCommit("claims", transaction), outcomes=GroupCommit("outcomes", transaction))
-    return replace(node.services, writers=writers, collectors=Collectors(4))
-
-
-def nothing(tx: Connection, services: Services, items: Sequence[object]) -> list[None]:
-    return [None] * len(items)
-
-
-def finish_writing(services: Services) -> None:
-    """Return when all that was handed in is written."""
-    services.write(nothing, None)
+    return writing.together(node.services, collectors=4)
 
 
 def together(group: GroupCommit, services: Services, hand_in: Callable[[], Any]) -> Any:
@@ -58,7 +47,7 @@ def together(group: GroupCommit, services: Services, hand_in: Callable[[], Any])
     def hold(tx: Connection, services: Services, items: Sequence[object]) -> list[None]:
         is_begun.set()
         assert may_go_on.wait(timeout=TIMEOUT_S)
-        return nothing(tx, services, items)
+        return writing.nothing(tx, services, items)
 
     group.write(hold, services, None)
     assert is_begun.wait(timeout=TIMEOUT_S)
@@ -101,7 +90,7 @@ def test_many_threads_at_once_bring_every_image_home_and_the_books_agree(
         for tickets in rounds(node):
             twice = [ticket for ticket in tickets for _ in range(2)]
             list(pool.map(lambda ticket: perform(services, ticket), twice))
-            finish_writing(services)
+            writing.finish(services)
     services.collectors.drain()
 
     assert node.jobs() == ["succeeded"] * 60
@@ -137,7 +126,7 @@ def test_a_reused_id_among_outcomes_that_share_a_transaction_is_one_doubt_and_th
             accepted.record(services, each)
 
     together(services.writers.outcomes, services, record)
-    finish_writing(services)
+    writing.finish(services)
 
     assert sorted(node.generations()) == ["accepted", "accepted", "in_doubt"]
     assert node.query("SELECT count(*) AS n FROM call WHERE kind = 'create'") == [{"n": 3}]

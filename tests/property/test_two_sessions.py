@@ -7,33 +7,20 @@ from dataclasses import replace
 from threading import Barrier
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from tests.caps.crew import SharedClock
+from tests.fixtures import writing
 from tests.pipeline.node import START
 from tests.property import rig as rigs
 from tests.property.provider import Fate
 from tests.property.session import Session
 from worker.audit import verify
-from worker.collectors import Collectors
-from worker.db.group_commit import GroupCommit
 from worker.db.session import Database
-from worker.services import Services, Writers
 
 OPERATIONS = 80
 ACCEPTED = "SELECT count(*) FROM generation WHERE provider_id IS NOT NULL"
-
-
-def writing_together(services: Services) -> Services:
-    """Let both sessions be threads of one node."""
-    transaction = services.database.transaction
-    writers = Writers(claims=GroupCommit("claims", transaction), outcomes=GroupCommit("outcomes", transaction))
-    return replace(services, writers=writers, collectors=Collectors(1))
-
-
-def nothing(tx: Connection, services: Services, items: Sequence[object]) -> list[None]:
-    return [None] * len(items)
 
 
 @pytest.mark.parametrize("is_one_node", [False, True])
@@ -43,7 +30,7 @@ def test_two_sessions_at_once_break_no_rule_and_never_deadlock(
 ) -> None:
     rig = rigs.make(database, SharedClock(START))
     if is_one_node:
-        rig = replace(rig, services=writing_together(rig.services))
+        rig = replace(rig, services=writing.together(rig.services, collectors=1))
     dice, barrier = random.Random(seed), Barrier(2)
     batches = [rig.enqueue(f"mia-{rig.name}", 12, cap)[0] for cap in (None, None, 40, 24)]
 
@@ -58,7 +45,7 @@ def test_two_sessions_at_once_break_no_rule_and_never_deadlock(
     rig.world.draw = draw
     with capture_logs() as logged, ThreadPoolExecutor(2) as pool:
         list(pool.map(hand, range(2)))
-    rig.services.write(nothing, None)
+    writing.finish(rig.services)
 
     assert not {"group.split", "step.failed"} & {line["event"] for line in logged}
     with database.transaction() as tx:

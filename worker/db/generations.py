@@ -81,23 +81,17 @@ class Acceptance:
 
 ACCEPT = Part(
     name="accepted",
-    columns="id uuid, provider_id text, reserved bigint, request_id text, accepted_at timestamptz",
+    columns="generation_id uuid, provider_id text, reserved bigint, request_id text, accepted_at timestamptz",
     sql="""
         UPDATE generation g SET state = 'accepted', provider_id = given.provider_id, reserved = given.reserved,
             accepted_at = given.accepted_at, request_id = given.request_id
-        FROM {rows} WHERE g.id = given.id""",
+        FROM {rows} WHERE g.id = given.generation_id""",
 )
 
 
 def accepting(taken: Acceptance, *, now: datetime) -> Row:
     """Give the row for ``ACCEPT``."""
-    return {
-        "id": taken.generation_id,
-        "provider_id": taken.provider_id,
-        "reserved": taken.reserved,
-        "request_id": taken.request_id,
-        "accepted_at": now,
-    }
+    return vars(taken) | {"accepted_at": now}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,29 +110,19 @@ class Outcome:
 
 END = Part(
     name="ended",
-    columns="""id uuid, state text, final bigint, polls int, result_url text, code text, message text, request_id text,
-        ended_at timestamptz""",
+    columns="""generation_id uuid, state text, final bigint, polls int, result_url text, code text, message text,
+        request_id text, ended_at timestamptz""",
     sql="""
         UPDATE generation g SET state = given.state, final = coalesce(given.final, g.final), polls = given.polls,
             ended_at = given.ended_at, result_url = coalesce(given.result_url, g.result_url), error_code = given.code,
             error_message = given.message, request_id = coalesce(given.request_id, g.request_id)
-        FROM {rows} WHERE g.id = given.id""",
+        FROM {rows} WHERE g.id = given.generation_id""",
 )
 
 
 def ending(outcome: Outcome, *, now: datetime) -> Row:
     """Give the row for ``END``."""
-    return {
-        "id": outcome.generation_id,
-        "state": outcome.state,
-        "final": outcome.final,
-        "polls": outcome.polls,
-        "result_url": outcome.result_url,
-        "code": outcome.code,
-        "message": outcome.message,
-        "request_id": outcome.request_id,
-        "ended_at": now,
-    }
+    return vars(outcome) | {"ended_at": now}
 
 
 def end(tx: Connection, outcome: Outcome, *, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Results in the database: what is in hand."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -46,6 +46,6 @@ def adding(found: Result, *, now: datetime) -> Row:
         "job_id": found.job_id,
         "generation_id": found.generation_id,
         "source_url": found.source_url,
-        **asdict(found.stored),
+        **vars(found.stored),
         "stored_at": now,
     }

@@ -78,12 +78,10 @@ def _in_time(services: Services, work: Work) -> None:
 
 
 def _leave(services: Services, work: Work) -> None:
-    wait = _WAIT_FOR_ROOM * (0.5 + services.jitter() / 2)
-    try:
-        with services.database.transaction() as tx:
-            step_moves.postpone(tx, work, due_at=services.clock() + wait, attempts=work.attempts)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+    due_at = services.clock() + _WAIT_FOR_ROOM * (0.5 + services.jitter() / 2)
+    outcomes.write_alone(
+        services, work, lambda tx: step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts)
+    )
 
 
 def _bring_home(services: Services, work: Work) -> None:

@@ -1,6 +1,6 @@
 """What all steps record in the same way: a throttled key, a paused account, a job that ends or goes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from worker.db.generations import Outcome
 from worker.db.jobs import End
 from worker.db.ledger import Posting
 from worker.db.parts import Part, Row
-from worker.db.steps import Work
+from worker.db.steps import StaleFence, Work
 from worker.domain import ledger as ledger_rules
 from worker.domain import retry
 from worker.domain.errors import AccountPaused, ProviderError, Throttled
@@ -69,10 +69,20 @@ def hold_up(tx: Connection, services: Services, work: Work) -> None:
     elif _is_closed(work, now) or not _is_paused(work):
         # The key may have opened since the claim.
         step_moves.postpone(tx, work, due_at=max(now, work.blocked_until or now), attempts=work.attempts)
-    elif work.pause_reason is None or work.kind is StepKind.POLL or work.is_in_doubt:
+    elif work.kind is StepKind.POLL or work.is_in_doubt:
         step_moves.postpone(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
     else:
+        assert work.pause_reason is not None
         give_back_unpaid(tx, work, AccountPaused(work.pause_reason), services)
+
+
+def write_alone(services: Services, work: Work, write: Callable[[Connection], None]) -> None:
+    """Write something for a step in a transaction of its own; nothing when somebody else has moved on with it."""
+    try:
+        with services.database.transaction() as tx:
+            write(tx)
+    except StaleFence:
+        log.info("step.stale", **ids(work), step=work.kind)
 
 
 def wait_after(services: Services, work: Work, error: ProviderError) -> timedelta:

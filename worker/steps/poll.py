@@ -40,10 +40,11 @@ def run(services: Services, ticket: Ticket, go_on: GoOn) -> None:
     claimed = services.claimed(claiming.claim, ticket)
     if claimed is None:
         return
+    work = claimed.work
     if claimed.obstacle is None:
-        _ask(services, claimed.work, go_on)
+        _ask(services, work, go_on)
     else:
-        _hold_up(services, claimed.work)
+        outcomes.write_alone(services, work, lambda tx: outcomes.hold_up(tx, services, work))
 
 
 def _ask(services: Services, work: Work, go_on: GoOn) -> None:
@@ -59,14 +60,6 @@ def _ask(services: Services, work: Work, go_on: GoOn) -> None:
             services, work, AccountPaused(PauseReason.INSUFFICIENT_CREDITS, view.error_message or "")
         )
     _record(services, Answered(work=work, calls=calls, view=view), go_on)
-
-
-def _hold_up(services: Services, work: Work) -> None:
-    try:
-        with services.database.transaction() as tx:
-            outcomes.hold_up(tx, services, work)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
 
 
 def _whole(view: GenerationView) -> GenerationView:

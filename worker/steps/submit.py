@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from worker.db import calls as call_log
 from worker.db import generations, step_moves
-from worker.db.steps import StaleFence, Ticket, Work
+from worker.db.steps import Ticket, Work
 from worker.domain import poison
 from worker.domain.errors import OutcomeUnknown, ProviderError, Refused
 from worker.domain.generation import GenerationState
@@ -28,7 +28,8 @@ def run(services: Services, ticket: Ticket) -> None:
         return
     work = claimed.work
     if claimed.obstacle is not None:
-        _go_around(services, work, claimed.obstacle)
+        obstacle = claimed.obstacle
+        outcomes.write_alone(services, work, lambda tx: _act_on(tx, services, work, obstacle))
     elif claimed.body is not None:
         _send(services, work, claimed.body)
 
@@ -39,20 +40,12 @@ def _send(services: Services, work: Work, body: bytes) -> None:
         _create(services, work, body)
         return
     log.warning("step.too_late_to_send", **outcomes.ids(work))
-    try:
-        with services.database.transaction() as tx:
-            step_moves.postpone(tx, work, due_at=services.clock(), attempts=work.attempts)
-            generations.answered(tx, work.generation_id)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+    outcomes.write_alone(services, work, lambda tx: _take_back(tx, services, work))
 
 
-def _go_around(services: Services, work: Work, obstacle: Obstacle) -> None:
-    try:
-        with services.database.transaction() as tx:
-            _act_on(tx, services, work, obstacle)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+def _take_back(tx: Connection, services: Services, work: Work) -> None:
+    step_moves.postpone(tx, work, due_at=services.clock(), attempts=work.attempts)
+    generations.answered(tx, work.generation_id)
 
 
 def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) -> None:
