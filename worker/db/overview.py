@@ -207,6 +207,11 @@ def next_step_of(reason: PauseReason) -> str:
         PauseReason.OPERATOR: "`darkroom account resume`",
         PauseReason.RESULTS_UNREACHABLE: "mend the way to the images, or to the store: it goes on with the first that"
         " comes; those given up are asked for with `darkroom retry BATCH --failed`, for nothing",
+        PauseReason.PROVIDER_FAILING: "nothing: one job at a time tries whether the provider works again",
+        PauseReason.OUTCOMES_UNKNOWN: "nothing: one job at a time tries whether the provider answers again;"
+        " `darkroom audit in-doubt` lists what may have been paid",
+        PauseReason.STORE_UNAVAILABLE: "make the store (DARKROOM_STORE) available again: it goes on by itself;"
+        " `darkroom doctor` says what is wrong with it",
         PauseReason.INSUFFICIENT_CREDITS: "top the wallet up: it goes on by itself",
         PauseReason.PUBLIC_API_DISABLED: "nothing: it goes on by itself when the provider is back",
     }

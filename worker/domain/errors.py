@@ -25,13 +25,19 @@ class PauseReason(StrEnum):
     """A 401 or 403 with a code that is not known here."""
     RESULTS_UNREACHABLE = "results_unreachable"
     """Paid images cannot be brought home; the first one that can be ends it."""
+    PROVIDER_FAILING = "provider_failing"
+    """Generations of many different prompts fail at the provider; a canary that succeeds ends it."""
+    OUTCOMES_UNKNOWN = "outcomes_unknown"
+    """Creates in a row ended without a usable answer; a canary that is accepted ends it."""
+    STORE_UNAVAILABLE = "store_unavailable"
+    """The store for references and images cannot be used; the first probe that it passes ends it."""
     OPERATOR = "operator"
     """A person paused the account; only a person resumes it."""
 
     @property
     def permits_reading(self) -> bool:
         """Whether what is already at the provider can still be asked about and brought home."""
-        return self in {PauseReason.INSUFFICIENT_CREDITS, PauseReason.RESULTS_UNREACHABLE, PauseReason.OPERATOR}
+        return self is PauseReason.INSUFFICIENT_CREDITS or not self.is_the_providers
 
     @property
     def ends_by_itself(self) -> bool:
@@ -41,7 +47,13 @@ class PauseReason(StrEnum):
     @property
     def is_the_providers(self) -> bool:
         """Whether it is for the provider to say."""
-        return self not in {PauseReason.RESULTS_UNREACHABLE, PauseReason.OPERATOR}
+        return self not in {
+            PauseReason.RESULTS_UNREACHABLE,
+            PauseReason.PROVIDER_FAILING,
+            PauseReason.OUTCOMES_UNKNOWN,
+            PauseReason.STORE_UNAVAILABLE,
+            PauseReason.OPERATOR,
+        }
 
 
 class ProviderError(Exception):
