@@ -12,6 +12,7 @@ from models.job import Job
 from models.latency import Latency
 from models.metadata import Table
 from models.model_price import ModelPrice
+from models.node import Node
 from models.prompt_failure import PromptFailure
 from models.reference import Reference, Upload
 from models.result import Result
@@ -41,6 +42,7 @@ __all__ = [
     "Latency",
     "LedgerRollup",
     "ModelPrice",
+    "Node",
     "OwnerCap",
     "OwnerMonth",
     "PromptFailure",

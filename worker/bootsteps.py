@@ -16,6 +16,7 @@ from worker import dispatch, node
 from worker.binding import OtherProvider
 from worker.db.session import CHANNEL, PATIENCE
 from worker.hearing import Ear, threads
+from worker.heartbeat import Heartbeat
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
 from worker.wiring import NotConfigured
@@ -74,6 +75,7 @@ class Loop:
         self._app = app
         self._services = services
         self._ear = ear
+        self._heartbeat = Heartbeat(services)
         known = app.connection_for_write().connection_errors
         self._broker_errors: tuple[type[BaseException], ...] = (BrokerError, OSError, *known)
         self._ended = threading.Event()
@@ -94,6 +96,7 @@ class Loop:
             try:
                 with self._listener() as listener:
                     while not self._ended.is_set():
+                        self._heartbeat.beat()
                         self._round(listener)
             except (DBAPIError, psycopg.Error) as error:
                 log.warning("dispatcher.database_unreachable", error=str(error).splitlines()[0])
@@ -104,6 +107,7 @@ class Loop:
             except Exception:
                 log.exception("dispatcher.failed")
                 self._ended.wait(_TROUBLE_WAIT_S)
+        self._heartbeat.end()
         log.info("dispatcher.stopped")
 
     def _listener(self) -> psycopg.Connection[Any]:
@@ -120,6 +124,7 @@ class Loop:
             return
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
+        self._heartbeat.round_completed()
         self._ear.look(self._services.clock())
         wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
         if wait > 0 and not self._ended.is_set():

@@ -1,0 +1,81 @@
+"""Worker nodes in the database: which are alive, when each last completed a round, and how far its clock is off."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+ALIVE_FOR = timedelta(seconds=30)
+"""A node whose row is older than this does not run, or does not reach the database."""
+
+FORGET_AFTER = timedelta(hours=1)
+"""The row of a node that ended without a word is removed after this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRow:
+    """One node process, all instants by the server's clock."""
+
+    id: UUID
+    name: str
+    """Host and process id."""
+    started_at: datetime
+    seen_at: datetime
+    last_round_at: datetime | None
+    clock_offset_s: float
+    """Its wall clock minus the server's."""
+    version: str
+    is_alive: bool
+    """Whether its row was renewed lately."""
+
+
+# The times are the server's own, so that nothing here depends on a node's clock. A row that another node is removing or
+# renewing is left alone.
+_BEAT = text("""
+    WITH forgotten AS (
+        DELETE FROM node WHERE id IN (
+            SELECT id FROM node WHERE seen_at < clock_timestamp() - make_interval(secs => :forget_s) AND id <> :id
+            FOR UPDATE SKIP LOCKED))
+    INSERT INTO node (id, name, started_at, seen_at, last_round_at, clock_offset_s, version)
+    VALUES (:id, :name, clock_timestamp(), clock_timestamp(),
+        clock_timestamp() - make_interval(secs => CAST(:round_age_s AS float8)), :clock_offset_s, :version)
+    ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, clock_offset_s = excluded.clock_offset_s,
+        last_round_at = coalesce(excluded.last_round_at, node.last_round_at)
+    RETURNING clock_timestamp()""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """What a node says of itself."""
+
+    node_id: UUID
+    name: str
+    version: str
+    round_age_s: float | None
+    """Seconds since its dispatcher last completed a round; None: it has not."""
+    clock_offset_s: float
+
+
+def beat(tx: Connection, said: Beat) -> datetime:
+    """Renew the node's row, remove those of nodes long gone, and return the server's time."""
+    values = vars(said) | {"id": said.node_id, "forget_s": FORGET_AFTER.total_seconds()}
+    found: datetime = tx.execute(_BEAT, values).scalar_one()
+    return found
+
+
+def remove(tx: Connection, node_id: UUID) -> None:
+    """Remove the row of a node that ends."""
+    tx.execute(text("DELETE FROM node WHERE id = :id"), {"id": node_id})
+
+
+_ALL = text("""
+    SELECT id, name, started_at, seen_at, last_round_at, clock_offset_s, version,
+        seen_at > clock_timestamp() - make_interval(secs => :alive_s) AS is_alive
+    FROM node ORDER BY name, id""")
+
+
+def read_all(tx: Connection) -> list[NodeRow]:
+    """Return every node with a row, also those that were not seen lately."""
+    rows = tx.execute(_ALL, {"alive_s": ALIVE_FOR.total_seconds()}).mappings()
+    return [NodeRow(**row) for row in rows]
