@@ -4,6 +4,7 @@ The threads that bring images home end with it.
 """
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,8 +13,9 @@ from celery import Celery, bootsteps
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 
-from worker import dispatch, node
+from worker import dispatch, node, wiring
 from worker.binding import OtherProvider
+from worker.db.clock import uptime
 from worker.db.session import CHANNEL, PATIENCE
 from worker.hearing import Ear, threads
 from worker.heartbeat import Heartbeat
@@ -67,6 +69,11 @@ def _services() -> Services:
         raise SystemExit(_WITHOUT_DATABASE) from None
 
 
+def _uptime() -> datetime:
+    """Return an instant for durations, which no clock that is set can change."""
+    return datetime.min.replace(tzinfo=UTC) + timedelta(seconds=uptime())
+
+
 class Loop:
     """Round after round: decide, publish in the rhythm of the slots, wait for the next reason to look."""
 
@@ -75,7 +82,7 @@ class Loop:
         self._app = app
         self._services = services
         self._ear = ear
-        self._heartbeat = Heartbeat(services)
+        self._heartbeat = Heartbeat(services, wiring.clock)
         known = app.connection_for_write().connection_errors
         self._broker_errors: tuple[type[BaseException], ...] = (BrokerError, OSError, *known)
         self._ended = threading.Event()
@@ -125,7 +132,7 @@ class Loop:
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
         self._heartbeat.round_completed()
-        self._ear.look(self._services.clock())
+        self._ear.look(_uptime())
         wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
         if wait > 0 and not self._ended.is_set():
             for _ in listener.notifies(timeout=wait, stop_after=1):
@@ -140,7 +147,8 @@ class Loop:
             for tickets in bundles(decided.tickets, threads=max(1, self._idle_threads())):
                 early = (tickets[0].not_before - self._services.clock()).total_seconds()
                 if early > 0:
-                    self._services.pause(early)
+                    # Slots lie within the horizon, unless the database's clock was set back since the round.
+                    self._services.pause(min(early, 1.0))
                 publish(self._app, tickets, producer=producer)
             if decided.is_probe_due:
                 publish_probe(self._app, producer=producer)

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from worker import settings, wiring
 from worker.db import accounts
+from worker.db.clock import DatabaseClock
+from worker.db.ids import TimeOrderedIds
 from worker.domain.fault import Fault
 from worker.domain.request import BatchRequest, validate_batch
 from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, prepare, write
@@ -44,9 +46,11 @@ def enqueue(
     if faults or isinstance(wanted, tuple):
         raise RequestsRefused(faults)
     tx = session.connection() if isinstance(session, Session) else session
-    now = wiring.clock()
-    account_id = accounts.ensure(tx, account_id=wiring.new_id(), name=settings.load().account, now=now)
-    return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=wiring.new_id)
+    clock = DatabaseClock()
+    clock.read(tx, times=1)
+    now, new_id = clock(), TimeOrderedIds(clock.now_s)
+    account_id = accounts.ensure(tx, account_id=new_id(), name=settings.load().account, now=now)
+    return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=new_id)
 
 
 def prepare_requests(requests: Iterable[object], *, base: Path | None = None, store: Store | None = None) -> Prepared:

@@ -1,16 +1,16 @@
-"""The heartbeat of a worker node: its row in the database, renewed every few seconds by the dispatcher's thread."""
+"""The heartbeat of a worker node: its row in the database and its reading of the database's clock, renewed together."""
 
 import os
 import socket
 import time
-from datetime import UTC, datetime
 from importlib import metadata
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from worker.db import nodes
-from worker.db.nodes import Beat
+from worker.db.clock import DatabaseClock
+from worker.db.nodes import OFF_S, Beat
 from worker.services import Services
 
 log = structlog.get_logger(__name__)
@@ -21,15 +21,16 @@ BEAT_EVERY_S = 5.0
 class Heartbeat:
     """Renews the row of this process; for one thread."""
 
-    def __init__(self, services: Services) -> None:
-        """Begin without a row and without a completed round."""
+    def __init__(self, services: Services, clock: DatabaseClock) -> None:
+        """Begin without a row and without a completed round; ``clock`` is renewed by the answers."""
         self._database = services.database
+        self._clock = clock
         self._id = services.new_id()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._version = _version()
         self._beat_at: float | None = None
         self._round_at: float | None = None
-        self._offset_s = 0.0
+        self._told_offset_s = 0.0
 
     def round_completed(self) -> None:
         """Note that the dispatcher has completed a round now."""
@@ -39,18 +40,18 @@ class Heartbeat:
         """Renew the row if it is time; raises the database's errors."""
         if self._beat_at is not None and time.monotonic() < self._beat_at + BEAT_EVERY_S:
             return
-        now = time.monotonic()
+        now, offset_s = time.monotonic(), self._clock.wall_offset_s()
         said = Beat(
             node_id=self._id,
             name=self._name,
             version=self._version,
             round_age_s=None if self._round_at is None else now - self._round_at,
-            clock_offset_s=self._offset_s,
+            clock_offset_s=offset_s,
         )
         with self._database.transaction() as tx:
-            theirs = nodes.beat(tx, said)
-            self._offset_s = (datetime.now(UTC) - theirs).total_seconds()
+            self._clock.take(lambda: nodes.beat(tx, said))
         self._beat_at = now
+        self._tell(offset_s)
 
     def end(self) -> None:
         """Remove the row; one that cannot be removed is forgotten after a while."""
@@ -59,6 +60,17 @@ class Heartbeat:
                 nodes.remove(tx, self._id)
         except DBAPIError as error:
             log.info("node.row_left", error=str(error.orig).splitlines()[0])
+
+    def _tell(self, offset_s: float) -> None:
+        """Log a wall clock that is off, once, and again when it has changed."""
+        if abs(offset_s - self._told_offset_s) <= OFF_S:
+            return
+        self._told_offset_s = offset_s
+        if abs(offset_s) > OFF_S:
+            step = "the node works on the database's time; set this machine's clock (NTP)"
+            log.warning("node.clock_off", seconds=round(offset_s, 3), next_step=step)
+        else:
+            log.info("node.clock_right", seconds=round(offset_s, 3))
 
 
 def _version() -> str:

@@ -94,11 +94,13 @@ class Services:
     latencies: Latencies
     policies: Policies
     clock: Callable[[], datetime]
-    """Aware UTC; all nodes are kept in step by NTP, ``darkroom doctor`` says if not."""
+    """The database's time as aware UTC: what is stored or compared with what is stored is told by no other clock."""
     jitter: Callable[[], float]
     """A random number from 0 to 1."""
     new_id: Callable[[], UUID]
     """A new UUIDv7."""
+    clock_uncertainty: Callable[[], timedelta] = lambda: timedelta(0)
+    """The most by which ``clock`` is off; it is kept clear of where a second payment depends on it."""
     pause: Callable[[float], None]
     """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""
     collectors: Collectors = field(default_factory=Collectors)

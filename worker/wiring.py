@@ -5,17 +5,18 @@ import random
 import secrets
 import socket
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from uuid_utils.compat import uuid7
 
 from worker import binding
 from worker.binding import Place
 from worker.changes import Author
 from worker.collectors import Collectors
 from worker.db import account_limits, accounts, upkeep
+from worker.db.clock import DatabaseClock
+from worker.db.ids import TimeOrderedIds
 from worker.db.session import Database
 from worker.domain import key_mark
 from worker.domain.polling import PollSchedule
@@ -52,14 +53,11 @@ class NotConfigured(Exception):
     """A setting is missing without which this process cannot work."""
 
 
-def clock() -> datetime:
-    """Give the time as aware UTC."""
-    return datetime.now(UTC)
+clock = DatabaseClock()
+"""The time of the database that this process opened last: the only clock for what is stored or compared."""
 
-
-def new_id() -> UUID:
-    """Give a new UUIDv7, which sorts by the time of its making."""
-    return uuid7()
+new_id = TimeOrderedIds(clock.now_s)
+"""Makes UUIDv7 ids by that clock, so that they sort alike on every machine."""
 
 
 def database(settings: Settings, *, connections: int = 5) -> Database:
@@ -69,7 +67,9 @@ def database(settings: Settings, *, connections: int = 5) -> Database:
             "DARKROOM_DATABASE_URL is not set: start the embedded one with `darkroom services start`"
             " and set what it prints"
         )
-    return Database(settings.database_url.get_secret_value(), connections=connections)
+    opened = Database(settings.database_url.get_secret_value(), connections=connections)
+    clock.follow(opened)
+    return opened
 
 
 def store(settings: Settings) -> Store:
@@ -134,6 +134,9 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
                 now=clock(),
             )
         upkeep.configure(tx, account_id, intervals(settings), now=clock())
+    if is_node:
+        # The dispatcher's thread renews it: no other thread of a node waits for the database to be told the time.
+        clock.keep()
     chosen = policies(settings)
     return Services(
         account_id=account_id,
@@ -144,6 +147,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         latencies=Latencies(account_id, chosen.schedule),
         policies=chosen,
         clock=clock,
+        clock_uncertainty=clock.uncertainty,
         jitter=random.random,
         new_id=new_id,
         pause=time.sleep,

@@ -45,6 +45,7 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signatu
     """Import, plan and apply twice, with the same code as the commands; nothing is rendered in between."""
     items = QUICK_ITEMS if is_quick else ITEMS
     with ground.sandbox() as provider, node.darkroom(place, provider, name="catalog", broker=6) as room:
+        wiring.clock.follow(room.database)
         with room.database.transaction() as tx:
             account_id = accounts.ensure(tx, account_id=wiring.new_id(), name="bench", now=wiring.clock())
         first = _round(room.database, account_id, items, changed=False)

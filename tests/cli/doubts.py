@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
-from worker import wiring
 from worker.domain.errors import Conflict
 
 
 @contextmanager
 def node_of(database_url: str, folder: Path) -> Iterator[Node]:
     """Give a node at the time of the test's commands, whose creates all meet a conflict."""
-    clock = Clock(now=wiring.clock())
+    clock = Clock(now=datetime.now(UTC))
     node = nodes.make(
         database_url, folder, clock, base_url="http://127.0.0.1:9", key="rvya_sk_none", listener=_raise_conflict
     )

@@ -10,8 +10,6 @@ from worker.domain.reporting import By, Format, ReportName, SpendBy
 if TYPE_CHECKING:
     from worker.db.session import Database
 
-_CLOCK_AHEAD_S = 5.0
-
 
 def statement(
     by: Annotated[By, typer.Option(help="What it has one line for.")] = By.DAY,
@@ -137,21 +135,6 @@ def register(app: typer.Typer) -> None:
     app.command("trial-balance")(trial_balance)
 
 
-def _refuse_wrong_clock(database: "Database") -> None:
-    """Raise CliError when closing the books here would date everybody's entries in the future."""
-    from worker import wiring
-    from worker.cli.errors import CliError
-    from worker.db import accounts
-
-    with database.transaction() as tx:
-        ahead = accounts.clock_skew(tx, wiring.clock()).total_seconds()
-    if ahead > _CLOCK_AHEAD_S:
-        raise CliError(
-            f"this machine's clock is {ahead:.0f} s ahead of the database's, and would close the books"
-            " that far ahead of all others: set it (NTP), and ask again"
-        )
-
-
 def _database() -> "Database":
     from worker import wiring
     from worker.cli.context import resolve
@@ -180,7 +163,6 @@ def _print(
 
     audit_files.refuse_unwritable(as_format, to)
     database = database or _database()
-    _refuse_wrong_clock(database)
     try:
         instant = closed_instant(database, options.instant(as_of), now=wiring.clock())
         limits["batch_id"] = options.batch_id(database, batch)

@@ -8,17 +8,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
-from worker.cli import migrate, nodes, scopes
+from worker.cli import migrate, node_clocks, nodes, scopes
 from worker.cli.context import NO_DATABASE, Context
-from worker.db import accounts, in_hand, overview
+from worker.db import in_hand, overview
+from worker.db.nodes import OFF_S
 from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
 from worker.domain.model_spec import MODELS
 from worker.media.store import StoreUnavailable
 from worker.rivya.client import Client
-
-_SKEW_WARNING_S = 1.0
-"""Leases last half a minute and longer; far smaller differences are harmless."""
 
 
 class Verdict(StrEnum):
@@ -71,6 +69,7 @@ def _database(context: Context) -> Iterator[Finding]:
             migrations = _migrations(tx)
             yield migrations
             if migrations.verdict is Verdict.OK:
+                yield from _node_clocks(tx)
                 yield _account(tx, context)
                 yield _in_hand(tx, context)
     except DBAPIError as error:
@@ -85,11 +84,17 @@ def _server(tx: Connection) -> Finding:
 
 
 def _clock(tx: Connection) -> Finding:
-    skew = accounts.clock_skew(tx, wiring.clock()).total_seconds()
-    detail = f"{skew:+.3f} s against the database's"
-    if abs(skew) > _SKEW_WARNING_S:
-        return _warning("clock", detail, "keep both machines in step with NTP: leases and due times depend on it")
-    return _ok("clock", detail)
+    wiring.clock.read(tx)
+    offset_s = wiring.clock.wall_offset_s()
+    if abs(offset_s) > OFF_S:
+        detail = f"this machine's clock is {node_clocks.off_by(offset_s)} the database's, which alone counts"
+        return _warning("clock", detail, node_clocks.NEXT_STEP)
+    return _ok("clock", f"{offset_s:+.3f} s against the database's")
+
+
+def _node_clocks(tx: Connection) -> Iterator[Finding]:
+    for said in node_clocks.wrong(tx):
+        yield _warning("clock", said, node_clocks.NEXT_STEP)
 
 
 def _migrations(tx: Connection) -> Finding:

@@ -30,8 +30,11 @@ def author(by: str | None, why: str | None) -> "Author":
     """Give who changes a setting, and why, at this instant."""
     from worker import wiring
     from worker.changes import Author
+    from worker.cli.context import resolve
 
     reason = _fit(why, "--reason", _REASON_MAX)
+    if not wiring.clock.is_bound:
+        wiring.database(resolve().settings, connections=1)
     return Author(actor=actor(by), reason=reason, now=wiring.clock(), new_id=wiring.new_id)
 
 

@@ -34,6 +34,16 @@ def status(
         _show_list(database, limit, as_json=as_json)
     else:
         _show_one(database, batch, as_json=as_json)
+    _note_clocks(database)
+
+
+def _note_clocks(database: "Database") -> None:
+    """Say on standard error which nodes have a wall clock that is off."""
+    from worker.cli import node_clocks
+
+    with database.transaction() as tx:
+        for said in node_clocks.wrong(tx):
+            output.notes().print(f"{said}; `darkroom doctor` says more", style="yellow", markup=False)
 
 
 def _show_list(database: "Database", limit: int, *, as_json: bool) -> None:

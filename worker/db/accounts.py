@@ -267,9 +267,3 @@ def lowest_price(tx: Connection, account_id: UUID) -> int:
         {"id": account_id},
     ).scalar()
     return price or 1
-
-
-def clock_skew(tx: Connection, now: datetime) -> timedelta:
-    """Say by how much this machine's clock is ahead of the database's."""
-    theirs: datetime = tx.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return now - theirs

@@ -9,6 +9,9 @@ from sqlalchemy import Connection, text
 ALIVE_FOR = timedelta(seconds=30)
 """A node whose row is older than this does not run, or does not reach the database."""
 
+OFF_S = 2.0
+"""A wall clock that is off by more seconds is reported: nodes work without theirs, but log lines and TLS do not."""
+
 FORGET_AFTER = timedelta(hours=1)
 """The row of a node that ended without a word is removed after this."""
 

@@ -44,6 +44,9 @@ class ReplayPolicy:
         return now + call < first_sent_at + self.window
 
 
+CLOCK_SLACK = timedelta(seconds=5)
+"""A stored instant that is later than now by more was dated by a clock that was wrong."""
+
 CONFLICT_PATIENCE = timedelta(minutes=10)
 """How long after the first send a replay may meet a 409 before it counts as a conflict.
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from worker.db import calls, generations, steps
 from worker.db.steps import Claim, Ticket, Work
+from worker.domain import retry
 from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import ReferenceMedia, build_body
 from worker.services import Services
@@ -90,7 +91,11 @@ def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obsta
 def _is_too_late(services: Services, work: Work, now: datetime) -> bool:
     if work.first_sent_at is None:
         return False
-    call = LEASES[StepKind.SUBMIT]
+    uncertainty = services.clock_uncertainty()
+    if work.first_sent_at > now + uncertainty + retry.CLOCK_SLACK:
+        # It was dated by a clock that was wrong: nobody knows for how long the provider has had the key.
+        return True
+    call = LEASES[StepKind.SUBMIT] + uncertainty
     return not services.policies.replay.is_open(first_sent_at=work.first_sent_at, now=now, call=call)
 
 

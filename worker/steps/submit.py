@@ -36,7 +36,7 @@ def run(services: Services, ticket: Ticket) -> None:
 
 def _send(services: Services, work: Work, body: bytes) -> None:
     """Create the generation while the lease lasts for the whole call: else another worker may have the step by then."""
-    if services.clock() + CALL <= work.lease_until:
+    if services.clock() + services.clock_uncertainty() + CALL <= work.lease_until:
         _create(services, work, body)
         return
     log.warning("step.too_late_to_send", **outcomes.ids(work))
