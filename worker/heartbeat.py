@@ -8,7 +8,7 @@ from importlib import metadata
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from worker.db import nodes
+from worker.db import instants, nodes
 from worker.db.clock import DatabaseClock
 from worker.db.nodes import OFF_S, Beat
 from worker.services import Services
@@ -23,6 +23,7 @@ class Heartbeat:
 
     def __init__(self, services: Services, clock: DatabaseClock) -> None:
         """Begin without a row and without a completed round; ``clock`` is renewed by the answers."""
+        self._account_id = services.account_id
         self._database = services.database
         self._clock = clock
         self._id = services.new_id()
@@ -50,6 +51,7 @@ class Heartbeat:
         )
         with self._database.transaction() as tx:
             self._clock.take(lambda: nodes.beat(tx, said))
+        self._heal()
         self._beat_at = now
         self._tell(offset_s)
 
@@ -60,6 +62,13 @@ class Heartbeat:
                 nodes.remove(tx, self._id)
         except DBAPIError as error:
             log.info("node.row_left", error=str(error.orig).splitlines()[0])
+
+    def _heal(self) -> None:
+        """Put right stored instants that cannot be and would stop work."""
+        with self._database.transaction() as tx:
+            found = instants.heal(tx, self._account_id, now=self._clock())
+        for each in found:
+            log.warning("instant.healed", table=each.table, row=each.row, column=each.column, was=str(each.instant))
 
     def _tell(self, offset_s: float) -> None:
         """Log a wall clock that is off, once, and again when it has changed."""

@@ -19,7 +19,7 @@ def first(node: Node, check: str) -> dict[str, Any]:
         ("credits = 5", "hold cap to held of batch"),
         ("target = 'spent'", "hold cap to spent of batch"),
         ("kind = 'void'", "void cap to held of batch"),
-        ("posted_at = posted_at - interval '1 day'", "on 2026-11-21: sealed 0 credits in 0 entries, now 4 in 1"),
+        ("posted_at = posted_at - interval '1 day'", "on 2020-11-21: sealed 0 credits in 0 entries, now 4 in 1"),
         ("posted_at = posted_at + interval '1 microsecond'", "time of the day"),
         ("generation_id = gen_random_uuid()", "hold cap to held of batch"),
         ("actor = 'Eve'", "actor"),

@@ -189,7 +189,7 @@ def test_what_is_hashed_of_an_entry_is_its_line_as_copy_writes_it(node: Node) ->
         line
         == (
             f"4\t{ids['batch_id']}\t{ids['generation_id']}\tcorrect\tcap\theld\t1\tAda\t"
-            "tab:\\t end:\\n back:\\\\ ünï\t1795348800000000"
+            "tab:\\t end:\\n back:\\\\ ünï\t1606046400000000"
         ).encode()
     )
 

@@ -39,7 +39,7 @@ PRICE = 4
 NAME = "mugs"
 RECIPE = {"prompt": "A {{ colour }} mug on a table", "review": "none", "params": {"image_size": "square"}}
 THREE = {"a": "red", "b": "blue", "c": "grey"}
-MONDAY = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+MONDAY = datetime(2020, 11, 23, 1, 0, tzinfo=UTC)
 """The first fire time after the clock's start: 02:00 in Paris."""
 WEEK = timedelta(weeks=1)
 

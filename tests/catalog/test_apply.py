@@ -19,7 +19,7 @@ def test_a_plan_becomes_a_batch_of_its_own_purpose_with_its_id_as_token(shop: Sh
 
     assert shop.node.query(BATCHES) == [
         {
-            "name": "chairs 2026-11-22",
+            "name": "chairs 2020-11-22",
             "owner": "team",
             "purpose": "refresh",
             "priority": "refresh",

@@ -28,7 +28,7 @@ from worker.rivya.client import Timeouts
 from worker.services import Policies, Services
 from worker.steps.perform import perform
 
-START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+START = datetime(2020, 11, 22, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=1)
 ROUNDS = 20_000
 EVERY = {

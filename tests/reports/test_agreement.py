@@ -82,7 +82,7 @@ def test_the_bridge_has_what_no_interval_shows(own_world: World) -> None:
     )
     own_world.close()
 
-    report = own_world.report(ReportName.RECONCILE, from_day=date(2026, 11, 23))
+    report = own_world.report(ReportName.RECONCILE, from_day=date(2020, 11, 23))
 
     (account,) = rows(report, "bridge")
     assert (account["spent"], account["ours"], account["other_days"]) == (47, 40, 0)
@@ -193,7 +193,7 @@ def test_a_job_shows_every_entry_every_file_and_every_call(world: World) -> None
 
 
 @pytest.mark.parametrize("by", list(By))
-@pytest.mark.parametrize("limits", [{}, {"from_day": date(2026, 11, 23)}, {"owner": "studio"}], ids=str)
+@pytest.mark.parametrize("limits", [{}, {"from_day": date(2020, 11, 23)}, {"owner": "studio"}], ids=str)
 def test_the_roll_up_gives_the_same_statement_as_the_entries(by: By, limits: dict[str, Any], world: World) -> None:
     asked = Asked(report=ReportName.STATEMENT, as_of=world.as_of, by=by, **limits)
 
@@ -204,7 +204,7 @@ def test_the_roll_up_gives_the_same_statement_as_the_entries(by: By, limits: dic
 
 
 def test_a_day_opens_with_what_the_day_before_closed_with(world: World) -> None:
-    report = world.report(ReportName.STATEMENT, by=By.DAY, from_day=date(2026, 11, 23))
+    report = world.report(ReportName.STATEMENT, by=By.DAY, from_day=date(2020, 11, 23))
 
     (second,) = rows(report, "statement")
-    assert (second["day"], second["opening_spent"], second["closing_spent"]) == ("2026-11-23", 25, 40)
+    assert (second["day"], second["opening_spent"], second["closing_spent"]) == ("2020-11-23", 25, 40)

@@ -9,9 +9,9 @@ from worker.audit import anchors
 from worker.audit.anchors import Anchor
 from worker.audit.chain import verify_seals
 from worker.audit.checks import EXAMPLES, Check
-from worker.db import entry_proofs, guards, proofs, rights, seals
+from worker.db import entry_proofs, guards, instants, proofs, rights, seals
 
-PROOFS = (*proofs.PROOFS, *entry_proofs.PROOFS, *guards.PROOFS, *rights.PROOFS, *seals.PROOFS)
+PROOFS = (*proofs.PROOFS, *entry_proofs.PROOFS, *guards.PROOFS, *rights.PROOFS, *seals.PROOFS, *instants.PROOFS)
 """The rules that a query proves; the chain of seals is computed again instead."""
 
 

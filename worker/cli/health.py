@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, node_clocks, nodes, scopes
 from worker.cli.context import NO_DATABASE, Context
-from worker.db import in_hand, overview
+from worker.db import in_hand, instants, overview
 from worker.db.nodes import OFF_S
 from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
@@ -70,6 +70,7 @@ def _database(context: Context) -> Iterator[Finding]:
             yield migrations
             if migrations.verdict is Verdict.OK:
                 yield from _node_clocks(tx)
+                yield _instants(tx)
                 yield _account(tx, context)
                 yield _in_hand(tx, context)
     except DBAPIError as error:
@@ -90,6 +91,21 @@ def _clock(tx: Connection) -> Finding:
         detail = f"this machine's clock is {node_clocks.off_by(offset_s)} the database's, which alone counts"
         return _warning("clock", detail, node_clocks.NEXT_STEP)
     return _ok("clock", f"{offset_s:+.3f} s against the database's")
+
+
+def _instants(tx: Connection) -> Finding:
+    found = instants.at_a_glance(tx)
+    if not found:
+        return _ok("instants", "none that cannot be")
+    detail = f"{found[0]}, which cannot be" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
+    if instants.is_healed(found[0]):
+        return _warning("instants", detail, "nothing: a running node puts it right within seconds; see instant.healed")
+    return _warning(
+        "instants",
+        detail,
+        "keep the clock of the database's server in step (NTP), and upgrade old nodes: `darkroom audit verify` has all"
+        " of them; they stay as they are, and work goes on",
+    )
 
 
 def _node_clocks(tx: Connection) -> Iterator[Finding]:

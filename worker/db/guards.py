@@ -15,20 +15,27 @@ WRITTEN_ONCE = (
 """The list is kept here and not read from the triggers: one that was dropped would be missed by nobody."""
 
 # tgtype: 2 before, 32 truncate, 16 update, 8 delete; 1 for each row, 2 before, 4 insert (pg_trigger.h).
-_REFUSES, _SEES_EACH = 2 + 8 + 16 + 32, 1 + 2 + 4
+_REFUSES, _SEES_EACH, _SEES_CHANGES, _SEES_BOTH = 2 + 8 + 16 + 32, 1 + 2 + 4, 1 + 2 + 16, 1 + 2 + 4 + 16
 
 _TRIGGERS = ", ".join(
     [f"('{table}', 'append_only', 'refuse_change', {_REFUSES})" for table in WRITTEN_ONCE]
     + [f"('credit_entry', 'books_closed', 'keep_books_closed', {_SEES_EACH})"]
     + [f"('{table}', 'recorded', 'record_after_seal', {_SEES_EACH})" for table in ("call", "result", "wallet_reading")]
     + [f"('change', 'recorded', 'date_after_seal', {_SEES_EACH})"]
+    + [f"('seal', 'not_ahead', 'refuse_seal_ahead', {_SEES_EACH})"]
+    + [f"('generation_reading', 'dated', 'date_generation_reading', {_SEES_EACH})"]
+    + [f"('generation', 'dated', 'date_generation', {_SEES_BOTH})", f"('job', 'dated', 'date_job', {_SEES_CHANGES})"]
 )
 
 _SHA256 = {
     "refuse_change": "2ca8031132f277316304fc697639294d52526062e10fb19773097e655699c790",
-    "keep_books_closed": "0bed4761e84e491dd1b7f43ab383aa68df611c4b2ea9afccd8e0bdbbb187e758",
-    "record_after_seal": "fe86f03bab40198156205541542059c6242104ac2324b5aed1ff6b6056076f2a",
-    "date_after_seal": "fe9402e8e42ff917176b3f8e56eaee322b44a8263282f026a548dcd0fdd56652",
+    "keep_books_closed": "49507375503e16507540d500a1112e6797dfe70fa6e432d52156221257d197a2",
+    "record_after_seal": "58b61587f8903d3e62d141c3312fcee2818044c73ce0b167dffe857fffa0fae4",
+    "date_after_seal": "7aa7b06cd1752b910f2aef14b624ccc5689ff35fd7c845050495d42ea57dee75",
+    "date_generation": "6bbfe24095a9921a3e463815ddfa8f06335a992c75e8d0149ea893954b3d007b",
+    "date_generation_reading": "7452715f8d50b059627ada11e29d9df46b3047ecf8e03f00acade4553495552b",
+    "date_job": "94568bcca618d323e6b3668ace600e518ee63f05d40cbe354cf08f538784aaf8",
+    "refuse_seal_ahead": "8986b25b15595a8195baf3086af9f1c01d304ae825b825e6d14ad46d93aa9e67",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
 }
 """Of each function's language, rights, settings and text, as the migrations make it (schema left out)."""

@@ -33,11 +33,13 @@ class Due:
     next_at: datetime | None
 
 
-# The outer query sees the rows as they were, so the later times of what was taken are put in their place.
+# The outer query sees the rows as they were, so the later times of what was taken are put in their place. What is due
+# later than its interval was dated by a clock that was wrong.
 _CLAIM = text("""
     WITH taken AS (
         UPDATE upkeep SET last_run_at = :now, due_at = :now + make_interval(secs => every_s)
-        WHERE account_id = :account_id AND due_at <= :now RETURNING kind, due_at)
+        WHERE account_id = :account_id AND (due_at <= :now
+            OR due_at > :now + make_interval(secs => every_s + 60)) RETURNING kind, due_at)
     SELECT (SELECT array_agg(kind ORDER BY kind) FROM taken) AS kinds, min(coalesce(t.due_at, u.due_at)) AS next_at
     FROM upkeep u LEFT JOIN taken t USING (kind) WHERE u.account_id = :account_id""")
 

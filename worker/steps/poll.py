@@ -165,4 +165,5 @@ def _missing(tx: Connection, services: Services, work: Work, error: NotFound) ->
 
 def _age(services: Services, work: Work) -> timedelta:
     assert work.accepted_at is not None
-    return services.clock() - work.accepted_at
+    # An instant of the future was dated by a clock that was wrong.
+    return max(services.clock() - work.accepted_at, timedelta(0))
