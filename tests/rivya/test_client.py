@@ -94,13 +94,21 @@ def test_a_refusal_keeps_the_words_and_the_request_id(httpserver: HTTPServer, cl
         client.create(body=BODY, idempotency_key="k")
 
 
-def test_a_throttled_call_tells_how_long_to_wait(httpserver: HTTPServer, client: Client) -> None:
-    httpserver.expect_request(GENERATIONS).respond_with_data(
-        "slow", status=429, headers={"Retry-After": "Sun, 22 Nov 2026 12:00:09 GMT"}
-    )
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param("Retry-After: Sun, 22 Nov 2026 12:00:09 GMT\r\n", id="by our clock"),
+        pytest.param(
+            "Date: Sun, 22 Nov 2026 13:00:00 GMT\r\nRetry-After: Sun, 22 Nov 2026 13:00:09 GMT\r\n",
+            id="by the clock that the answer names",
+        ),
+    ],
+)
+def test_a_throttled_call_tells_how_long_to_wait(headers: str, client_for: ClientFor) -> None:
+    throttled = answer(b"slow", status="429 Too Many Requests", headers=headers)
 
-    with pytest.raises(Throttled) as caught:
-        client.create(body=BODY, idempotency_key="k")
+    with scripted_server(Step(reply=throttled)) as server, pytest.raises(Throttled) as caught:
+        client_for(server.url).create(body=BODY, idempotency_key="k")
 
     assert caught.value.retry_after is not None
     assert caught.value.retry_after.total_seconds() == 9

@@ -39,6 +39,7 @@ class _Answer:
     content: bytes
     request_id: str | None
     retry_after: str | None
+    date: str | None
 
 
 class Client:
@@ -165,6 +166,7 @@ class Client:
                 content=self._auth.hide(self._content(response, ends_at)),
                 request_id=_request_id(response),
                 retry_after=response.headers.get("Retry-After"),
+                date=response.headers.get("Date"),
             )
 
     def _content(self, response: requests.Response, ends_at: float) -> bytes:
@@ -195,7 +197,9 @@ class Client:
         return errors.from_answer(
             status=answer.status,
             envelope=envelope,
-            retry_after=errors.parse_retry_after(answer.retry_after, now=self._now),
+            retry_after=errors.parse_retry_after(
+                answer.retry_after, now=lambda: errors.parse_date(answer.date) or self._now()
+            ),
             is_paid=is_paid,
         )
 

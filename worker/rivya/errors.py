@@ -78,8 +78,20 @@ def malformed(detail: str, *, is_paid: bool, status: int | None = None, request_
     return (OutcomeUnknown if is_paid else Unavailable)("malformed", detail, status, request_id)
 
 
+def parse_date(value: str | None) -> datetime | None:
+    """The instant of an HTTP date (RFC 9110, 5.6.7); None if missing or garbage."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return moment if moment.tzinfo else None
+
+
 def parse_retry_after(value: str | None, *, now: Callable[[], datetime]) -> timedelta | None:
-    """The wait that a Retry-After header asks for (RFC 9110, 10.2.3); None if missing, past or garbage."""
+    """The wait that a Retry-After header asks for (RFC 9110, 10.2.3); None if missing, past or garbage.
+
+    A date in it is by the provider's clock, and so should ``now`` be: the answer's own ``Date``, if it has one.
+    """
     if value is None:
         return None
     text = value.strip()
@@ -129,8 +141,5 @@ def _seconds(text: str) -> timedelta | None:
 
 
 def _until(text: str, now: Callable[[], datetime]) -> timedelta | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment - now() if moment.tzinfo else None
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    moment = parse_date(text)
+    return None if moment is None else moment - now()
