@@ -47,7 +47,8 @@ class Latencies:
 
     def share(self, database: Database, now: datetime) -> bool:
         """Write what is new and read what all nodes know, if it is time; True when it was."""
-        if self._shared_at is not None and now < self._shared_at + SHARE_EVERY:
+        # A last time that lies ahead is that of a clock that was set back since.
+        if self._shared_at is not None and self._shared_at <= now < self._shared_at + SHARE_EVERY:
             return False
         self._shared_at = now
         with self._lock:

@@ -5,7 +5,7 @@ import random
 import secrets
 import socket
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -86,7 +86,12 @@ def client(settings: Settings) -> Client:
         read_s=HTTP_READ.total_seconds(),
         total_s=HTTP_TOTAL.total_seconds(),
     )
-    return Client(base_url=settings.base_url, api_key=key, now=clock, timeouts=timeouts)
+    return Client(base_url=settings.base_url, api_key=key, now=_provider_time, timeouts=timeouts)
+
+
+def _provider_time() -> datetime:
+    """Return the time to read a date by in an answer that does not say what time it is at the provider."""
+    return clock() if clock.is_known else datetime.now(UTC)
 
 
 def place(settings: Settings) -> Place:

@@ -85,6 +85,14 @@ def test_a_receiver_that_is_away_costs_nothing_but_time(told: Team) -> None:
     assert [each["attempts"] for each in owed(told)] == [1]
 
 
+def test_a_message_that_a_wrong_clock_put_off_by_a_day_is_sent_at_once(told: Team, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/live").respond_with_data("")
+    put_off = told.clock() + timedelta(days=1)
+    told.node.query("UPDATE hook_delivery SET due_at = :at RETURNING 1", at=put_off)
+
+    assert send(told) == Sent(delivered=1)
+
+
 def test_waits_grow_up_to_an_hour() -> None:
     waits = [telling.wait_after(attempts).total_seconds() for attempts in (1, 2, 3, 7, 8, 50)]
 

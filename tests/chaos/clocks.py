@@ -17,6 +17,10 @@ BEYOND = """
     SELECT next_slot_at > now() + interval '1 minute' OR coalesce(blocked_until > now() + interval '1 minute', false)
         OR raised_at > now() + interval '1 minute' AS is_beyond FROM account"""
 
+FROZEN = """
+    WITH due AS (UPDATE upkeep SET due_at = now() + interval '1 day')
+    UPDATE account SET next_slot_at = now() + interval '1 day', raised_at = now() + interval '1 day'"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WallClock:

@@ -59,6 +59,18 @@ def test_a_node_that_starts_a_day_ahead_works_beside_a_right_one_and_is_named(lo
         assert instants.at_a_glance(tx) == []
 
 
+def test_a_running_node_heals_what_a_node_of_before_left_at_tomorrow(local_world: World) -> None:
+    node = local_world.node()
+    local_world.query(clocks.FROZEN)
+
+    local_world.submit(manifests.plain(5))
+    local_world.wait_until_done()
+
+    books.check(local_world)
+    assert "instant.healed" in node.words()
+    assert clocks.nothing_lies_ahead(local_world)
+
+
 def test_creates_that_a_node_two_minutes_fast_left_unanswered_are_not_paid_for_again(local_world: World) -> None:
     local_world.provider.set(idempotency_window_s=3590, faults={"create": {"lost_reply": 1.0}})
     fast, _ = clocks.node(local_world, {}, offset_s=120)

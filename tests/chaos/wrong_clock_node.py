@@ -25,6 +25,8 @@ def offset_s() -> float:
 class ShiftedDatetime(dt.datetime):
     """Tells the wrong time where the class itself is asked for it."""
 
+    __slots__ = ()
+
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> Self:
         return cls.fromtimestamp(time.time(), tz)

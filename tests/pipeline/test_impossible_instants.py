@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from tests.fixtures.provider import Provider
-from tests.pipeline.node import Node
+from tests.pipeline.node import EVERY, Node
 from worker.audit import sealing
 from worker.audit.verify import verify
 from worker.db import instants
@@ -165,3 +165,19 @@ def test_verify_names_an_impossible_instant_with_the_next_step(node: Node) -> No
     assert (check.name, check.broken) == ("instants", 1)
     assert check.examples[0]["column"] == "next_slot_at"
     assert "a running node puts it right" in check.examples[0]["next_step"]
+
+
+@pytest.mark.parametrize("step", [DAY, -DAY, 400 * DAY, timedelta(minutes=10), -timedelta(minutes=10)])
+def test_jobs_are_processed_when_the_databases_own_clock_is_stepped(step: timedelta, node: Node) -> None:
+    node.keep(EVERY)
+    node.submit(CHAIR, CHAIR, CHAIR)
+    node.round()
+    node.services.latencies.share(node.services.database, node.clock())
+
+    node.clock.advance(step)
+    heal(node)
+    node.run_for(timedelta(minutes=20))
+
+    assert node.jobs() == ["succeeded"] * 3
+    assert node.services.latencies.share(node.services.database, node.clock())
+    assert set(broken(node)) == set()

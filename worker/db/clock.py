@@ -89,6 +89,11 @@ class DatabaseClock:
         self._source = None
 
     @property
+    def is_known(self) -> bool:
+        """Whether the time was read and can be told at once."""
+        return self._estimate is not None
+
+    @property
     def is_bound(self) -> bool:
         """Whether the time can be told."""
         return self._source is not None or self._estimate is not None

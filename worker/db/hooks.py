@@ -121,12 +121,14 @@ def owe(tx: Connection, messages: Sequence[Message], *, now: datetime) -> None:
 
 
 # A hook hears of one thing after the other: only its oldest open message may be sent, so that an image which was
-# live for an hour never arrives after the one that took its place.
+# live for an hour never arrives after the one that took its place. No wait is longer than an hour: what is due later
+# was dated by a clock that was wrong.
 _CLAIM = text("""
     UPDATE hook_delivery d SET due_at = :lease_until, attempts = attempts + 1 FROM hook h
     WHERE h.id = d.hook_id AND d.id = (
         SELECT o.id FROM hook_delivery o
-        WHERE o.delivered_at IS NULL AND o.given_up_at IS NULL AND o.due_at <= :now AND NOT EXISTS (
+        WHERE o.delivered_at IS NULL AND o.given_up_at IS NULL
+          AND (o.due_at <= :now OR o.due_at > :now + interval '2 hours') AND NOT EXISTS (
             SELECT 1 FROM hook_delivery e WHERE e.hook_id = o.hook_id AND e.id < o.id
             AND e.delivered_at IS NULL AND e.given_up_at IS NULL)
         ORDER BY o.due_at, o.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)

@@ -1,8 +1,8 @@
 """UUIDv7 ids by a clock that is given, each greater than the one before it from this process."""
 
-import random
 import threading
 from collections.abc import Callable
+from random import SystemRandom
 from uuid import UUID
 
 _RANDOM_BITS = 74
@@ -15,6 +15,8 @@ _MOST_BACK_MS = 10_000
 """A clock that goes back by more was set, and is followed; by less, the ids go on where they were."""
 
 _LOW = (1 << 62) - 1
+
+_CHANCE = SystemRandom()
 
 
 class TimeOrderedIds:
@@ -32,8 +34,8 @@ class TimeOrderedIds:
         with self._lock:
             if ms > self._ms or ms < self._ms - _MOST_BACK_MS:
                 # The highest bit is left free, so that a millisecond has room for its ids.
-                self._ms, self._random = ms, random.getrandbits(_RANDOM_BITS - 1)
+                self._ms, self._random = ms, _CHANCE.getrandbits(_RANDOM_BITS - 1)
             else:
-                self._random += 1 + random.getrandbits(_GAP_BITS)
+                self._random += 1 + _CHANCE.getrandbits(_GAP_BITS)
             ms, rest = self._ms, self._random
         return UUID(int=ms << 80 | 7 << 76 | (rest >> 62 & 0xFFF) << 64 | 2 << 62 | rest & _LOW)
