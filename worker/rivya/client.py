@@ -82,7 +82,7 @@ class Client:
             data=body,
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
         )
-        return self._read(answer, self._generation_parser(answer), is_paid=True)
+        return self._read(answer, self._generation_parser(answer, is_create=True), is_paid=True)
 
     def get(self, provider_id: str) -> GenerationView:
         """The generation as it stands now; an answer about another one is malformed."""
@@ -208,10 +208,16 @@ class Client:
             return self._failure(answer, is_paid=is_paid)
         return errors.malformed(detail, is_paid=is_paid, status=answer.status, request_id=answer.request_id)
 
-    def _generation_parser(self, answer: _Answer) -> Callable[[Mapping[str, Any]], GenerationView]:
+    def _generation_parser(
+        self, answer: _Answer, *, is_create: bool = False
+    ) -> Callable[[Mapping[str, Any]], GenerationView]:
         def parse(body: Mapping[str, Any]) -> GenerationView:
             return answers.read_generation(
-                body, http_status=answer.status, request_id=answer.request_id, base_url=self._base_url
+                body,
+                http_status=answer.status,
+                request_id=answer.request_id,
+                base_url=self._base_url,
+                is_create=is_create,
             )
 
         return parse
