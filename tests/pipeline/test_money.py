@@ -53,6 +53,27 @@ def test_an_answer_without_its_price_is_asked_for_once_more_with_the_same_key(
     books.check_all_done(node, sandbox)
 
 
+class Odd(HookedClient):
+    """A provider whose answers to creates name reserved credits that are no amount."""
+
+    def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
+        view = super().create(body=body, idempotency_key=idempotency_key)
+        return replace(view, reserved_credits=None, unusable=("reserved_credits is 4.5",))
+
+
+def test_a_price_that_is_no_amount_is_booked_as_held_and_asked_for_no_more(node: Node, sandbox: Provider) -> None:
+    client = Odd(base_url=sandbox.base_url, api_key=sandbox.key, now=node.clock)
+    client.listener = lambda _: None
+    node.services = replace(node.services, client=client)
+    node.submit(CHAIR, {"prompt": "A table"})
+
+    node.run_until_quiet()
+
+    sends = node.query("SELECT sends FROM generation")
+    assert [row["sends"] for row in sends] == [1, 1]
+    books.check_all_done(node, sandbox)
+
+
 def test_a_failed_generation_that_cost_nothing_is_followed_by_one_with_a_new_key(node: Node, sandbox: Provider) -> None:
     node.submit(CHAIR)
     sandbox.script(("create", 1, "fail_generation"))

@@ -57,12 +57,27 @@ def test_a_create_is_accepted_with_any_success(httpserver: HTTPServer, client: C
 @pytest.mark.parametrize(
     "content",
     [
+        b'{"id":"task_1"}',
+        b'{"id":"task_1","status":7,"reserved_credits":[],"result":"none","error":[]}',
+        b'{"id":"task_1","status":"queued","reserved_credits":"four"}',
+        b'{"id":"task_1","status":"queued","reserved_credits":' + b"9" * 10_000 + b"}",
+    ],
+)
+def test_a_create_whose_answer_has_a_usable_id_was_carried_out(
+    httpserver: HTTPServer, client: Client, content: bytes
+) -> None:
+    httpserver.expect_request(GENERATIONS).respond_with_data(content)
+
+    assert client.create(body=BODY, idempotency_key="k").id == "task_1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
         b"",
         b"<html>welcome</html>",
         b"[]",
         b'{"status":"queued"}',
-        b'{"id":"task_1"}',
-        b'{"id":"task_1","status":"queued","reserved_credits":"four"}',
         b'{"id":5,"status":"queued","error":{"code":"validation_failed"}}',
     ],
 )

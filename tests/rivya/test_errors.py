@@ -140,26 +140,34 @@ def test_an_error_survives_pickling(status: int, code: str | None) -> None:
 def test_a_failure_before_the_first_byte_leaves_a_create_free_to_be_made_again(cause: Exception, code: str) -> None:
     error = requests.ConnectionError(urllib3_errors.MaxRetryError(POOL, "/", cause))
 
-    failure = from_transport(error, is_paid=True)
+    failure = from_transport(error, is_paid=True, has_begun=False)
 
     assert (type(failure), failure.code) == (Unavailable, code)
 
 
-@pytest.mark.parametrize(
-    "cause",
-    [
-        urllib3_errors.ProtocolError("Connection aborted.", ConnectionResetError()),
-        urllib3_errors.SSLError(ssl.SSLEOFError("cut")),
-        urllib3_errors.ProxyError("Unable to connect to proxy", ConnectionResetError()),
-        OSError(),
-    ],
-)
-def test_a_failure_that_may_have_come_after_the_first_byte_leaves_a_create_unknown(cause: Exception) -> None:
+CAUSES = [
+    urllib3_errors.ProtocolError("Connection aborted.", ConnectionResetError()),
+    urllib3_errors.SSLError(ssl.SSLEOFError("cut")),
+    urllib3_errors.ProxyError("Unable to connect to proxy", ConnectionResetError()),
+    urllib3_errors.NewConnectionError(HOST, "refused"),
+    OSError(),
+    MemoryError(),
+    ValueError("anything"),
+]
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=repr)
+def test_once_a_byte_may_have_left_no_kind_of_failure_frees_a_create(cause: Exception) -> None:
     error = requests.ConnectionError(urllib3_errors.MaxRetryError(POOL, "/", cause))
 
-    failure = from_transport(error, is_paid=True)
+    assert isinstance(from_transport(error, is_paid=True, has_begun=True), OutcomeUnknown)
 
-    assert (type(failure), failure.code) == (OutcomeUnknown, "connection_lost")
+
+@pytest.mark.parametrize("cause", CAUSES, ids=repr)
+def test_until_a_byte_may_have_left_every_kind_of_failure_frees_a_create(cause: Exception) -> None:
+    error = requests.ConnectionError(urllib3_errors.MaxRetryError(POOL, "/", cause))
+
+    assert isinstance(from_transport(error, is_paid=True, has_begun=False), Unavailable)
 
 
 @pytest.mark.parametrize(

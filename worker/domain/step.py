@@ -26,8 +26,8 @@ HTTP_SEND = timedelta(seconds=45)
 HTTP_READ = timedelta(seconds=15)
 """The longest wait between two bytes of an answer."""
 
-HTTP_TOTAL = timedelta(seconds=20)
-"""The longest time for a whole answer, before the last read of it."""
+HTTP_TOTAL = timedelta(seconds=40)
+"""The longest time for a whole call: connecting, sending and reading its answer share it."""
 
 COLLECT_TOTAL = timedelta(seconds=60)
 """The longest time for bringing one image home."""
@@ -35,7 +35,7 @@ COLLECT_TOTAL = timedelta(seconds=60)
 COLLECT_WAIT = timedelta(seconds=20)
 """The longest time for which an image that a worker has waits for a thread."""
 
-CALL = HTTP_CONNECT + HTTP_READ + HTTP_TOTAL
+CALL = HTTP_TOTAL
 """The longest time for a whole call that sends little."""
 
 LEASES: dict[StepKind, timedelta] = {

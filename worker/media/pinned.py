@@ -5,6 +5,7 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -65,10 +66,15 @@ class PinnedConnection(http.client.HTTPConnection):
                 socket.socket.shutdown(self._wire, socket.SHUT_RDWR)
 
     def _first_connected(self) -> socket.socket:
+        """Try one address after the other; all of them share the time for connecting."""
+        ends_at = time.monotonic() + self._connect_s
         refusal: OSError = OSError("no address to connect to")
         for address in self._addresses:
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0:
+                break
             try:
-                return socket.create_connection((address, self.port), timeout=self._connect_s)
+                return socket.create_connection((address, self.port), timeout=left_s)
             except OSError as error:
                 refusal = error
         raise refusal

@@ -1,8 +1,9 @@
 """What an answer says, read with tolerance for everything that the provider does not promise."""
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from worker.rivya.wire import GenerationStatus, GenerationView, ModelView, Uploa
 
 MAX_MESSAGE_CHARS = 500
 MAX_CREDITS = 2**31 - 1
+
+_MAX_DIGITS = 100
 
 _ID = re.compile(r"[!-~]{1,200}")
 
@@ -32,12 +35,17 @@ class Envelope:
 def read_json(content: bytes) -> Mapping[str, Any]:
     """The JSON object in ``content``; raises MalformedAnswerError for anything else."""
     try:
-        value = json.loads(content)
+        value = json.loads(content, parse_int=_int)
     except (ValueError, RecursionError):
         raise MalformedAnswerError("the answer is not JSON") from None
     if not isinstance(value, dict):
         raise MalformedAnswerError("the answer is not a JSON object")
     return value
+
+
+def _int(text: str) -> float:
+    """Read digits; so many that Python refuses them are no amount, and no reason to lose the rest of the answer."""
+    return int(text) if len(text) <= _MAX_DIGITS else math.inf
 
 
 def read_envelope(content: bytes, *, request_id: str | None) -> Envelope:
@@ -66,20 +74,28 @@ def is_bare_error(content: bytes) -> bool:
 
 
 def read_generation(
-    answer: Mapping[str, Any], *, http_status: int, request_id: str | None, base_url: str = ""
+    answer: Mapping[str, Any],
+    *,
+    http_status: int,
+    request_id: str | None,
+    base_url: str = "",
+    is_create: bool = False,
 ) -> GenerationView:
-    """The generation in an answer; without id or status, or with odd credits, MalformedAnswerError.
+    """Read the generation in an answer; raise MalformedAnswerError without an id, or without a status.
 
-    A result's address may be relative to ``base_url``.
+    A create whose answer has a usable id was carried out, whatever else the answer holds, so there a status may be
+    missing. Credits that are no amount are None, and named in ``unusable``. A result's address may be relative to
+    ``base_url``.
     """
     error = answer.get("error")
     error = error if isinstance(error, dict) else {}
     return GenerationView(
         id=_id(answer),
-        status=_status(answer),
+        status=_status(answer, may_be_missing=is_create),
         model=_text(answer.get("model"), limit=200) or "",
-        reserved_credits=_credits(answer, "reserved_credits"),
-        final_credits=_credits(answer, "final_credits"),
+        reserved_credits=_whole(answer.get("reserved_credits")),
+        final_credits=_whole(answer.get("final_credits")),
+        unusable=tuple(_unusable(answer, "reserved_credits", "final_credits")),
         result_urls=_result_urls(answer.get("result"), base_url),
         error_code=_text(error.get("code"), limit=100),
         error_message=_text(error.get("message")),
@@ -146,8 +162,18 @@ def _id(answer: Mapping[str, Any]) -> str:
     return value
 
 
-def _status(answer: Mapping[str, Any]) -> GenerationStatus:
+def _unusable(answer: Mapping[str, Any], *names: str) -> Iterator[str]:
+    """Name the amounts that are there and are none."""
+    for name in names:
+        value = answer.get(name)
+        if value is not None and _whole(value) is None:
+            yield f"{name} is {clean(repr(value), 60)}"
+
+
+def _status(answer: Mapping[str, Any], *, may_be_missing: bool) -> GenerationStatus:
     value = answer.get("status")
+    if not isinstance(value, str) and may_be_missing:
+        return GenerationStatus.UNKNOWN
     if not isinstance(value, str):
         raise MalformedAnswerError("the answer has no status")
     try:

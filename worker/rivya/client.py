@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
-from urllib3 import exceptions as urllib3_errors
 
 from worker.domain.errors import ProviderError
 from worker.rivya import answers, errors, sending
-from worker.rivya.sending import Sending, SendTimeout
+from worker.rivya.attempt import Attempt
+from worker.rivya.sending import Sending
 from worker.rivya.session import BearerKey, checked_base_url, new_session
 from worker.rivya.wire import GenerationView, ModelView, UploadedFile
 
@@ -25,12 +25,12 @@ _READ_BYTES = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """How long a call may take: to connect, to send a file, between two reads, and until its answer is whole."""
+    """How long a call may take: to connect, between two bytes, and in all; an upload has ``send_s`` on top."""
 
     connect_s: float = 5.0
     send_s: float = 45.0
     read_s: float = 30.0
-    total_s: float = 60.0
+    total_s: float = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Client:
             data=body,
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
         )
-        return self._read(answer, self._generation_parser(answer), is_paid=True)
+        return self._read(answer, self._generation_parser(answer, is_create=True), is_paid=True)
 
     def get(self, provider_id: str) -> GenerationView:
         """The generation as it stands now; an answer about another one is malformed."""
@@ -142,17 +142,20 @@ class Client:
             session.close()
 
     def _call(self, method: str, path: str, *, is_paid: bool = False, send_s: float = 0, **parts: Any) -> _Answer:
+        attempt = Attempt(total_s=self._timeouts.total_s + send_s)
         try:
-            return self._exchange(method, path, parts, send_s)
+            with attempt:
+                return self._exchange(method, path, parts, attempt)
         except answers.MalformedAnswerError as error:
             failure = errors.malformed(str(error), is_paid=is_paid)
-        except (requests.RequestException, urllib3_errors.HTTPError, OSError, SendTimeout) as error:
-            failure = errors.from_transport(error, is_paid=is_paid)
+        except Exception as error:  # noqa: BLE001 - whether anything was sent says what may be done, whatever it is
+            failure = errors.from_transport(
+                error, is_paid=is_paid, has_begun=attempt.has_begun, is_over=attempt.is_over
+            )
         # Raised here and not above, so that no chained error carries the request and its headers along.
         raise failure
 
-    def _exchange(self, method: str, path: str, parts: Mapping[str, Any], send_s: float) -> _Answer:
-        ends_at = self._monotonic() + send_s + self._timeouts.total_s
+    def _exchange(self, method: str, path: str, parts: Mapping[str, Any], attempt: Attempt) -> _Answer:
         with self._session().request(
             method,
             f"{self._base_url}/api/v1{path}",
@@ -163,20 +166,21 @@ class Client:
         ) as response:
             return _Answer(
                 status=response.status_code,
-                content=self._auth.hide(self._content(response, ends_at)),
+                content=self._auth.hide(self._content(response, attempt)),
                 request_id=_request_id(response),
                 retry_after=response.headers.get("Retry-After"),
                 date=response.headers.get("Date"),
             )
 
-    def _content(self, response: requests.Response, ends_at: float) -> bytes:
+    def _content(self, response: requests.Response, attempt: Attempt) -> bytes:
         content = bytearray()
         while chunk := response.raw.read1(_READ_BYTES, decode_content=True):
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
                 raise answers.MalformedAnswerError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-            if self._monotonic() > ends_at:
-                raise requests.ReadTimeout
+        if attempt.is_over:
+            # A body without a length that was cut looks like a whole one.
+            raise requests.ReadTimeout
         return bytes(content)
 
     def _read(self, answer: _Answer, parse: Callable[[Mapping[str, Any]], T], *, is_paid: bool = False) -> T:
@@ -208,10 +212,16 @@ class Client:
             return self._failure(answer, is_paid=is_paid)
         return errors.malformed(detail, is_paid=is_paid, status=answer.status, request_id=answer.request_id)
 
-    def _generation_parser(self, answer: _Answer) -> Callable[[Mapping[str, Any]], GenerationView]:
+    def _generation_parser(
+        self, answer: _Answer, *, is_create: bool = False
+    ) -> Callable[[Mapping[str, Any]], GenerationView]:
         def parse(body: Mapping[str, Any]) -> GenerationView:
             return answers.read_generation(
-                body, http_status=answer.status, request_id=answer.request_id, base_url=self._base_url
+                body,
+                http_status=answer.status,
+                request_id=answer.request_id,
+                base_url=self._base_url,
+                is_create=is_create,
             )
 
         return parse

@@ -37,17 +37,6 @@ _BY_CODE: dict[str, type[ProviderError]] = {
 }
 # 408, 425 and 499 say that the exchange broke off, not that the request was turned down.
 _BROKEN_OFF = frozenset({408, 425, 499})
-# A request that cannot be written, a failed connection, an unknown host and a certificate that does not
-# verify come before the first byte of the request. ProxyError is not among them: urllib3 also wraps an
-# answer that was lost on its way in it.
-_NOTHING_SENT = (
-    urllib3_errors.NewConnectionError,
-    urllib3_errors.ConnectTimeoutError,
-    ssl.SSLCertVerificationError,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-)
 
 
 def from_answer(*, status: int, envelope: Envelope, retry_after: timedelta | None, is_paid: bool) -> ProviderError:
@@ -65,12 +54,17 @@ def from_answer(*, status: int, envelope: Envelope, retry_after: timedelta | Non
     return (_BY_CODE.get(code) or _by_status(status, is_paid=is_paid))(code, *words)
 
 
-def from_transport(error: Exception, *, is_paid: bool) -> ProviderError:
-    """The error for a call without an answer; only proof that nothing was sent frees a create."""
+def from_transport(error: Exception, *, is_paid: bool, has_begun: bool, is_over: bool = False) -> ProviderError:
+    """Turn a call without an answer into an error.
+
+    ``has_begun`` says whether a byte of the request may have left; only while none may is a create free to be sent
+    again. ``is_over`` says that the deadline cut the call.
+    """
     causes = tuple(_causes(error))
-    is_unsent = any(isinstance(cause, _NOTHING_SENT) for cause in causes)
-    kind = OutcomeUnknown if is_paid and not is_unsent else Unavailable
-    return kind(_transport_code(causes), type(causes[-1]).__name__)
+    kind = OutcomeUnknown if is_paid and has_begun else Unavailable
+    if is_over:
+        return kind("read_timeout" if has_begun else "connect_timeout", "the call took longer than it may")
+    return kind(_transport_code(causes, has_begun=has_begun), type(causes[-1]).__name__)
 
 
 def malformed(detail: str, *, is_paid: bool, status: int | None = None, request_id: str | None = None) -> ProviderError:
@@ -117,7 +111,7 @@ def _causes(error: object) -> Iterator[BaseException]:
         error = inner or (error.args[0] if error.args else None)
 
 
-def _transport_code(causes: tuple[BaseException, ...]) -> str:
+def _transport_code(causes: tuple[BaseException, ...], *, has_begun: bool) -> str:
     named: tuple[tuple[type[BaseException], str], ...] = (
         (urllib3_errors.NameResolutionError, "dns_failure"),
         (urllib3_errors.NewConnectionError, "connect_failed"),
@@ -130,7 +124,8 @@ def _transport_code(causes: tuple[BaseException, ...]) -> str:
         (requests.ReadTimeout, "read_timeout"),
         (urllib3_errors.ReadTimeoutError, "read_timeout"),
     )
-    return next((code for kind, code in named for cause in causes if isinstance(cause, kind)), "connection_lost")
+    missing = "connection_lost" if has_begun else "connect_failed"
+    return next((code for kind, code in named for cause in causes if isinstance(cause, kind)), missing)
 
 
 def _seconds(text: str) -> timedelta | None:

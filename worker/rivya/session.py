@@ -6,8 +6,9 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+
+from worker.rivya.connection import Adapter
 
 _USABLE_KEY = re.compile(r"[!-~]+")
 
@@ -58,7 +59,7 @@ def new_session(*, base_url: str, auth: BearerKey, user_agent: str) -> requests.
     session.headers.update({"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.trust_env = not is_loopback_url(base_url)
-    session.mount(base_url, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+    session.mount(base_url, Adapter())
     return session
 
 

@@ -54,6 +54,8 @@ class GenerationView:
     error_message: str | None
     http_status: int
     request_id: str | None
+    unusable: tuple[str, ...] = field(default=(), compare=False)
+    """Amounts that the answer holds and that are none, such as ``reserved_credits is 4.5``."""
     created_at: datetime | None = field(default=None, compare=False)
     """When, by the provider's own clock; None when it does not say."""
     took: timedelta | None = field(default=None, compare=False)

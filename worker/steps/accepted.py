@@ -38,7 +38,8 @@ class Accepted:
     def reserved(self) -> int:
         """What the provider reserved, as answered.
 
-        A replay that names no figure either is booked as what was held; the final figure puts it right (decision 0018).
+        A figure that is no amount, or that a replay does not name either, is booked as what was held; the final figure
+        puts it right (decision 0018).
         """
         return self.work.held if self.view.reserved_credits is None else self.view.reserved_credits
 
@@ -62,7 +63,13 @@ def record(services: Services, taken: Accepted) -> None:
     """Book what the provider reserved, and let the first poll be due."""
     work, view = taken.work, taken.view
     if view.reserved_credits != work.held:
-        log.error("generation.unexpected_price", **outcomes.ids(work), held=work.held, reserved=view.reserved_credits)
+        log.error(
+            "generation.unexpected_price",
+            **outcomes.ids(work),
+            held=work.held,
+            reserved=view.reserved_credits,
+            unusable=view.unusable,
+        )
     services.record(
         accept, taken, lambda result: _recorded(services, taken, result), is_alone=not taken.booking.is_plain
     )

@@ -65,7 +65,8 @@ def _ask(services: Services, work: Work, go_on: GoOn) -> None:
 def _whole(view: GenerationView) -> GenerationView:
     """Pass an outcome on only with its final credits: a charge is never guessed."""
     if view.status.is_terminal and view.final_credits is None:
-        raise Unavailable("malformed", "an ended generation without final_credits", view.http_status, view.request_id)
+        words = "; ".join(view.unusable) or "it has no final_credits"
+        raise Unavailable("malformed", f"the generation has ended, and {words}", view.http_status, view.request_id)
     return view
 
 

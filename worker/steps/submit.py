@@ -76,8 +76,9 @@ def _create(services: Services, work: Work, body: bytes) -> None:
     except ProviderError as error:
         unaccepted.record(services, work, calls, error)
         return
-    if view.reserved_credits is None and not work.is_in_doubt:
-        # A promised field is missing: the answer counts as lost, and the replay is asked for it.
+    if view.reserved_credits is None and not view.unusable and not work.is_in_doubt:
+        # A promised field is missing: the answer counts as lost, and the replay is asked for it. One that is there and
+        # is no amount would be the same in the replay (decision 0018).
         lost = OutcomeUnknown("reserved_missing", f"the provider took it as {view.id} and named no reserved credits")
         unaccepted.record(services, work, calls, lost)
         return
