@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from worker import settings, wiring
+from worker import settings, store_binding, wiring
 from worker.db import accounts
 from worker.domain.fault import Fault
 from worker.domain.request import BatchRequest, validate_batch
@@ -35,15 +35,19 @@ def enqueue(
     ``prepare_requests`` first and pass what it gives. Paths are permitted when ``base`` says what they are relative
     to; ``store`` is the one of the settings when it is not given.
 
-    Raises RequestsRefused with every fault of every line (nothing is written then), and TokenTaken when the token
-    belongs to a batch with other requests.
+    Raises RequestsRefused with every fault of every line (nothing is written then), TokenTaken when the token
+    belongs to a batch with other requests, and StoreUnavailable when references cannot be put into the nodes' store.
     """
+    tx = session.connection() if isinstance(session, Session) else session
+    if store is None and not isinstance(requests, Prepared):
+        chosen = settings.load()
+        store = wiring.store(chosen)
+        store_binding.expect_known(store, tx, chosen.account)
     wanted = batch if isinstance(batch, BatchRequest) else validate_batch(batch)
     prepared = requests if isinstance(requests, Prepared) else prepare_requests(requests, base=base, store=store)
     faults = (*(wanted if isinstance(wanted, tuple) else ()), *prepared.faults)
     if faults or isinstance(wanted, tuple):
         raise RequestsRefused(faults)
-    tx = session.connection() if isinstance(session, Session) else session
     now = wiring.clock()
     account_id = accounts.ensure(tx, account_id=wiring.new_id(), name=settings.load().account, now=now)
     return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=wiring.new_id)

@@ -57,7 +57,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         deadline=deadline,
     )
     context = resolve(needs_database=not dry_run)
-    store = None if dry_run else wiring.store(context.settings)
+    store = None if dry_run else wiring.store(context.settings, wiring.database(context.settings, connections=1))
     prepared = manifests.check(manifest, form, store=store, console=console)
     if prepared.faults and not as_json:
         manifests.show_faults(prepared.faults, console)

@@ -75,6 +75,8 @@ class Work:
     """Of the account, as it is now."""
     collected_at: datetime | None
     """When an image of the account was last brought home, as far as the account's row knows."""
+    store_failed_at: datetime | None
+    """Since when the account's store has failed; None: it works."""
     sent_binding: int | None
     """Of the account, when the request was last begun to be sent."""
     upload_url: str | None
@@ -112,8 +114,8 @@ _CLAIM = text("""
            j.reference_hash, r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
-           a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding, f.failures AS prompt_failures,
-           f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at
+           a.pause_reason, a.collected_at, a.store_failed_at, a.binding, g.binding AS sent_binding,
+           f.failures AS prompt_failures, f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id

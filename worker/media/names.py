@@ -1,5 +1,6 @@
 """Under which names images lie in the store."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
@@ -16,6 +17,8 @@ def result_path(batch_id: UUID, key: str, mime_type: str) -> str:
     return f"{batch_id}/{key}.{EXTENSIONS[mime_type]}"
 
 
-def twin_path(batch_id: UUID, key: str, mime_type: str, sha256: str) -> str:
-    """Name a result whose plain name is taken by other bytes, which are never overwritten."""
-    return f"{batch_id}/{key}~{sha256[:12]}.{EXTENSIONS[mime_type]}"
+def result_paths(batch_id: UUID, key: str, mime_type: str, sha256: str, generation_id: UUID) -> Iterator[str]:
+    """Name a result, in the order of preference: the next name is for when other bytes have the one before."""
+    yield result_path(batch_id, key, mime_type)
+    yield f"{batch_id}/{key}~{sha256[:12]}.{EXTENSIONS[mime_type]}"
+    yield f"{batch_id}/{key}~{generation_id}.{EXTENSIONS[mime_type]}"

@@ -1,8 +1,7 @@
 """Bring the image home: fetched, checked and stored before it counts."""
 
-import hashlib
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -23,10 +22,10 @@ from worker.domain.model_spec import PIXELS
 from worker.domain.step import COLLECT_TOTAL, COLLECT_WAIT, LEASES, StepKind
 from worker.media.download import FetchFailed, FetchLimits, FetchProblem
 from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
-from worker.media.names import result_path, twin_path
-from worker.media.store import NotStored, StoreUnavailable
+from worker.media.names import result_paths
+from worker.media.store import Conflicting, StoreUnavailable
 from worker.services import Services
-from worker.steps import calling, claiming, outcomes, pacing, reach
+from worker.steps import calling, claiming, outcomes, pacing, reach, store_outage
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -87,8 +86,12 @@ def _leave(services: Services, work: Work) -> None:
 def _bring_home(services: Services, work: Work) -> None:
     calls = Calls(services, work.generation_id)
     try:
+        # Before anything is fetched for which there is no place.
+        services.store.ready()
         url, is_confirmed = _address(services, work, calls)
         stored = _stored(services, work, calls, url, is_confirmed=is_confirmed)
+    except StoreUnavailable as error:
+        _wait_for_store(services, work, calls, error)
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
     else:
@@ -119,8 +122,8 @@ def _address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
 
 def _stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirmed: bool) -> Stored:
     """Fetch into a temporary file, check it, and put it into the store under a name that nothing else has."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-        file = Path(folder) / "image"
+    with services.store.spool.scratch() as folder:
+        file = folder / "image"
         try:
             calls.download(url, file, _LIMITS)
             facts = inspect_result(file)
@@ -130,8 +133,6 @@ def _stored(services: Services, work: Work, calls: Calls, url: str, *, is_confir
             raise NotInHand(_code(error, is_confirmed=is_confirmed), str(error), is_lost) from error
         except BadImage as error:
             raise NotInHand("result_unreadable", f"the image {error.reason}", True) from error
-        except (StoreUnavailable, NotStored) as error:
-            raise NotInHand("store_unavailable", str(error), False) from error
     return Stored(
         path=path,
         sha256=facts.sha256,
@@ -151,14 +152,11 @@ def _code(error: FetchFailed, *, is_confirmed: bool) -> str:
 
 def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
     """Store the file under its plain name; when other bytes have that name, beside them."""
-    path = result_path(work.batch_id, work.key, facts.mime_type)
-    if services.store.put_new(path, file, content_type=facts.mime_type):
-        return path
-    if hashlib.sha256(services.store.read(path)).hexdigest() == facts.sha256:
-        return path
-    twin = twin_path(work.batch_id, work.key, facts.mime_type, facts.sha256)
-    services.store.put_new(twin, file, content_type=facts.mime_type)
-    return twin
+    for path in result_paths(work.batch_id, work.key, facts.mime_type, facts.sha256, work.generation_id):
+        with suppress(Conflicting):
+            services.store.put_new(path, file, content_type=facts.mime_type)
+            return path
+    raise StoreUnavailable(services.store.place, f"other bytes have every name that an image of {work.key} may have")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +210,10 @@ def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
     """Try again later; once patience is at its end the job fails, its credits spent; after ten minutes, say so once."""
-    patience = retry.COLLECT_PATIENCE
     now = services.clock()
-    waited = now - work.since
-    has_waited = waited >= (patience.lost if problem.is_lost else patience.unreachable)
+    has_waited = retry.COLLECT_PATIENCE.is_over(
+        waited=now - work.since, tries=work.attempts + 1, is_lost=problem.is_lost
+    )
     is_over = has_waited or (work.recalls > 0 and problem.code == GONE)
     tell = log.error if is_over or problem.is_lost else log.warning
     tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
@@ -230,6 +228,18 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
         if in_hand.is_alarm(since=work.since, due_at=work.due_at, now=now):
             log.error("result.long_not_in_hand", **outcomes.ids(work), since=work.since, code=problem.code)
         reach.missed(services, work, f"{problem.code}: {problem.message}")
+
+
+def _wait_for_store(services: Services, work: Work, calls: Calls, error: StoreUnavailable) -> None:
+    try:
+        with services.database.transaction() as tx:
+            store_outage.postpone(tx, services, work, error)
+            calls.write(tx)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        calls.write_late()
+    else:
+        store_outage.note(services, work, error)
 
 
 def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
