@@ -56,6 +56,7 @@ def _card(found: Outcome, store: Store, folder: Path) -> Card:
         reserved=found.reserved,
         final=found.final,
         provider_id=found.provider_id or "",
+        not_as_ordered=", ".join(found.not_as_ordered),
         error=": ".join(filter(None, (found.error_code, found.error_message))),
     )
 

@@ -105,6 +105,12 @@ COLLECT_PATIENCE = Patience(
 )
 """After this the job ends as failed, its credits spent; the provider documents no lifetime of a result's address."""
 
+UNREADABLE = Backoff(first=timedelta(minutes=2), most=timedelta(minutes=16))
+"""After a result that is no image or too large: the next try is likely to give the same bytes."""
+
+UNREADABLE_TIMES = 5
+"""The same bytes so often in a row are taken for all that the provider has."""
+
 STORE = Share(of_waited=0.25, least=timedelta(seconds=4), most=timedelta(minutes=4))
 """After a try for which the store, or the disk on the way to it, was not available; no try is counted."""
 

@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/bmp": "bmp",
+    "image/avif": "avif",
+    "image/tiff": "tiff",
+    "image/jp2": "jp2",
+    "image/qoi": "qoi",
+}
 """By what an image is, not by what was asked for."""
 
 
@@ -22,3 +32,8 @@ def result_paths(batch_id: UUID, key: str, mime_type: str, sha256: str, generati
     yield result_path(batch_id, key, mime_type)
     yield f"{batch_id}/{key}~{sha256[:12]}.{EXTENSIONS[mime_type]}"
     yield f"{batch_id}/{key}~{generation_id}.{EXTENSIONS[mime_type]}"
+
+
+def unreadable_path(batch_id: UUID, key: str, sha256: str) -> str:
+    """Name what was paid for and is no image that can be read; a person may know better."""
+    return f"{batch_id}/{key}~{sha256[:12]}.bin"
