@@ -18,6 +18,8 @@ from tests.fixtures.provider import Provider
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
 from worker.domain.upkeep import UpkeepKind
+from worker.enqueue import enqueue
+from worker.media.store import StoreUnavailable, WrongStore, open_store
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -61,7 +63,9 @@ def test_a_job_whose_reference_cannot_be_read_waits_and_does_not_fail(used: Node
     pictures.reference(used.folder, "chair.png")
     used.submit({"key": "new", "prompt": "A chair", "reference": "chair.png"})
     with unmounted(used.folder):
-        used.run_for(DAY + 10 * MINUTE)
+        used.run_for(10 * MINUTE)
+        used.clock.advance(DAY)
+        used.run_for(10 * MINUTE)
         during = used.failures()
 
     used.run_for(2 * MINUTE)
@@ -168,7 +172,9 @@ def _spoil(folder: Path, kind: str) -> None:
 def test_an_image_whose_address_died_with_the_store_away_ends_as_paid_and_lost(used: Node, sandbox: Provider) -> None:
     used.submit({"key": "paid", "prompt": "A table"})
     with unmounted(used.folder):
-        used.run_for(DAY + 10 * MINUTE)
+        used.run_for(10 * MINUTE)
+        used.clock.advance(DAY)
+        used.run_for(10 * MINUTE)
         during = used.jobs()
     sandbox.set(result_gone_status=404, result_ttl_s=0.000001)
 
@@ -214,6 +220,64 @@ def test_a_database_from_before_adopts_no_empty_folder(used: Node, node_for: Nod
 
     assert again.jobs() == ["succeeded", "active"]
     assert _identity(again) is None
+
+
+def test_references_that_were_put_into_another_store_are_refused_with_nothing_written(
+    used: Node, tmp_path: Path
+) -> None:
+    pictures.reference(tmp_path, "chair.png")
+    elsewhere = open_store(tmp_path / "elsewhere")
+
+    with (
+        pytest.raises(StoreUnavailable, match="DARKROOM_STORE of the nodes"),
+        used.services.database.transaction() as tx,
+    ):
+        enqueue(tx, {}, [{"prompt": "A lamp", "reference": "chair.png"}], base=tmp_path, store=elsewhere)
+
+    assert used.jobs() == ["succeeded"]
+
+
+def test_a_producer_writes_nothing_where_the_share_is_not_mounted(
+    used: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_STORE", str(used.folder))
+    pictures.reference(tmp_path, "chair.png")
+    request = {"prompt": "A lamp", "reference": "chair.png"}
+
+    with unmounted(used.folder), pytest.raises(WrongStore), used.services.database.transaction() as tx:
+        enqueue(tx, {}, [request], base=tmp_path)
+
+    assert used.jobs() == ["succeeded"]
+
+
+def test_two_databases_may_share_a_store(used: Node) -> None:
+    store = open_store(used.folder)
+
+    store.ready()
+
+    assert str(store.identity) == _identity(used)
+
+
+def test_a_reference_that_is_damaged_in_the_store_is_not_sent(used: Node) -> None:
+    sha256 = pictures.reference(used.folder, "chair.png")
+    used.submit({"key": "b", "prompt": "A lamp", "reference": "chair.png"})
+    (used.folder / "references" / sha256).write_bytes(b"damaged")
+
+    used.run_for(20 * SECOND)
+
+    assert used.failures() == ["reference_damaged"]
+    assert used.query("SELECT 1 FROM call WHERE kind = 'upload'") == []
+
+
+def test_a_reference_that_is_damaged_in_the_store_is_mended_by_the_next_batch_that_has_it(used: Node) -> None:
+    sha256 = pictures.reference(used.folder, "chair.png")
+    used.submit({"key": "b", "prompt": "A lamp", "reference": "chair.png"})
+    (used.folder / "references" / sha256).write_bytes(b"damaged")
+
+    used.submit({"key": "c", "prompt": "A table", "reference": "chair.png"})
+    used.run_for(MINUTE)
+
+    assert used.jobs() == ["succeeded"] * 3
 
 
 def _forget(node: Node) -> None:
