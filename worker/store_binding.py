@@ -27,10 +27,10 @@ LOOKED_FOR = 10
 ADOPT = "`darkroom store adopt --yes` makes what is there now the store from now on"
 
 
-def bind(store: Store, transaction: Transaction, account_id: UUID, author: Callable[[], Author]) -> None:
+def bind(store: Store, transaction: Transaction, account_id: UUID) -> None:
     """Have each use of the store compare its identity with the one that the database knows.
 
-    A store that is first used for an account is adopted, which is recorded in the author's name.
+    A store that is first used for an account is adopted.
     """
 
     def expect(place: Store, found: UUID | None) -> UUID:
@@ -38,7 +38,7 @@ def bind(store: Store, transaction: Transaction, account_id: UUID, author: Calla
             known = stores.read(tx, account_id)
             files = [] if known.identity else stores.known_files(tx, account_id, limit=LOOKED_FOR)
         if known.identity is None:
-            return _first(place, transaction, known, files, author())
+            return _first(place, transaction, known, files)
         if found != known.identity:
             raise _other(place, known.identity, found)
         return found
@@ -74,7 +74,7 @@ def adopt(store: Store, transaction: Transaction, known: StoreRow, by: Author) -
     return identity
 
 
-def _first(store: Store, transaction: Transaction, known: StoreRow, files: list[str], by: Author) -> UUID:
+def _first(store: Store, transaction: Transaction, known: StoreRow, files: list[str]) -> UUID:
     if files and not any(map(store.holds, files)):
         raise WrongStore(
             store.place,
@@ -84,7 +84,6 @@ def _first(store: Store, transaction: Transaction, known: StoreRow, files: list[
     identity = store.initialise()
     with transaction() as tx:
         if stores.adopt(tx, known.account_id, identity, before=None, place=store.place):
-            changes.record(tx, by, f"account:{known.account}", "store", before=None, after=identity)
             log.info("store.adopted", account=str(known.account_id), store=store.place, identity=str(identity))
             return identity
     with transaction() as tx:

@@ -83,7 +83,7 @@ def store(settings: Settings, db: Database | None = None) -> Store:
         with db.transaction() as tx:
             known = stores.of_account(tx, settings.account)
         if known is not None:
-            store_binding.bind(opened, db.transaction, known.account_id, lambda: _process("it first used the store"))
+            store_binding.bind(opened, db.transaction, known.account_id)
     return opened
 
 
@@ -105,10 +105,10 @@ def place(settings: Settings) -> Place:
     return Place(base_url=settings.base_url, api_key=key, new_mark=key_mark.mark(key, secrets.token_bytes(16)))
 
 
-def _process(reason: str) -> Author:
-    """Name this process as the author of what its settings change."""
+def _starter() -> Author:
+    """Name the process that starts as the author of what its settings change."""
     actor = f"{socket.gethostname()}, process {os.getpid()}"
-    return Author(actor=actor, reason=reason, now=clock(), new_id=new_id)
+    return Author(actor=actor, reason="it started with this key", now=clock(), new_id=new_id)
 
 
 def account(settings: Settings, db: Database) -> UUID:
@@ -132,9 +132,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     provider = client(settings)
-    number = binding.bind(
-        db, provider, account_id, place(settings), _process("it started with this key"), is_node=is_node
-    )
+    number = binding.bind(db, provider, account_id, place(settings), _starter(), is_node=is_node)
     with db.transaction() as tx:
         if is_node:
             account_limits.follow_settings(

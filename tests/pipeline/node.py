@@ -13,7 +13,6 @@ from uuid_utils.compat import uuid7
 
 from tests.pipeline.hooked import Crash, Fuse, HookedClient, HookedDatabase, HookedStore, Listener
 from worker import dispatch, probe, store_binding, upkeep
-from worker.changes import Author
 from worker.db import accounts
 from worker.db import upkeep as upkeep_rows
 from worker.db.steps import Ticket
@@ -177,7 +176,7 @@ def make(
     )
     store = HookedStore(Folder(folder))
     client.listener = store.listener = database.listener = listener
-    store_binding.bind(store, database.transaction, account_id, lambda: _author(clock))
+    store_binding.bind(store, database.transaction, account_id)
     schedule = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
     services = Services(
         account_id=account_id,
@@ -206,10 +205,6 @@ def _account(database: HookedDatabase, clock: Clock) -> UUID:
         account_id = accounts.ensure(tx, account_id=uuid7(), name="default", now=clock())
         accounts.configure(tx, account_id, rate=None, max_in_flight=100, now=clock())
         return account_id
-
-
-def _author(clock: Clock) -> Author:
-    return Author(actor="a node", reason="it first used the store", now=clock(), new_id=uuid7)
 
 
 __all__ = ["EVERY", "START", "Clock", "Fuse", "Node", "make"]
