@@ -20,6 +20,7 @@ from ops.sandbox.choices import (
     RateAlgorithm,
     ReferenceUrls,
     ReplayAnswer,
+    ResultForm,
     ResultType,
     RetryAfter,
     UnknownKeys,
@@ -79,6 +80,8 @@ class Settings:
     result_needs_key: bool = _rule(False, _U, "Fetching a result needs the API key.")
     result_redirect: bool = _rule(False, _U, "A result's address redirects once.")
     result_chunked: bool = _rule(False, _U, "A result comes chunked, without Content-Length.")
+    result_form: ResultForm = _rule(ResultForm.ORDERED, _U, "What a result is, whatever was ordered.")
+    result_pixels: int = _rule(0, _U, "Pixels on each side of a result; 0 is what was ordered.")
     result_type: ResultType = _rule(ResultType.EXACT, _U, "Content-Type of a result.")
 
     # Files

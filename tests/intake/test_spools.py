@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from worker.domain.request import JobRequest, fingerprint, validate
 from worker.intake.spool import Spool
+from worker.media.spool import SpoolFolder
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -26,7 +27,7 @@ HASHES = st.none() | st.just("0" * 64)
 
 @given(REQUESTS, HASHES)
 def test_a_batch_is_told_by_the_hash_that_it_always_had(request: JobRequest, reference_hash: str | None) -> None:
-    spool = Spool()
+    spool = Spool(SpoolFolder())
 
     spool.add(request, reference_hash)
 
@@ -48,7 +49,7 @@ def test_an_image_is_told_by_the_fingerprint_that_it_always_had(
 
 @given(st.lists(REQUESTS, max_size=5))
 def test_each_request_is_one_row_whatever_its_words(requests: list[JobRequest]) -> None:
-    spool = Spool()
+    spool = Spool(SpoolFolder())
     for request in requests:
         spool.add(request, None)
 
@@ -60,7 +61,7 @@ def test_each_request_is_one_row_whatever_its_words(requests: list[JobRequest]) 
 
 def test_a_line_of_a_manifest_with_every_sign_of_copy_is_one_row() -> None:
     request = validate({"key": "a", "prompt": "tab\t back\\ feed\n return\r \\. \\N end"}, 1)
-    spool = Spool()
+    spool = Spool(SpoolFolder())
     assert isinstance(request, JobRequest)
 
     spool.add(request, None)

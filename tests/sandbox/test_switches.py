@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.pictures import picture
+from tests.sandbox.pictures import opened, picture
 from tests.sandbox.running import Sandbox
 
 
@@ -264,3 +264,18 @@ def test_a_setting_that_cannot_be_is_refused_with_what_is_permitted(sandbox: San
     assert answer.status_code == 400
     assert "permitted:" in answer.json()["error"]["message"]
     assert sandbox.get("/sandbox/settings").json() == before
+
+
+@pytest.mark.parametrize("form", ["webp", "gif", "bmp", "avif", "tiff", "jpeg2000", "qoi", "apng", "animated_gif"])
+def test_a_result_may_have_another_form_and_size(sandbox: Sandbox, form: str) -> None:
+    sandbox.set(result_form=form, result_pixels=16)
+
+    found = opened(sandbox.get(result_path(sandbox)).content)
+
+    assert found.size == (16, 16)
+
+
+def test_a_result_may_be_no_image(sandbox: Sandbox) -> None:
+    sandbox.set(result_form="html")
+
+    assert sandbox.get(result_path(sandbox)).content.startswith(b"<!doctype html>")

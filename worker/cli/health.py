@@ -15,7 +15,7 @@ from worker.db.nodes import OFF_S
 from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
 from worker.domain.model_spec import MODELS
-from worker.media.store import StoreUnavailable
+from worker.media.store import StoreUnavailable, WrongStore
 from worker.rivya.client import Client
 
 
@@ -165,11 +165,21 @@ def _broker(context: Context) -> Iterator[Finding]:
 
 def _store(context: Context) -> Finding:
     place = context.settings.store_url
+    database = None
+    if context.settings.database_url is not None:
+        database = wiring.database(context.settings, connections=1)
     try:
-        wiring.store(context.settings).check()
+        wiring.store(context.settings, database).check()
+    except WrongStore as error:
+        return _failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
     except (StoreUnavailable, ValueError) as error:
-        return _failed("store", str(error), "check DARKROOM_STORE and its permissions")
-    return _ok("store", f"{place}: written, read and deleted")
+        return _failed("store", str(error), "check DARKROOM_STORE, its room and its permissions: what needs it waits")
+    except DBAPIError:
+        return _warning("store", f"{place}: not compared with what the database knows", "mend the database first")
+    finally:
+        if database is not None:
+            database.close()
+    return _ok("store", f"{place}: the one that is known, written and read")
 
 
 def _provider(context: Context) -> Iterator[Finding]:

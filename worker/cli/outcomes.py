@@ -36,6 +36,8 @@ def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
         "mime_type": None if image is None else image.mime_type,
         "width": None if image is None else image.width,
         "height": None if image is None else image.height,
+        "as_ordered": None if image is None else not found.not_as_ordered,
+        "not_as_ordered": [each.value for each in found.not_as_ordered],
         "credits": {
             "held": found.held,
             "reserved": found.reserved,
@@ -67,6 +69,8 @@ def _refused(found: RefusedLine) -> dict[str, Any]:
         "key": first.key,
         "state": "refused",
         **nothing,
+        "as_ordered": None,
+        "not_as_ordered": [],
         "credits": {"held": None, "reserved": None, "final": None, "spent": 0},
         "provider_id": None,
         "generations": 0,

@@ -18,7 +18,7 @@ from worker.sheet.paging import PER_PAGE
 
 def write(context: Context, database: Database, found: Overview, to: Path, *, per_page: int = PER_PAGE) -> list[Path]:
     """The sheet is at ``to``, whole; gives its pages. Images that are no longer in the store are left blank."""
-    store = wiring.store(context.settings)
+    store = wiring.store(context.settings, database)
     cards = (_card(each, store, to.absolute().parent) for each in outcomes_view.outcomes(database, found.batch.id))
     return write_sheet(to, _header(context, found), cards, per_page=per_page)
 
@@ -56,6 +56,7 @@ def _card(found: Outcome, store: Store, folder: Path) -> Card:
         reserved=found.reserved,
         final=found.final,
         provider_id=found.provider_id or "",
+        not_as_ordered=", ".join(found.not_as_ordered),
         error=": ".join(filter(None, (found.error_code, found.error_message))),
     )
 

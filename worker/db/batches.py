@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from worker.db.prices import HOLD
 from worker.domain import deadline
+from worker.domain.as_ordered import SizePolicy
 from worker.domain.batch_state import BatchState
 from worker.domain.fairness import Claim
 from worker.domain.fault import Fault, plain
@@ -37,13 +38,14 @@ class BatchRow:
     state: BatchState
     deadline_at: datetime | None
     created_at: datetime
+    size_policy: SizePolicy
 
 
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
-                       has_pending, state, deadline_at, created_at)
+                       size_policy, has_pending, state, deadline_at, created_at)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
-            :has_pending, :state, :deadline_at, :now)
+            :size_policy, :has_pending, :state, :deadline_at, :now)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -73,6 +75,7 @@ def insert(
             "priority": request.priority,
             "credit_cap": request.credit_cap,
             "size": size,
+            "size_policy": request.size_policy,
             "has_pending": size > 0,
             "state": state,
             "deadline_at": None if request.deadline is None else deadline.falls_at(request.deadline, now=now),
@@ -108,7 +111,7 @@ def _refused(fault_id: UUID, fault: Fault, batch_id: UUID) -> dict[str, Any]:
 
 _COLUMNS = """
     id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, deadline_at,
-    created_at"""
+    created_at, size_policy"""
 
 
 def by_token(tx: Connection, token: str) -> BatchRow | None:
@@ -139,7 +142,9 @@ def _one(rows: Sequence[Any]) -> BatchRow | None:
 
 def _row(row: Any) -> BatchRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    return BatchRow(**{**values, "state": BatchState(values["state"])})
+    return BatchRow(
+        **{**values, "state": BatchState(values["state"]), "size_policy": SizePolicy(values["size_policy"])}
+    )
 
 
 def faults(tx: Connection, batch_id: UUID) -> list[Fault]:

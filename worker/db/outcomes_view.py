@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from worker.db import batches
 from worker.db.results import Stored
 from worker.db.session import Database
+from worker.domain.as_ordered import Deviation, SizePolicy, counted
 from worker.domain.fault import Fault
 from worker.domain.job import JobState
 
@@ -44,6 +45,8 @@ class Outcome:
     request_id: str | None
     ended_at: datetime | None
     result: Stored | None
+    not_as_ordered: tuple[Deviation, ...] = ()
+    """In what its image differs from what was ordered, as far as that counts for its batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +62,8 @@ _SELECT = """
         f.name AS reference_name, j.generations, g.provider_id, g.held, g.reserved, g.final,
         coalesce((SELECT sum(final) FROM generation WHERE job_id = j.id), 0)::bigint AS spent,
         j.failure_code, j.failure_message, j.request_id, j.ended_at,
-        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height
-    FROM job j
+        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height, r.frames, r.not_as_ordered, b.size_policy
+    FROM job j JOIN batch b ON b.id = j.batch_id
     LEFT JOIN LATERAL (SELECT * FROM generation WHERE job_id = j.id ORDER BY number DESC LIMIT 1) g ON true
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN reference f ON f.sha256 = j.reference_hash
@@ -126,6 +129,7 @@ def _outcome(row: Any) -> Outcome:
         request_id=row.request_id if has_error else None,
         ended_at=row.ended_at,
         result=_stored(row),
+        not_as_ordered=counted(row.not_as_ordered or (), SizePolicy(row.size_policy)),
     )
 
 
@@ -139,4 +143,6 @@ def _stored(row: Any) -> Stored | None:
         mime_type=row.mime_type,
         width=row.width,
         height=row.height,
+        frames=row.frames,
+        not_as_ordered=tuple(row.not_as_ordered),
     )

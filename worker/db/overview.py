@@ -9,8 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import batches, budgets, in_hand, ledger, troubles
+from worker.db import batches, budgets, in_hand, ledger, odd_images, troubles
 from worker.db.batches import BatchRow
+from worker.db.odd_images import OddImages
 from worker.db.prices import HOLD
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
@@ -46,6 +47,8 @@ class Overview:
     obstacle: Obstacle | None
     not_in_hand: NotInHand = field(default_factory=NotInHand)
     """Paid images that are not in the store yet."""
+    not_as_ordered: tuple[OddImages, ...] = ()
+    """Images that differ from what was ordered."""
 
     @property
     def is_done(self) -> bool:
@@ -90,6 +93,7 @@ def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | 
         spent=balances[CreditAccount.SPENT],
         obstacle=_obstacle(tx, batch, now, wallet_floor) if jobs[JobState.PENDING] + jobs[JobState.ACTIVE] else None,
         not_in_hand=in_hand.of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotInHand(),
+        not_as_ordered=odd_images.of_batch(tx, batch.id, batch.size_policy),
     )
 
 
@@ -223,7 +227,7 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
-        ends_by_itself=reason.ends_by_itself,
+        ends_by_itself=reason.ends_by_itself or reason is PauseReason.STORE_UNAVAILABLE,
         next_step=next_step_of(reason),
     )
 

@@ -24,7 +24,7 @@ POSTPONE = Part(
     sql=f"""
         UPDATE step SET due_at = given.due_at, lease_until = NULL, attempts = given.attempts, polls = given.polls,
             looked_at = coalesce(given.looked_at, step.looked_at),
-            error = CASE WHEN given.attempts > 0 THEN coalesce(left(given.error, 300), step.error) END
+            error = coalesce(left(given.error, 300), CASE WHEN given.attempts > 0 THEN step.error END)
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
 )

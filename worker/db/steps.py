@@ -67,6 +67,9 @@ class Work:
     accepted_at: datetime | None
     result_url: str | None
     recalls: int
+    unreadable_sha256: str | None
+    """Of the last file in its image's place that is none; None: there was none."""
+    unreadable_times: int
     blocked_until: datetime | None
     pause_reason: PauseReason | None
     prompt_record: Record | None
@@ -75,6 +78,8 @@ class Work:
     """Of the account, as it is now."""
     collected_at: datetime | None
     """When an image of the account was last brought home, as far as the account's row knows."""
+    store_failed_at: datetime | None
+    """Since when the account's store has failed; None: it works."""
     sent_binding: int | None
     """Of the account, when the request was last begun to be sent."""
     upload_url: str | None
@@ -111,9 +116,10 @@ _CLAIM = text("""
            c.attempts, c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures,
            j.reference_hash, r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
-           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
-           a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding, f.failures AS prompt_failures,
-           f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at
+           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls,
+           g.unreadable_sha256, g.unreadable_times, a.blocked_until,
+           a.pause_reason, a.collected_at, a.store_failed_at, a.binding, g.binding AS sent_binding,
+           f.failures AS prompt_failures, f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id

@@ -56,6 +56,10 @@ class PauseReason(StrEnum):
         }
 
 
+STORE_UNAVAILABLE = "store_unavailable"
+"""With this begin the words of a step that waits for the store, or for the disk on the way to it."""
+
+
 class ProviderError(Exception):
     """A call to the provider did not give what was asked; the subclass says what may be done next."""
 

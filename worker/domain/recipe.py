@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from worker.domain.as_ordered import SizePolicy
 from worker.domain.catalog import ReviewPolicy
 from worker.domain.fault import Fault, UnfitError, not_known, quoted
 from worker.domain.model_spec import DEFAULT_MODEL, MODELS
@@ -24,6 +25,7 @@ FIELDS = (
     "owner",
     "sku",
     "reference",
+    "size_policy",
 )
 """The keys that a recipe may have."""
 _MOST = 2**53 - 1
@@ -49,6 +51,8 @@ class Recipe:
     """The column that names the item."""
     reference: str = "reference"
     """The column with the reference image."""
+    size_policy: SizePolicy = SizePolicy.FLAG
+    """Whether an image of another size than was ordered may go live."""
 
     @property
     def thresholds(self) -> Thresholds:
@@ -57,7 +61,11 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as it is stored; ``recipe`` reads it again."""
-        return asdict(self) | {"params": dict(self.params), "review": self.review.value}
+        found = asdict(self) | {"params": dict(self.params), "review": self.review.value}
+        if self.size_policy is SizePolicy.FLAG:
+            # So that a recipe from before there was a policy keeps its hash.
+            del found["size_policy"]
+        return found
 
 
 def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
@@ -85,6 +93,7 @@ def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
         owner=field("owner", None, label),
         sku=field("sku", "sku", label),
         reference=field("reference", "reference", label),
+        size_policy=field("size_policy", SizePolicy.FLAG, _size_policy),
     )
     if "prompt" not in raw:
         faults.append(_fault("prompt", UnfitError("is missing: it is the template of every prompt")))
@@ -128,6 +137,13 @@ def _review(value: object) -> ReviewPolicy:
     if not isinstance(value, str) or value not in words:
         raise UnfitError(f"{quoted(value)} is not known", words)
     return ReviewPolicy(value)
+
+
+def _size_policy(value: object) -> SizePolicy:
+    words = tuple(policy.value for policy in SizePolicy)
+    if not isinstance(value, str) or value not in words:
+        raise UnfitError(f"{quoted(value)} is not known", words)
+    return SizePolicy(value)
 
 
 def _count(value: object) -> int:

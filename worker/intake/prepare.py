@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from worker.db.references import ReferenceFacts
 from worker.domain.fault import Fault, UnfitError
@@ -25,6 +26,8 @@ class Prepared:
     references: dict[str, ReferenceFacts]
     referring_lines: dict[str, int]
     """The first line that names each reference."""
+    store: UUID | None
+    """The identity of the store that has the references; None: no reference was stored."""
 
     @property
     def jobs(self) -> int:
@@ -56,8 +59,8 @@ class _Intake:
     """What has come together so far."""
 
     def __init__(self, library: Library) -> None:
-        self.spool = Spool()
-        self.faults = FaultSpool()
+        self.spool = Spool(library.spool)
+        self.faults = FaultSpool(library.spool)
         self._library = library
         self._credits = 0
         self._lines: dict[str, int] = {}
@@ -89,4 +92,5 @@ class _Intake:
             faults=self.faults,
             references=self._library.facts,
             referring_lines=self._lines,
+            store=self._library.store_identity,
         )

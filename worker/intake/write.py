@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from worker.db import batches, references, session
+from worker.db import batches, references, session, stores
 from worker.db.batches import BatchRow
 from worker.domain.batch_state import BatchState
 from worker.domain.deadline import falls_at
@@ -17,6 +17,7 @@ from worker.domain.fault import Fault
 from worker.domain.request import BatchRequest
 from worker.intake import job_rows
 from worker.intake.prepare import Prepared
+from worker.media.store import StoreUnavailable
 
 
 class RequestsRefused(Exception):
@@ -74,8 +75,10 @@ def write(
     """Write the batch; under a token that was used before, change nothing and give the batch that has it.
 
     Lines with faults are kept beside the batch. Raises TokenTaken when the token's batch has other content, and
-    RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed.
+    RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed, and
+    StoreUnavailable when the references lie in another store than the account's.
     """
+    _expect_right_store(tx, prepared, account_id)
     _write_references(tx, prepared, now)
     batch_id = new_id()
     token = request.token or str(batch_id)
@@ -110,6 +113,16 @@ def write(
         is_new=True,
         faults=prepared.faults or (),
     )
+
+
+def _expect_right_store(tx: Connection, prepared: Prepared, account_id: UUID) -> None:
+    known = stores.read(tx, account_id).identity
+    if prepared.store is not None and known not in {None, prepared.store}:
+        raise StoreUnavailable(
+            str(prepared.store),
+            f"the references were put into it, and the account's images lie in the store {known}:"
+            " give this process the DARKROOM_STORE of the nodes",
+        )
 
 
 def write_refused(

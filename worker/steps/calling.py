@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from worker.db import calls, parts
 from worker.db.parts import Row
 from worker.domain.call import Call, CallKind, CallOutcome, failed
-from worker.domain.errors import ProviderError
+from worker.domain.errors import STORE_UNAVAILABLE, ProviderError
 from worker.media.addresses import is_same_origin
 from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
 from worker.rivya.wire import GenerationView, UploadedFile
@@ -87,6 +87,10 @@ class Calls:
         except FetchFailed as error:
             outcome, code = CallOutcome.UNAVAILABLE, f"result_{error.kind}"
             self._end(call, outcome=outcome, code=code, message=str(error), http_status=error.status)
+            raise
+        except OSError as error:
+            # The network's errors are FetchFailed: this is the local disk's.
+            self._end(call, outcome=CallOutcome.UNAVAILABLE, code=STORE_UNAVAILABLE, message=str(error))
             raise
         # A whole file is only ever taken from an answer with this status.
         self._end(call, size_bytes=fetched.size_bytes, http_status=HTTPStatus.OK.value)

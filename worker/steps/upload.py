@@ -1,5 +1,6 @@
 """Give the provider the reference image: once for all jobs that share it."""
 
+import hashlib
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,7 +15,7 @@ from worker.media.names import reference_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.rivya.wire import UploadedFile
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import outcomes, store_outage
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,8 @@ def run(services: Services, ticket: Ticket) -> None:
     calls = Calls(services, work.generation_id)
     try:
         uploaded = _upload(services, work, calls)
+    except StoreUnavailable as error:
+        _wait_for_store(services, work, error)
     except ProviderError as error:
         _record_error(services, work, calls, error)
     else:
@@ -64,10 +67,10 @@ def _claim(services: Services, ticket: Ticket) -> Work | None:
 def _upload(services: Services, work: Work, calls: Calls) -> UploadedFile:
     try:
         content = services.store.read(reference_path(_hash(work)))
-    except StoreUnavailable as error:
-        raise ProviderError("store_unavailable", str(error)) from error
     except NotStored as error:
         raise Refused("reference_missing", f"the store has lost the reference {_hash(work)}") from error
+    if hashlib.sha256(content).hexdigest() != _hash(work):
+        raise Refused("reference_damaged", f"the store has other bytes than the reference {_hash(work)}")
     return calls.upload(
         content,
         name=work.reference_name or "reference",
@@ -89,6 +92,17 @@ def _record(services: Services, work: Work, calls: Calls, uploaded: UploadedFile
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+
+
+def _wait_for_store(services: Services, work: Work, error: StoreUnavailable) -> None:
+    try:
+        with services.database.transaction() as tx:
+            store_outage.postpone(tx, services, work, error)
+            references.end_upload(tx, work.account_id, _hash(work), provider_id=None, url=None, now=services.clock())
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+    else:
+        store_outage.note(services, work, error)
 
 
 def _record_error(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
