@@ -144,15 +144,15 @@ def _write_generations(
 
 
 def _first_steps(admitted: Sequence[Admitted]) -> list[tuple[StepKind, bool]]:
-    """Say for each job what it does first, and whether now: of jobs with one reference only the first uploads it."""
+    """Say what each job does first, and whether now: of jobs with the same reference only the first uploads it."""
     seen: set[str] = set()
     first: list[tuple[StepKind, bool]] = []
     for job in admitted:
-        if job.reference_hash is None or job.has_upload:
+        if not job.references or job.has_upload:
             first.append((StepKind.SUBMIT, True))
         else:
-            is_first = job.reference_hash not in seen and not job.is_uploading
-            seen.add(job.reference_hash)
+            is_first = seen.isdisjoint(job.references) and not job.is_uploading
+            seen.update(job.references)
             first.append((StepKind.UPLOAD, is_first))
     return first
 

@@ -19,7 +19,7 @@ from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import in_hand, retry
 from worker.domain.errors import NotFound, ProviderError, Throttled
 from worker.domain.job import JobEvent
-from worker.domain.model_spec import PIXELS
+from worker.domain.model_spec import pixels
 from worker.domain.step import COLLECT_TOTAL, COLLECT_WAIT, LEASES, StepKind
 from worker.media.download import FetchFailed, FetchLimits, FetchProblem
 from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
@@ -173,7 +173,7 @@ class InHand:
 def _record(services: Services, found: InHand) -> None:
     """End the job as succeeded."""
     work, stored = found.work, found.result.stored
-    expected = PIXELS.get(work.params.get("image_size", ""))
+    expected = pixels(work.model, work.params)
     if expected not in {None, (stored.width, stored.height)}:
         log.warning(
             "result.unexpected_size",

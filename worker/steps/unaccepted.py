@@ -75,12 +75,15 @@ def _is_a_conflict_for_good(services: Services, work: Work) -> bool:
 
 
 def _may_be_its_upload(tx: Connection, services: Services, work: Work) -> bool:
-    """Forget an upload that other jobs had made before: the provider may have dropped it, which it does not document.
+    """Forget uploads that other jobs had made before: the provider may have dropped them, which it does not document.
 
     A job is given this second chance once.
     """
-    if work.reference_hash is None or work.job_failures:
+    if work.job_failures:
         return False
-    return references.forget_upload(
-        tx, work.account_id, work.reference_hash, before=work.admitted_at, now=services.clock()
-    )
+    now = services.clock()
+    forgotten = [
+        references.forget_upload(tx, work.account_id, sha256, before=work.admitted_at, now=now)
+        for sha256 in sorted({each.sha256 for each in work.references})
+    ]
+    return any(forgotten)
