@@ -1,4 +1,4 @@
-"""Know several models: further references of a job and of an item of a catalog."""
+"""Know several models, and what crashes: further references of jobs and items, crashes in a row of steps."""
 
 from collections.abc import Sequence
 
@@ -34,6 +34,16 @@ def upgrade() -> None:
             ),
         )
 
+    op.add_column(
+        "step",
+        sa.Column(
+            "crashes", sa.BigInteger(), server_default="0", nullable=False, comment="Crashes of our own code in a row"
+        ),
+    )
+    op.create_index(
+        "ix_job_crashed", "job", ["ended_at"], unique=False, postgresql_where=sa.text("failure_code = 'internal_error'")
+    )
+
 
 def downgrade() -> None:
     # A version that knows one reference a job would send the first alone: what has more than that may not be lost.
@@ -43,6 +53,8 @@ def downgrade() -> None:
                 RAISE EXCEPTION 'jobs with several references are waiting: let them end, or cancel their batches';
             END IF;
         END $$""")
+    op.drop_index("ix_job_crashed", table_name="job", postgresql_where=sa.text("failure_code = 'internal_error'"))
+    op.drop_column("step", "crashes")
     for table in ("job", "catalog_item"):
         op.drop_column(table, "further_references")
     op.alter_column("job", "params", existing_type=postgresql.JSONB(), existing_nullable=False, comment=_PARAMS)

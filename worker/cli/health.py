@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, nodes, scopes
 from worker.cli.context import NO_DATABASE, Context
-from worker.db import accounts, in_hand, overview
+from worker.db import accounts, crashes, in_hand, overview
+from worker.domain import crash
 from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
 from worker.domain.model_spec import MODELS
@@ -73,6 +74,7 @@ def _database(context: Context) -> Iterator[Finding]:
             if migrations.verdict is Verdict.OK:
                 yield _account(tx, context)
                 yield _in_hand(tx, context)
+                yield _crashes(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
         yield _failed("database", f"does not answer: {reason}", "check DARKROOM_DATABASE_URL, and that it runs")
@@ -126,6 +128,19 @@ def _in_hand(tx: Connection, context: Context) -> Finding:
         "see result.not_in_hand in the nodes' log, and mend the store or the way to the provider's images: they are"
         " asked for during a day",
     )
+
+
+def _crashes(tx: Connection) -> Finding:
+    found = crashes.count(tx, now=wiring.clock())
+    if not found.steps and not found.ended:
+        return _ok("crashes", "no step of a job crashes")
+    words = f" ({found.error})" if found.error else ""
+    detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {crash.CODE} within a day"
+    step = (
+        "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --failed --code"
+        f" {crash.CODE}`; what is in doubt: `darkroom audit in-doubt`"
+    )
+    return (_failed if found.ended else _warning)("crashes", detail, step)
 
 
 def _broker(context: Context) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ POSTPONE = Part(
     columns=f"{_OURS}, due_at timestamptz, attempts int, polls int, looked_at timestamptz, error text",
     sql=f"""
         UPDATE step SET due_at = given.due_at, lease_until = NULL, attempts = given.attempts, polls = given.polls,
-            looked_at = coalesce(given.looked_at, step.looked_at),
+            crashes = 0, looked_at = coalesce(given.looked_at, step.looked_at),
             error = CASE WHEN given.attempts > 0 THEN coalesce(left(given.error, 300), step.error) END
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
@@ -33,7 +33,7 @@ ADVANCE = Part(
     columns=f"{_OURS}, kind text, due_at timestamptz, lease_until timestamptz, since timestamptz",
     sql=f"""
         UPDATE step SET kind = given.kind, due_at = given.due_at, lease_until = given.lease_until, attempts = 0,
-            error = NULL, since = given.since, fence = step.fence + 1
+            crashes = 0, error = NULL, since = given.since, fence = step.fence + 1
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
 )

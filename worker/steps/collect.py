@@ -26,7 +26,7 @@ from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_
 from worker.media.names import result_path, twin_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.services import Services
-from worker.steps import calling, claiming, outcomes, pacing, reach
+from worker.steps import calling, claiming, crashes, outcomes, pacing, reach
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,10 @@ def hand_over(services: Services, work: Work) -> None:
 
     When all of them have enough to do the step is due again a little later, for whichever node has room.
     """
-    services.collectors.take(lambda: _in_time(services, work), lambda: _leave(services, work))
+    services.collectors.take(
+        lambda: crashes.of_work(services, work, lambda: _in_time(services, work)),
+        lambda: crashes.of_work(services, work, lambda: _leave(services, work)),
+    )
 
 
 def _in_time(services: Services, work: Work) -> None:
