@@ -42,6 +42,9 @@ class Batch(Table):
     credit_cap: Mapped[int | None] = mapped_column(comment="Credits that it may commit; NULL: no cap")
     committed: Mapped[int] = mapped_column(server_default="0", comment="Credits held, reserved or spent")
     size: Mapped[int] = mapped_column(comment="Jobs in it")
+    models: Mapped[list[str]] = mapped_column(
+        server_default="{qwen-image}", comment="The models that its jobs name, each once"
+    )
     has_pending: Mapped[bool] = mapped_column(comment="False once a look for pending jobs found none")
     state: Mapped[str] = mapped_column(comment="open, paused, cancelled or refused")
     deadline_at: Mapped[datetime | None] = mapped_column(comment="When what has not ended is ended; NULL: never")

@@ -20,7 +20,7 @@ class Job(Table):
         one_of("state", JobState),
         CheckConstraint("price > 0", name="price_positive"),
         Index("uq_job_batch_key", "batch_id", "key", unique=True),
-        Index("ix_job_pending", "batch_id", "line", postgresql_where=text("state = 'pending'")),
+        Index("ix_job_pending", "batch_id", "model", "line", postgresql_where=text("state = 'pending'")),
         Index("ix_job_batch_line", "batch_id", "line", "state"),
         Index("ix_job_crashed", "ended_at", postgresql_where=text("failure_code = 'internal_error'")),
         Index("ix_job_ended", "batch_id", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),

@@ -35,9 +35,12 @@ class Admitted:
 
 _ADMIT = text(f"""
     WITH picked AS (
-        SELECT id, {HOLD.format(account_id=":account_id")} AS price, line FROM job
-        WHERE batch_id = :batch_id AND state = 'pending'
-        ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+        SELECT first.* FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
+            SELECT id, {HOLD.format(account_id=":account_id")} AS price, line FROM job
+            WHERE batch_id = :batch_id AND job.model = m.model AND state = 'pending'
+            ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) first
+        WHERE b.id = :batch_id AND m.model <> ALL(CAST(:paused AS text[]))
+        ORDER BY first.line LIMIT :limit),
     affordable AS (
         SELECT id, line, price FROM (SELECT id, line, price, sum(price) OVER (ORDER BY line) AS total FROM picked) t
         WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
@@ -69,9 +72,11 @@ def admit(
     cap_left: int | None,
     fresh_after: datetime,
     now: datetime,
+    paused_models: Sequence[str] = (),
 ) -> list[Admitted]:
     """Make the first pending jobs of a batch active, in line order, as far as their prices fit under ``cap_left``.
 
+    Those of paused models are left in line.
     The caller has locked the batch and posts their holds in the same transaction.
     """
     rows = tx.execute(
@@ -83,6 +88,7 @@ def admit(
             "cap_left": cap_left,
             "fresh_after": fresh_after,
             "now": now,
+            "paused": list(paused_models),
         },
     )
     return [

@@ -45,6 +45,14 @@ FINISH = Part(
 )
 
 
+KEEP = Part(
+    name="kept",
+    columns=f"{_OURS}, lease_until timestamptz",
+    sql=f"UPDATE step SET lease_until = given.lease_until FROM {{rows}} WHERE {_IS_OURS}",
+    is_guard=True,
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Later:
     """A claimed step whose kind is due again later."""
@@ -96,6 +104,11 @@ def advancing(following: Next) -> Row:
 def finishing(work: Work) -> Row:
     """Give the row for ``FINISH``."""
     return _ours(work)
+
+
+def keep(tx: Connection, work: Work, *, until: datetime) -> None:
+    """Keep the step for longer; raises StaleFence when it is no longer ours."""
+    parts.run(tx, {KEEP: [_ours(work) | {"lease_until": until}]})
 
 
 def postpone(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, error: object = None) -> None:

@@ -86,6 +86,8 @@ class Work:
     pause_reason: PauseReason | None
     prompt_record: Record | None
     """What is remembered of failures of its prompt; None: it has not failed since it last succeeded."""
+    is_model_paused: bool
+    """Whether the provider does not offer its model for now."""
     binding: int
     """Of the account, as it is now."""
     collected_at: datetime | None
@@ -130,7 +132,8 @@ _CLAIM = text("""
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
            a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding, f.failures AS prompt_failures,
-           f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at, (
+           f.last_failed_at, f.last_code, p.paused_at IS NOT NULL AS is_model_paused, u.url AS upload_url,
+           u.uploaded_at, (
                SELECT json_agg(json_build_object('sha256', n.hash, 'name', fr.name, 'mime_type', fr.mime_type,
                                                  'url', fu.url, 'uploaded_at', fu.uploaded_at) ORDER BY n.place)
                FROM unnest(j.further_references) WITH ORDINALITY n(hash, place)
@@ -142,6 +145,7 @@ _CLAIM = text("""
     JOIN account a ON a.id = c.account_id
     LEFT JOIN reference r ON r.sha256 = j.reference_hash
     LEFT JOIN upload u ON u.account_id = c.account_id AND u.reference_hash = j.reference_hash
+    LEFT JOIN model_pause p ON p.account_id = c.account_id AND p.model = j.model
     LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
         AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 

@@ -28,14 +28,16 @@ class ModelSpec:
     pixels: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False)
     """Width and height that each ``image_size`` promises; empty where the provider's names promise none."""
 
+    param_names: tuple[str, ...] = field(init=False)
+    """The names of its params, as they travel."""
+
+    def __post_init__(self) -> None:
+        """Keep what each line of a manifest asks for."""
+        object.__setattr__(self, "param_names", tuple(param.name for param in self.params))
+
     def param(self, name: str) -> Param | None:
         """The parameter of that name; None when the model has none."""
         return next((param for param in self.params if param.name == name), None)
-
-    @property
-    def param_names(self) -> tuple[str, ...]:
-        """The names of its params, as they travel."""
-        return tuple(param.name for param in self.params)
 
     def completed(self, params: Mapping[str, object]) -> dict[str, ParamValue]:
         """Return every param with a value, defaults filled in; raise UnfitError."""
@@ -190,8 +192,3 @@ def pixels(model: str, params: Mapping[str, ParamValue]) -> tuple[int, int] | No
     """Return width and height that the request was promised; None when the provider promises none."""
     spec = MODELS.get(model)
     return spec.pixels.get(str(params.get("image_size", ""))) if spec else None
-
-
-def most_references() -> int:
-    """Return the most references that any model takes."""
-    return max(spec.max_references for spec in MODELS.values())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from worker.domain.fault import UnfitError
-from worker.domain.model_spec import ModelSpec, most_references
+from worker.domain.model_spec import MODELS, ModelSpec
 from worker.domain.plain_text import storable
 from worker.domain.reference_source import reference_source
 
@@ -23,13 +23,19 @@ def columns(most: int) -> tuple[str, ...]:
     return tuple(column(place) for place in range(max(most, 1)))
 
 
+_ALL = columns(max(spec.max_references for spec in MODELS.values()))
+_FURTHER = _ALL[1:]
+
+
 def is_numbered(name: str) -> bool:
     """Whether it is the column of a further reference."""
-    return name != "reference" and name in columns(most_references())
+    return name in _FURTHER
 
 
 def references(raw: Mapping[str, object], spec: ModelSpec) -> tuple[str, ...]:
     """Return the references that a request names, in their order, within the model's limit; raise UnfitError."""
+    if raw.keys().isdisjoint(_ALL):
+        return ()
     given = _given(raw)
     if given and not spec.max_references:
         raise UnfitError(f"{spec.id} takes no reference")
@@ -40,14 +46,14 @@ def references(raw: Mapping[str, object], spec: ModelSpec) -> tuple[str, ...]:
 
 def is_misspelt(name: str, spec: ModelSpec) -> bool:
     """Whether the name of a column is like that of a reference, which would be left out in silence."""
-    if _LIKE_ONE.fullmatch(name) is None or name in columns(most_references()):
+    if _LIKE_ONE.fullmatch(name) is None or name in _ALL:
         return False
     return spec.max_references > 1 or any(char.isdigit() for char in name)
 
 
 def _given(raw: Mapping[str, object]) -> list[object]:
     first = raw.get("reference")
-    further = [raw.get(name) for name in columns(most_references())[1:]]
+    further = [raw.get(name) for name in _FURTHER]
     if isinstance(first, list):
         if any(map(_is_there, further)):
             raise UnfitError("is a list: the columns reference_2 and so on must be empty then")

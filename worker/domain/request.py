@@ -56,14 +56,10 @@ def columns(spec: ModelSpec) -> tuple[str, ...]:
     return ("key", "prompt", "model", *reference_names.columns(spec.max_references), *spec.param_names)
 
 
-def _of_others(spec: ModelSpec) -> frozenset[str]:
+@lru_cache(maxsize=64)
+def _of_others(model: str, ids: tuple[str, ...]) -> frozenset[str]:
     """Return the columns that mean something for other models alone."""
-    return _columns_of_all(tuple(MODELS)).difference(columns(spec))
-
-
-@lru_cache(maxsize=16)
-def _columns_of_all(ids: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(name for id_ in ids for name in columns(MODELS[id_]))
+    return frozenset(name for id_ in ids for name in columns(MODELS[id_])).difference(columns(MODELS[model]))
 
 
 def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, ...]:
@@ -77,7 +73,7 @@ def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, 
     prompt = check.field("prompt", lambda value: _prompt(value, spec))
     params = {param.name: check.field(param.name, param.value) for param in spec.params}
     references = check.whole("reference", raw, lambda value: reference_names.references(value, spec))
-    others = _of_others(spec)
+    others = _of_others(spec.id, tuple(MODELS))
     check.names(spec, known, others, is_known_model=model is not None)
     rest = {name: value for name, value in raw.items() if name not in known and name not in others}
     kept = check.whole("metadata", rest, metadata)
@@ -140,7 +136,7 @@ class _Checks:
             meant = _meant(name, known) if isinstance(name, str) else None
             if meant is not None and meant not in self._raw:
                 self._report(str(name), UnfitError(f"this column is written '{meant}'"))
-            elif isinstance(name, str) and name not in known and reference_names.is_misspelt(name, spec):
+            elif name not in known and isinstance(name, str) and reference_names.is_misspelt(name, spec):
                 written = reference_names.columns(max(spec.max_references, 2))
                 self._report(name, UnfitError("columns of references are written otherwise", written))
 

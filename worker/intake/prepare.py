@@ -35,6 +35,8 @@ class Prepared:
     """The price of one generation of each job."""
     faults: FaultSpool
     references: dict[str, ReferenceFacts]
+    models: set[str]
+    """What the jobs are rendered with."""
     referring: dict[str, Referring]
     """How each reference is named."""
 
@@ -72,6 +74,7 @@ class _Intake:
         self.faults = FaultSpool()
         self._library = library
         self._credits = 0
+        self._models: set[str] = set()
         self._referring: dict[str, Referring] = {}
 
     def take(self, item: CheckedRequest | Fault) -> None:
@@ -86,6 +89,7 @@ class _Intake:
         references = [each for each in taken if isinstance(each, str)]
         for reference in references:
             self._refer(reference, item.request)
+        self._models.add(item.request.model)
         self._credits += MODELS[item.request.model].credits
         return self.spool.add(item.request, references)
 
@@ -115,6 +119,7 @@ class _Intake:
             credits=self._credits,
             faults=self.faults,
             references=self._library.facts,
+            models=self._models,
             referring=self._referring,
         )
 

@@ -97,6 +97,7 @@ def write(
         size=prepared.jobs,
         state=BatchState.OPEN,
         now=now,
+        models=prepared.models,
     )
     if not is_new:
         return _earlier(tx, token, prepared)

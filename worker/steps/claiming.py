@@ -21,6 +21,8 @@ class Obstacle(Enum):
 
     HELD_UP = auto()
     """The account is closed, paused, or used with another key."""
+    MODEL_PAUSED = auto()
+    """The provider does not offer its model for now, and nothing can have been created."""
     POISONED = auto()
     """Its prompt has failed too often, and not a byte was sent."""
     TOO_LATE = auto()
@@ -76,6 +78,8 @@ def _obstacle(services: Services, work: Work, now: datetime) -> Obstacle | None:
 
 
 def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obstacle | None:
+    if work.is_model_paused and not work.is_in_doubt:
+        return Obstacle.MODEL_PAUSED
     record = work.prompt_record
     if not work.sends and record is not None and record.is_poisoned(now):
         return Obstacle.POISONED

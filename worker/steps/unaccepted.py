@@ -11,6 +11,7 @@ from worker.domain import retry
 from worker.domain.errors import (
     AccountPaused,
     Conflict,
+    ModelUnavailable,
     NotFound,
     ProviderError,
     Refused,
@@ -40,6 +41,9 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
 def _settle(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
     due_at = services.clock() + wait
     match error:
+        case ModelUnavailable() if not work.is_in_doubt:
+            outcomes.give_back_unpaid(tx, work, error, services)
+            generations.answered(tx, work.generation_id)
         case Refused() | NotFound(code="not_found") if work.is_in_doubt:
             outcomes.doubt(tx, work, error, services)
         case Refused() | NotFound(code="not_found") if _may_be_its_upload(tx, services, work):
@@ -59,8 +63,8 @@ def _settle(tx: Connection, services: Services, work: Work, error: ProviderError
         case Throttled() if work.answers + 1 >= retry.THROTTLED_SENDS:
             outcomes.give_back_unpaid(tx, work, error, services)
             generations.answered(tx, work.generation_id)
-        case AccountPaused() | Throttled() | Unavailable() | NotFound():
-            attempts = work.attempts + isinstance(error, Unavailable | NotFound)
+        case AccountPaused() | ModelUnavailable() | Throttled() | Unavailable() | NotFound():
+            attempts = work.attempts + isinstance(error, ModelUnavailable | Unavailable | NotFound)
             step_moves.postpone(tx, work, due_at=due_at, attempts=attempts, error=error)
             generations.answered(tx, work.generation_id)
         case Conflict() if not work.is_in_doubt or _is_a_conflict_for_good(services, work):

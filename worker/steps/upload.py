@@ -8,7 +8,7 @@ import structlog
 from worker.db import references, session, step_moves, steps
 from worker.db.steps import Claim, StaleFence, Ticket, Work, WorkReference
 from worker.domain import retry
-from worker.domain.errors import AccountPaused, ProviderError, Refused, Throttled
+from worker.domain.errors import AccountPaused, ModelUnavailable, ProviderError, Refused, Throttled
 from worker.domain.generation import GenerationState
 from worker.domain.step import LEASES, StepKind
 from worker.media.names import reference_path
@@ -58,6 +58,9 @@ def _claim(services: Services, ticket: Ticket) -> _Task | None:
             return None
         if outcomes.is_held_up(services, work, now):
             outcomes.hold_up(tx, services, work)
+            return None
+        if work.is_model_paused:
+            outcomes.give_back_unpaid(tx, work, ModelUnavailable(work.model, "paused"), services)
             return None
         missing = [each for each in work.references if not each.is_uploaded(fresh_after=fresh_after)]
         for reference in missing:
