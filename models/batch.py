@@ -47,6 +47,9 @@ class Batch(Table):
     size_policy: Mapped[str] = mapped_column(
         server_default="flag", comment="Images of another size: accept, flag or refuse-to-publish"
     )
+    models: Mapped[list[str]] = mapped_column(
+        server_default="{qwen-image}", comment="The models that its jobs name, each once"
+    )
     has_pending: Mapped[bool] = mapped_column(comment="False once a look for pending jobs found none")
     state: Mapped[str] = mapped_column(comment="open, paused, cancelled or refused")
     deadline_at: Mapped[datetime | None] = mapped_column(comment="When what has not ended is ended; NULL: never")

@@ -80,7 +80,7 @@ def test_a_line_of_two_sources_with_the_same_bytes_is_named_after_the_last(tmp_p
     made = prepared(tmp_path, ["first.png", "second.png", "first.png"])
 
     assert made.references[sha256].name == "second.png"
-    assert made.referring_lines == {sha256: 1}
+    assert {name: how.line for name, how in made.referring.items()} == {sha256: 1}
 
 
 def test_a_source_that_many_lines_name_is_examined_once(tmp_path: Path) -> None:

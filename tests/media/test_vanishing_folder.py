@@ -114,7 +114,7 @@ def test_a_full_disk_is_an_unavailable_store_with_the_reason(tmp_path: Path) -> 
 
 def test_a_manifest_that_the_disk_cannot_hold_waits_for_the_disk(tmp_path: Path) -> None:
     """A producer's message would otherwise be refused for a fault of ours."""
-    request = JobRequest(line=1, key="k", prompt="x" * 4000, model="qwen-image", params={}, reference=None, metadata={})
+    request = JobRequest(line=1, key="k", prompt="x" * 4000, model="qwen-image", params={}, references=(), metadata={})
     with disks.small(tmp_path / "disk", megabytes=1) as disk:
         spool = Spool(SpoolFolder(disk))
 
@@ -124,4 +124,4 @@ def test_a_manifest_that_the_disk_cannot_hold_waits_for_the_disk(tmp_path: Path)
 
 def _fill(spool: Spool, request: JobRequest) -> None:
     for _ in range(5_000):
-        spool.add(request, None)
+        spool.add(request, ())

@@ -25,7 +25,7 @@ IMAGE = {"mime_type": "image/png", "width": 512, "height": 512, "frames": 1}
 def test_an_image_differs_in_what_was_ordered_and_is_known(
     order: dict[str, str], image: dict[str, object], found: tuple[str, ...]
 ) -> None:
-    assert deviations({**ORDER, **order}, **{**IMAGE, **image}) == found  # type: ignore[arg-type]  # a table's values
+    assert deviations("qwen-image", {**ORDER, **order}, **{**IMAGE, **image}) == found  # type: ignore[arg-type]  # a table's values
 
 
 @pytest.mark.parametrize(

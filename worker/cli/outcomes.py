@@ -46,13 +46,19 @@ def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
         },
         "provider_id": found.provider_id,
         "generations": found.generations,
-        "reference": None if found.reference_hash is None else f"sha256:{found.reference_hash}",
+        "reference": _references(found),
         "error": _error(found),
         "model": found.model,
         "prompt": found.prompt,
         "params": found.params,
         "metadata": found.metadata,
     }
+
+
+def _references(found: Outcome) -> str | list[str] | None:
+    """Return what a manifest would say: nothing, one name, or a list."""
+    names = [f"sha256:{sha256}" for sha256 in found.references]
+    return names if len(names) > 1 else next(iter(names), None)
 
 
 def _error(found: Outcome) -> dict[str, Any] | None:

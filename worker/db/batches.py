@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from worker.db.prices import HOLD
+from worker.db.prices import NEXT
 from worker.domain import deadline
 from worker.domain.as_ordered import SizePolicy
 from worker.domain.batch_state import BatchState
@@ -43,9 +43,9 @@ class BatchRow:
 
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
-                       size_policy, has_pending, state, deadline_at, created_at)
+                       size_policy, models, has_pending, state, deadline_at, created_at)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
-            :size_policy, :has_pending, :state, :deadline_at, :now)
+            :size_policy, :models, :has_pending, :state, :deadline_at, :now)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -60,6 +60,7 @@ def insert(
     size: int,
     state: BatchState,
     now: datetime,
+    models: Collection[str] = (),
 ) -> bool:
     """Write a batch; False when its token is taken (then wait for nothing: the other one is committed)."""
     row = tx.execute(
@@ -76,6 +77,7 @@ def insert(
             "credit_cap": request.credit_cap,
             "size": size,
             "size_policy": request.size_policy,
+            "models": sorted(models),
             "has_pending": size > 0,
             "state": state,
             "deadline_at": None if request.deadline is None else deadline.falls_at(request.deadline, now=now),
@@ -172,29 +174,36 @@ class Waiting:
 _LOCK_WAITING = text("""
     SELECT id FROM batch
     WHERE account_id = :account_id AND state = 'open' AND has_pending AND priority = ANY(:classes)
-      AND (deadline_at IS NULL OR deadline_at > :now)
+      AND (deadline_at IS NULL OR deadline_at > :now) AND NOT models <@ CAST(:paused AS text[])
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
 
 # A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
 # is seen, and its batch is not taken for empty.
 _WAITING = text(f"""
     SELECT id, owner, priority, weight, virtual_time, credit_cap - committed AS cap_left,
-           (SELECT {HOLD.format(account_id="batch.account_id")} FROM job
-            WHERE batch_id = batch.id AND state = 'pending' ORDER BY line LIMIT 1) AS price
+           {NEXT.format(batch="batch")} AS price, EXISTS (
+               SELECT FROM job WHERE batch_id = batch.id AND model = ANY(:paused) AND state = 'pending') AS has_paused
     FROM batch WHERE id = ANY(:ids) ORDER BY id""")
 
 
 def lock_waiting(
-    tx: Connection, account_id: UUID, classes: Collection[Priority], *, room: int, now: datetime
+    tx: Connection,
+    account_id: UUID,
+    classes: Collection[Priority],
+    *,
+    room: int,
+    now: datetime,
+    paused_models: Sequence[str] = (),
 ) -> list[Waiting]:
     """Lock the open batches of these classes that have pending jobs and time left, each with all the room.
 
-    A batch that is locked by somebody else is left out of this round.
+    One that waits for paused models alone, or is locked by another transaction, is left out of this round.
     """
-    values = {"account_id": account_id, "classes": list(classes), "now": now}
+    paused = list(paused_models)
+    values = {"account_id": account_id, "classes": list(classes), "now": now, "paused": paused}
     ids = tx.execute(_LOCK_WAITING, values).scalars().all()
-    rows = tx.execute(_WAITING, {"ids": ids}).all() if ids else []
-    empty = [r.id for r in rows if r.price is None]
+    rows = tx.execute(_WAITING, {"ids": ids, "paused": paused}).all() if ids else []
+    empty = [r.id for r in rows if r.price is None and not r.has_paused]
     if empty:
         tx.execute(text("UPDATE batch SET has_pending = false WHERE id = ANY(:ids)"), {"ids": empty})
     return [

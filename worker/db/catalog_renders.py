@@ -13,7 +13,9 @@ from worker.domain.job import JobState
 _ADD = text("""
     INSERT INTO catalog_render (id, item_id, plan_id, job_id, fingerprint, parts, needs_review, state, created_at)
     SELECT asked.id, asked.item_id, :plan_id, j.id, j.fingerprint,
-           jsonb_build_object('prompt', j.prompt, 'params', j.params, 'model', j.model, 'reference', j.reference_hash),
+           jsonb_build_object('prompt', j.prompt, 'params', j.params, 'model', j.model, 'reference',
+               CASE WHEN j.further_references IS NULL THEN to_jsonb(j.reference_hash)
+                    ELSE to_jsonb(j.reference_hash || j.further_references) END),
            :needs_review, 'planned', :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:item_ids AS uuid[]), CAST(:skus AS text[])) AS asked(id, item_id, sku)
     JOIN job j ON j.batch_id = :batch_id AND j.key = asked.sku""")

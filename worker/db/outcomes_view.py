@@ -14,6 +14,7 @@ from worker.db.session import Database
 from worker.domain.as_ordered import Deviation, SizePolicy, counted
 from worker.domain.fault import Fault
 from worker.domain.job import JobState
+from worker.domain.model_params import ParamValue
 
 PAGE = 1_000
 """Lines that are read at once; each page is a short transaction, so that a slow reader holds nothing open."""
@@ -29,9 +30,10 @@ class Outcome:
     state: JobState
     model: str
     prompt: str
-    params: Mapping[str, str]
+    params: Mapping[str, ParamValue]
     metadata: Mapping[str, Any]
-    reference_hash: str | None
+    references: tuple[str, ...]
+    """The hashes of its references, in their order."""
     reference_name: str | None
     generations: int
     provider_id: str | None
@@ -58,7 +60,7 @@ class RefusedLine:
 
 
 _SELECT = """
-    SELECT j.id, j.line, j.key, j.state, j.model, j.prompt, j.params, j.extra, j.reference_hash,
+    SELECT j.id, j.line, j.key, j.state, j.model, j.prompt, j.params, j.extra, j.reference_hash, j.further_references,
         f.name AS reference_name, j.generations, g.provider_id, g.held, g.reserved, g.final,
         coalesce((SELECT sum(final) FROM generation WHERE job_id = j.id), 0)::bigint AS spent,
         j.failure_code, j.failure_message, j.request_id, j.ended_at,
@@ -116,7 +118,7 @@ def _outcome(row: Any) -> Outcome:
         prompt=row.prompt,
         params=row.params,
         metadata=row.extra,
-        reference_hash=row.reference_hash,
+        references=() if row.reference_hash is None else (row.reference_hash, *(row.further_references or ())),
         reference_name=row.reference_name,
         generations=row.generations,
         provider_id=row.provider_id,

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 
-from worker.domain.model_spec import PIXELS
+from worker.domain.model_params import ParamValue
+from worker.domain.model_spec import pixels
 
 
 class Deviation(StrEnum):
@@ -32,14 +33,14 @@ _TYPES = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg"}
 
 
 def deviations(
-    params: Mapping[str, str], *, mime_type: str, width: int, height: int, frames: int
+    model: str, params: Mapping[str, ParamValue], *, mime_type: str, width: int, height: int, frames: int
 ) -> tuple[Deviation, ...]:
     """Return in what an image differs from what the parameters of its request ordered.
 
     A parameter whose meaning is not known here orders nothing.
     """
-    ordered_type = _TYPES.get(params.get("output_format", ""), mime_type)
-    ordered_size = PIXELS.get(params.get("image_size", ""), (width, height))
+    ordered_type = _TYPES.get(str(params.get("output_format", "")), mime_type)
+    ordered_size = pixels(model, params) or (width, height)
     found = {
         Deviation.FORMAT: mime_type != ordered_type,
         Deviation.SIZE: (width, height) != ordered_size,

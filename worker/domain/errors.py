@@ -114,6 +114,16 @@ class AccountPaused(ProviderError):
         self.reason = reason
 
 
+class ModelUnavailable(ProviderError):
+    """The provider does not offer the model for now: jobs of this model wait, none fails."""
+
+    def __init__(self, model: str, status: str, message: str = "", request_id: str | None = None) -> None:
+        """Keep the model, and what the provider's list says of it."""
+        super().__init__("model_unavailable", f"{model} is {status}: {message}", None, request_id)
+        self.args = (model, status, message, request_id)
+        self.model = model
+
+
 class Throttled(ProviderError):
     """Too many requests: the key is closed for every worker until ``retry_after`` has passed."""
 

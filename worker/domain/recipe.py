@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from worker.domain.as_ordered import SizePolicy
 from worker.domain.catalog import ReviewPolicy
 from worker.domain.fault import Fault, UnfitError, not_known, quoted
+from worker.domain.model_params import ParamValue
 from worker.domain.model_spec import DEFAULT_MODEL, MODELS
 from worker.domain.plain_text import label, storable
 from worker.domain.refresh_plan import Thresholds
@@ -38,8 +39,8 @@ class Recipe:
     prompt: str
     """A template over the item's fields."""
     model: str = DEFAULT_MODEL
-    params: Mapping[str, str]
-    """Every parameter of the model, defaults filled in."""
+    params: Mapping[str, ParamValue]
+    """Every parameter of the model, defaults filled in; one without a default only if it is given."""
     review: ReviewPolicy = ReviewPolicy.NONE
     credit_cap: int | None = None
     max_age_days: int | None = None
@@ -118,18 +119,15 @@ def _prompt(value: object) -> str:
     return text
 
 
-def _params(value: object, model: str) -> dict[str, str]:
+def _params(value: object, model: str) -> dict[str, ParamValue]:
     """Give every parameter of the model; what is not named has the model's default."""
     if not isinstance(value, Mapping):
         raise UnfitError("must be a table, such as [params]")
     spec = MODELS[model]
-    known = {param.name: param for param in spec.params}
-    for name, choice in value.items():
-        if name not in known:
-            raise not_known(str(name), known)
-        if choice not in known[name].choices:
-            raise UnfitError(f"{name} = {quoted(choice)} is not known", known[name].choices)
-    return {name: str(value.get(name, param.default)) for name, param in known.items()}
+    for name in value:
+        if name not in spec.param_names:
+            raise not_known(str(name), spec.param_names)
+    return spec.completed(value)
 
 
 def _review(value: object) -> ReviewPolicy:

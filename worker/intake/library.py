@@ -7,6 +7,7 @@ from uuid import UUID
 
 from worker.db.references import ReferenceFacts
 from worker.domain.fault import UnfitError
+from worker.domain.model_spec import ModelSpec
 from worker.domain.reference_source import RemoteUrl, StoredHash
 from worker.manifest import LocalFile, Located
 from worker.media.download import AddressPolicy, FetchFailed, FetchLimits, fetch
@@ -54,6 +55,14 @@ class Library:
         if isinstance(found, UnfitError):
             raise found
         return found
+
+    def take_for(self, spec: ModelSpec, source: Located) -> str:
+        """Do the same for a job of a model; raise UnfitError for a reference that the model does not take, too."""
+        sha256 = self.take(source)
+        facts = self.facts.get(sha256)
+        if facts is not None:
+            facts.check_fits(spec)
+        return sha256
 
     def _examined(self, source: LocalFile | RemoteUrl) -> ReferenceFacts | UnfitError:
         begun = self._begun.pop(source, None)

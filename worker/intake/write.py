@@ -1,7 +1,7 @@
 """A prepared batch written: the batch, its references, its jobs, all in the caller's transaction."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,12 +11,14 @@ from sqlalchemy import Connection
 
 from worker.db import batches, references, session, stores
 from worker.db.batches import BatchRow
+from worker.db.references import ReferenceFacts
 from worker.domain.batch_state import BatchState
 from worker.domain.deadline import falls_at
-from worker.domain.fault import Fault
+from worker.domain.fault import Fault, UnfitError
+from worker.domain.model_spec import MODELS
 from worker.domain.request import BatchRequest
 from worker.intake import job_rows
-from worker.intake.prepare import Prepared
+from worker.intake.prepare import Prepared, Referring
 from worker.media.store import StoreUnavailable
 
 
@@ -98,6 +100,7 @@ def write(
         size=prepared.jobs,
         state=BatchState.OPEN,
         now=now,
+        models=prepared.models,
     )
     if not is_new:
         return _earlier(tx, token, prepared)
@@ -195,16 +198,22 @@ def _receipt(row: BatchRow, *, credits_: int = 0, faults: Collection[Fault] = ()
 
 def _write_references(tx: Connection, prepared: Prepared, now: datetime) -> None:
     references.add(tx, prepared.references.values(), now=now)
-    named = set(prepared.referring_lines)
-    unknown = named - set(references.find(tx, named))
-    if unknown:
-        lines = sorted((prepared.referring_lines[sha256], sha256) for sha256 in unknown)
-        raise RequestsRefused(
-            tuple(
-                Fault(line=line, field="reference", reason=f"no reference sha256:{sha256} is stored")
-                for line, sha256 in lines
-            )
-        )
+    found = references.find(tx, prepared.referring)
+    faults = [fault for sha256, how in prepared.referring.items() if (fault := _unusable(sha256, how, found))]
+    if faults:
+        raise RequestsRefused(tuple(sorted(faults, key=lambda fault: (fault.line, fault.reason))))
+
+
+def _unusable(sha256: str, how: Referring, found: Mapping[str, ReferenceFacts]) -> Fault | None:
+    """Say what is wrong with a reference: it is not stored, or the model of a job that names it takes none such."""
+    if sha256 not in found:
+        return Fault(line=how.line, field="reference", reason=f"no reference sha256:{sha256} is stored")
+    try:
+        found[sha256].check_fits(MODELS[how.strictest.model])
+    except UnfitError as unfit:
+        request = how.strictest
+        return Fault(line=request.line, key=request.key, field="reference", reason=unfit.reason)
+    return None
 
 
 def _expect_time(request: BatchRequest, now: datetime) -> None:

@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from worker.media.signatures import HEAD_BYTES, describe
 
-MAX_REFERENCE_BYTES = 10_000_000
+MAX_REFERENCE_BYTES = 30_000_000
+"""As much as any model takes; what one model takes is checked beside its request."""
 """The provider says "10 MB"; this is the smaller of the two things that can mean."""
 MAX_RESULT_BYTES = 64_000_000
 MAX_PIXELS = 50_000_000

@@ -15,7 +15,7 @@ from worker.domain.call import Call, CallKind, CallOutcome, failed
 from worker.domain.errors import STORE_UNAVAILABLE, ProviderError
 from worker.media.addresses import is_same_origin
 from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
-from worker.rivya.wire import GenerationView, UploadedFile
+from worker.rivya.wire import GenerationView, ModelView, UploadedFile
 from worker.services import Services
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Calls:
     """
 
     def __init__(self, services: Services, generation_id: UUID | None) -> None:
-        """Begin with none; ``generation_id`` None: the calls are about the wallet."""
+        """Begin with none; ``generation_id`` None: the calls are about the wallet or the models."""
         self._services = services
         self._generation_id = generation_id
         self._made: list[Call] = []
@@ -99,6 +99,10 @@ class Calls:
     def credits(self) -> int:
         """Read the balance of the wallet."""
         return self._ask(CallKind.CREDITS, self._services.client.credits, lambda call, _: call)
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Read the provider's list of models."""
+        return self._ask(CallKind.MODELS, self._services.client.models, lambda call, _: call)
 
     def rows(self) -> list[Row]:
         """Give what was called so far, to be written down in the transaction that records the outcome."""

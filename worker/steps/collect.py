@@ -17,7 +17,7 @@ from worker.domain.job import JobEvent
 from worker.domain.step import COLLECT_WAIT, LEASES, StepKind
 from worker.media.store import StoreUnavailable
 from worker.services import Services
-from worker.steps import calling, claiming, downloads, outcomes, reach, store_outage
+from worker.steps import calling, claiming, crashes, downloads, outcomes, reach, store_outage
 from worker.steps.calling import Calls
 from worker.steps.downloads import GONE, NOT_AN_IMAGE, NotInHand, Unreadable
 
@@ -39,7 +39,10 @@ def hand_over(services: Services, work: Work) -> None:
 
     When all of them have enough to do the step is due again a little later, for whichever node has room.
     """
-    services.collectors.take(lambda: _in_time(services, work), lambda: _leave(services, work))
+    services.collectors.take(
+        lambda: crashes.of_work(services, work, lambda: _in_time(services, work)),
+        lambda: crashes.of_work(services, work, lambda: _leave(services, work)),
+    )
 
 
 def _in_time(services: Services, work: Work) -> None:

@@ -105,6 +105,7 @@ def stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirm
         height=facts.height,
         frames=facts.frames,
         not_as_ordered=deviations(
+            work.model,
             work.params,
             mime_type=facts.mime_type,
             width=facts.width,
