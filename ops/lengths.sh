@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 
 find worker models ops tests migrations -name '*.py' -exec awk '
-    FNR == 301 { print FILENAME " is longer than 450 lines"; found = 1 }
+    FNR == 451 { print FILENAME " is longer than 450 lines"; found = 1 }
     END { exit found }' {} +
