@@ -19,7 +19,7 @@ from worker.domain import crash
 from worker.domain.model_params import SelectParam
 from worker.domain.model_spec import REGISTRY
 from worker.domain.step import StepKind
-from worker.steps import accepted, collect, poll
+from worker.steps import accepted, downloads, poll
 from worker.steps.perform import attempt
 
 MADE_UP = {"key": "made-up", "prompt": "A chair", "model": "made-up"}
@@ -165,7 +165,7 @@ def test_an_image_whose_collecting_crashes_for_a_day_fails_its_job_paid_and_a_re
 ) -> None:
     receipt = node.submit(CHAIR)
     with monkeypatch.context() as patch:
-        patch.setattr(collect, "inspect_result", broken)
+        patch.setattr(downloads, "inspect_result", broken)
         node.run_until_quiet()
     failed = (node.jobs(), node.failures(), books.balance(node, "spent"))
 

@@ -189,7 +189,7 @@ def test_status_says_which_model_is_waited_for_since_when_and_when_it_is_looked_
     found = obstacle(node)
 
     assert found is not None
-    assert "does not offer the model nano-banana (model_unavailable: coming_soon) since 2026-11-22 12:00:0" in (
+    assert "does not offer the model nano-banana (model_unavailable: coming_soon) since 2020-11-22 12:00:0" in (
         found.reason
     )
     assert found.ends_by_itself

@@ -96,17 +96,17 @@ def test_a_page_that_stands_in_the_images_place_for_a_while_costs_no_image(node:
 
 
 def test_what_is_no_image_is_asked_for_once_more_for_nothing_and_then_bought_anew(
-    node: Node, sandbox: Provider, asked: Asked
+    node: Node, sandbox: Provider
 ) -> None:
     sandbox.set(result_form="html")
-    node.submit({"key": "a", "prompt": "A chair"}, token="t")
+    batch = node.submit({"key": "a", "prompt": "A chair"}).batch_id
     node.run_for(HOUR)
-    asked("retry", "t", "--failed", "--yes")
+    batch_control.retry_failed(node.services.database, batch, now=node.clock())
     node.run_until_quiet()
     recalled = (node.failures(), len(sandbox.tasks()), _downloads(node))
     sandbox.set(result_form="ordered")
 
-    asked("retry", "t", "--failed", "--yes")
+    batch_control.retry_failed(node.services.database, batch, now=node.clock())
     node.run_until_quiet()
 
     assert recalled == (["result_not_an_image"], 1, 6)

@@ -210,13 +210,19 @@ class Store:
     def _opened(self, path: str, *, is_write: bool = False) -> Iterator[Opened | Bucket]:
         """Open the store for one use if it is the right one."""
         with self._translated(path, is_write=is_write):
-            for _ in range(2):
+            for is_last in (False, False, True):
                 with self._backend.opened() as opened:
                     found = self._known if self._is_looked_at() else self._marker(opened)
                     if found is not None and found == self._known:
                         yield opened
                         return
-                self._known = self._expect(self, found)
+                try:
+                    self._known = self._expect(self, found)
+                except WrongStore:
+                    # Another thread or process may have given it its identity since this one looked.
+                    if found is not None or is_last:
+                        raise
+                    continue
                 self._looked_at = time.monotonic()
         raise WrongStore(self.place, "its identity changes while it is looked at")
 
