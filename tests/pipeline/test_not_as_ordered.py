@@ -12,6 +12,7 @@ from tests.cli.conftest import run_here
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
+from worker import batch_control
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Asked = Callable[..., str]
