@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.pipeline.node import Node
+from worker import batch_control, dispatch
 from worker.db import budgets
 from worker.db.session import Database
 
@@ -76,3 +78,30 @@ def test_months_that_begin_are_written_in_the_order_of_the_owners_names(
 
     months = watcher.execute("SELECT owner FROM owner_month ORDER BY owner").fetchall()
     assert months == [("ann",), ("bob",), ("cleo",)]
+
+
+IS_MONTH_FREE = "SELECT count(*) FROM (SELECT FROM owner_month WHERE month = %s FOR UPDATE SKIP LOCKED) free"
+
+
+def test_the_months_of_holds_that_come_back_are_locked_in_their_order(
+    node: Node, watcher: psycopg.Connection[Any]
+) -> None:
+    receipt = node.submit(*({"prompt": str(n)} for n in range(6)), owner="mia")
+    dispatch.run(node.services)
+    node.clock.advance(timedelta(days=10))
+    dispatch.run(node.services)
+    node.clock.advance(timedelta(seconds=1))
+    dispatch.run(node.services)
+    database = node.services.database
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database.conninfo) as other:
+        other.execute("SELECT FROM owner_month WHERE month = '2026-12-01' FOR UPDATE")
+        cancelling = pool.submit(batch_control.cancel, database, receipt.batch_id, now=node.clock())
+        wait_for_a_lock(watcher)
+        free = [watcher.execute(IS_MONTH_FREE, [month]).fetchone() for month in ("2026-11-01", "2026-12-01")]
+        other.rollback()
+        effect = cancelling.result(timeout=20)
+
+    assert free == [(0,), (0,)]
+    assert (effect.cancelled, effect.draining) == (6, 0)
+    assert node.query("SELECT sum(committed)::int AS n, count(*) AS months FROM owner_month") == [{"n": 0, "months": 2}]

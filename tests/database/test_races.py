@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+
 from tests.fixtures import stopping
 from tests.pipeline.node import Node
 from worker import batch_control, deadlines, dispatch
 from worker.changes import Author
 from worker.db import generations, jobs, step_moves, steps
-from worker.db.steps import Claim, Ticket, Work
+from worker.db.steps import Claim, StaleFence, Ticket, Work
+from worker.domain.errors import AccountPaused, PauseReason
+from worker.steps import outcomes
 
 
 def claimed(node: Node, ticket: Ticket, *, is_sending: bool) -> Work:
@@ -128,3 +132,22 @@ def test_two_that_look_after_deadlines_at_once_end_each_job_once(node: Node) -> 
     assert node.jobs() == ["failed"] * 60
     assert node.entries().count(("void", 4)) == begun > 0
     assert node.query("SELECT committed FROM batch") == [{"committed": 0}]
+
+
+def test_a_worker_of_an_earlier_attempt_does_not_move_the_step_of_a_later_one_whose_fence_is_the_same(
+    node: Node,
+) -> None:
+    node.submit({"prompt": "1"})
+    services = node.services
+    earlier = claimed(node, dispatch.run(services).tickets[0], is_sending=False)
+    with services.database.transaction() as tx:
+        outcomes.give_back_unpaid(tx, earlier, AccountPaused(PauseReason.OPERATOR), services)
+    node.clock.advance(timedelta(seconds=1))
+    later = claimed(node, dispatch.run(services).tickets[0], is_sending=False)
+
+    with pytest.raises(StaleFence), services.database.transaction() as tx:
+        step_moves.postpone(tx, earlier, due_at=node.clock() + timedelta(days=1))
+
+    assert (earlier.job_id, earlier.fence) == (later.job_id, later.fence)
+    assert earlier.generation_id != later.generation_id
+    assert node.query("SELECT due_at > :now AS is_later FROM step", now=node.clock()) == [{"is_later": False}]

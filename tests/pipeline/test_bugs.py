@@ -76,6 +76,21 @@ def test_a_job_of_a_model_that_this_version_does_not_know_fails_after_five_tries
     books.check_all_done(node, sandbox)
 
 
+def test_the_hold_of_a_job_that_a_bug_has_ended_frees_the_month_that_it_was_held_in(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.submit(CHAIR)
+    tickets = dispatch.run(node.services).tickets
+    node.clock.advance(timedelta(days=10))
+    monkeypatch.setattr("worker.steps.claiming.build_body", broken)
+
+    node.deliver(tickets)
+    node.run_until_quiet()
+
+    assert node.failures() == ["internal_error"]
+    assert [row["committed"] for row in node.query("SELECT committed FROM owner_month")] == [0]
+
+
 @pytest.mark.usefixtures("known")
 def test_a_version_that_knows_the_model_takes_the_job_meanwhile(
     node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch

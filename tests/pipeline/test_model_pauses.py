@@ -99,6 +99,19 @@ def test_a_refusal_of_a_model_that_is_offered_fails_its_job_and_pauses_nothing(n
     books.check_all_done(node, sandbox)
 
 
+def test_each_refusal_is_judged_by_a_list_that_was_read_after_it(node: Node, sandbox: Provider) -> None:
+    """A model may vanish a moment after a refusal of another kind."""
+    sandbox.set(extra_models={"qwen2-image": {**_ENTRY, "prompt_max": 100}})
+    node.submit({"prompt": "x" * 200, "model": "qwen2-image"})
+    node.run_until_quiet()
+    sandbox.set(model_status={"nano-banana": "removed"})
+    node.submit(BANANAS[0])
+
+    node.run_for(timedelta(minutes=1))
+
+    assert node.jobs() == ["failed", "pending"]
+
+
 _ENTRY = {
     "credits": 6,
     "prompt_max": 800,

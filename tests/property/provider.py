@@ -21,7 +21,7 @@ from worker.domain.errors import (
     Throttled,
     Unavailable,
 )
-from worker.rivya.wire import GenerationStatus, GenerationView
+from worker.rivya.wire import GenerationStatus, GenerationView, ModelView
 
 PRICE = 4
 THROTTLED_FOR = timedelta(seconds=5)
@@ -147,6 +147,13 @@ class World:
     def credits(self) -> int:
         """Say that there is enough."""
         return 1_000_000
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Say that the model is offered."""
+        listed = ModelView(
+            id="qwen-image", base_credits=PRICE, billing_type="FIXED", api_status="available", max_prompt_length=5_000
+        )
+        return (listed,)
 
     def _begin(self, possible: Sequence[Fate]) -> Fate:
         with self._lock:

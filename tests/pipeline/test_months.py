@@ -1,0 +1,53 @@
+"""An owner's month is that of the hold: what comes back or is added later belongs to the month that it was held in."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.node import Node
+from worker import dispatch
+from worker.db.steps import Ticket
+from worker.domain.errors import Refused
+
+MONTHS = "SELECT month, committed FROM owner_month ORDER BY month"
+NOVEMBER = date(2026, 11, 1)
+
+
+@pytest.fixture
+def held(node: Node) -> tuple[Ticket, ...]:
+    """Hold credits in November, and give the tickets in December."""
+    node.submit({"prompt": "A chair"}, owner="mia")
+    tickets = dispatch.run(node.services).tickets
+    node.clock.advance(timedelta(days=10))
+    return tickets
+
+
+def refuse(effect: str) -> None:
+    if effect == "before create":
+        raise Refused("validation_failed", "no such chair", 400)
+
+
+def test_a_hold_that_comes_back_in_the_next_month_frees_the_month_that_it_was_held_in(
+    held: tuple[Ticket, ...], node: Node, sandbox: Provider
+) -> None:
+    node.services.client.listener = refuse  # type: ignore[attr-defined]
+
+    node.deliver(held)
+
+    assert node.entries() == [("hold", 4), ("void", 4)]
+    assert node.query(MONTHS) == [{"month": NOVEMBER, "committed": 0}]
+    books.check_all_done(node, sandbox)
+
+
+def test_what_a_drifted_price_adds_in_the_next_month_counts_for_the_month_of_the_hold(
+    held: tuple[Ticket, ...], node: Node, sandbox: Provider
+) -> None:
+    sandbox.set(price_delta=2)
+
+    node.deliver(held)
+    node.run_until_quiet()
+
+    assert node.query(MONTHS) == [{"month": NOVEMBER, "committed": 6}]
+    books.check_all_done(node, sandbox)
