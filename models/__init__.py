@@ -11,6 +11,7 @@ from models.hook import Hook, HookDelivery
 from models.job import Job
 from models.latency import Latency
 from models.metadata import Table
+from models.model_pause import ModelPause
 from models.model_price import ModelPrice
 from models.node import Node
 from models.prompt_failure import PromptFailure
@@ -41,6 +42,7 @@ __all__ = [
     "Job",
     "Latency",
     "LedgerRollup",
+    "ModelPause",
     "ModelPrice",
     "Node",
     "OwnerCap",

@@ -65,6 +65,9 @@ class Account(Table):
     collected_at: Mapped[datetime | None] = mapped_column(
         comment="When an image was last brought home, to a minute; NULL: never"
     )
+    store_id: Mapped[UUID | None] = mapped_column(comment="Identity of the store of its images; NULL: not used yet")
+    store_place: Mapped[str | None] = mapped_column(comment="Where that store was when it was adopted")
+    store_failed_at: Mapped[datetime | None] = mapped_column(comment="Since when the store has failed; NULL: it works")
     resumed_at: Mapped[datetime | None] = mapped_column(comment="When the last pause ended")
     probes: Mapped[int] = mapped_column(
         server_default="0", comment="Looks since the pause began, or since the same one before it"

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
+from worker.domain.as_ordered import SizePolicy
 from worker.domain.batch_state import BatchState
 from worker.domain.request import Priority, Purpose
 
@@ -22,6 +23,7 @@ class Batch(Table):
         one_of("purpose", Purpose),
         one_of("priority", Priority),
         one_of("state", BatchState),
+        one_of("size_policy", SizePolicy),
         CheckConstraint("committed >= 0", name="committed_not_negative"),
         CheckConstraint("weight >= 1", name="weight_positive"),
         Index("ix_batch_waiting", "account_id", postgresql_where=text("has_pending AND state = 'open'")),
@@ -42,6 +44,12 @@ class Batch(Table):
     credit_cap: Mapped[int | None] = mapped_column(comment="Credits that it may commit; NULL: no cap")
     committed: Mapped[int] = mapped_column(server_default="0", comment="Credits held, reserved or spent")
     size: Mapped[int] = mapped_column(comment="Jobs in it")
+    size_policy: Mapped[str] = mapped_column(
+        server_default="flag", comment="Images of another size: accept, flag or refuse-to-publish"
+    )
+    models: Mapped[list[str]] = mapped_column(
+        server_default="{qwen-image}", comment="The models that its jobs name, each once"
+    )
     has_pending: Mapped[bool] = mapped_column(comment="False once a look for pending jobs found none")
     state: Mapped[str] = mapped_column(comment="open, paused, cancelled or refused")
     deadline_at: Mapped[datetime | None] = mapped_column(comment="When what has not ended is ended; NULL: never")

@@ -22,7 +22,7 @@ class Call(Table):
     __table_args__ = (
         one_of("kind", CallKind),
         one_of("outcome", CallOutcome),
-        CheckConstraint("(kind = 'credits') = (generation_id IS NULL)", name="about_a_generation"),
+        CheckConstraint("(kind IN ('credits', 'models')) = (generation_id IS NULL)", name="about_a_generation"),
         CheckConstraint("(kind = 'create') = (send IS NOT NULL)", name="send_numbered"),
         CheckConstraint("ended_at IS NOT NULL OR outcome = 'unknown'", name="end_known"),
         Index("ix_call_generation", "generation_id", postgresql_where=text("generation_id IS NOT NULL")),
@@ -32,11 +32,11 @@ class Call(Table):
     started_at: Mapped[datetime] = mapped_column(comment="When it was begun to be sent")
     ended_at: Mapped[datetime | None] = mapped_column(comment="When its answer was there; NULL: nobody saw one")
     account_id: Mapped[UUID] = mapped_column(comment="With whose key")
-    generation_id: Mapped[UUID | None] = mapped_column(comment="For which paid attempt; NULL: it was about the wallet")
+    generation_id: Mapped[UUID | None] = mapped_column(comment="For which paid attempt; NULL: it is about the account")
     http_status: Mapped[int | None] = mapped_column(SmallInteger, comment="As answered; NULL: no answer, or not kept")
     send: Mapped[int | None] = mapped_column(SmallInteger, comment="Which copy of a paid request it was, from 1")
     is_late: Mapped[bool] = mapped_column(comment="Whether its answer came too late for anything to follow from it")
-    kind: Mapped[str] = mapped_column(comment="create, get, upload, download or credits")
+    kind: Mapped[str] = mapped_column(comment="create, get, upload, download, credits or models")
     outcome: Mapped[str] = mapped_column(comment="ok, or what kind of error it was")
     code: Mapped[str | None] = mapped_column(comment="The error's code, or the status that a generation had")
     message: Mapped[str | None] = mapped_column(comment="The provider's words, when it was not ok")

@@ -52,6 +52,9 @@ class CatalogItem(Table):
     reference_hash: Mapped[str | None] = mapped_column(
         ForeignKey("reference.sha256"), comment="SHA-256 of its reference image, if any"
     )
+    further_references: Mapped[list[str] | None] = mapped_column(
+        comment="SHA-256 of those after the first, in their order; NULL: there are none"
+    )
     position: Mapped[int] = mapped_column(comment="Its place in the last import, from 1")
     edited_prompt: Mapped[str | None] = mapped_column(comment="A reviewer's own prompt instead of the recipe's")
     edited_from: Mapped[str | None] = mapped_column(

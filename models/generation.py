@@ -45,6 +45,8 @@ class Generation(Table):
     recalls: Mapped[int] = mapped_column(
         server_default="0", comment="How often its image was asked for once more after the job had failed"
     )
+    unreadable_sha256: Mapped[str | None] = mapped_column(comment="Of the last file in its image's place that is none")
+    unreadable_times: Mapped[int] = mapped_column(server_default="0", comment="How often that file came in a row")
     binding: Mapped[int | None] = mapped_column(comment="Of its account when it was last begun to be sent")
     polls: Mapped[int] = mapped_column(server_default="0", comment="How often it was asked about before it ended")
     result_url: Mapped[str | None] = mapped_column(comment="Where the provider put the image")

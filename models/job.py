@@ -20,8 +20,9 @@ class Job(Table):
         one_of("state", JobState),
         CheckConstraint("price > 0", name="price_positive"),
         Index("uq_job_batch_key", "batch_id", "key", unique=True),
-        Index("ix_job_pending", "batch_id", "line", postgresql_where=text("state = 'pending'")),
+        Index("ix_job_pending", "batch_id", "model", "line", postgresql_where=text("state = 'pending'")),
         Index("ix_job_batch_line", "batch_id", "line", "state"),
+        Index("ix_job_crashed", "ended_at", postgresql_where=text("failure_code = 'internal_error'")),
         Index("ix_job_ended", "batch_id", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
     )
 
@@ -31,9 +32,12 @@ class Job(Table):
     key: Mapped[str] = mapped_column(comment="The caller's own name for it, unique in the batch")
     model: Mapped[str] = mapped_column(comment="The provider's model id")
     prompt: Mapped[str] = mapped_column(comment="Sent as it is")
-    params: Mapped[dict[str, str]] = mapped_column(comment="image_size and output_format, defaults filled in")
+    params: Mapped[dict[str, Any]] = mapped_column(comment="As the model names them, defaults filled in")
     reference_hash: Mapped[str | None] = mapped_column(
         ForeignKey("reference.sha256"), comment="SHA-256 of the reference image, if any"
+    )
+    further_references: Mapped[list[str] | None] = mapped_column(
+        comment="SHA-256 of those after the first, in their order; NULL: there are none"
     )
     extra: Mapped[dict[str, Any]] = mapped_column(comment="The manifest's other columns, handed back in results")
     fingerprint: Mapped[str] = mapped_column(comment="SHA-256 over all that decides the image")

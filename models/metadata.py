@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 _NAMES = {
@@ -27,6 +27,7 @@ class Table(DeclarativeBase):
         int: BigInteger(),
         UUID: Uuid(),
         datetime: DateTime(timezone=True),
+        list[str]: ARRAY(Text()),
         dict[str, Any]: JSONB(),
         dict[str, str]: JSONB(),
         dict[str, float]: JSONB(),

@@ -34,6 +34,7 @@ class Step(Table):
         server_default="0", comment="Goes up with each lease and claim; an old one is stale"
     )
     attempts: Mapped[int] = mapped_column(server_default="0", comment="Tries of this kind that failed in a row")
+    crashes: Mapped[int] = mapped_column(server_default="0", comment="Crashes of our own code in a row")
     error: Mapped[str | None] = mapped_column(comment="What went wrong at the last of those tries")
     polls: Mapped[int] = mapped_column(server_default="0", comment="Answers that it had not ended yet")
     since: Mapped[datetime] = mapped_column(comment="When the job came to this kind of step")

@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from worker import changes
 from worker.changes import Author
-from worker.db import account_limits, accounts
+from worker.db import account_limits, accounts, model_pauses, session
 from worker.db.account_limits import AccountView
 from worker.db.session import Database
 from worker.domain.errors import PauseReason
@@ -31,12 +31,16 @@ def pause(database: Database, name: str, by: Author) -> AccountView:
 
 
 def resume(database: Database, name: str, by: Author) -> AccountView:
-    """Leave the account at work, whatever it was paused for; a reason that is still there pauses it again."""
+    """Leave the account and its models at work, whatever they were paused for; what lasts pauses them again."""
     with database.transaction() as tx:
         before = _locked(tx, name, by)
         if before.pause_reason is not None:
             accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
             _record(tx, before, "pause", before.pause_reason, None, by)
+        paused = [each.model for each in model_pauses.of_account(tx, before.id)]
+        for model in model_pauses.resume(tx, before.id, paused, now=by.now):
+            _record(tx, before, "model_pause", model, None, by)
+        session.notify(tx)
         return _view(tx, name, by)
 
 

@@ -62,7 +62,7 @@ def admit(
     tickets: list[Ticket] = []
     by_id = {w.claim.batch_id: w for w in waiting}
     for batch_id, count in share.jobs.items():
-        tickets += _admit_from(tx, services, by_id[batch_id], count, purse, now)
+        tickets += _admit_from(tx, services, account, by_id[batch_id], count, purse, now)
         batches.save_turn(tx, batch_id, virtual_time=share.batch_times[batch_id])
     if share.jobs or share.due:
         turns.save(tx, account.id, share.turns)
@@ -87,7 +87,11 @@ def _lock_waiting(
     classes = [p for p in Priority if window.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
     if account.pause_reason is not None or not classes:
         return []
-    return batches.lock_waiting(tx, account.id, classes, room=slots, now=now)
+    return batches.lock_waiting(tx, account.id, classes, room=slots, now=now, paused_models=_paused(account))
+
+
+def _paused(account: AccountRow) -> list[str]:
+    return [each.model for each in account.paused_models]
 
 
 def _affordable(waiting: Waiting, purse: Purse) -> Claim:
@@ -112,7 +116,7 @@ def _read_wallet_soon(
 
 
 def _admit_from(
-    tx: Connection, services: Services, waiting: Waiting, count: int, purse: Purse, now: datetime
+    tx: Connection, services: Services, account: AccountRow, waiting: Waiting, count: int, purse: Purse, now: datetime
 ) -> list[Ticket]:
     """Post a hold and make a generation and a step for the next ``count`` jobs of one batch."""
     admitted = jobs.admit(
@@ -123,6 +127,7 @@ def _admit_from(
         cap_left=purse.left(waiting.claim.owner, cap_left=waiting.cap_left),
         fresh_after=now - services.policies.upload_reuse,
         now=now,
+        paused_models=_paused(account),
     )
     if not admitted:
         return []
@@ -152,15 +157,15 @@ def _write_generations(
 
 
 def _first_steps(admitted: Sequence[Admitted]) -> list[tuple[StepKind, bool]]:
-    """Say for each job what it does first, and whether now: of jobs with one reference only the first uploads it."""
+    """Say what each job does first, and whether now: of jobs with the same reference only the first uploads it."""
     seen: set[str] = set()
     first: list[tuple[StepKind, bool]] = []
     for job in admitted:
-        if job.reference_hash is None or job.has_upload:
+        if not job.references or job.has_upload:
             first.append((StepKind.SUBMIT, True))
         else:
-            is_first = job.reference_hash not in seen and not job.is_uploading
-            seen.add(job.reference_hash)
+            is_first = seen.isdisjoint(job.references) and not job.is_uploading
+            seen.update(job.references)
             first.append((StepKind.UPLOAD, is_first))
     return first
 

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from worker import slots
-from worker.db import accounts, leases, upkeep
+from worker.db import accounts, leases, model_pauses, upkeep
 from worker.db.accounts import AccountRow
 from worker.db.steps import Ticket
 from worker.domain import pace, retry
@@ -72,13 +72,22 @@ def run(services: Services) -> Round:
             return Round(began_at=now, is_replaced=True, look_again_at=now + REPLACED_WAIT)
         free = leases.lease_free(tx, account.id, limit=slots.MOST_PER_ROUND, now=now)
         requests = slots.hand_out(tx, services, account, now)
-        is_probe_due = _begin_probe(tx, services, account, now)
+        is_probe_due = _begin_probes(tx, services, account, now)
         due = upkeep.claim_due(tx, account.id, now=now)
         look_again_at = _look_again_at(tx, account, now, handed_out=len(requests), upkeep_at=due.next_at)
     tickets = (*free, *requests)
     return Round(
         began_at=now, tickets=tickets, is_probe_due=is_probe_due, upkeep=due.kinds, look_again_at=look_again_at
     )
+
+
+def _begin_probes(tx: Connection, services: Services, account: AccountRow, now: datetime) -> bool:
+    """Count the probes that are due, of a paused account and of paused models; say whether there are any."""
+    due = [each for each in account.paused_models if each.probe_at <= now]
+    for each in due:
+        wait = retry.PROBE.wait(each.probes + 2, services.jitter())
+        model_pauses.begin_probe(tx, account.id, each, next_at=now + wait)
+    return _begin_probe(tx, services, account, now) or bool(due)
 
 
 def _begin_probe(tx: Connection, services: Services, account: AccountRow, now: datetime) -> bool:
@@ -104,6 +113,6 @@ def _look_again_at(
         due = now + pace.HORIZON
     if due is not None and open_at is not None:
         due = max(due, open_at)
-    return min(
-        (instant for instant in (due, open_at, account.probe_at, upkeep_at) if instant is not None), default=None
-    )
+    models = [each.probe_at for each in account.paused_models]
+    instants = (due, open_at, account.probe_at, upkeep_at, *models)
+    return min((instant for instant in instants if instant is not None), default=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from worker import settings, wiring
+from worker import settings, store_binding, wiring
 from worker.db import accounts
 from worker.db.clock import DatabaseClock
 from worker.db.ids import TimeOrderedIds
@@ -30,22 +30,27 @@ def enqueue(
 ) -> Receipt:
     """Write a batch of jobs with the caller's other rows; they begin when the caller commits.
 
-    ``batch`` has ``name``, ``owner``, ``token``, ``purpose``, ``priority``, ``credit_cap``, ``deadline``; each request
-    has the columns of a manifest. The same token with the same requests changes nothing and gives the same batch.
+    ``batch`` has ``name``, ``owner``, ``token``, ``purpose``, ``priority``, ``credit_cap``, ``deadline``,
+    ``size_policy``; each request has the columns of a manifest. The same token with the same requests changes nothing
+    and gives the same batch.
 
     References are fetched, checked and stored before anything is written. To keep that out of a transaction, call
     ``prepare_requests`` first and pass what it gives. Paths are permitted when ``base`` says what they are relative
     to; ``store`` is the one of the settings when it is not given.
 
-    Raises RequestsRefused with every fault of every line (nothing is written then), and TokenTaken when the token
-    belongs to a batch with other requests.
+    Raises RequestsRefused with every fault of every line (nothing is written then), TokenTaken when the token
+    belongs to a batch with other requests, and StoreUnavailable when references cannot be put into the nodes' store.
     """
+    tx = session.connection() if isinstance(session, Session) else session
+    if store is None and not isinstance(requests, Prepared):
+        chosen = settings.load()
+        store = wiring.store(chosen)
+        store_binding.expect_known(store, tx, chosen.account)
     wanted = batch if isinstance(batch, BatchRequest) else validate_batch(batch)
     prepared = requests if isinstance(requests, Prepared) else prepare_requests(requests, base=base, store=store)
     faults = (*(wanted if isinstance(wanted, tuple) else ()), *prepared.faults)
     if faults or isinstance(wanted, tuple):
         raise RequestsRefused(faults)
-    tx = session.connection() if isinstance(session, Session) else session
     clock = DatabaseClock()
     clock.read(tx, times=1)
     now, new_id = clock(), TimeOrderedIds(clock.now_s)

@@ -4,16 +4,42 @@ from datetime import datetime
 
 import structlog
 
-from worker.db import accounts, session
+from worker.db import accounts, model_pauses, session
+from worker.domain.availability import why_not
 from worker.domain.errors import PauseReason, ProviderError, Throttled
 from worker.services import Services
-from worker.steps import pacing
+from worker.steps import availability, pacing
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
 
 
 def run(services: Services) -> bool:
+    """Look whether paused models are back, and whether the account may go on. True when it was resumed."""
+    _look_for_models(services)
+    return _look_at_account(services)
+
+
+def _look_for_models(services: Services) -> None:
+    """Read the provider's list, which is free; the jobs of models that are available again go on."""
+    with services.database.transaction() as tx:
+        paused = model_pauses.of_account(tx, services.account_id)
+    if not paused:
+        return
+    try:
+        statuses = availability.read(services)
+    except ProviderError as error:
+        log.info("model.still_paused", models=[each.model for each in paused], error=str(error))
+        return
+    back = [each.model for each in paused if why_not(each.model, statuses) is None]
+    with services.database.transaction() as tx:
+        resumed = model_pauses.resume(tx, services.account_id, back, now=services.clock())
+        session.notify(tx)
+    for model in resumed:
+        log.info("model.resumed", account=str(services.account_id), model=model)
+
+
+def _look_at_account(services: Services) -> bool:
     """Read the wallet; resume the account when the reason of its pause is gone. True when it was resumed.
 
     It takes a slot of the pace; while the key is closed there is no look.

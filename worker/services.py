@@ -22,6 +22,7 @@ from worker.media import proxy
 from worker.media.addresses import AddressPolicy
 from worker.media.proxy import ProxyFor
 from worker.media.store import Store
+from worker.model_listing import ModelListing
 from worker.rivya.client import Client
 
 Item = TypeVar("Item")
@@ -105,6 +106,8 @@ class Services:
     """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""
     collectors: Collectors = field(default_factory=Collectors)
     """The threads that bring images home; by default each is brought where it was found."""
+    listing: ModelListing = field(default_factory=ModelListing)
+    """The provider's list of models, as it was last read."""
     writers: Writers | None = None
     """Write together what the threads of a node have to write; None: each writes for itself, at once.
 

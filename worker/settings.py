@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """redis://, rediss://, amqp:// or amqps://; without it the embedded Valkey."""
     store: str | None = Field(None, alias="DARKROOM_STORE")
     """A folder, or s3:// gs:// az://; without it the folder ``images`` in the home."""
+    spool: Path | None = Field(None, alias="DARKROOM_SPOOL")
+    """Folder for temporary files; without it the folder ``spool`` in the home."""
     account: str = Field("default", alias="DARKROOM_ACCOUNT", min_length=1, max_length=100)
     """Which account of the database this process works for."""
     max_in_flight: int = Field(500, alias="DARKROOM_MAX_IN_FLIGHT", ge=1, le=100_000)
@@ -96,6 +98,11 @@ class Settings(BaseSettings):
     def is_sandbox(self) -> bool:
         """Whether nothing here costs money, because there is no key."""
         return self.api_key is None
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where temporary files lie."""
+        return self.spool or self.home.resolve() / "spool"
 
     @property
     def store_url(self) -> str:

@@ -20,7 +20,7 @@ from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.media.store import StoreUnavailable
 from worker.services import Services
-from worker.steps.perform import perform
+from worker.steps.perform import attempt
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +36,7 @@ def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
         early = (ticket.not_before - services.clock()).total_seconds()
         if early > 0:
             services.pause(min(early, 1.0))
-        try:
-            perform(services, ticket)
-        except Exception:
-            # Its lease ends, and it is handed out again.
-            log.exception("step.failed", job=job_id, step=kind)
+        attempt(services, ticket)
 
 
 @app.task(name="darkroom.upload")

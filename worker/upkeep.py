@@ -1,11 +1,11 @@
-"""What is done again and again: read the wallet, seal the ledger, look after deadlines, doubts and catalogs."""
+"""What is done again and again: read the wallet, seal the ledger, look after deadlines, doubts, catalogs and store."""
 
 from datetime import timedelta
 from typing import assert_never
 
 import structlog
 
-from worker import deadlines, resolve
+from worker import deadlines, resolve, store_watch
 from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
 from worker.db import accounts, seals, session, upkeep
@@ -46,6 +46,8 @@ def run(services: Services, kind: UpkeepKind) -> None:
             scheduling.tick(services, now=services.clock())
         case UpkeepKind.HOOKS:
             hooks.send_due(services.database, services.store, clock=services.clock)
+        case UpkeepKind.STORE:
+            store_watch.check(services)
         case _:
             assert_never(kind)
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import structlog
 
-from worker import binding
+from worker import binding, store_binding
 from worker.binding import Place
 from worker.changes import Author
 from worker.collectors import Collectors
-from worker.db import account_limits, accounts, upkeep
+from worker.db import account_limits, accounts, stores, upkeep
 from worker.db.clock import DatabaseClock
 from worker.db.ids import TimeOrderedIds
 from worker.db.session import Database
@@ -26,7 +26,8 @@ from worker.domain.upkeep import UpkeepKind
 from worker.latencies import Latencies
 from worker.media import proxy
 from worker.media.addresses import AddressPolicy
-from worker.media.store import Store, open_store
+from worker.media.spool import SpoolFolder
+from worker.media.store import Store, StoreUnavailable, open_store
 from worker.rivya.client import Client, Timeouts
 from worker.rivya.session import is_loopback_url
 from worker.services import Policies, Services, Writers
@@ -37,6 +38,9 @@ log = structlog.get_logger(__name__)
 NO_KEY = "rvya_sk_none"
 """Sent where no key is set: the provider's own words then say what is missing."""
 
+
+STORE_EVERY = timedelta(minutes=1)
+"""How often the store is looked at; a store that failed is looked at more often."""
 
 DEADLINES_EVERY = timedelta(seconds=5)
 """How often deadlines are looked at; a look is one short query while none has passed."""
@@ -72,9 +76,15 @@ def database(settings: Settings, *, connections: int = 5) -> Database:
     return opened
 
 
-def store(settings: Settings) -> Store:
-    """Open the store that the settings name."""
-    return open_store(settings.store_url)
+def store(settings: Settings, db: Database | None = None) -> Store:
+    """Open the store that the settings name; with a database, only as the store that the account's images lie in."""
+    opened = open_store(settings.store_url, spool=SpoolFolder(settings.spool_folder))
+    if db is not None:
+        with db.transaction() as tx:
+            known = stores.of_account(tx, settings.account)
+        if known is not None:
+            store_binding.bind(opened, db.transaction, known.account_id)
+    return opened
 
 
 def client(settings: Settings) -> Client:
@@ -148,7 +158,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         database=db,
         binding=number,
         client=provider,
-        store=store(settings),
+        store=_ready_store(settings, db) if is_node else store(settings, db),
         latencies=Latencies(account_id, chosen.schedule),
         policies=chosen,
         clock=clock,
@@ -161,6 +171,16 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
     )
 
 
+def _ready_store(settings: Settings, db: Database) -> Store:
+    """Open the store; one that is not there yet keeps no node from starting: what needs it waits."""
+    opened = store(settings, db)
+    try:
+        opened.sweep()
+    except StoreUnavailable as error:
+        log.error("store.unavailable", store=opened.place, error=str(error))  # noqa: TRY400 - no fault of ours
+    return opened
+
+
 def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
     """Say how often each kind of upkeep is due."""
     return {
@@ -168,6 +188,7 @@ def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
         UpkeepKind.SEAL: settings.seal_every,
         UpkeepKind.REREAD: settings.reread_every,
         UpkeepKind.DEADLINES: DEADLINES_EVERY,
+        UpkeepKind.STORE: STORE_EVERY,
         **CATALOG_UPKEEP,
     }
 

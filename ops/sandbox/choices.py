@@ -172,6 +172,29 @@ class EdgeBody(StrEnum):
     EMPTY = "empty"
 
 
+class ResultForm(StrEnum):
+    """What a result is, whatever was ordered."""
+
+    ORDERED = "ordered"
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    GIF = "gif"
+    BMP = "bmp"
+    AVIF = "avif"
+    TIFF = "tiff"
+    JPEG2000 = "jpeg2000"
+    QOI = "qoi"
+    APNG = "apng"
+    ANIMATED_GIF = "animated_gif"
+    ANIMATED_WEBP = "animated_webp"
+    HTML = "html"
+    SVG = "svg"
+    PDF = "pdf"
+    CUT_OFF = "cut_off"
+    RANDOM = "random"
+
+
 class ResultType(StrEnum):
     """The Content-Type of a result image."""
 

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops.sandbox.choices import LengthUnit, ReferenceUrls, UnknownKeys
-from ops.sandbox.errors import refused
+from ops.sandbox.errors import ApiError, refused
 from ops.sandbox.keys import ApiKey
-from ops.sandbox.models import MODELS, Model, Param
+from ops.sandbox.models import Model, Param, known
 from ops.sandbox.settings import Settings
 from ops.sandbox.world import World
 
@@ -39,7 +39,7 @@ def order_from(body: bytes, world: World, caller: ApiKey) -> Order:
     if "files" in data:
         raise refused("files is not accepted; send references in params.referenceMediaItems.")
     _check_keys("the body", data, _TOP_KEYS, settings)
-    model = _model(data.get("model"))
+    model = _model(data.get("model"), settings)
     params = _params(data.get("params", {}), model, settings)
     return Order(
         model=model,
@@ -66,10 +66,14 @@ def _check_keys(where: str, data: Mapping[str, Any], allowed: set[str], settings
         raise refused(f"{', '.join(unknown)} is not allowed in {where}; allowed: {', '.join(sorted(allowed))}.")
 
 
-def _model(id_: object) -> Model:
-    if not isinstance(id_, str) or id_ not in MODELS:
+def _model(id_: object, settings: Settings) -> Model:
+    models = known(settings.extra_models)
+    if not isinstance(id_, str) or id_ not in models:
         raise refused("model must be the id of an available model.")
-    return MODELS[id_]
+    if settings.model_status.get(id_, "available") != "available":
+        words = f"{id_} is not available."
+        raise ApiError(settings.model_refused_status, settings.model_refused_code, words)
+    return models[id_]
 
 
 def _prompt(prompt: object, model: Model, settings: Settings) -> str:

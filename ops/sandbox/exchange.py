@@ -62,7 +62,7 @@ async def _worked(
     world: World, request: web.Request, kind: Kind, caller: ApiKey | None, draw: Draw
 ) -> web.StreamResponse:
     if kind is Kind.MODELS:
-        return answer(models.listing())
+        return answer(models.listing(world.settings.extra_models, world.settings.model_status))
     if caller is None:
         raise not_found("The page")
     match kind:

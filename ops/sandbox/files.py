@@ -10,7 +10,8 @@ from ops.sandbox.choices import FileKeys
 from ops.sandbox.create_body import UPLOADS_PATH
 from ops.sandbox.errors import answer, not_found, refused
 from ops.sandbox.keys import ApiKey
-from ops.sandbox.models import MODELS
+from ops.sandbox.models import known
+from ops.sandbox.settings import Settings
 from ops.sandbox.signatures import ACCEPTED, EXTENSIONS, MAX_MB, detected_type, fits_extension
 from ops.sandbox.stored_file import StoredFile
 from ops.sandbox.tasks import timestamp
@@ -53,7 +54,7 @@ def _checked_type(world: World, form: Form) -> str:
     settings = world.settings
     limit_mb = MAX_MB[form.kind]
     if form.model is not None:
-        limit_mb = _checked_model(form)
+        limit_mb = _checked_model(form, settings)
     if form.is_oversize or len(form.data) > limit_mb * settings.megabyte:
         raise refused(f"file is larger than {limit_mb} MB.", status=settings.upload_oversize_status)
     if not form.data:
@@ -68,8 +69,8 @@ def _checked_type(world: World, form: Form) -> str:
     return type_
 
 
-def _checked_model(form: Form) -> int:
-    model = MODELS.get(form.model or "")
+def _checked_model(form: Form, settings: Settings) -> int:
+    model = known(settings.extra_models).get(form.model or "")
     if model is None:
         raise refused("model must be the id of an available model.")
     if model.references_max == 0 or form.kind != "image":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 MAX_SIDE = 1024
 
@@ -72,6 +73,7 @@ def _select(*options: str) -> Param:
 
 
 _RATIOS = ("1:1", "4:3", "3:4", "16:9", "9:16")
+# The pages of the nano-banana models leave values out ("1:1 ... auto"): these are common ones, not verified.
 _WIDE_RATIOS = (*_RATIOS, "3:2", "2:3")
 _QWEN_SIZES = ("square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9")
 _QWEN2_RATIOS = ("16:9", "1:1", "3:4", "4:3", "9:16")
@@ -149,15 +151,35 @@ _ALL = (
 )
 
 MODELS: Mapping[str, Model] = {model.id: model for model in _ALL}
-"""Every model that can be called, by id."""
+"""Every documented model, by id."""
+
+REMOVED = "removed"
+STATUSES = ("available", "coming_soon", "studio_only", REMOVED)
+"""What a model can be: an `api_status`, or not in the list at all."""
 
 
-def listing() -> dict[str, object]:
+def known(extra: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
+    """The documented models and those that a setting adds or replaces, by id."""
+    return {**MODELS, **{id_: made_up(id_, entry) for id_, entry in extra.items()}}
+
+
+def made_up(id_: str, entry: Mapping[str, Any]) -> Model:
+    """A model from a setting; raises TypeError, ValueError or LookupError for an entry that is none.
+
+    A param is a list of texts, the first of them the default, or null for a number.
+    """
+    params = {key: Param() if options is None else _select(*options) for key, options in entry["params"].items()}
+    figures = {name: int(entry[name]) for name in ("credits", "prompt_max", "references_max", "reference_mb")}
+    return Model(id=id_, name=id_, params=params, **figures)
+
+
+def listing(extra: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, str]) -> dict[str, object]:
     """The answer of GET /api/v1/models."""
-    return {"object": "list", "data": [_entry(model) for model in _ALL]}
+    listed = [model for model in known(extra).values() if statuses.get(model.id) != REMOVED]
+    return {"object": "list", "data": [_entry(model, statuses.get(model.id, "available")) for model in listed]}
 
 
-def _entry(model: Model) -> dict[str, object]:
+def _entry(model: Model, status: str) -> dict[str, object]:
     with_files = model.references_max > 0
     return {
         "id": model.id,
@@ -170,7 +192,7 @@ def _entry(model: Model) -> dict[str, object]:
         "max_prompt_length": model.prompt_max,
         "reference_media": _reference_media(model) if with_files else None,
         "params": [_param_entry(key, param) for key, param in model.params.items()],
-        "api_status": "available",
+        "api_status": status,
         "api_input_status": "partial_requires_files" if with_files else "available_text",
         "supported_api_inputs": ["text", "file"] if with_files else ["text"],
         "requires_files_api": with_files,

@@ -4,8 +4,8 @@ import asyncio
 
 from aiohttp import web
 
-from ops.sandbox import images
-from ops.sandbox.choices import Fault, ResultType, Status
+from ops.sandbox import forms, images
+from ops.sandbox.choices import Fault, ResultForm, ResultType, Status
 from ops.sandbox.errors import ApiError, not_found
 from ops.sandbox.tasks import Task
 from ops.sandbox.world import World
@@ -19,7 +19,10 @@ async def download(world: World, request: web.Request, fault: Fault | None) -> w
     task = _finished(world, name)
     if world.settings.result_redirect and "direct" not in request.query:
         return web.Response(status=302, headers={"Location": f"{request.path}?direct=1"})
-    data = await _image(world, task, _size(task, fault))
+    form = world.settings.result_form
+    data = await _image(world, task, _size(world, task, fault))
+    if form is not ResultForm.ORDERED:
+        data = await asyncio.to_thread(forms.in_form, data, form)
     world.counting.downloaded(task)
     is_exact = world.settings.result_type is ResultType.EXACT
     response = web.Response(body=data, content_type=f"image/{task.format}" if is_exact else "application/octet-stream")
@@ -53,6 +56,8 @@ def _drawn(world: World, task: Task, size: tuple[int, int]) -> bytes:
     return images.rendered(task.prompt, task.id, size, task.format, reference)
 
 
-def _size(task: Task, fault: Fault | None) -> tuple[int, int]:
+def _size(world: World, task: Task, fault: Fault | None) -> tuple[int, int]:
+    if world.settings.result_pixels:
+        return world.settings.result_pixels, world.settings.result_pixels
     less = _WRONG_BY_PIXELS if fault is Fault.WRONG_PIXELS else 0
     return task.width - less, task.height - less

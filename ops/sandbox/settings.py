@@ -20,16 +20,21 @@ from ops.sandbox.choices import (
     RateAlgorithm,
     ReferenceUrls,
     ReplayAnswer,
+    ResultForm,
     ResultType,
     RetryAfter,
     UnknownKeys,
     UrlsField,
 )
-from ops.sandbox.settings_check import SettingsError, checked_faults, checked_value
+from ops.sandbox.settings_check import CHECKS, SettingsError, checked_value
 
 
 def _rule(default: Any, mark: Mark, meaning: str, *, one_of: tuple[int, ...] = ()) -> Any:
     return field(default=default, metadata={"mark": mark, "meaning": meaning, "one_of": one_of})
+
+
+def _names(mark: Mark, meaning: str) -> Any:
+    return field(default_factory=dict, metadata={"mark": mark, "meaning": meaning})
 
 
 _D, _I, _U, _F, _P = Mark.DOCUMENTED, Mark.INFERRED, Mark.UNKNOWN, Mark.FAULT, Mark.PACE
@@ -48,6 +53,16 @@ class Settings:
     reference_urls: ReferenceUrls = _rule(ReferenceUrls.FILES_ONLY, _U, "Addresses that a reference may have.")
     not_found_after_create_s: float = _rule(0.0, _U, "Seconds for which a new generation is answered with 404.")
     price_delta: int = _rule(0, _F, "Added to the listed price of each create: a price that has drifted.")
+
+    # Models
+    extra_models: Mapping[str, Mapping[str, Any]] = _names(_P, "Models beside the documented ones, by id.")
+    model_status: Mapping[str, str] = _names(
+        _F, "What a model is by its id: available, coming_soon, studio_only or removed; creates for others are refused."
+    )
+    model_refused_code: str = _rule("validation_failed", _U, "Code of a create for a model that is not available.")
+    model_refused_status: int = _rule(
+        400, _U, "HTTP status of a create for a model that is not available.", one_of=(400, 403, 404, 409, 410, 422)
+    )
 
     # Idempotency
     idempotency_scope: KeyScope = _rule(KeyScope.ACCOUNT, _U, "Whose Idempotency-Keys are told apart.")
@@ -79,6 +94,8 @@ class Settings:
     result_needs_key: bool = _rule(False, _U, "Fetching a result needs the API key.")
     result_redirect: bool = _rule(False, _U, "A result's address redirects once.")
     result_chunked: bool = _rule(False, _U, "A result comes chunked, without Content-Length.")
+    result_form: ResultForm = _rule(ResultForm.ORDERED, _U, "What a result is, whatever was ordered.")
+    result_pixels: int = _rule(0, _U, "Pixels on each side of a result; 0 is what was ordered.")
     result_type: ResultType = _rule(ResultType.EXACT, _U, "Content-Type of a result.")
 
     # Files
@@ -114,9 +131,8 @@ class Settings:
     edge_503_body: EdgeBody = _rule(EdgeBody.HTML, _I, "Body of the fault `http_503`.")
     failing_prompts: str = _rule("", _F, "Generations whose prompt contains this text fail; empty is none.")
     failing_prompts_charge: int = _rule(0, _F, "Credits that such a failure costs, at most the price.")
-    faults: Mapping[str, Mapping[str, float]] = field(
-        default_factory=dict,
-        metadata={"mark": _F, "meaning": "Probability of each fault per kind of request; `*` is every kind."},
+    faults: Mapping[str, Mapping[str, float]] = _names(
+        _F, "Probability of each fault per kind of request; `*` is every kind."
     )
 
     def merged(self, changes: Mapping[str, object]) -> "Settings":
@@ -129,8 +145,8 @@ class Settings:
         for name, value in changes.items():
             if name not in known:
                 raise SettingsError(name, "there is no such setting", f"one of: {', '.join(sorted(known))}")
-            if name == "faults":
-                clean[name] = checked_faults(self.faults, value)
+            if name in CHECKS:
+                clean[name] = CHECKS[name](getattr(self, name), value)
             else:
                 clean[name] = checked_value(known[name], getattr(self, name), value)
         return replace(self, **clean)

@@ -1,11 +1,12 @@
 """Whether a value that came from outside may become a setting."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field
 from enum import StrEnum
 from typing import Any
 
 from ops.sandbox.choices import OUTCOMES, Fault, Kind
+from ops.sandbox.models import STATUSES, made_up
 
 EVERY_KIND = "*"
 """Stands for every kind of request in `faults`."""
@@ -43,6 +44,32 @@ def checked_faults(current: Mapping[str, Mapping[str, float]], value: object) ->
     for kind, odds in value.items():
         merged[_checked_kind(kind)] = _checked_odds(f"faults.{kind}", kind, odds)
     return merged
+
+
+def _checked_models(current: Mapping[str, Any], value: object) -> dict[str, Any]:
+    shape = '{"my-model": {"credits": 2, "prompt_max": 100, "references_max": 0, "reference_mb": 0, "params": {}}}'
+    if not isinstance(value, Mapping):
+        raise SettingsError("extra_models", "not an object", shape)
+    try:
+        for id_, entry in value.items():
+            made_up(id_, entry)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise SettingsError("extra_models", f"not usable: {error!r}", shape) from error
+    return {**current, **value}
+
+
+def _checked_statuses(current: Mapping[str, str], value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not set(value.values()) <= set(STATUSES):
+        raise SettingsError("model_status", f"{value!r} is not usable", f"for each model: {', '.join(STATUSES)}")
+    return {**current, **value}
+
+
+CHECKS: Mapping[str, Callable[[Any, object], Any]] = {
+    "faults": checked_faults,
+    "extra_models": _checked_models,
+    "model_status": _checked_statuses,
+}
+"""How settings that are objects are merged; the others have one value."""
 
 
 def _checked_kind(kind: str) -> str:

@@ -65,7 +65,7 @@ class Team:
     def stock(self, colours: Mapping[str, str]) -> Import:
         """Import these items: a colour for each SKU."""
         items = [
-            Item(sku=sku, fields={"sku": sku, "colour": colour}, reference_hash=None, line=line)
+            Item(sku=sku, fields={"sku": sku, "colour": colour}, references=(), line=line)
             for line, (sku, colour) in enumerate(colours.items(), start=1)
         ]
         services = self.node.services

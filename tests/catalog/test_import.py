@@ -196,3 +196,24 @@ def test_a_database_that_cannot_be_asked_is_a_sentence_without_its_password(url:
         list(sources.from_query(url, "SELECT 1"))
 
     assert "secret" not in str(failed.value)
+
+
+def test_items_of_a_model_with_several_references_are_other_items_when_one_of_them_is_another(
+    shop: Shop,
+) -> None:
+    for n in range(3):
+        pictures.reference(shop.node.folder, f"m{n}.png", shade=3000 + n)
+    chair = {"sku": "c1", "colour": "red", "reference": "m0.png"}
+    several = {"model": "nano-banana", "params": {"imageSize": "auto"}}
+    shop.bring_in({**chair, "reference_2": "m1.png"}, **several)
+    first = [each.fingerprint for each in shop.plan().outline.renders]
+    changed = shop.bring_in({**chair, "reference_2": "m2.png"}, **several).merge.changed
+    again = shop.bring_in({**chair, "reference_2": "m2.png"}, **several).merge.changed
+
+    shop.refresh()
+
+    [made] = shop.node.query("SELECT j.fingerprint, r.parts FROM catalog_render r JOIN job j ON j.id = r.job_id")
+    assert (list(changed), list(again)) == (["c1"], [])
+    assert [made["fingerprint"]] != first
+    assert len(made["parts"]["reference"]) == 2
+    assert shop.plan().outline.renders == []

@@ -52,7 +52,7 @@ def test_a_recipe_needs_nothing_but_a_prompt() -> None:
         ({"prompt": "{{ colour|nosuch }}"}, "No filter named 'nosuch'"),
         ({"model": "dall-e"}, "model: 'dall-e' is not known"),
         ({"params": {"image_sise": "square"}}, "did you mean 'image_size'?"),
-        ({"params": {"image_size": "huge"}}, "image_size = 'huge' is not known; permitted: square"),
+        ({"params": {"image_size": "huge"}}, "image_size: 'huge' is not known; permitted: square"),
         ({"params": "square"}, "must be a table"),
         ({"review": "maybe"}, "review: 'maybe' is not known; permitted: none, required"),
         ({"credit_cap": -1}, "credit_cap: must be a whole number"),

@@ -12,7 +12,10 @@ from worker.domain.refresh import Attempt, Item, Live, Options, decide
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 WANTED = Content(
-    prompt="A red chair", params={"image_size": "square", "output_format": "png"}, model="qwen-image", reference="aa"
+    prompt="A red chair",
+    params={"image_size": "square", "output_format": "png"},
+    model="qwen-image",
+    references=("aa",),
 )
 OTHER = replace(WANTED, prompt="A blue chair")
 LIVE = Live(render_id=UUID(int=2), fingerprint=WANTED.fingerprint, content=WANTED, rendered_at=NOW)
@@ -42,11 +45,11 @@ def attempt(content: Content, state: RenderState) -> Attempt:
     [
         (replace(ITEM, live=None), [Reason.NEW]),
         (replace(ITEM, live=live(OTHER)), [Reason.PROMPT]),
-        (replace(ITEM, live=live(replace(WANTED, reference="bb"))), [Reason.REFERENCE]),
-        (replace(ITEM, live=live(replace(WANTED, reference=None))), [Reason.REFERENCE]),
+        (replace(ITEM, live=live(replace(WANTED, references=("bb",)))), [Reason.REFERENCE]),
+        (replace(ITEM, live=live(replace(WANTED, references=()))), [Reason.REFERENCE]),
         (replace(ITEM, live=live(replace(WANTED, params={"image_size": "square_hd"}))), [Reason.PARAMS]),
         (replace(ITEM, live=live(replace(WANTED, model="older"))), [Reason.MODEL]),
-        (replace(ITEM, live=live(replace(OTHER, reference="bb"))), [Reason.PROMPT, Reason.REFERENCE]),
+        (replace(ITEM, live=live(replace(OTHER, references=("bb",)))), [Reason.PROMPT, Reason.REFERENCE]),
         (replace(ITEM, is_rejected=True), [Reason.REJECTED]),
         (replace(ITEM, is_rejected=True, live=None), [Reason.REJECTED]),
         (replace(ITEM, live=None, attempt=attempt(WANTED, RenderState.FAILED)), [Reason.FAILED]),

@@ -12,7 +12,7 @@ from worker.domain.refresh_plan import Thresholds, differences, outline
 
 
 def render(sku: str, *reasons: Reason) -> Decision:
-    wanted = Content(prompt=f"A {sku}", params={}, model="qwen-image", reference=None)
+    wanted = Content(prompt=f"A {sku}", params={}, model="qwen-image", references=())
     return Decision(
         id=UUID(int=1),
         sku=sku,

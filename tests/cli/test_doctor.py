@@ -37,3 +37,31 @@ def test_the_doctor_names_a_scope_that_is_missing(scope: str, darkroom: Darkroom
 
     assert (found["verdict"], found["detail"]) == ("failed", f"the key lacks {scope}")
     assert "give the key these scopes" in found["next_step"]
+
+
+@pytest.mark.parametrize("status", ["removed", "coming_soon"])
+def test_a_model_that_is_not_offered_and_that_no_job_waits_for_is_no_finding(
+    status: str, darkroom: Darkroom, sandbox: Provider
+) -> None:
+    sandbox.set(model_status={"nano-banana": status})
+
+    found = finding(darkroom, sandbox, "prices")
+
+    assert found["verdict"] == "ok"
+
+
+def test_the_doctor_names_the_price_that_has_drifted_of_whichever_model(darkroom: Darkroom, sandbox: Provider) -> None:
+    entry = {"credits": 9, "prompt_max": 1000, "references_max": 0, "reference_mb": 0, "params": {}}
+    sandbox.set(extra_models={"z-image": entry})
+
+    found = finding(darkroom, sandbox, "prices")
+
+    assert (found["verdict"], found["detail"]) == ("failed", "z-image costs 9 and 1 is held")
+
+
+def test_the_doctor_says_that_the_default_model_is_not_offered(darkroom: Darkroom, sandbox: Provider) -> None:
+    sandbox.set(model_status={"qwen-image": "coming_soon"})
+
+    found = finding(darkroom, sandbox, "prices")
+
+    assert (found["verdict"], found["detail"]) == ("warning", "not offered: qwen-image (coming_soon)")

@@ -12,31 +12,32 @@ from worker.intake import Prepared, prepare
 from worker.intake.ahead import AHEAD, AT_ONCE
 from worker.intake.library import Library
 from worker.manifest import Row
-from worker.media.store import Store, open_store
+from worker.media.folder import Folder
+from worker.media.store import Put, Store, open_store
 
 
 class Meeting(Store):
     """A store in which each write waits until as many others have come as may be under way at once."""
 
-    def __init__(self, others: Store) -> None:
-        self._others = others
+    def __init__(self, folder: Path) -> None:
+        super().__init__(Folder(folder))
         self._barrier = Barrier(AT_ONCE)
 
-    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> bool:
+    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> Put:
         self._barrier.wait(timeout=10)
-        return self._others.put_new(path, source, content_type=content_type)
+        return super().put_new(path, source, content_type=content_type)
 
 
 class Counting(Store):
     """A store that counts what is written to it."""
 
-    def __init__(self, others: Store) -> None:
-        self._others = others
+    def __init__(self, folder: Path) -> None:
+        super().__init__(Folder(folder))
         self.writes = 0
 
-    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> bool:
+    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> Put:
         self.writes += 1
-        return self._others.put_new(path, source, content_type=content_type)
+        return super().put_new(path, source, content_type=content_type)
 
 
 def rows(references: Iterable[str]) -> Iterator[Row]:
@@ -55,7 +56,7 @@ def test_references_are_examined_as_many_at_once_as_is_permitted(tmp_path: Path)
     for shade, name in enumerate(names):
         pictures.reference(tmp_path, name, shade=shade)
 
-    made = prepared(tmp_path, names, Meeting(open_store(tmp_path / "store")))
+    made = prepared(tmp_path, names, Meeting(tmp_path / "store"))
 
     assert len(made.references) == len(names)
 
@@ -79,12 +80,12 @@ def test_a_line_of_two_sources_with_the_same_bytes_is_named_after_the_last(tmp_p
     made = prepared(tmp_path, ["first.png", "second.png", "first.png"])
 
     assert made.references[sha256].name == "second.png"
-    assert made.referring_lines == {sha256: 1}
+    assert {name: how.line for name, how in made.referring.items()} == {sha256: 1}
 
 
 def test_a_source_that_many_lines_name_is_examined_once(tmp_path: Path) -> None:
     pictures.reference(tmp_path, "one.png")
-    store = Counting(open_store(tmp_path / "store"))
+    store = Counting(tmp_path / "store")
 
     prepared(tmp_path, ["one.png"] * 3 * AHEAD, store)
 

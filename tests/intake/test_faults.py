@@ -2,10 +2,11 @@
 
 from worker.domain.fault import Fault
 from worker.intake.faults import FaultSpool
+from worker.media.spool import SpoolFolder
 
 
 def test_no_fault_is_cut_and_all_keep_their_order() -> None:
-    spool = FaultSpool()
+    spool = FaultSpool(SpoolFolder())
     faults = [Fault(line=n // 2, key=f"k{n}", field="prompt", reason="is bad", permitted=("x",)) for n in range(40_000)]
 
     for fault in faults:

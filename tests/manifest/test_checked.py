@@ -24,7 +24,7 @@ def test_a_path_is_relative_to_the_manifest_and_may_lead_out_of_its_folder(tmp_p
     found = one("../a.png", tmp_path / "manifests")
 
     assert isinstance(found, CheckedRequest)
-    assert found.reference == LocalFile((tmp_path / "a.png").resolve())
+    assert found.references == (LocalFile((tmp_path / "a.png").resolve()),)
 
 
 def test_a_missing_file_is_a_fault_that_names_the_path_that_was_tried(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_an_address_and_a_stored_hash_are_permitted_at_every_door(reference: str
     found = one(reference, None)
 
     assert isinstance(found, CheckedRequest)
-    assert found.reference == located
+    assert found.references == (located,)
 
 
 def test_a_key_that_is_used_twice_is_a_fault_of_the_second_line() -> None:
@@ -96,7 +96,7 @@ def test_the_example_covers_every_size_in_both_formats_and_shares_references() -
     found = [item for item in checked(read(EXAMPLE), base=EXAMPLE.parent) if isinstance(item, CheckedRequest)]
 
     pairs = {(item.request.params["image_size"], item.request.params["output_format"]) for item in found}
-    uses = Counter(item.request.reference for item in found if item.request.reference)
+    uses = Counter(name for item in found for name in item.request.references)
     kinds = {Path(name).suffix for name in uses}
 
     assert len(pairs) == 12

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from worker.domain.model_spec import PIXELS
+from worker.domain.model_spec import MODELS, PIXELS
 from worker.media.images import (
     MAX_REFERENCE_BYTES,
     BadImage,
@@ -143,12 +143,12 @@ def test_a_png_with_a_wrong_checksum_is_refused_though_its_pixels_can_be_read() 
         inspect_result(bytes(content))
 
 
-def test_a_reference_may_have_ten_million_bytes_and_not_one_more() -> None:
+def test_a_reference_may_have_as_many_bytes_as_any_model_takes_and_not_one_more() -> None:
     content = picture("JPEG")
     longest = content + bytes(MAX_REFERENCE_BYTES - len(content))
 
-    assert inspect_reference(longest).size_bytes == 10_000_000
-    with pytest.raises(BadImage, match="has 10,000,001 bytes; at most 10,000,000 are permitted"):
+    assert inspect_reference(longest).size_bytes == max(spec.reference_max_bytes for spec in MODELS.values())
+    with pytest.raises(BadImage, match="has 30,000,001 bytes; at most 30,000,000 are permitted"):
         inspect_reference(longest + b"\x00")
 
 

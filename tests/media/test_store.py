@@ -5,9 +5,8 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from pytest_httpserver import HTTPServer
 
-from worker.media.store import NotStored, Store, StoreUnavailable, open_store
+from worker.media.store import Conflicting, NotStored, Put, Store, StoreUnavailable, open_store
 
 PNG = "image/png"
 
@@ -17,38 +16,41 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store({"folder": str(tmp_path / "store"), "memory": "memory://"}[request.param])
 
 
-@pytest.fixture
-def bucket(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A bucket whose service is a scripted one on the loopback."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", httpserver.url_for(""))
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    return open_store("s3://images/results/")
-
-
 def test_what_was_put_can_be_read_again(store: Store) -> None:
-    was_new = store.put_new("batch/a.png", b"content", content_type=PNG)
+    put = store.put_new("batch/a.png", b"content", content_type=PNG)
 
-    assert (was_new, store.read("batch/a.png"), store.size("batch/a.png")) == (True, b"content", 7)
+    assert put is Put.WRITTEN
+    assert (store.read("batch/a.png"), store.size("batch/a.png")) == (b"content", 7)
 
 
 def test_a_name_is_written_once(store: Store) -> None:
     store.put_new("batch/a.png", b"first", content_type=PNG)
 
-    was_new = store.put_new("batch/a.png", b"second", content_type=PNG)
+    with pytest.raises(Conflicting):
+        store.put_new("batch/a.png", b"second", content_type=PNG)
 
-    assert (was_new, store.read("batch/a.png")) == (False, b"first")
+    assert store.read("batch/a.png") == b"first"
 
 
-def test_a_file_can_be_put_and_fetched(store: Store, tmp_path: Path) -> None:
+def test_the_same_bytes_are_there_already(store: Store) -> None:
+    store.put_new("batch/a.png", b"content", content_type=PNG)
+
+    assert store.put_new("batch/a.png", b"content", content_type=PNG) is Put.ALREADY_THERE
+
+
+def test_other_bytes_of_the_same_size_are_told_apart(store: Store) -> None:
+    store.put_new("batch/a.png", b"content", content_type=PNG)
+
+    with pytest.raises(Conflicting):
+        store.put_new("batch/a.png", b"CONTENT", content_type=PNG)
+
+
+def test_a_file_can_be_put(store: Store, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"content")
 
     store.put_new("batch/a.png", tmp_path / "source", content_type=PNG)
-    store.download_to("batch/a.png", tmp_path / "target")
 
-    assert (tmp_path / "target").read_bytes() == b"content"
+    assert store.read("batch/a.png") == b"content"
 
 
 def test_what_was_never_put_is_not_stored(store: Store) -> None:
@@ -71,10 +73,11 @@ def test_names_may_have_blanks_and_any_script(store: Store) -> None:
     assert store.read("秋 2026/茶碗 #1 100%.png") == b"content"
 
 
-def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_check_writes_one_name_however_often_it_is_made(tmp_path: Path) -> None:
+    open_store(tmp_path / "store").check()
     open_store(tmp_path / "store").check()
 
-    assert list((tmp_path / "store").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [".darkroom-probe", ".darkroom-store"]
 
 
 def test_of_two_writers_one_wins_and_its_bytes_are_whole(tmp_path: Path) -> None:
@@ -83,13 +86,17 @@ def test_of_two_writers_one_wins_and_its_bytes_are_whole(tmp_path: Path) -> None
 
     def write(content: bytes) -> bytes | None:
         barrier.wait()
-        return content if store.put_new("a.png", content, content_type=PNG) else None
+        try:
+            store.put_new("a.png", content, content_type=PNG)
+        except Conflicting:
+            return None
+        return content
 
     with ThreadPoolExecutor() as pool:
         won = set(pool.map(write, [b"1" * 3_000_000, b"2" * 3_000_000]))
 
     assert won == {store.read("a.png"), None}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".darkroom-store", "a.png"]
 
 
 WRITER = """
@@ -156,32 +163,4 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(StoreUnavailable, match=r"the store .*file/store failed: "):
-        open_store(tmp_path / "file" / "store")
-
-
-def test_a_bucket_is_asked_to_write_only_what_is_not_there(httpserver: HTTPServer, bucket: Store) -> None:
-    httpserver.expect_request("/images/results/b/a.png", method="PUT").respond_with_data("", headers={"ETag": '"1"'})
-
-    was_new = bucket.put_new("b/a.png", b"content", content_type=PNG)
-
-    request = httpserver.log[0][0]
-    assert was_new
-    assert (request.headers["If-None-Match"], request.headers["Content-Type"]) == ("*", PNG)
-    assert request.data == b"content"
-
-
-def test_a_bucket_that_has_the_name_already_keeps_it(httpserver: HTTPServer, bucket: Store) -> None:
-    httpserver.expect_request("/images/results/b/a.png", method="PUT").respond_with_data("", status=412)
-
-    assert not bucket.put_new("b/a.png", b"content", content_type=PNG)
-
-
-def test_a_bucket_that_does_not_let_us_in_is_unavailable(httpserver: HTTPServer, bucket: Store) -> None:
-    httpserver.expect_request("/images/results/b/a.png").respond_with_data("", status=403)
-
-    with pytest.raises(StoreUnavailable, match="s3://images/results failed: "):
-        bucket.put_new("b/a.png", b"content", content_type=PNG)
-
-
-def test_the_location_in_a_bucket_is_its_url(bucket: Store) -> None:
-    assert bucket.location("b/茶碗 1.png") == "s3://images/results/b/%E8%8C%B6%E7%A2%97%201.png"
+        open_store(tmp_path / "file" / "store").ready()

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from worker.db.session import Database
-from worker.media.store import Store
+from worker.media.store import Put, Store
 from worker.rivya.client import Client
 from worker.rivya.wire import GenerationView, UploadedFile
 
@@ -79,11 +79,11 @@ class HookedStore(Store):
 
     listener: Listener
 
-    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> bool:
+    def put_new(self, path: str, source: Path | bytes, *, content_type: str) -> Put:
         self.listener("before put")
-        is_new = super().put_new(path, source, content_type=content_type)
+        put = super().put_new(path, source, content_type=content_type)
         self.listener("after put")
-        return is_new
+        return put
 
 
 class HookedDatabase(Database):

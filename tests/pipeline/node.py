@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from obstore.store import LocalStore
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from tests.pipeline.hooked import Crash, Fuse, HookedClient, HookedDatabase, HookedStore, Listener
-from worker import dispatch, probe, upkeep
+from worker import dispatch, probe, store_binding, upkeep
 from worker.db import accounts
 from worker.db import upkeep as upkeep_rows
 from worker.db.steps import Ticket
@@ -24,6 +23,7 @@ from worker.enqueue import enqueue
 from worker.intake import Receipt
 from worker.latencies import Latencies
 from worker.media.addresses import AddressPolicy
+from worker.media.folder import Folder
 from worker.rivya.client import Timeouts
 from worker.services import Policies, Services
 from worker.steps.perform import perform
@@ -174,8 +174,9 @@ def make(
         now=clock,
         timeouts=Timeouts(connect_s=2, read_s=2, total_s=3),
     )
-    store = HookedStore(LocalStore(folder), place=str(folder), folder=folder)
+    store = HookedStore(Folder(folder))
     client.listener = store.listener = database.listener = listener
+    store_binding.bind(store, database.transaction, account_id)
     schedule = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
     services = Services(
         account_id=account_id,

@@ -9,7 +9,9 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
+from worker import dispatch
 from worker.domain.errors import ProviderError, Refused, Unavailable
+from worker.domain.step import StepKind
 
 
 class Once:
@@ -85,6 +87,32 @@ def test_an_upload_that_is_too_old_is_made_again(node: Node, sandbox: Provider) 
 
     assert node.jobs() == ["succeeded"] * 2
     assert sandbox.books()["uploads"]["by_sha256"][sha256] == 2
+
+
+def test_a_replay_after_its_reference_was_uploaded_anew_sends_the_first_bytes(
+    node_for: NodeFor, sandbox: Provider
+) -> None:
+    """A body that was built again would name the new upload, and another body under a used key is no replay."""
+    node = node_for(window=timedelta(days=1))
+    pictures.reference(node.folder, shade=5)
+    sandbox.set(idempotency_compare="raw")
+    sandbox.script(("create", 1, "lost_reply"))
+    node.submit({"prompt": "lost", "reference": "reference.png"})
+    node.round()
+    node.round()
+    node.clock.advance(timedelta(hours=7))
+    node.submit({"prompt": "later", "reference": "reference.png"})
+
+    node.deliver(sorted(dispatch.run(node.services).tickets, key=lambda ticket: ticket.kind is not StepKind.UPLOAD))
+    node.run_until_quiet()
+
+    sent = node.query("SELECT encode(sha256(body), 'hex') AS body, sends FROM generation ORDER BY id")
+    assert [(row["body"], row["sends"]) for row in sent] == [
+        (task["sha256"], sends) for task, sends in zip(sandbox.tasks(), (2, 1), strict=True)
+    ]
+    assert sandbox.books()["replays"] >= 1
+    assert node.jobs() == ["succeeded"] * 2
+    books.check_all_done(node, sandbox)
 
 
 @pytest.mark.parametrize("error", [Unavailable("connect_failed")])

@@ -94,7 +94,7 @@ def test_many_threads_at_once_bring_every_image_home_and_the_books_agree(
     services.collectors.drain()
 
     assert node.jobs() == ["succeeded"] * 60
-    assert not {"group.split", "step.failed"} & {line["event"] for line in logged}
+    assert not {"group.split", "step.failed", "step.crashed"} & {line["event"] for line in logged}
     books.check_all_done(node, sandbox)
 
 
@@ -130,6 +130,50 @@ def test_a_reused_id_among_outcomes_that_share_a_transaction_is_one_doubt_and_th
 
     assert sorted(node.generations()) == ["accepted", "accepted", "in_doubt"]
     assert node.query("SELECT count(*) AS n FROM call WHERE kind = 'create'") == [{"n": 3}]
+
+
+def test_creates_at_another_price_than_was_held_are_booked_each_in_a_transaction_of_its_own(
+    node: Node, services: Services, sandbox: Provider
+) -> None:
+    """Each locks its batch: two nodes could lock the same batches in different orders, and wait in a circle."""
+    sandbox.set(price_delta=2)
+    node.submit(*({"key": str(n), "prompt": str(n)} for n in range(3)))
+    claimed = claims_together(services, dispatch.run(node.services).tickets)
+    accepted_ones = [taken(services, one) for one in claimed if one]
+    assert services.writers is not None
+
+    def record() -> None:
+        for each in accepted_ones:
+            accepted.record(services, each)
+
+    together(services.writers.outcomes, services, record)
+    writing.finish(services)
+
+    assert node.query("SELECT count(DISTINCT xmin::text) AS n FROM credit_entry WHERE kind = 'top_up'") == [{"n": 3}]
+    assert node.query("SELECT committed FROM batch") == [{"committed": 18}]
+
+
+def test_charges_above_what_was_reserved_are_booked_each_in_a_transaction_of_its_own(
+    node: Node, services: Services, sandbox: Provider
+) -> None:
+    sandbox.set(faults={"create": {"overcharge": 1.0}})
+    node.submit(*({"key": str(n), "prompt": str(n)} for n in range(3)))
+    node.deliver(dispatch.run(node.services).tickets)
+    node.clock.advance(timedelta(seconds=3))
+    polls = dispatch.run(node.services).tickets
+    assert services.writers is not None
+
+    def poll() -> None:
+        for ticket in polls:
+            perform(services, ticket)
+
+    together(services.writers.outcomes, services, poll)
+    writing.finish(services)
+    services.collectors.drain()
+
+    assert [ticket.kind for ticket in polls] == [StepKind.POLL] * 3
+    assert node.query("SELECT count(DISTINCT xmin::text) AS n FROM credit_entry WHERE kind = 'overrun'") == [{"n": 3}]
+    assert node.query("SELECT committed FROM batch") == [{"committed": 15}]
 
 
 def test_a_step_that_somebody_is_writing_holds_no_other_claim_up(node: Node, services: Services) -> None:

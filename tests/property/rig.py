@@ -3,11 +3,9 @@
 import random
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import cast
 from uuid import UUID
 
-from obstore.store import MemoryStore
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
@@ -23,7 +21,7 @@ from worker.enqueue import prepare_requests
 from worker.intake import write
 from worker.latencies import Latencies
 from worker.media.addresses import AddressPolicy
-from worker.media.store import Store
+from worker.media.store import open_store
 from worker.rivya.client import Client
 from worker.services import Policies, Services
 
@@ -86,7 +84,7 @@ def make(database: Database, clock: Clock) -> Rig:
         account_id=account_id,
         database=database,
         client=cast("Client", world),
-        store=Store(MemoryStore(), place="memory", folder=Path("/nowhere")),
+        store=open_store("memory://"),
         latencies=Latencies(account_id, schedule),
         policies=Policies(
             schedule=schedule,

@@ -99,3 +99,20 @@ def test_no_json_object_crashes_the_validation_of_a_batch(raw: dict[str, object]
     found = validate_batch(raw)
 
     assert isinstance(found, BatchRequest) or all(str(fault).startswith("batch") for fault in found)
+
+
+@pytest.mark.parametrize("policy", ["accept", "flag", "refuse-to-publish"])
+def test_the_policy_for_sizes_is_one_of_three(policy: str) -> None:
+    found = validate_batch({"size_policy": policy})
+
+    assert isinstance(found, BatchRequest)
+    assert found.size_policy == policy
+
+
+@pytest.mark.parametrize("policy", ["refuse", "Accept", 1, True, [], "accept "])
+def test_another_policy_for_sizes_is_a_fault(policy: object) -> None:
+    found = validate_batch({"size_policy": policy})
+
+    assert isinstance(found, tuple)
+    assert found[0].field == "size_policy"
+    assert found[0].permitted == ("accept", "flag", "refuse-to-publish")

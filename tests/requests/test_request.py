@@ -39,7 +39,7 @@ def test_absent_optional_columns_get_their_defaults() -> None:
         prompt="a shoe",
         model="qwen-image",
         params={"image_size": "square_hd", "output_format": "png"},
-        reference=None,
+        references=(),
         metadata={},
     )
 
@@ -177,7 +177,7 @@ def test_metadata_that_contains_itself_is_refused() -> None:
 def test_a_reference_is_a_path_an_https_address_or_a_hash(reference: str) -> None:
     request = accepted({"prompt": "a shoe", "reference": reference})
 
-    assert request.reference == reference
+    assert request.references == (reference,)
 
 
 @pytest.mark.parametrize(
@@ -254,21 +254,24 @@ def test_the_fingerprint_is_the_same_for_the_same_image() -> None:
     one = accepted({"prompt": "a shoe", "key": "a", "sku": "1"}, 1)
     other = accepted({"prompt": "a shoe", "key": "b", "image_size": "square_hd"}, 2)
 
-    assert fingerprint(one, None) == fingerprint(other, None)
+    assert fingerprint(one, ()) == fingerprint(other, ())
 
 
 @pytest.mark.parametrize(
-    ("raw", "reference"),
+    ("raw", "references"),
     [
-        ({"prompt": "a shoe "}, None),
-        ({"prompt": "a shoe", "image_size": "square"}, None),
-        ({"prompt": "a shoe", "output_format": "jpeg"}, None),
-        ({"prompt": "a shoe"}, "a" * 64),
+        ({"prompt": "a shoe "}, ()),
+        ({"prompt": "a shoe", "image_size": "square"}, ()),
+        ({"prompt": "a shoe", "output_format": "jpeg"}, ()),
+        ({"prompt": "a shoe"}, ("a" * 64,)),
+        ({"prompt": "a shoe"}, ("a" * 64, "a" * 64)),
     ],
 )
-def test_the_fingerprint_changes_with_all_that_decides_the_image(raw: dict[str, object], reference: str | None) -> None:
-    plain = fingerprint(accepted({"prompt": "a shoe"}), None)
+def test_the_fingerprint_changes_with_all_that_decides_the_image(
+    raw: dict[str, object], references: tuple[str, ...]
+) -> None:
+    plain = fingerprint(accepted({"prompt": "a shoe"}), ())
 
-    changed = fingerprint(accepted(raw), reference)
+    changed = fingerprint(accepted(raw), references)
 
     assert changed != plain

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.pictures import picture
+from tests.sandbox.pictures import opened, picture
 from tests.sandbox.running import Sandbox
 
 
@@ -264,3 +264,43 @@ def test_a_setting_that_cannot_be_is_refused_with_what_is_permitted(sandbox: San
     assert answer.status_code == 400
     assert "permitted:" in answer.json()["error"]["message"]
     assert sandbox.get("/sandbox/settings").json() == before
+
+
+@pytest.mark.parametrize("form", ["webp", "gif", "bmp", "avif", "tiff", "jpeg2000", "qoi", "apng", "animated_gif"])
+def test_a_result_may_have_another_form_and_size(sandbox: Sandbox, form: str) -> None:
+    sandbox.set(result_form=form, result_pixels=16)
+
+    found = opened(sandbox.get(result_path(sandbox)).content)
+
+    assert found.size == (16, 16)
+
+
+def test_a_result_may_be_no_image(sandbox: Sandbox) -> None:
+    sandbox.set(result_form="html")
+
+    assert sandbox.get(result_path(sandbox)).content.startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(("status", "listed"), [("removed", None), ("coming_soon", "coming_soon")])
+def test_a_model_that_is_not_available_is_listed_so_and_refused(
+    sandbox: Sandbox, status: str, listed: str | None
+) -> None:
+    sandbox.set(model_status={"z-image": status}, model_refused_code="model_disabled", model_refused_status=403)
+
+    refused = sandbox.create(body(model="z-image"))
+
+    entries = {entry["id"]: entry["api_status"] for entry in sandbox.get("/api/v1/models").json()["data"]}
+    assert entries.get("z-image") == listed
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_disabled")
+    assert sandbox.create(body()).status_code == 200
+
+
+def test_a_model_from_a_setting_is_listed_and_checked_like_the_others(sandbox: Sandbox) -> None:
+    entry = {"credits": 2, "prompt_max": 5, "references_max": 0, "reference_mb": 0, "params": {"a": ["x"], "n": None}}
+    sandbox.set(extra_models={"mine": entry})
+
+    taken = sandbox.create(body(model="mine", prompt="A cup", params={"a": "x", "n": 1}))
+
+    assert (taken.status_code, taken.json()["reserved_credits"]) == (200, 2)
+    assert sandbox.create(body(model="mine")).status_code == 400
+    assert "mine" in {each["id"] for each in sandbox.get("/api/v1/models").json()["data"]}

@@ -64,3 +64,30 @@ def test_an_uploads_lease_outlives_the_slowest_sending() -> None:
 
 def test_a_reference_of_ten_megabytes_may_be_sent_at_a_quarter_of_a_megabyte_a_second() -> None:
     assert HTTP_SEND * 250_000 >= 10_000_000 * SECOND
+
+
+@pytest.mark.parametrize(("waited_s", "wait_s"), [(0, 4), (10, 4), (60, 15), (960, 240), (10**6, 240)])
+def test_the_wait_for_a_store_grows_with_the_time_that_was_waited(waited_s: int, wait_s: int) -> None:
+    assert retry.STORE.wait(timedelta(seconds=waited_s), 1.0) == timedelta(seconds=wait_s)
+    assert retry.STORE.wait(timedelta(seconds=waited_s), 0.0) == timedelta(seconds=wait_s / 2)
+
+
+@pytest.mark.parametrize(
+    ("waited", "tries", "is_lost", "is_over"),
+    [
+        (timedelta(days=3), 1, True, False),
+        (timedelta(days=3), 6, True, True),
+        (timedelta(minutes=29), 60, True, False),
+        (timedelta(days=3), 29, False, False),
+        (timedelta(days=3), 30, False, True),
+        (timedelta(hours=23), 300, False, False),
+    ],
+)
+def test_a_paid_image_is_given_up_only_after_time_and_tries(
+    waited: timedelta,
+    tries: int,
+    is_lost: bool,  # noqa: FBT001
+    is_over: bool,  # noqa: FBT001
+) -> None:
+    """The time in which the store was away counts no try."""
+    assert retry.COLLECT_PATIENCE.is_over(waited=waited, tries=tries, is_lost=is_lost) is is_over

@@ -250,6 +250,7 @@ def _submit(
         purpose=Purpose.REFRESH,
         priority=Priority.REFRESH,
         credit_cap=_cap_left(plan),
+        size_policy=catalog.recipe.size_policy,
     )
     receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id)
     prepared.spool.close()

@@ -119,6 +119,11 @@ class _Sorted:
             return None
         if decision.render_id in self._lost:
             return "the store has lost its image: reject it, and it is rendered again"
+        if standing.is_refused:
+            return (
+                "its image has another size than was ordered, and the recipe refuses to publish such: reject it, or"
+                " import a recipe with another size_policy"
+            )
         if self._wanted.get(standing.sku) != standing.fingerprint:
             return "the item has changed since the image was asked for: the next plan renders it as it is now"
         return None

@@ -55,7 +55,8 @@ def _portion(database: Database, catalog_id: UUID, *, now: datetime, new_id: Cal
         if not found:
             return None
         catalog_renders.settle(tx, [each.id for each in found])
-        free = [each.id for each in found if each.has_image and not each.needs_review]
+        catalog_renders.let_wait(tx, [each.id for each in found if each.is_odd and not each.needs_review])
+        free = [each.id for each in found if each.has_image and not each.needs_review and not each.is_odd]
         live = go_live(
             tx, free, states=(RenderState.CANDIDATE,), actor=ACTOR, reason="no review", now=now, new_id=new_id
         )

@@ -78,15 +78,23 @@ def command(
 
     Its environment is ``facts`` and the little that every command needs.
     """
+    try:
+        status, words = _told(line, content, facts or {}, timeout)
+    except OSError as error:
+        raise NotTaken(f"the disk for temporary files failed: {error.strerror}") from error
+    if status != 0:
+        raise NotTaken(f"ended with {status}{': ' + words if words else ''}")
+
+
+def _told(line: str, content: bytes, facts: Mapping[str, str], timeout: timedelta) -> tuple[int, str]:
+    """Return the command's exit status and its last words."""
     # Files and not pipes: a child that outlives the command may hold a pipe open for ever.
     with TemporaryFile() as given, TemporaryFile() as said:
         given.write(content)
         given.seek(0)
-        status = _run(line, given, said, facts or {}, timeout)
-        if status != 0:
-            said.seek(0)
-            words = said.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()
-            raise NotTaken(f"ended with {status}{': ' + words if words else ''}")
+        status = _run(line, given, said, facts, timeout)
+        said.seek(0)
+        return status, said.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()
 
 
 def _run(line: str, given: IO[bytes], said: IO[bytes], facts: Mapping[str, str], timeout: timedelta) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ from worker.db.catalogs import IncomingItem, Merge
 from worker.db.references import ReferenceFacts
 from worker.db.session import Database
 from worker.domain.fault import Fault, UnfitError
+from worker.domain.model_spec import MODELS, ModelSpec
 from worker.domain.plain_text import label
 from worker.domain.recipe import Recipe
 
@@ -85,7 +86,7 @@ def import_items(
         recipe_hash = hash_of(recipe)
         catalog_id = catalogs.save(tx, catalog_id=new_id(), name=name, wanted=recipe, recipe_hash=recipe_hash, now=now)
         references.add(tx, facts, now=now)
-        _check_references(set(references.find(tx, _hashes(items))), items)
+        _check_references(references.find(tx, _hashes(items)), items, MODELS[recipe.model])
         was = catalogs.size(tx, catalog_id)
         merge = catalogs.compare(tx, catalog_id, (_incoming(item, new_id) for item in items))
         if not may_remove_many and was > _SMALL and len(merge.removed) > REMOVED_SHARE_MAX * was:
@@ -109,26 +110,30 @@ def hash_of(recipe: Recipe) -> str:
 
 
 def _incoming(item: Item, new_id: Callable[[], UUID]) -> IncomingItem:
-    return IncomingItem(
-        id=new_id(), sku=item.sku, fields=item.fields, reference_hash=item.reference_hash, position=item.line
-    )
+    return IncomingItem(id=new_id(), sku=item.sku, fields=item.fields, references=item.references, position=item.line)
 
 
 def _hashes(items: Iterable[Item]) -> set[str]:
-    return {item.reference_hash for item in items if item.reference_hash is not None}
+    return {sha256 for item in items for sha256 in item.references}
 
 
-def _check_references(known: set[str], items: Iterable[Item]) -> None:
-    """Refuse the hash of a reference that nobody has ever stored."""
+def _check_references(known: Mapping[str, ReferenceFacts], items: Iterable[Item], spec: ModelSpec) -> None:
+    """Refuse the hash of a reference that is not stored, or that the recipe's model does not take."""
+    found = ((item, _unusable(known.get(sha256), sha256, spec)) for item in items for sha256 in item.references)
     faults = tuple(
-        Fault(
-            line=item.line,
-            key=item.sku,
-            field="reference",
-            reason=f"no reference sha256:{item.reference_hash} is stored",
-        )
-        for item in items
-        if item.reference_hash is not None and item.reference_hash not in known
+        Fault(line=item.line, key=item.sku, field="reference", reason=reason)
+        for item, reason in found
+        if reason is not None
     )
     if faults:
         raise ItemsRefused(faults)
+
+
+def _unusable(facts: ReferenceFacts | None, sha256: str, spec: ModelSpec) -> str | None:
+    if facts is None:
+        return f"no reference sha256:{sha256} is stored"
+    try:
+        facts.check_fits(spec)
+    except UnfitError as unfit:
+        return unfit.reason
+    return None

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from worker.catalog.template import PromptTemplate
+from worker.domain import reference_names
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.metadata import metadata
+from worker.domain.model_spec import MODELS
 from worker.domain.recipe import Recipe
 from worker.intake.ahead import examined
 from worker.intake.library import Library
@@ -20,7 +22,8 @@ class Item:
 
     sku: str
     fields: Mapping[str, Any]
-    reference_hash: str | None
+    references: tuple[str, ...]
+    """The hashes of its reference images, in their order."""
     line: int
 
 
@@ -72,6 +75,9 @@ class _Intake:
         self._library = library
         self._template = PromptTemplate(recipe.prompt)
         self._fields: dict[int, Mapping[str, Any]] = {}
+        self._spec = MODELS[recipe.model]
+        columns = reference_names.columns(self._spec.max_references)
+        self._columns = {name: name.replace("reference", recipe.reference) for name in columns}
 
     def as_requests(self, rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
         for row in rows:
@@ -83,12 +89,12 @@ class _Intake:
             return
         request = found.request
         try:
-            reference = self._library.take(found.reference) if found.reference else None
+            references = tuple(self._library.take_for(self._spec, source) for source in found.references)
         except UnfitError as unfit:
             self.faults.append(self._fault(request.line, request.key, self._recipe.reference, unfit))
             return
         fields = self._fields.pop(request.line)
-        self.items.append(Item(sku=request.key, fields=fields, reference_hash=reference, line=request.line))
+        self.items.append(Item(sku=request.key, fields=fields, references=references, line=request.line))
 
     def _request(self, row: Row) -> Row | Fault:
         recipe, raw = self._recipe, row.raw
@@ -96,18 +102,18 @@ class _Intake:
         if sku is None or sku == "":
             return Fault(line=row.line, field=recipe.sku, reason="is missing: every item needs its own")
         try:
-            fields = metadata({name: value for name, value in raw.items() if name != recipe.reference})
+            fields = metadata({name: value for name, value in raw.items() if name not in self._columns.values()})
             prompt = self._template.prompt(fields)
         except UnfitError as unfit:
             return self._fault(row.line, str(sku), "prompt", unfit)
         self._fields[row.line] = fields
-        reference = raw.get(recipe.reference)
-        asked = {"key": sku, "prompt": prompt, "model": recipe.model, "reference": reference, **recipe.params}
+        references = {name: raw.get(column) for name, column in self._columns.items()}
+        asked = {"key": sku, "prompt": prompt, "model": recipe.model, **references, **recipe.params}
         return Row(line=row.line, raw=asked)
 
     def _renamed(self, fault: Fault) -> Fault:
         """Name the columns as the items have them, and not as a job has them."""
-        names = {"key": self._recipe.sku, "reference": self._recipe.reference}
+        names = {"key": self._recipe.sku, **self._columns}
         self._fields.pop(fault.line, None)
         return replace(fault, field=names.get(fault.field, fault.field))
 

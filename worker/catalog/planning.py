@@ -223,7 +223,7 @@ def _item(row: ItemRow, recipe: Recipe, prompt: str) -> Item:
         prompt=row.edited_prompt if is_edited and row.edited_prompt is not None else prompt,
         params=recipe.params,
         model=recipe.model,
-        reference=row.reference_hash,
+        references=row.references,
     )
     return Item(
         id=row.id,
@@ -256,7 +256,8 @@ def _faults(decision: Decision) -> tuple[str, ...]:
 def as_request(decision: Decision) -> dict[str, object]:
     """Give the line of a manifest that the decision asks for."""
     wanted = decision.wanted
-    reference = None if wanted.reference is None else f"sha256:{wanted.reference}"
+    named = [f"sha256:{sha256}" for sha256 in wanted.references]
+    reference: object = named if len(named) > 1 else next(iter(named), None)
     params: dict[str, object] = dict(wanted.params)
     return params | {"key": decision.sku, "prompt": wanted.prompt, "model": wanted.model, "reference": reference}
 

@@ -111,6 +111,8 @@ def _card(each: Candidate, store: Store, folder: Path, *, is_stale: bool) -> Rev
         old_href=None if live is None else _href(store, live, folder),
         live_since=each.live_since,
         is_stale=is_stale,
+        not_as_ordered=", ".join(each.not_as_ordered),
+        is_refused=each.is_refused,
     )
 
 

@@ -27,6 +27,7 @@ from worker.cli import (
     services,
     sheet,
     status,
+    store,
     submit,
     up,
     watch,
@@ -101,3 +102,4 @@ app.command(rich_help_panel=_MONEY)(cap.cap)
 app.command(rich_help_panel=_MONEY)(resolve.resolve)
 app.command(rich_help_panel=_MONEY)(correct.correct)
 app.command(rich_help_panel=_MONEY)(doctor.doctor)
+app.add_typer(store.app, name="store", rich_help_panel=_MONEY)

@@ -55,7 +55,7 @@ def decide(
     person = signing.actor(by)
     effect = deciding.decide(
         database,
-        wiring.store(context.settings),
+        wiring.store(context.settings, database),
         catalog.id,
         _read(decisions, catalog.name),
         by=person,

@@ -50,11 +50,12 @@ def import_(
     _check_source(items, sql, database_url)
     context = resolve()
     wanted = _recipe(context, _name(name), recipe)
-    library = Library(wiring.store(context.settings))
+    database = wiring.database(context.settings, connections=1)
+    library = Library(wiring.store(context.settings, database))
     try:
         checked = _checked(items, sql, database_url, form=form, recipe=wanted, library=library)
         done = importing.import_items(
-            wiring.database(context.settings, connections=1),
+            database,
             name,
             wanted,
             checked,

@@ -65,7 +65,7 @@ def _forecast(context: "Context", made: "Plan") -> "Forecast":
     from worker.cli.forecast import forecast
 
     renders = made.outline.renders
-    uploads = len({each.wanted.reference for each in renders} - {None})
+    uploads = len({sha256 for each in renders for sha256 in each.wanted.references})
     return forecast(context, price=made.outline.price, images=len(renders), uploads=uploads)
 
 

@@ -42,7 +42,7 @@ def rollback(
     try:
         done = roll_back(
             database,
-            wiring.store(context.settings),
+            wiring.store(context.settings, database),
             catalog.id,
             to=_target(to),
             skus=sku,
@@ -146,7 +146,7 @@ def export(
     if not live:
         raise CliError(f"say what is to be exported: `darkroom catalog export {name} --live`", MISUSED)
     context, database, catalog = opened(name)
-    found = exporting.rows(catalog_history.live(database, catalog.id), wiring.store(context.settings))
+    found = exporting.rows(catalog_history.live(database, catalog.id), wiring.store(context.settings, database))
     pieces = exporting.lines(found, form)
     if to is None:
         sys.stdout.writelines(pieces)

@@ -35,7 +35,7 @@ def sheet(
     try:
         sheets = review.write_sheets(
             database,
-            wiring.store(context.settings),
+            wiring.store(context.settings, database),
             catalog,
             place,
             per_sheet=limit,

@@ -68,7 +68,8 @@ def _submit(house: "House", manifest: Path, console: "Console", *, yes: bool) ->
     from worker.domain.batch_request import BatchRequest
 
     context = house.context
-    prepared = manifests.check(str(manifest), None, store=wiring.store(context.settings), console=console)
+    store = wiring.store(context.settings, wiring.database(context.settings, connections=1))
+    prepared = manifests.check(str(manifest), None, store=store, console=console)
     _show_bad_lines(prepared, manifest, console)
     what = f"{output.plural(prepared.jobs, 'image')} for {output.plural(prepared.credits, 'credit')}"
     if not confirm(context, what, yes=yes, console=console):

@@ -1,5 +1,7 @@
 """`darkroom doctor`: every part looked at, with the next step for what is not well."""
 
+from typing import Annotated
+
 import typer
 
 from worker.cli import output
@@ -8,8 +10,32 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
 
 
-def doctor(as_json: output.AsJson = False) -> None:
+def doctor(
+    verify_store: Annotated[
+        bool,
+        typer.Option(
+            "--verify-store",
+            help="Instead, read every image and reference that the database knows from the store, and compare it.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --verify-store: only N of them, by chance.")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
     """Look at database, broker, nodes, store, key, wallet and prices; spends nothing, ends with 1 if one failed."""
+    from worker.cli import verify_store as verifying
+    from worker.cli.errors import MISUSED, CliError
+
+    if sample is not None and not verify_store:
+        raise CliError("--sample goes with --verify-store", MISUSED)
+    if verify_store:
+        verifying.verify(sample, as_json=as_json)
+    else:
+        _examine(as_json=as_json)
+
+
+def _examine(*, as_json: bool) -> None:
     from dataclasses import asdict
 
     from rich.text import Text

@@ -10,12 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, node_clocks, nodes, scopes
 from worker.cli.context import NO_DATABASE, Context
-from worker.db import in_hand, instants, overview
+from worker.db import crashes, in_hand, instants, model_pauses, overview
 from worker.db.nodes import OFF_S
+from worker.domain import crash
+from worker.domain.availability import why_not
 from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
-from worker.domain.model_spec import MODELS
-from worker.media.store import StoreUnavailable
+from worker.domain.model_spec import DEFAULT_MODEL, MODELS
+from worker.media.store import StoreUnavailable, WrongStore
 from worker.rivya.client import Client
 
 
@@ -72,7 +74,9 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield from _node_clocks(tx)
                 yield _instants(tx)
                 yield _account(tx, context)
+                yield _models(tx, context)
                 yield _in_hand(tx, context)
+                yield _crashes(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
         yield _failed("database", f"does not answer: {reason}", "check DARKROOM_DATABASE_URL, and that it runs")
@@ -149,6 +153,27 @@ def _in_hand(tx: Connection, context: Context) -> Finding:
     )
 
 
+def _models(tx: Connection, context: Context) -> Finding:
+    paused = model_pauses.of_name(tx, context.settings.account)
+    if not paused:
+        return _ok("models", "none is paused")
+    step = "nothing: their jobs go on by themselves when the provider offers them again, or `darkroom account resume`"
+    return _warning("models", "; ".join(str(each) for each in paused), step)
+
+
+def _crashes(tx: Connection) -> Finding:
+    found = crashes.count(tx, now=wiring.clock())
+    if not found.steps and not found.ended:
+        return _ok("crashes", "no step of a job crashes")
+    words = f" ({found.error})" if found.error else ""
+    detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {crash.CODE} within a day"
+    step = (
+        "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --failed --code"
+        f" {crash.CODE}`; what is in doubt: `darkroom audit in-doubt`"
+    )
+    return (_failed if found.ended else _warning)("crashes", detail, step)
+
+
 def _broker(context: Context) -> Iterator[Finding]:
     try:
         found = nodes.alive(context)
@@ -165,11 +190,21 @@ def _broker(context: Context) -> Iterator[Finding]:
 
 def _store(context: Context) -> Finding:
     place = context.settings.store_url
+    database = None
+    if context.settings.database_url is not None:
+        database = wiring.database(context.settings, connections=1)
     try:
-        wiring.store(context.settings).check()
+        wiring.store(context.settings, database).check()
+    except WrongStore as error:
+        return _failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
     except (StoreUnavailable, ValueError) as error:
-        return _failed("store", str(error), "check DARKROOM_STORE and its permissions")
-    return _ok("store", f"{place}: written, read and deleted")
+        return _failed("store", str(error), "check DARKROOM_STORE, its room and its permissions: what needs it waits")
+    except DBAPIError:
+        return _warning("store", f"{place}: not compared with what the database knows", "mend the database first")
+    finally:
+        if database is not None:
+            database.close()
+    return _ok("store", f"{place}: the one that is known, written and read")
 
 
 def _provider(context: Context) -> Iterator[Finding]:
@@ -178,9 +213,24 @@ def _provider(context: Context) -> Iterator[Finding]:
         return
     client = wiring.client(context.settings)
     kind = "sandbox" if context.is_play else "live"
-    yield _asked("key", lambda: _wallet(client, kind))
+    in_use = _models_in_use(context)
+    yield _asked("key", lambda: _wallet(client, kind, in_use))
     yield _asked("scopes", lambda: _scopes(client))
-    yield _asked("prices", lambda: _prices(client))
+    yield _asked("prices", lambda: _prices(client, in_use))
+
+
+def _models_in_use(context: Context) -> set[str]:
+    """Return the models that jobs wait for, and the one of a request that names none."""
+    if context.settings.database_url is None:
+        return {DEFAULT_MODEL}
+    database = wiring.database(context.settings, connections=1)
+    try:
+        with database.transaction() as tx:
+            return {DEFAULT_MODEL, *model_pauses.in_use(tx)}
+    except DBAPIError:
+        return {DEFAULT_MODEL}
+    finally:
+        database.close()
 
 
 def _asked(part: str, ask: Callable[[], Finding]) -> Finding:
@@ -190,10 +240,10 @@ def _asked(part: str, ask: Callable[[], Finding]) -> Finding:
         return _failed(part, str(error), "check RIVYA_API_KEY and RIVYA_BASE_URL, and the key at the provider's site")
 
 
-def _wallet(client: Client, kind: str) -> Finding:
+def _wallet(client: Client, kind: str, in_use: set[str]) -> Finding:
     balance = client.credits()
     detail = f"{kind}: key accepted, scope credits:read; wallet {balance:,} credits"
-    price = min(spec.credits for spec in MODELS.values())
+    price = min(MODELS[model].credits for model in in_use if model in MODELS)
     if balance < price:
         return _warning("key", detail, f"the wallet is too low for one image ({price} credits): top it up")
     return _ok("key", detail)
@@ -207,16 +257,21 @@ def _scopes(client: Client) -> Finding:
     return _ok("scopes", f"{', '.join(present)}; {scopes.UNPROVED}")
 
 
-def _prices(client: Client) -> Finding:
-    listed = {model.id: model.base_credits for model in client.models()}
+def _prices(client: Client, in_use: set[str]) -> Finding:
+    """Compare every price with the provider's list; a model that is not offered matters only when jobs wait for it."""
+    views = client.models()
+    listed = {model.id: model.base_credits for model in views}
+    statuses = {model.id: model.api_status for model in views}
     drifted = [
         f"{spec.id} costs {listed[spec.id]} and {spec.credits} is held"
         for spec in MODELS.values()
         if listed.get(spec.id) not in (None, spec.credits)
     ]
-    unlisted = [name for name in MODELS if listed.get(name) is None]
+    missing = [f"{model} ({why})" for model in sorted(in_use) if (why := why_not(model, statuses))]
     if drifted:
         return _failed("prices", "; ".join(drifted), "upgrade Darkroom before you submit: caps and prices are off")
-    if unlisted:
-        return _warning("prices", f"not listed: {', '.join(unlisted)}", "look at the provider's list of models")
-    return _ok("prices", ", ".join(f"{spec.id} {spec.credits} credits, as listed" for spec in MODELS.values()))
+    if missing:
+        step = "nothing: jobs of such a model wait, and go on by themselves when the provider offers it"
+        return _warning("prices", f"not offered: {', '.join(missing)}", step)
+    as_listed = (f"{spec.id} {spec.credits}" for spec in MODELS.values() if listed.get(spec.id) is not None)
+    return _ok("prices", f"credits as listed: {', '.join(as_listed)}")

@@ -1,5 +1,6 @@
 """Which batch a person means, and how it is shown as JSON."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +64,7 @@ def as_json(found: Overview) -> dict[str, Any]:
             "spent": found.spent,
         },
         "not_in_hand": _not_in_hand(found),
+        "not_as_ordered": [asdict(each) for each in found.not_as_ordered],
         "waiting_for": _waiting_for(found),
         "owner": row.owner,
         "purpose": row.purpose,

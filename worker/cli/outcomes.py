@@ -36,6 +36,8 @@ def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
         "mime_type": None if image is None else image.mime_type,
         "width": None if image is None else image.width,
         "height": None if image is None else image.height,
+        "as_ordered": None if image is None else not found.not_as_ordered,
+        "not_as_ordered": [each.value for each in found.not_as_ordered],
         "credits": {
             "held": found.held,
             "reserved": found.reserved,
@@ -44,13 +46,19 @@ def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
         },
         "provider_id": found.provider_id,
         "generations": found.generations,
-        "reference": None if found.reference_hash is None else f"sha256:{found.reference_hash}",
+        "reference": _references(found),
         "error": _error(found),
         "model": found.model,
         "prompt": found.prompt,
         "params": found.params,
         "metadata": found.metadata,
     }
+
+
+def _references(found: Outcome) -> str | list[str] | None:
+    """Return what a manifest would say: nothing, one name, or a list."""
+    names = [f"sha256:{sha256}" for sha256 in found.references]
+    return names if len(names) > 1 else next(iter(names), None)
 
 
 def _error(found: Outcome) -> dict[str, Any] | None:
@@ -67,6 +75,8 @@ def _refused(found: RefusedLine) -> dict[str, Any]:
         "key": first.key,
         "state": "refused",
         **nothing,
+        "as_ordered": None,
+        "not_as_ordered": [],
         "credits": {"held": None, "reserved": None, "final": None, "spent": 0},
         "provider_id": None,
         "generations": 0,

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from worker import wiring
 from worker.cli import migrate, sandbox_record, sharing
 from worker.cli.children import Child, Recipe
 from worker.cli.context import Context, with_services
 from worker.cli.errors import CliError
 from worker.embedded import ports, services
 from worker.embedded.errors import tail
-from worker.media.store import open_store
 
 _SANDBOX_START_S = 30.0
 _LINES = 2
@@ -75,8 +75,8 @@ def start_sandbox(context: Context) -> Child:
 
 def start_node(context: Context, number: int, *, log: Path | None) -> Child:
     """Start one worker node; its name holds our process id, since names must differ on one broker."""
-    # open_store makes the folder, so that a store that cannot be used is reported here and not by the node.
-    open_store(context.settings.store_url)
+    # A store that can never be used is reported here and not by the node, which waits for one.
+    wiring.store(context.settings)
     name = f"node{number}"
     return Child(
         Recipe(

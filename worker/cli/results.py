@@ -42,7 +42,7 @@ def results(
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
-    store = wiring.store(context.settings)
+    store = wiring.store(context.settings, database)
     found = _follow(database, store, row) if follow else None
     if to is not None:
         count = _write_whole(outcomes.lines(database, store, row.id), to)

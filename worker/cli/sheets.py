@@ -18,7 +18,7 @@ from worker.sheet.paging import PER_PAGE
 
 def write(context: Context, database: Database, found: Overview, to: Path, *, per_page: int = PER_PAGE) -> list[Path]:
     """The sheet is at ``to``, whole; gives its pages. Images that are no longer in the store are left blank."""
-    store = wiring.store(context.settings)
+    store = wiring.store(context.settings, database)
     cards = (_card(each, store, to.absolute().parent) for each in outcomes_view.outcomes(database, found.batch.id))
     return write_sheet(to, _header(context, found), cards, per_page=per_page)
 
@@ -50,14 +50,25 @@ def _card(found: Outcome, store: Store, folder: Path) -> Card:
         href=None if image is None else _href(store.location(image.path), folder),
         width=None if image is None else image.width,
         height=None if image is None else image.height,
-        image_size=found.params.get("image_size", ""),
-        output_format=found.params.get("output_format", ""),
-        reference=found.reference_name or "",
+        image_size=_param(found, "image_size", "imageSize", "aspect_ratio"),
+        output_format=_param(found, "output_format"),
+        reference=_reference(found),
         reserved=found.reserved,
         final=found.final,
         provider_id=found.provider_id or "",
+        not_as_ordered=", ".join(found.not_as_ordered),
         error=": ".join(filter(None, (found.error_code, found.error_message))),
     )
+
+
+def _param(found: Outcome, *names: str) -> str:
+    """Return the first of these params that the job's model has."""
+    return next((str(found.params[name]) for name in names if name in found.params), "")
+
+
+def _reference(found: Outcome) -> str:
+    more = f" and {len(found.references) - 1} more" if len(found.references) > 1 else ""
+    return f"{found.reference_name or ''}{more}"
 
 
 def _content(store: Store, path: str) -> bytes | None:

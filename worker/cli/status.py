@@ -118,6 +118,8 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
         lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
     if found.not_in_hand.since is not None:
         lines["not in hand"] = Text(_not_in_hand(found), style="yellow")
+    if found.not_as_ordered:
+        lines["not as ordered"] = Text("\n".join(map(str, found.not_as_ordered)), style="yellow")
     if found.obstacle:
         lines["waits for"] = Text(found.obstacle.reason, style="yellow")
         lines["next step"] = Text(found.obstacle.next_step)

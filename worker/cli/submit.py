@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from worker.intake import Prepared, Receipt
 
 
+_OPTIONS = {"size_policy": "size"}
+"""Options that are not called as the field of a batch is."""
+
+
 def submit(  # noqa: PLR0917 - typer gives each by its name
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A CSV or JSONL file; - is standard input.")],
     name: Annotated[str | None, typer.Option(help="What people call the batch. [default: the file's name]")] = None,
@@ -37,6 +41,14 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     dry_run: Annotated[bool, typer.Option(help="Only check, and print the plan; nothing is stored.")] = False,
     wait: Annotated[bool, typer.Option(help="Follow the batch until it is done; 1 when a job failed.")] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="POLICY",
+            help="Images of another size than was ordered: accept, flag (the default) or refuse-to-publish.",
+        ),
+    ] = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Check a manifest and submit it as one batch."""
@@ -55,9 +67,10 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         priority=priority,
         credit_cap=credit_cap,
         deadline=deadline,
+        size_policy=size,
     )
     context = resolve(needs_database=not dry_run)
-    store = None if dry_run else wiring.store(context.settings)
+    store = None if dry_run else wiring.store(context.settings, wiring.database(context.settings, connections=1))
     prepared = manifests.check(manifest, form, store=store, console=console)
     if prepared.faults and not as_json:
         manifests.show_faults(prepared.faults, console)
@@ -118,7 +131,9 @@ def _request(**fields: Any) -> "BatchRequest":
 
     found = validate_batch(fields)
     if isinstance(found, tuple):
-        raise CliError("; ".join(f"--{f.field.replace('_', '-')} {f.reason}" for f in found), MISUSED)
+        options = (_OPTIONS.get(fault.field, fault.field.replace("_", "-")) for fault in found)
+        reasons = (f"--{option} {fault.reason}" for option, fault in zip(options, found, strict=True))
+        raise CliError("; ".join(reasons), MISUSED)
     return found
 
 

@@ -12,7 +12,7 @@ from worker.intake import Prepared
 
 def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json: bool) -> None:
     """Print lines, references, price, wallet and duration."""
-    uploads = len(prepared.referring_lines)
+    uploads = len(prepared.referring)
     found = forecasts.forecast(context, price=prepared.credits, images=prepared.jobs, uploads=uploads)
     if as_json:
         output.print_json_with(_as_json(request, prepared, found), "faults", map(lookup.fault_as_json, prepared.faults))
@@ -29,7 +29,7 @@ def _lines(prepared: Prepared, found: Forecast) -> dict[str, str]:
     return {
         "lines": f"{prepared.jobs + bad:,} ({prepared.jobs:,} good{left_out})",
         "jobs": f"{prepared.jobs:,}",
-        "references": f"{len(prepared.referring_lines):,} different",
+        "references": f"{len(prepared.referring):,} different",
         "credits": f"{prepared.credits:,}",
         "wallet": forecasts.wallet_line(found),
         "duration": forecasts.duration_line(found),
@@ -46,7 +46,7 @@ def _as_json(request: BatchRequest, prepared: Prepared, found: Forecast) -> dict
         "bad_lines": prepared.faults.lines,
         "jobs": prepared.jobs,
         "credits": prepared.credits,
-        "references": len(prepared.referring_lines),
+        "references": len(prepared.referring),
         **forecasts.as_json(found),
         "is_new": False,
     }

@@ -51,6 +51,8 @@ def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overvi
         console.print(f"\nThe batch goes on: `darkroom watch {row.id}` shows it again.", markup=False)
         raise typer.Exit(INTERRUPTED) from None
     say_what_waits(found, console)
+    for odd in found.not_as_ordered:
+        console.print(f"Not as ordered: {odd}.", markup=False)
     return found
 
 

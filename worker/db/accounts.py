@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import turns
-from worker.db.prices import HOLD
+from worker.db import model_pauses, turns
+from worker.db.model_pauses import PausedModel
+from worker.db.prices import NEXT
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
 from worker.domain.turns import Turns
@@ -39,6 +40,8 @@ class AccountRow:
     probes: int
     binding: int
     """Of an account at a provider; a node that was put together under another number sends nothing."""
+    paused_models: tuple[PausedModel, ...] = ()
+    """What the provider does not offer for now."""
 
 
 def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
@@ -94,7 +97,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
                    raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
-                   binding
+                   binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id},
     ).one_or_none()
@@ -117,6 +120,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         resumed_at=row.resumed_at,
         probes=row.probes,
         binding=row.binding,
+        paused_models=model_pauses.from_json(row.paused_models),
     )
 
 
@@ -260,9 +264,7 @@ def lowest_price(tx: Connection, account_id: UUID) -> int:
     """Give the fewest credits that any waiting batch's next job needs; 1 when none waits."""
     price = tx.execute(
         text(f"""
-            SELECT min(first.price) FROM batch b CROSS JOIN LATERAL (
-                SELECT {HOLD.format(account_id="b.account_id")} AS price FROM job
-                WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) first
+            SELECT min({NEXT.format(batch="b")}) FROM batch b
             WHERE b.account_id = :id AND b.state = 'open' AND b.has_pending"""),
         {"id": account_id},
     ).scalar()

@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from worker.db.prices import HOLD
+from worker.db.prices import NEXT
 from worker.domain import deadline
+from worker.domain.as_ordered import SizePolicy
 from worker.domain.batch_state import BatchState
 from worker.domain.fairness import Claim
 from worker.domain.fault import Fault, plain
@@ -37,13 +38,14 @@ class BatchRow:
     state: BatchState
     deadline_at: datetime | None
     created_at: datetime
+    size_policy: SizePolicy
 
 
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
-                       has_pending, state, deadline_at, created_at)
+                       size_policy, models, has_pending, state, deadline_at, created_at)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
-            :has_pending, :state, :deadline_at, :now)
+            :size_policy, :models, :has_pending, :state, :deadline_at, :now)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -58,6 +60,7 @@ def insert(
     size: int,
     state: BatchState,
     now: datetime,
+    models: Collection[str] = (),
 ) -> bool:
     """Write a batch; False when its token is taken (then wait for nothing: the other one is committed)."""
     row = tx.execute(
@@ -73,6 +76,8 @@ def insert(
             "priority": request.priority,
             "credit_cap": request.credit_cap,
             "size": size,
+            "size_policy": request.size_policy,
+            "models": sorted(models),
             "has_pending": size > 0,
             "state": state,
             "deadline_at": None if request.deadline is None else deadline.falls_at(request.deadline, now=now),
@@ -108,7 +113,7 @@ def _refused(fault_id: UUID, fault: Fault, batch_id: UUID) -> dict[str, Any]:
 
 _COLUMNS = """
     id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, deadline_at,
-    created_at"""
+    created_at, size_policy"""
 
 
 def by_token(tx: Connection, token: str) -> BatchRow | None:
@@ -139,7 +144,9 @@ def _one(rows: Sequence[Any]) -> BatchRow | None:
 
 def _row(row: Any) -> BatchRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    return BatchRow(**{**values, "state": BatchState(values["state"])})
+    return BatchRow(
+        **{**values, "state": BatchState(values["state"]), "size_policy": SizePolicy(values["size_policy"])}
+    )
 
 
 def faults(tx: Connection, batch_id: UUID) -> list[Fault]:
@@ -167,29 +174,36 @@ class Waiting:
 _LOCK_WAITING = text("""
     SELECT id FROM batch
     WHERE account_id = :account_id AND state = 'open' AND has_pending AND priority = ANY(:classes)
-      AND (deadline_at IS NULL OR deadline_at > :now)
+      AND (deadline_at IS NULL OR deadline_at > :now) AND NOT models <@ CAST(:paused AS text[])
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
 
 # A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
 # is seen, and its batch is not taken for empty.
 _WAITING = text(f"""
     SELECT id, owner, priority, weight, virtual_time, credit_cap - committed AS cap_left,
-           (SELECT {HOLD.format(account_id="batch.account_id")} FROM job
-            WHERE batch_id = batch.id AND state = 'pending' ORDER BY line LIMIT 1) AS price
+           {NEXT.format(batch="batch")} AS price, EXISTS (
+               SELECT FROM job WHERE batch_id = batch.id AND model = ANY(:paused) AND state = 'pending') AS has_paused
     FROM batch WHERE id = ANY(:ids) ORDER BY id""")
 
 
 def lock_waiting(
-    tx: Connection, account_id: UUID, classes: Collection[Priority], *, room: int, now: datetime
+    tx: Connection,
+    account_id: UUID,
+    classes: Collection[Priority],
+    *,
+    room: int,
+    now: datetime,
+    paused_models: Sequence[str] = (),
 ) -> list[Waiting]:
     """Lock the open batches of these classes that have pending jobs and time left, each with all the room.
 
-    A batch that is locked by somebody else is left out of this round.
+    One that waits for paused models alone, or is locked by another transaction, is left out of this round.
     """
-    values = {"account_id": account_id, "classes": list(classes), "now": now}
+    paused = list(paused_models)
+    values = {"account_id": account_id, "classes": list(classes), "now": now, "paused": paused}
     ids = tx.execute(_LOCK_WAITING, values).scalars().all()
-    rows = tx.execute(_WAITING, {"ids": ids}).all() if ids else []
-    empty = [r.id for r in rows if r.price is None]
+    rows = tx.execute(_WAITING, {"ids": ids, "paused": paused}).all() if ids else []
+    empty = [r.id for r in rows if r.price is None and not r.has_paused]
     if empty:
         tx.execute(text("UPDATE batch SET has_pending = false WHERE id = ANY(:ids)"), {"ids": empty})
     return [

@@ -67,7 +67,8 @@ def answered(
 
     Reads are left out where they have a pace of their own.
     """
-    kinds = [CallKind.CREATE, CallKind.UPLOAD, *(() if are_reads_apart else (CallKind.GET, CallKind.CREDITS))]
+    reads = () if are_reads_apart else (CallKind.GET, CallKind.CREDITS, CallKind.MODELS)
+    kinds = [CallKind.CREATE, CallKind.UPLOAD, *reads]
     values = {"account_id": account_id, "since": since, "until": until, "newest": _NEWEST, "kinds": kinds}
     count: int = tx.execute(_ANSWERED, values).scalar_one()
     return count

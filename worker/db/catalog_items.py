@@ -19,7 +19,7 @@ class ItemRow:
     id: UUID
     sku: str
     fields: Mapping[str, Any]
-    reference_hash: str | None
+    references: tuple[str, ...]
     edited_prompt: str | None
     edited_from: str | None
     is_rejected: bool
@@ -29,8 +29,9 @@ class ItemRow:
 
 
 _SNAPSHOT = text("""
-    SELECT i.id, i.sku, i.fields, i.reference_hash, i.edited_prompt, i.edited_from, i.rejected_at IS NOT NULL,
-           i.kept_fingerprint, l.id, l.fingerprint, coalesce(l.rendered_at, l.created_at), o.fingerprint, o.state,
+    SELECT i.id, i.sku, i.fields, i.reference_hash, i.further_references, i.edited_prompt, i.edited_from,
+           i.rejected_at IS NOT NULL, i.kept_fingerprint, l.id, l.fingerprint, coalesce(l.rendered_at, l.created_at),
+           o.fingerprint, o.state,
            CASE o.state WHEN 'failed' THEN (
                SELECT count(*) FROM catalog_render x JOIN job j ON j.id = x.job_id
                WHERE x.item_id = i.id AND x.fingerprint = o.fingerprint AND j.state = 'failed'
@@ -50,13 +51,27 @@ def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
     """
     for row in tx.execute(_SNAPSHOT, {"id": catalog_id}):
         # Unpacked by place: for a large catalog this is the time that a plan takes.
-        id_, sku, fields, reference, edited, edited_from, is_rejected, kept, live_id, live, live_at, *attempt = row
+        (
+            id_,
+            sku,
+            fields,
+            reference,
+            further,
+            edited,
+            edited_from,
+            is_rejected,
+            kept,
+            live_id,
+            live,
+            live_at,
+            *attempt,
+        ) = row
         open_, state, failures = attempt
         yield ItemRow(
             id=id_,
             sku=sku,
             fields=fields,
-            reference_hash=reference,
+            references=() if reference is None else (reference, *(further or ())),
             edited_prompt=edited,
             edited_from=edited_from,
             is_rejected=is_rejected,

@@ -40,6 +40,9 @@ _CHANGE = text("""
         FROM unnest(cast(:ids AS uuid[]), cast(:live_ids AS uuid[])) AS chosen (render_id, live_id)
         JOIN catalog_render r ON r.id = chosen.render_id AND r.state = ANY(:states)
         JOIN catalog_item i ON i.id = r.item_id AND i.removed_at IS NULL AND i.live_render_id IS DISTINCT FROM r.id
+        JOIN catalog c ON c.id = i.catalog_id
+        JOIN result o ON o.job_id = r.job_id AND NOT (r.state = 'candidate' AND 'size' = ANY(o.not_as_ordered)
+            AND coalesce(c.recipe ->> 'size_policy' = 'refuse-to-publish', false))
         LEFT JOIN catalog_render b ON b.id = i.live_render_id
     ), raised AS (
         UPDATE catalog_render r SET state = 'live', decided_at = :now, decided_by = :actor,
@@ -74,8 +77,9 @@ def go_live(
 ) -> list[WentLive]:
     """Make each of these images the live one of its item, all in one statement; give those that were changed.
 
-    Left alone: an image in none of the ``states``, one that is live already, one of an item that was removed. No
-    two of the images may be of one item.
+    Left alone: an image in none of the ``states``, one that is live already, one of an item that was removed, a new
+    one of another size than was ordered where the recipe refuses to publish such.
+    No two of the images may be of one item.
     """
     if not render_ids:
         return []

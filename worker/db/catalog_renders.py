@@ -13,7 +13,9 @@ from worker.domain.job import JobState
 _ADD = text("""
     INSERT INTO catalog_render (id, item_id, plan_id, job_id, fingerprint, parts, needs_review, state, created_at)
     SELECT asked.id, asked.item_id, :plan_id, j.id, j.fingerprint,
-           jsonb_build_object('prompt', j.prompt, 'params', j.params, 'model', j.model, 'reference', j.reference_hash),
+           jsonb_build_object('prompt', j.prompt, 'params', j.params, 'model', j.model, 'reference',
+               CASE WHEN j.further_references IS NULL THEN to_jsonb(j.reference_hash)
+                    ELSE to_jsonb(j.reference_hash || j.further_references) END),
            :needs_review, 'planned', :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:item_ids AS uuid[]), CAST(:skus AS text[])) AS asked(id, item_id, sku)
     JOIN job j ON j.batch_id = :batch_id AND j.key = asked.sku""")
@@ -67,6 +69,11 @@ def hold_back(tx: Connection, item_ids: Sequence[UUID]) -> None:
     )
 
 
+def let_wait(tx: Connection, render_ids: Sequence[UUID]) -> None:
+    """Let these images wait for a person, whatever the recipe says."""
+    tx.execute(text("UPDATE catalog_render SET needs_review = true WHERE id = ANY(:ids)"), {"ids": list(render_ids)})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskedBefore:
     """An image that a plan has asked for already."""
@@ -97,6 +104,12 @@ _FINISHED = """
                        ELSE NOT r.needs_review AND i.removed_at IS NULL END"""
 
 
+_IS_ODD = """
+    EXISTS (SELECT FROM result o JOIN catalog c ON c.id = i.catalog_id
+        WHERE o.job_id = r.job_id AND (o.not_as_ordered && ARRAY['format', 'animated'] OR (
+            'size' = ANY(o.not_as_ordered) AND c.recipe ->> 'size_policy' = 'refuse-to-publish')))"""
+
+
 def finished_catalogs(tx: Connection) -> list[UUID]:
     """Give the catalogs that have images which are there and that do not know it yet."""
     query = f"SELECT DISTINCT i.catalog_id {_FINISHED} ORDER BY 1"
@@ -110,15 +123,17 @@ class Finished:
     id: UUID
     needs_review: bool
     has_image: bool
+    is_odd: bool
+    """Whether its image is of another format than was ordered, animated, or of a size that may not go live."""
 
 
 def finished(tx: Connection, catalog_id: UUID, *, limit: int) -> list[Finished]:
     """Give images of the catalog that are to be taken in; the caller has locked the catalog."""
     query = f"""
-        SELECT r.id, r.needs_review, j.state AS job_state {_FINISHED} AND i.catalog_id = :id
+        SELECT r.id, r.needs_review, j.state AS job_state, ({_IS_ODD}) AS is_odd {_FINISHED} AND i.catalog_id = :id
         ORDER BY r.id LIMIT :limit"""
     return [
-        Finished(id=r.id, needs_review=r.needs_review, has_image=r.job_state == JobState.SUCCEEDED)
+        Finished(id=r.id, needs_review=r.needs_review, has_image=r.job_state == JobState.SUCCEEDED, is_odd=r.is_odd)
         for r in tx.execute(text(query), {"id": catalog_id, "limit": limit})
     ]
 

@@ -37,6 +37,10 @@ class Candidate:
     new: Shown
     live: Shown | None
     live_since: datetime | None
+    not_as_ordered: tuple[str, ...]
+    """In what the new image differs from what was ordered."""
+    is_refused: bool
+    """Whether the recipe refuses to publish an image of its size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +56,8 @@ class Standing:
     path: str | None
     """Of its image in the store; None while there is none."""
     is_removed: bool
+    is_refused: bool
+    """Whether the recipe refuses to publish an image of its size."""
 
 
 _WAITING = text("""
@@ -59,10 +65,13 @@ _WAITING = text("""
     WHERE i.catalog_id = :id AND r.state = 'candidate' AND i.removed_at IS NULL""")
 
 _PAGE = text("""
-    SELECT r.id, i.sku, i.position, r.fingerprint, r.parts, f.path, f.width, f.height,
+    SELECT r.id, i.sku, i.position, r.fingerprint, r.parts, f.path, f.width, f.height, f.not_as_ordered,
+           coalesce('size' = ANY(f.not_as_ordered)
+        AND c.recipe ->> 'size_policy' = 'refuse-to-publish', false) AS is_refused,
            l.parts AS live_parts, g.path AS live_path, g.width AS live_width, g.height AS live_height,
            (SELECT max(from_at) FROM catalog_live v WHERE v.item_id = i.id) AS live_since
     FROM catalog_item i
+    JOIN catalog c ON c.id = i.catalog_id
     JOIN catalog_render r ON r.item_id = i.id AND r.state = 'candidate'
     JOIN result f ON f.job_id = r.job_id
     LEFT JOIN catalog_render l ON l.id = i.live_render_id
@@ -100,6 +109,8 @@ def _candidate(row: Any) -> Candidate:
         new=Shown(path=row.path, parts=row.parts, width=row.width, height=row.height),
         live=live,
         live_since=row.live_since if live else None,
+        not_as_ordered=tuple(row.not_as_ordered),
+        is_refused=row.is_refused,
     )
 
 
@@ -109,8 +120,10 @@ _LOCK = text("""
 
 _STANDINGS = text("""
     SELECT r.id AS render_id, i.catalog_id, i.sku, r.state, r.parts ->> 'model' AS model, r.fingerprint, f.path,
-           i.removed_at IS NOT NULL AS is_removed
-    FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id LEFT JOIN result f ON f.job_id = r.job_id
+           i.removed_at IS NOT NULL AS is_removed, coalesce('size' = ANY(f.not_as_ordered)
+        AND c.recipe ->> 'size_policy' = 'refuse-to-publish', false) AS is_refused
+    FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id JOIN catalog c ON c.id = i.catalog_id
+    LEFT JOIN result f ON f.job_id = r.job_id
     WHERE r.id = ANY(:ids)""")
 
 

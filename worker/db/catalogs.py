@@ -47,7 +47,7 @@ class IncomingItem:
     """Its id if it is new."""
     sku: str
     fields: Mapping[str, Any]
-    reference_hash: str | None
+    references: tuple[str, ...]
     position: int
 
 
@@ -133,8 +133,11 @@ def save(tx: Connection, *, catalog_id: UUID, name: str, wanted: Recipe, recipe_
 
 _INCOMING = """
     CREATE TEMPORARY TABLE incoming (
-        id uuid NOT NULL, sku text NOT NULL, fields jsonb NOT NULL, reference_hash text, position bigint NOT NULL
+        id uuid NOT NULL, sku text NOT NULL, fields jsonb NOT NULL, reference_hash text,
+        further_references text[], position bigint NOT NULL
     ) ON COMMIT DROP"""
+
+_COPY = "COPY incoming (id, sku, fields, reference_hash, further_references, position) FROM STDIN"
 
 _COMPARE = text("""
     SELECT coalesce(n.sku, i.sku) AS sku,
@@ -144,7 +147,8 @@ _COMPARE = text("""
     FULL JOIN (SELECT * FROM catalog_item WHERE catalog_id = :id) i ON i.sku = n.sku
     WHERE i.id IS NULL OR (n.sku IS NULL AND i.removed_at IS NULL)
        OR (n.sku IS NOT NULL AND (i.removed_at IS NOT NULL OR i.fields <> n.fields
-                                  OR i.reference_hash IS DISTINCT FROM n.reference_hash))
+                                  OR i.reference_hash IS DISTINCT FROM n.reference_hash
+                                  OR i.further_references IS DISTINCT FROM n.further_references))
     ORDER BY 1""")
 
 
@@ -156,9 +160,10 @@ def compare(tx: Connection, catalog_id: UUID, items: Iterable[IncomingItem]) -> 
     cursor: Cursor[tuple[object, ...]]
     with driver.cursor() as cursor:
         cursor.execute(_INCOMING)
-        with cursor.copy("COPY incoming (id, sku, fields, reference_hash, position) FROM STDIN") as copy:
+        with cursor.copy(_COPY) as copy:
             for each in items:
-                copy.write_row((each.id, each.sku, Jsonb(dict(each.fields)), each.reference_hash, each.position))
+                first, *further = each.references or (None,)
+                copy.write_row((each.id, each.sku, Jsonb(dict(each.fields)), first, further or None, each.position))
         cursor.execute("ANALYZE incoming")
     fates: dict[str, list[str]] = {"added": [], "changed": [], "removed": [], "returned": []}
     for row in tx.execute(_COMPARE, {"id": catalog_id}):
@@ -167,20 +172,24 @@ def compare(tx: Connection, catalog_id: UUID, items: Iterable[IncomingItem]) -> 
 
 
 _ADD = text("""
-    INSERT INTO catalog_item (id, catalog_id, sku, fields, reference_hash, position, added_at, changed_at)
-    SELECT id, :id, sku, fields, reference_hash, position, :now, :now FROM incoming
+    INSERT INTO catalog_item (id, catalog_id, sku, fields, reference_hash, further_references, position, added_at,
+                              changed_at)
+    SELECT id, :id, sku, fields, reference_hash, further_references, position, :now, :now FROM incoming
     ON CONFLICT (catalog_id, sku) DO NOTHING""")
 
 _CHANGE = text("""
-    UPDATE catalog_item i SET fields = n.fields, reference_hash = n.reference_hash, position = n.position,
+    UPDATE catalog_item i SET fields = n.fields, reference_hash = n.reference_hash,
+        further_references = n.further_references, position = n.position,
         removed_at = NULL, changed_at = CASE
             WHEN i.removed_at IS NOT NULL OR i.fields <> n.fields
-                 OR i.reference_hash IS DISTINCT FROM n.reference_hash THEN CAST(:now AS timestamptz)
+                 OR i.reference_hash IS DISTINCT FROM n.reference_hash
+                 OR i.further_references IS DISTINCT FROM n.further_references THEN CAST(:now AS timestamptz)
             ELSE i.changed_at END
     FROM incoming n
     WHERE i.catalog_id = :id AND i.sku = n.sku
       AND (i.removed_at IS NOT NULL OR i.fields <> n.fields OR i.position <> n.position
-           OR i.reference_hash IS DISTINCT FROM n.reference_hash)""")
+           OR i.reference_hash IS DISTINCT FROM n.reference_hash
+           OR i.further_references IS DISTINCT FROM n.further_references)""")
 
 _REMOVE = text("""
     UPDATE catalog_item SET removed_at = :now

@@ -50,7 +50,7 @@ def passed(tx: Connection, account_id: UUID, *, now: datetime) -> list[UUID]:
 _FAIL_PENDING = text("""
     UPDATE job SET state = :target, ended_at = :now, failure_code = :code, failure_message = :message,
         request_id = NULL
-    WHERE id IN (SELECT id FROM job WHERE batch_id = :batch_id AND state = 'pending' ORDER BY line LIMIT :limit)""")
+    WHERE id IN (SELECT id FROM job WHERE batch_id = :batch_id AND state = 'pending' LIMIT :limit)""")
 
 
 def fail_pending(tx: Connection, batch_id: UUID, *, limit: int, now: datetime, code: str, message: str) -> int:

@@ -81,10 +81,14 @@ def _after(tx: Connection, batch_id: UUID, last: End) -> list[End]:
     return [End(ended_at=row.ended_at, job_id=row.job_id) for row in tx.execute(_AFTER, asked)]
 
 
-# Neither part looks at the whole batch: the first pending job is found in line order, as the dispatcher does, and steps
-# are as few as jobs are in flight.
+# Neither part looks at the whole batch: a pending job of each model is found by the index, as the dispatcher does, and
+# steps are as few as jobs are in flight.
 _HAS_LIVE = text("""
-    SELECT (SELECT line FROM job WHERE batch_id = :id AND state = 'pending' ORDER BY line LIMIT 1) IS NOT NULL
+    SELECT EXISTS (
+            SELECT FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
+                SELECT line FROM job
+                WHERE batch_id = b.id AND model = m.model AND state = 'pending' ORDER BY line LIMIT 1) first
+            WHERE b.id = :id)
         OR EXISTS (SELECT FROM step s JOIN job j ON j.id = s.job_id WHERE j.batch_id = :id)""")
 
 

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, text
 from worker.db.catalog_retries import STILL_WANTED
 
 # The image of a generation that succeeded may still be there, whatever became of the job; it is there no more when
-# it was asked for once more and the provider said so.
+# it was asked for once more and the provider said so, or gave the same file that is no image.
 _CHOSEN = f"""
     SELECT job.id, job.price, g.id AS generation_id, g.account_id,
-        coalesce(g.state = 'succeeded' AND NOT (g.recalls > 0 AND job.failure_code = 'result_gone'), false) AS is_paid
+        coalesce(g.state = 'succeeded' AND NOT (
+            g.recalls > 0 AND job.failure_code IN ('result_gone', 'result_not_an_image')), false) AS is_paid
     FROM job LEFT JOIN generation g ON g.job_id = job.id AND g.number = job.generations
     WHERE job.batch_id = :id AND job.state = 'failed' AND (CAST(:code AS text) IS NULL OR job.failure_code = :code)
       AND {STILL_WANTED}"""

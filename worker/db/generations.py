@@ -133,3 +133,11 @@ def end(tx: Connection, outcome: Outcome, *, now: datetime) -> None:
 def set_result_url(tx: Connection, generation_id: UUID, url: str) -> None:
     """Record a fresher address of the same result."""
     tx.execute(text("UPDATE generation SET result_url = :url WHERE id = :id"), {"url": url, "id": generation_id})
+
+
+def remember_unreadable(tx: Connection, generation_id: UUID, *, sha256: str, times: int) -> None:
+    """Keep which file came in the place of the image, and how often in a row."""
+    tx.execute(
+        text("UPDATE generation SET unreadable_sha256 = :sha256, unreadable_times = :times WHERE id = :id"),
+        {"id": generation_id, "sha256": sha256, "times": times},
+    )

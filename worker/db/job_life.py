@@ -34,7 +34,9 @@ def job(job_id: UUID) -> Query:
     return Query(
         name="job",
         sql="""
-    SELECT j.id AS job_id, j.line, j.key, j.model, j.prompt, j.params, j.reference_hash, j.fingerprint, j.price,
+    SELECT j.id AS job_id, j.line, j.key, j.model, j.prompt, j.params,
+        nullif(concat_ws(' ', j.reference_hash, array_to_string(j.further_references, ' ')), '') AS reference_hash,
+        j.fingerprint, j.price,
         j.created_at, b.id AS batch_id, b.name AS batch, b.owner, b.purpose
     FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.id = :job_id
     """,

@@ -25,28 +25,38 @@ class Admitted:
     """Of the generation that it is about to get, from 1."""
     price: int
     """What it holds: its list price, or what the provider last reserved for its model if that is more."""
-    reference_hash: str | None
+    references: tuple[str, ...]
+    """The hashes of its references."""
     has_upload: bool
-    """Whether the provider already holds its reference."""
+    """Whether the provider already holds all of them."""
     is_uploading: bool
-    """Whether another job is having it uploaded at this moment."""
+    """Whether another job is having one of them uploaded at this moment."""
 
 
 _ADMIT = text(f"""
     WITH picked AS (
-        SELECT id, {HOLD.format(account_id=":account_id")} AS price, line FROM job
-        WHERE batch_id = :batch_id AND state = 'pending'
-        ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+        SELECT first.* FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
+            SELECT id, {HOLD.format(account_id=":account_id")} AS price, line FROM job
+            WHERE batch_id = :batch_id AND job.model = m.model AND state = 'pending'
+            ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) first
+        WHERE b.id = :batch_id AND m.model <> ALL(CAST(:paused AS text[]))
+        ORDER BY first.line LIMIT :limit),
     affordable AS (
         SELECT id, line, price FROM (SELECT id, line, price, sum(price) OVER (ORDER BY line) AS total FROM picked) t
         WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
     admitted AS (
         UPDATE job SET state = 'active', generations = generations + 1, ended_at = NULL
         FROM affordable WHERE job.id = affordable.id
-        RETURNING job.id, job.batch_id, job.generations, affordable.price, job.reference_hash, job.line)
-    SELECT a.id, a.batch_id, a.generations, a.price, a.reference_hash,
-           coalesce(u.uploaded_at > :fresh_after, false) AS has_upload,
-           coalesce(u.url IS NULL AND u.lease_until > :now, false) AS is_uploading,
+        RETURNING job.id, job.batch_id, job.generations, affordable.price, job.reference_hash, job.further_references,
+                  job.line)
+    SELECT a.id, a.batch_id, a.generations, a.price, a.reference_hash, a.further_references,
+           coalesce(u.uploaded_at > :fresh_after, false) AND NOT EXISTS (
+               SELECT FROM unnest(a.further_references) hash WHERE NOT EXISTS (
+                   SELECT FROM upload f WHERE f.account_id = :account_id AND f.reference_hash = hash
+                      AND f.uploaded_at > :fresh_after)) AS has_upload,
+           coalesce(u.url IS NULL AND u.lease_until > :now, false) OR EXISTS (
+               SELECT FROM upload f WHERE f.account_id = :account_id AND f.reference_hash = ANY(a.further_references)
+                  AND f.url IS NULL AND f.lease_until > :now) AS is_uploading,
            (SELECT count(*) FROM picked) AS picked
     FROM admitted a
     LEFT JOIN upload u ON u.account_id = :account_id AND u.reference_hash = a.reference_hash
@@ -62,9 +72,11 @@ def admit(
     cap_left: int | None,
     fresh_after: datetime,
     now: datetime,
+    paused_models: Sequence[str] = (),
 ) -> list[Admitted]:
     """Make the first pending jobs of a batch active, in line order, as far as their prices fit under ``cap_left``.
 
+    Those of paused models are left in line.
     The caller has locked the batch and posts their holds in the same transaction.
     """
     rows = tx.execute(
@@ -76,6 +88,7 @@ def admit(
             "cap_left": cap_left,
             "fresh_after": fresh_after,
             "now": now,
+            "paused": list(paused_models),
         },
     )
     return [
@@ -84,7 +97,7 @@ def admit(
             batch_id=r.batch_id,
             number=r.generations,
             price=r.price,
-            reference_hash=r.reference_hash,
+            references=() if r.reference_hash is None else (r.reference_hash, *(r.further_references or ())),
             has_upload=r.has_upload,
             is_uploading=r.is_uploading,
         )

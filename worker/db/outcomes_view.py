@@ -11,8 +11,10 @@ from sqlalchemy import Connection, text
 from worker.db import batches
 from worker.db.results import Stored
 from worker.db.session import Database
+from worker.domain.as_ordered import Deviation, SizePolicy, counted
 from worker.domain.fault import Fault
 from worker.domain.job import JobState
+from worker.domain.model_params import ParamValue
 
 PAGE = 1_000
 """Lines that are read at once; each page is a short transaction, so that a slow reader holds nothing open."""
@@ -28,9 +30,10 @@ class Outcome:
     state: JobState
     model: str
     prompt: str
-    params: Mapping[str, str]
+    params: Mapping[str, ParamValue]
     metadata: Mapping[str, Any]
-    reference_hash: str | None
+    references: tuple[str, ...]
+    """The hashes of its references, in their order."""
     reference_name: str | None
     generations: int
     provider_id: str | None
@@ -44,6 +47,8 @@ class Outcome:
     request_id: str | None
     ended_at: datetime | None
     result: Stored | None
+    not_as_ordered: tuple[Deviation, ...] = ()
+    """In what its image differs from what was ordered, as far as that counts for its batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +60,12 @@ class RefusedLine:
 
 
 _SELECT = """
-    SELECT j.id, j.line, j.key, j.state, j.model, j.prompt, j.params, j.extra, j.reference_hash,
+    SELECT j.id, j.line, j.key, j.state, j.model, j.prompt, j.params, j.extra, j.reference_hash, j.further_references,
         f.name AS reference_name, j.generations, g.provider_id, g.held, g.reserved, g.final,
         coalesce((SELECT sum(final) FROM generation WHERE job_id = j.id), 0)::bigint AS spent,
         j.failure_code, j.failure_message, j.request_id, j.ended_at,
-        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height
-    FROM job j
+        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height, r.frames, r.not_as_ordered, b.size_policy
+    FROM job j JOIN batch b ON b.id = j.batch_id
     LEFT JOIN LATERAL (SELECT * FROM generation WHERE job_id = j.id ORDER BY number DESC LIMIT 1) g ON true
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN reference f ON f.sha256 = j.reference_hash
@@ -113,7 +118,7 @@ def _outcome(row: Any) -> Outcome:
         prompt=row.prompt,
         params=row.params,
         metadata=row.extra,
-        reference_hash=row.reference_hash,
+        references=() if row.reference_hash is None else (row.reference_hash, *(row.further_references or ())),
         reference_name=row.reference_name,
         generations=row.generations,
         provider_id=row.provider_id,
@@ -126,6 +131,7 @@ def _outcome(row: Any) -> Outcome:
         request_id=row.request_id if has_error else None,
         ended_at=row.ended_at,
         result=_stored(row),
+        not_as_ordered=counted(row.not_as_ordered or (), SizePolicy(row.size_policy)),
     )
 
 
@@ -139,4 +145,6 @@ def _stored(row: Any) -> Stored | None:
         mime_type=row.mime_type,
         width=row.width,
         height=row.height,
+        frames=row.frames,
+        not_as_ordered=tuple(row.not_as_ordered),
     )

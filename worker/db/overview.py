@@ -1,7 +1,7 @@
 """Where a batch stands: its jobs by state, its credits by account, and what it waits for."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,9 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import batches, budgets, in_hand, ledger, troubles
+from worker.db import batches, budgets, in_hand, ledger, model_pauses, odd_images, troubles
 from worker.db.batches import BatchRow
-from worker.db.prices import HOLD
+from worker.db.model_pauses import PausedModel
+from worker.db.odd_images import OddImages
+from worker.db.prices import NEXT
 from worker.domain import wallet
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
@@ -47,6 +49,8 @@ class Overview:
     obstacle: Obstacle | None
     not_in_hand: NotInHand = field(default_factory=NotInHand)
     """Paid images that are not in the store yet."""
+    not_as_ordered: tuple[OddImages, ...] = ()
+    """Images that differ from what was ordered."""
 
     @property
     def is_done(self) -> bool:
@@ -91,6 +95,7 @@ def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | 
         spent=balances[CreditAccount.SPENT],
         obstacle=_obstacle(tx, batch, now, wallet_floor) if jobs[JobState.PENDING] + jobs[JobState.ACTIVE] else None,
         not_in_hand=in_hand.of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotInHand(),
+        not_as_ordered=odd_images.of_batch(tx, batch.id, batch.size_policy),
     )
 
 
@@ -161,9 +166,9 @@ _OBSTACLE = text(f"""
         c.monthly_cap,
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
-        CASE WHEN b.state = 'open' THEN (
-            SELECT {HOLD.format(account_id="b.account_id")} FROM job
-            WHERE batch_id = b.id AND state = 'pending' ORDER BY line LIMIT 1) END AS price
+        CASE WHEN b.state = 'open' THEN {NEXT.format(batch="b")} END AS price,
+        ({model_pauses.AS_JSON.format(account_id="b.account_id")} AND EXISTS (
+            SELECT FROM job WHERE batch_id = b.id AND model = p.model AND state = 'pending')) AS paused_models
     FROM batch b JOIN account a ON a.id = b.account_id
     LEFT JOIN owner_cap c ON c.owner = b.owner
     LEFT JOIN owner_month m ON m.owner = b.owner AND m.month = :month
@@ -177,7 +182,7 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
         return _held_back(batch, found.paused_by)
     if found.pause_reason is not None:
         return _paused(PauseReason(found.pause_reason), found.pause_message)
-    if found.price is not None and (limit := _limit(batch, found, now, wallet_floor)):
+    if limit := _limit_of_next(batch, found, now, wallet_floor):
         return limit
     if found.blocked is not None:
         reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
@@ -225,8 +230,24 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
-        ends_by_itself=reason.ends_by_itself,
+        ends_by_itself=reason.ends_by_itself or reason is PauseReason.STORE_UNAVAILABLE,
         next_step=next_step_of(reason),
+    )
+
+
+def _limit_of_next(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
+    """Say what keeps the next pending jobs from being begun: their model, or a limit."""
+    if found.paused_models is not None:
+        return _without_model(model_pauses.from_json(found.paused_models))
+    return None if found.price is None else _limit(batch, found, now, wallet_floor)
+
+
+def _without_model(paused: Sequence[PausedModel]) -> Obstacle:
+    return Obstacle(
+        reason="; ".join(str(each) for each in paused),
+        is_account_paused=False,
+        ends_by_itself=True,
+        next_step="nothing: its jobs go on when the provider offers it again; those of other models go on",
     )
 
 

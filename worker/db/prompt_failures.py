@@ -51,7 +51,8 @@ _END_PENDING = text("""
     UPDATE job SET state = :target, ended_at = :now, failure_code = :code, failure_message = :message
     WHERE state = 'pending' AND id IN (
         SELECT id FROM job WHERE model = :model AND prompt = :prompt AND state = 'pending' AND id IN (
-            SELECT id FROM job WHERE batch_id = :batch_id AND state = 'pending' ORDER BY line LIMIT :most)
+            SELECT id FROM job WHERE batch_id = :batch_id AND model = :model AND state = 'pending'
+            ORDER BY line LIMIT :most)
         FOR NO KEY UPDATE SKIP LOCKED)""")
 
 

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.domain.fault import UnfitError, quoted
+from worker.domain.model_spec import ModelSpec
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceFacts:
@@ -18,6 +21,14 @@ class ReferenceFacts:
     mime_type: str
     width: int
     height: int
+
+    def check_fits(self, spec: ModelSpec) -> None:
+        """Raise UnfitError for a reference that the model does not take."""
+        if self.size_bytes > spec.reference_max_bytes:
+            limit = f"{spec.id} takes at most {spec.reference_max_bytes:,}"
+            raise UnfitError(f"{quoted(self.name)} has {self.size_bytes:,} bytes; {limit}")
+        if self.mime_type not in spec.reference_types:
+            raise UnfitError(f"{quoted(self.name)} is {self.mime_type}", spec.reference_types)
 
 
 _ADD = text("""

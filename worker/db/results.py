@@ -17,6 +17,9 @@ class Stored:
     mime_type: str
     width: int
     height: int
+    frames: int = 1
+    not_as_ordered: tuple[str, ...] = ()
+    """In what it differs from what was ordered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +35,10 @@ class Result:
 ADD = Part(
     name="added",
     columns="""job_id uuid, generation_id uuid, source_url text, path text, sha256 text, size_bytes bigint,
-        mime_type text, width int, height int, stored_at timestamptz""",
+        mime_type text, width int, height int, frames int, not_as_ordered text[], stored_at timestamptz""",
     sql="""
         INSERT INTO result (job_id, generation_id, source_url, path, sha256, size_bytes, mime_type, width, height,
-                            stored_at)
+                            frames, not_as_ordered, stored_at)
         SELECT * FROM {rows}""",
 )
 

@@ -23,8 +23,8 @@ POSTPONE = Part(
     columns=f"{_OURS}, due_at timestamptz, attempts int, polls int, looked_at timestamptz, error text",
     sql=f"""
         UPDATE step SET due_at = given.due_at, lease_until = NULL, attempts = given.attempts, polls = given.polls,
-            looked_at = coalesce(given.looked_at, step.looked_at),
-            error = CASE WHEN given.attempts > 0 THEN coalesce(left(given.error, 300), step.error) END
+            crashes = 0, looked_at = coalesce(given.looked_at, step.looked_at),
+            error = coalesce(left(given.error, 300), CASE WHEN given.attempts > 0 THEN step.error END)
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
 )
@@ -33,7 +33,7 @@ ADVANCE = Part(
     columns=f"{_OURS}, kind text, due_at timestamptz, lease_until timestamptz, since timestamptz",
     sql=f"""
         UPDATE step SET kind = given.kind, due_at = given.due_at, lease_until = given.lease_until, attempts = 0,
-            error = NULL, since = given.since, fence = step.fence + 1
+            crashes = 0, error = NULL, since = given.since, fence = step.fence + 1
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
 )
@@ -41,6 +41,14 @@ FINISH = Part(
     name="finished",
     columns=_OURS,
     sql=f"DELETE FROM step USING {{rows}} WHERE {_IS_OURS}",
+    is_guard=True,
+)
+
+
+KEEP = Part(
+    name="kept",
+    columns=f"{_OURS}, lease_until timestamptz",
+    sql=f"UPDATE step SET lease_until = given.lease_until FROM {{rows}} WHERE {_IS_OURS}",
     is_guard=True,
 )
 
@@ -96,6 +104,11 @@ def advancing(following: Next) -> Row:
 def finishing(work: Work) -> Row:
     """Give the row for ``FINISH``."""
     return _ours(work)
+
+
+def keep(tx: Connection, work: Work, *, until: datetime) -> None:
+    """Keep the step for longer; raises StaleFence when it is no longer ours."""
+    parts.run(tx, {KEEP: [_ours(work) | {"lease_until": until}]})
 
 
 def postpone(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, error: object = None) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from worker.domain.errors import PauseReason
 from worker.domain.generation import GenerationState
+from worker.domain.model_params import ParamValue
 from worker.domain.poison import Record
 from worker.domain.request import Priority
 from worker.domain.step import StepKind
@@ -31,6 +32,21 @@ class Ticket:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkReference:
+    """A reference image of a job, and the copy of it that the provider holds, as far as is known."""
+
+    sha256: str
+    name: str
+    mime_type: str
+    url: str | None
+    uploaded_at: datetime | None
+
+    def is_uploaded(self, *, fresh_after: datetime) -> bool:
+        """Whether there is an upload that is trusted to be still there."""
+        return self.url is not None and self.uploaded_at is not None and self.uploaded_at > fresh_after
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """A claimed step with all that its kind needs to know."""
 
@@ -48,11 +64,10 @@ class Work:
     key: str
     model: str
     prompt: str
-    params: dict[str, str]
+    params: dict[str, ParamValue]
     job_failures: int
-    reference_hash: str | None
-    reference_name: str | None
-    reference_type: str | None
+    references: tuple[WorkReference, ...]
+    """Its reference images, in their order."""
     idempotency_key: str
     generation_number: int
     generation_state: GenerationState
@@ -67,19 +82,28 @@ class Work:
     accepted_at: datetime | None
     result_url: str | None
     recalls: int
+    unreadable_sha256: str | None
+    """Of the last file in its image's place that is none; None: there was none."""
+    unreadable_times: int
     blocked_until: datetime | None
     pause_reason: PauseReason | None
     prompt_record: Record | None
     """What is remembered of failures of its prompt; None: it has not failed since it last succeeded."""
+    is_model_paused: bool
+    """Whether the provider does not offer its model for now."""
     binding: int
     """Of the account, as it is now."""
     collected_at: datetime | None
     """When an image of the account was last brought home, as far as the account's row knows."""
+    store_failed_at: datetime | None
+    """Since when the account's store has failed; None: it works."""
     sent_binding: int | None
     """Of the account, when the request was last begun to be sent."""
-    upload_url: str | None
-    """Where the provider holds its reference, as far as is known."""
-    uploaded_at: datetime | None
+
+    @property
+    def reference_hash(self) -> str | None:
+        """The first of its references; None: it has none."""
+        return self.references[0].sha256 if self.references else None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -111,15 +135,24 @@ _CLAIM = text("""
            c.attempts, c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures,
            j.reference_hash, r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
-           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls, a.blocked_until,
-           a.pause_reason, a.collected_at, a.binding, g.binding AS sent_binding, f.failures AS prompt_failures,
-           f.last_failed_at, f.last_code, u.url AS upload_url, u.uploaded_at
+           g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls,
+           g.unreadable_sha256, g.unreadable_times, a.blocked_until,
+           a.pause_reason, a.collected_at, a.store_failed_at, a.binding, g.binding AS sent_binding,
+           f.failures AS prompt_failures,
+           f.last_failed_at, f.last_code, p.paused_at IS NOT NULL AS is_model_paused, u.url AS upload_url,
+           u.uploaded_at, (
+               SELECT json_agg(json_build_object('sha256', n.hash, 'name', fr.name, 'mime_type', fr.mime_type,
+                                                 'url', fu.url, 'uploaded_at', fu.uploaded_at) ORDER BY n.place)
+               FROM unnest(j.further_references) WITH ORDINALITY n(hash, place)
+               JOIN reference fr ON fr.sha256 = n.hash
+               LEFT JOIN upload fu ON fu.account_id = c.account_id AND fu.reference_hash = n.hash) AS further
     FROM claimed c
     JOIN job j ON j.id = c.job_id
     JOIN generation g ON g.id = c.generation_id
     JOIN account a ON a.id = c.account_id
     LEFT JOIN reference r ON r.sha256 = j.reference_hash
     LEFT JOIN upload u ON u.account_id = c.account_id AND u.reference_hash = j.reference_hash
+    LEFT JOIN model_pause p ON p.account_id = c.account_id AND p.model = j.model
     LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
         AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 
@@ -145,7 +178,23 @@ def _work(values: dict[str, Any]) -> Work:
     values["generation_state"] = GenerationState(values["generation_state"])
     values["pause_reason"] = PauseReason(values["pause_reason"]) if values["pause_reason"] else None
     values["prompt_record"] = _prompt_record(values)
+    values["references"] = _references(values)
     return Work(**values)
+
+
+def _references(values: dict[str, Any]) -> tuple[WorkReference, ...]:
+    """Take the columns of the references out of the row."""
+    names = ("reference_hash", "reference_name", "reference_type", "upload_url", "uploaded_at", "further")
+    sha256, name, mime_type, url, uploaded_at, further = (values.pop(each) for each in names)
+    if sha256 is None:
+        return ()
+    first = WorkReference(sha256=sha256, name=name, mime_type=mime_type, url=url, uploaded_at=uploaded_at)
+    return (first, *(_further(each) for each in further or ()))
+
+
+def _further(values: dict[str, Any]) -> WorkReference:
+    at = values["uploaded_at"]
+    return WorkReference(**values | {"uploaded_at": None if at is None else datetime.fromisoformat(at)})
 
 
 def _prompt_record(values: dict[str, Any]) -> Record | None:
@@ -191,14 +240,20 @@ def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, prio
 
 
 def wake_uploads(tx: Connection, account_id: UUID, reference_hash: str, *, kind: StepKind, now: datetime) -> int:
-    """Let every free step that waits for this reference go on with ``kind`` at ``now``; gives how many."""
+    """Let every free step that waits for this reference go on with ``kind`` at ``now``; gives how many.
+
+    One whose job has further references looks first whether these are uploaded, too.
+    """
     changed = tx.execute(
         text("""
-            UPDATE step SET kind = :kind, due_at = :now, attempts = 0, error = NULL, since = :now,
-                fence = fence + 1
+            UPDATE step SET due_at = :now, attempts = 0, error = NULL, since = :now,
+                fence = fence + 1,
+                kind = CASE WHEN (SELECT further_references FROM job WHERE id = step.job_id) IS NULL THEN :kind
+                            ELSE 'upload' END
             WHERE job_id IN (
                 SELECT s.job_id FROM step s JOIN job j ON j.id = s.job_id
-                WHERE s.account_id = :account_id AND s.kind = 'upload' AND j.reference_hash = :hash
+                WHERE s.account_id = :account_id AND s.kind = 'upload'
+                  AND (j.reference_hash = :hash OR :hash = ANY(j.further_references))
                   AND (s.lease_until IS NULL OR s.lease_until <= :now)
                 FOR UPDATE OF s SKIP LOCKED)"""),
         {"kind": kind, "now": now, "account_id": account_id, "hash": reference_hash},

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.domain.errors import STORE_UNAVAILABLE
 from worker.domain.step import StepKind
 
 SHOWN_FROM = 2
-"""Tries that failed in a row: one alone is nothing unusual."""
+"""Tries that failed in a row: one alone is nothing unusual. What waits for the store counts no tries."""
 
 _NAMES = {
     StepKind.UPLOAD: ("upload", "uploads"),
@@ -39,13 +40,13 @@ class Trouble:
 _MOST = text("""
     SELECT s.kind, count(*) AS jobs, (array_agg(s.error ORDER BY s.due_at DESC))[1] AS error, min(s.due_at) AS next_at
     FROM step s JOIN generation g ON g.id = s.generation_id
-    WHERE g.batch_id = :id AND s.attempts >= :attempts AND s.error IS NOT NULL
+    WHERE g.batch_id = :id AND s.error IS NOT NULL AND (s.attempts >= :attempts OR starts_with(s.error, :store))
     GROUP BY s.kind ORDER BY count(*) DESC, s.kind LIMIT 1""")
 
 
 def most(tx: Connection, batch_id: UUID) -> Trouble | None:
     """Give the kind of step that most of the batch's troubled jobs are at; None when there is no trouble."""
-    row = tx.execute(_MOST, {"id": batch_id, "attempts": SHOWN_FROM}).one_or_none()
+    row = tx.execute(_MOST, {"id": batch_id, "attempts": SHOWN_FROM, "store": STORE_UNAVAILABLE}).one_or_none()
     if row is None:
         return None
     return Trouble(kind=StepKind(row.kind), count=row.jobs, error=row.error, next_at=row.next_at)

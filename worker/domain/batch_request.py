@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from worker.domain.as_ordered import SizePolicy
 from worker.domain.deadline import Deadline, deadline
 from worker.domain.fault import Fault, UnfitError, not_known, quoted
 from worker.domain.plain_text import label
@@ -48,9 +49,11 @@ class BatchRequest:
     """Most credits that the batch may ever commit; None is the price of all its jobs."""
     deadline: Deadline | None = None
     """When what has not ended is ended; a span counts from the moment at which the batch is taken."""
+    size_policy: SizePolicy = SizePolicy.FLAG
+    """What is made of images of another size than was ordered."""
 
 
-FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadline")
+FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadline", "size_policy")
 """The keys that a batch may have."""
 CREDIT_CAP_MAX = 2**53 - 1
 """Exact in every reader of JSON."""
@@ -84,6 +87,7 @@ def validate_batch(raw: Mapping[str, object]) -> BatchRequest | tuple[Fault, ...
         priority=field("priority", _BY_PURPOSE[purpose], _priority),
         credit_cap=field("credit_cap", None, _credit_cap),
         deadline=field("deadline", None, deadline),
+        size_policy=field("size_policy", SizePolicy.FLAG, lambda value: _member(SizePolicy, value)),
     )
     return tuple(faults) if faults else request
 

@@ -29,6 +29,8 @@ class CallKind(StrEnum):
     """The bytes of a result, from the address that the provider gave."""
     CREDITS = "credits"
     """The balance of the wallet."""
+    MODELS = "models"
+    """Which models there are."""
 
 
 class CallOutcome(StrEnum):

@@ -15,11 +15,17 @@ def canonical(value: object) -> str:
     return "{}" if value == {} else _ENCODER.encode(value)
 
 
-def canonical_texts(texts: Mapping[str, str]) -> str:
-    """Give the same for a few texts by name, of which a million lines have a dozen different ones."""
-    return _canonical_pairs(tuple(texts.items()))
+def canonical_values(values: Mapping[str, str | int | float]) -> str:
+    """Give the same for a few values by name, of which a million lines mostly have a dozen different ones."""
+    if all(map(_is_text, values.values())):
+        return _canonical_pairs(tuple(values.items()))
+    return canonical(dict(values))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 @lru_cache(maxsize=256)
-def _canonical_pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+def _canonical_pairs(pairs: tuple[tuple[str, str | int | float], ...]) -> str:
     return canonical(dict(pairs))

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from worker.domain.model_params import ParamValue
 from worker.domain.request import JobRequest, fingerprint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """Prompt, parameters, model, and the SHA-256 of the reference's bytes."""
+    """Prompt, parameters, model, and the SHA-256 of the bytes of each reference, in their order."""
 
     prompt: str
-    params: Mapping[str, str]
+    params: Mapping[str, ParamValue]
     model: str
-    reference: str | None
+    references: tuple[str, ...]
 
     @property
     def fingerprint(self) -> str:
@@ -25,12 +26,14 @@ class Content:
             prompt=self.prompt,
             model=self.model,
             params=self.params,
-            reference=None,
+            references=(),
             metadata={},
         )
-        return fingerprint(request, self.reference)
+        return fingerprint(request, self.references)
 
 
 def from_parts(parts: Mapping[str, Any]) -> Content:
     """Read what was stored beside an image when it was asked for."""
-    return Content(prompt=parts["prompt"], params=parts["params"], model=parts["model"], reference=parts["reference"])
+    named = parts["reference"]
+    references = tuple(named) if isinstance(named, list) else () if named is None else (named,)
+    return Content(prompt=parts["prompt"], params=parts["params"], model=parts["model"], references=references)

@@ -56,6 +56,10 @@ class PauseReason(StrEnum):
         }
 
 
+STORE_UNAVAILABLE = "store_unavailable"
+"""With this begin the words of a step that waits for the store, or for the disk on the way to it."""
+
+
 class ProviderError(Exception):
     """A call to the provider did not give what was asked; the subclass says what may be done next."""
 
@@ -108,6 +112,16 @@ class AccountPaused(ProviderError):
         """Keep the reason beside the provider's words."""
         super().__init__(reason, message, status, request_id)
         self.reason = reason
+
+
+class ModelUnavailable(ProviderError):
+    """The provider does not offer the model for now: jobs of this model wait, none fails."""
+
+    def __init__(self, model: str, status: str, message: str = "", request_id: str | None = None) -> None:
+        """Keep the model, and what the provider's list says of it."""
+        super().__init__("model_unavailable", f"{model} is {status}: {message}", None, request_id)
+        self.args = (model, status, message, request_id)
+        self.model = model
 
 
 class Throttled(ProviderError):

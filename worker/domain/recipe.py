@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from worker.domain.as_ordered import SizePolicy
 from worker.domain.catalog import ReviewPolicy
 from worker.domain.fault import Fault, UnfitError, not_known, quoted
+from worker.domain.model_params import ParamValue
 from worker.domain.model_spec import DEFAULT_MODEL, MODELS
 from worker.domain.plain_text import label, storable
 from worker.domain.refresh_plan import Thresholds
@@ -24,6 +26,7 @@ FIELDS = (
     "owner",
     "sku",
     "reference",
+    "size_policy",
 )
 """The keys that a recipe may have."""
 _MOST = 2**53 - 1
@@ -36,8 +39,8 @@ class Recipe:
     prompt: str
     """A template over the item's fields."""
     model: str = DEFAULT_MODEL
-    params: Mapping[str, str]
-    """Every parameter of the model, defaults filled in."""
+    params: Mapping[str, ParamValue]
+    """Every parameter of the model, defaults filled in; one without a default only if it is given."""
     review: ReviewPolicy = ReviewPolicy.NONE
     credit_cap: int | None = None
     max_age_days: int | None = None
@@ -49,6 +52,8 @@ class Recipe:
     """The column that names the item."""
     reference: str = "reference"
     """The column with the reference image."""
+    size_policy: SizePolicy = SizePolicy.FLAG
+    """Whether an image of another size than was ordered may go live."""
 
     @property
     def thresholds(self) -> Thresholds:
@@ -57,7 +62,11 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as it is stored; ``recipe`` reads it again."""
-        return asdict(self) | {"params": dict(self.params), "review": self.review.value}
+        found = asdict(self) | {"params": dict(self.params), "review": self.review.value}
+        if self.size_policy is SizePolicy.FLAG:
+            # So that a recipe from before there was a policy keeps its hash.
+            del found["size_policy"]
+        return found
 
 
 def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
@@ -85,6 +94,7 @@ def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
         owner=field("owner", None, label),
         sku=field("sku", "sku", label),
         reference=field("reference", "reference", label),
+        size_policy=field("size_policy", SizePolicy.FLAG, _size_policy),
     )
     if "prompt" not in raw:
         faults.append(_fault("prompt", UnfitError("is missing: it is the template of every prompt")))
@@ -109,18 +119,15 @@ def _prompt(value: object) -> str:
     return text
 
 
-def _params(value: object, model: str) -> dict[str, str]:
+def _params(value: object, model: str) -> dict[str, ParamValue]:
     """Give every parameter of the model; what is not named has the model's default."""
     if not isinstance(value, Mapping):
         raise UnfitError("must be a table, such as [params]")
     spec = MODELS[model]
-    known = {param.name: param for param in spec.params}
-    for name, choice in value.items():
-        if name not in known:
-            raise not_known(str(name), known)
-        if choice not in known[name].choices:
-            raise UnfitError(f"{name} = {quoted(choice)} is not known", known[name].choices)
-    return {name: str(value.get(name, param.default)) for name, param in known.items()}
+    for name in value:
+        if name not in spec.param_names:
+            raise not_known(str(name), spec.param_names)
+    return spec.completed(value)
 
 
 def _review(value: object) -> ReviewPolicy:
@@ -128,6 +135,13 @@ def _review(value: object) -> ReviewPolicy:
     if not isinstance(value, str) or value not in words:
         raise UnfitError(f"{quoted(value)} is not known", words)
     return ReviewPolicy(value)
+
+
+def _size_policy(value: object) -> SizePolicy:
+    words = tuple(policy.value for policy in SizePolicy)
+    if not isinstance(value, str) or value not in words:
+        raise UnfitError(f"{quoted(value)} is not known", words)
+    return SizePolicy(value)
 
 
 def _count(value: object) -> int:

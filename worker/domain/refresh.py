@@ -124,7 +124,7 @@ def _differences(item: Item) -> tuple[Reason, ...]:
     assert was is not None, "whoever asks about a changed item says what its image was made from"
     found = {
         Reason.PROMPT: was.prompt != wanted.prompt,
-        Reason.REFERENCE: was.reference != wanted.reference,
+        Reason.REFERENCE: was.references != wanted.references,
         Reason.PARAMS: dict(was.params) != dict(wanted.params),
         Reason.MODEL: was.model != wanted.model,
     }

@@ -2,20 +2,21 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import TypeVar
 
+from worker.domain import reference_names
 from worker.domain.batch_request import BatchRequest, Priority, Purpose, validate_batch
-from worker.domain.canonical import canonical, canonical_texts
-from worker.domain.fault import Fault, UnfitError, not_known, quoted
+from worker.domain.canonical import canonical, canonical_values
+from worker.domain.fault import Fault, UnfitError, not_known
 from worker.domain.job_key import Keys, job_key
 from worker.domain.metadata import JSON, metadata
-from worker.domain.model_spec import DEFAULT_MODEL, MODELS, ModelSpec, SelectParam
+from worker.domain.model_params import ParamValue
+from worker.domain.model_spec import DEFAULT_MODEL, MODELS, ModelSpec
 from worker.domain.plain_text import storable
-from worker.domain.reference_source import reference_source
 
 __all__ = [
     "JSON",
@@ -43,16 +44,22 @@ class JobRequest:
     prompt: str
     """Sent exactly as it is."""
     model: str
-    params: Mapping[str, str]
-    """Every parameter of the model, defaults filled in."""
-    reference: str | None
-    """As the caller wrote it; ``reference_source`` says what it names."""
+    params: Mapping[str, ParamValue]
+    """Every parameter of the model, defaults filled in; one without a default only if it is given."""
+    references: tuple[str, ...]
+    """As the caller wrote them, in their order; ``reference_source`` says what each names."""
     metadata: Mapping[str, JSON]
 
 
 def columns(spec: ModelSpec) -> tuple[str, ...]:
     """The columns that mean something to Darkroom; every other one is metadata."""
-    return ("key", "prompt", "model", "reference", *(param.name for param in spec.params))
+    return ("key", "prompt", "model", *reference_names.columns(spec.max_references), *spec.param_names)
+
+
+@lru_cache(maxsize=64)
+def _of_others(model: str, ids: tuple[str, ...]) -> frozenset[str]:
+    """Return the columns that mean something for other models alone."""
+    return frozenset(name for id_ in ids for name in columns(MODELS[id_])).difference(columns(MODELS[model]))
 
 
 def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, ...]:
@@ -64,27 +71,40 @@ def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, 
     spec = MODELS[model or DEFAULT_MODEL]
     known = columns(spec)
     prompt = check.field("prompt", lambda value: _prompt(value, spec))
-    params = {param.name: check.field(param.name, _choice(param)) for param in spec.params}
-    reference = check.field("reference", lambda value: _reference(value, spec))
-    check.names(known)
-    rest = {name: value for name, value in raw.items() if name not in known}
+    params = {param.name: check.field(param.name, param.value) for param in spec.params}
+    references = check.whole("reference", raw, lambda value: reference_names.references(value, spec))
+    others = _of_others(spec.id, tuple(MODELS))
+    check.names(spec, known, others, is_known_model=model is not None)
+    rest = {name: value for name, value in raw.items() if name not in known and name not in others}
     kept = check.whole("metadata", rest, metadata)
-    if check.faults or key is None or model is None or prompt is None or kept is None:
+    if check.faults or key is None or model is None or prompt is None or references is None or kept is None:
         return tuple(check.faults)
     chosen = {name: value for name, value in params.items() if value is not None}
-    return JobRequest(line=line, key=key, prompt=prompt, model=model, params=chosen, reference=reference, metadata=kept)
+    return JobRequest(
+        line=line, key=key, prompt=prompt, model=model, params=chosen, references=references, metadata=kept
+    )
 
 
-def fingerprint(request: JobRequest, reference_sha256: str | None) -> str:
-    """A hash in hex over all that decides the image: model, prompt, parameters and the reference's bytes.
+def fingerprint(request: JobRequest, references: Sequence[str]) -> str:
+    """A hash in hex over all that decides the image: model, prompt, parameters and the bytes of the references.
 
     It is that of a JSON object with these four names; it is put together from its parts, which takes half the time.
     """
     content = (
-        f'{{"model":{canonical(request.model)},"params":{canonical_texts(request.params)},'
-        f'"prompt":{canonical(request.prompt)},"reference":{canonical(reference_sha256)}}}'
+        f'{{"model":{canonical(request.model)},"params":{canonical_values(request.params)},'
+        f'"prompt":{canonical(request.prompt)},"reference":{canonical_references(references)}}}'
     )
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def canonical_references(references: Sequence[str]) -> str:
+    """Return the hashes of a request's references as JSON: null, one text, or a list.
+
+    Fingerprints of what was made before a request could have several are hashes over the first two.
+    """
+    if len(references) > 1:
+        return canonical(list(references))
+    return canonical(references[0] if references else None)
 
 
 class _Checks:
@@ -106,11 +126,19 @@ class _Checks:
             self._report(name, unfit)
             return None
 
-    def names(self, known: tuple[str, ...]) -> None:
-        for name in self._raw:
+    def names(self, spec: ModelSpec, known: tuple[str, ...], others: frozenset[str], *, is_known_model: bool) -> None:
+        """Report columns that were meant to be others, and values for params that the model does not have."""
+        for name, value in self._raw.items():
+            if name in others:
+                if is_known_model and value not in (None, "") and not reference_names.is_numbered(name):
+                    self.whole(name, name, spec.expect)
+                continue
             meant = _meant(name, known) if isinstance(name, str) else None
             if meant is not None and meant not in self._raw:
                 self._report(str(name), UnfitError(f"this column is written '{meant}'"))
+            elif name not in known and isinstance(name, str) and reference_names.is_misspelt(name, spec):
+                written = reference_names.columns(max(spec.max_references, 2))
+                self._report(name, UnfitError("columns of references are written otherwise", written))
 
     def _report(self, name: str, unfit: UnfitError) -> None:
         self.faults.append(
@@ -140,28 +168,6 @@ def _prompt(value: object, spec: ModelSpec) -> str:
     return text
 
 
-def _choice(param: SelectParam) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if value is None or value == "":
-            return param.default
-        if not isinstance(value, str):
-            raise UnfitError(f"must be text, not {quoted(value)}", param.choices)
-        if value not in param.choices:
-            raise not_known(value, param.choices)
-        return value
-
-    return check
-
-
-def _reference(value: object, spec: ModelSpec) -> str | None:
-    if value is None or value == "":
-        return None
-    if not spec.max_references:
-        raise UnfitError(f"{spec.id} takes no reference")
-    reference_source(value)
-    return storable(value)
-
-
 @lru_cache(maxsize=1024)
 def _meant(name: str, known: tuple[str, ...]) -> str | None:
     """The column that a name was meant to be: a slip there would buy images of the wrong size in silence."""
@@ -169,5 +175,5 @@ def _meant(name: str, known: tuple[str, ...]) -> str | None:
         return None
     bare = re.sub(r"[\W_]", "", name).casefold()
     same = next((column for column in known if column.replace("_", "") == bare), None)
-    long = [column for column in known if "_" in column]
+    long = [column for column in known if "_" in column and not reference_names.is_numbered(column)]
     return same or next(iter(get_close_matches(name.casefold(), long, n=1, cutoff=0.85)), None)

@@ -22,6 +22,20 @@ class Backoff:
         return step * (0.5 + jitter / 2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Waits that grow with the time that was waited already, for tries that are not counted."""
+
+    of_waited: float
+    least: timedelta
+    most: timedelta
+
+    def wait(self, waited: timedelta, jitter: float) -> timedelta:
+        """Return the wait after having waited so long; ``jitter`` from 0 to 1 takes up to half of it away."""
+        step: timedelta = min(max(waited * self.of_waited, self.least), self.most)
+        return step * (0.5 + jitter / 2)
+
+
 CALL = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=2))
 """After a call that the provider did not answer."""
 
@@ -74,13 +88,37 @@ class Patience:
     """How long a paid image that cannot be had is still asked for."""
 
     unreachable: timedelta
-    """While its address does not answer, or the store does not."""
+    """While its address does not answer."""
+    unreachable_tries: int
+    """So many tries at least before that: the time in which the store was away counts no try."""
     lost: timedelta
     """While its address answers that there is no such image, or gives something that is not one."""
+    lost_tries: int
+    """So many tries at least before that."""
+
+    def is_over(self, *, waited: timedelta, tries: int, is_lost: bool) -> bool:
+        """Say whether an image that was asked for so long and so often is given up."""
+        if is_lost:
+            return waited >= self.lost and tries >= self.lost_tries
+        return waited >= self.unreachable and tries >= self.unreachable_tries
 
 
-COLLECT_PATIENCE = Patience(unreachable=timedelta(days=1), lost=timedelta(minutes=30))
+COLLECT_PATIENCE = Patience(
+    unreachable=timedelta(days=1), unreachable_tries=30, lost=timedelta(minutes=30), lost_tries=6
+)
 """After this the job ends as failed, its credits spent; the provider documents no lifetime of a result's address."""
+
+UNREADABLE = Backoff(first=timedelta(minutes=2), most=timedelta(minutes=16))
+"""After a result that is no image or too large: the next try is likely to give the same bytes."""
+
+UNREADABLE_TIMES = 5
+"""The same bytes so often in a row are taken for all that the provider has."""
+
+STORE = Share(of_waited=0.25, least=timedelta(seconds=4), most=timedelta(minutes=4))
+"""After a try for which the store, or the disk on the way to it, was not available; no try is counted."""
+
+STORE_PAUSE_AFTER = timedelta(seconds=30)
+"""A store that has failed for so long stops all that would be paid for."""
 
 UNREACHABLE_AFTER = timedelta(minutes=3)
 """A paid image that is not in hand after this is late."""

@@ -16,13 +16,13 @@ AHEAD = 64
 
 
 def examined(items: Iterable[CheckedRequest | Fault], library: Library) -> Iterator[CheckedRequest | Fault]:
-    """Give every item in its order; the library has begun with its reference, and ``take`` waits for the end of it."""
+    """Give every item in its order; the library has begun with its references, and ``take`` waits for the end of it."""
     waiting: deque[CheckedRequest | Fault] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reference") as pool:
         try:
             for item in items:
-                if isinstance(item, CheckedRequest) and item.reference is not None:
-                    library.begin(item.reference, pool)
+                for reference in item.references if isinstance(item, CheckedRequest) else ():
+                    library.begin(reference, pool)
                 waiting.append(item)
                 if len(waiting) > AHEAD:
                     yield waiting.popleft()

@@ -1,10 +1,10 @@
 """Faults of a manifest in the order of its lines: on disk when they are many, so that none has to be cut."""
 
 import json
-import tempfile
 from collections.abc import Collection, Iterator
 
 from worker.domain.fault import Fault
+from worker.media.spool import SpoolFolder
 
 _IN_MEMORY_BYTES = 4_000_000
 
@@ -12,9 +12,10 @@ _IN_MEMORY_BYTES = 4_000_000
 class FaultSpool(Collection[Fault]):
     """Written once, read once or more."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: SpoolFolder) -> None:
         """Start with none; the file goes when the spool does."""
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._folder = folder
+        self._file = folder.file(in_memory_bytes=_IN_MEMORY_BYTES)
         self._count = 0
         self._last_line: int | None = None
         self.lines = 0
@@ -23,7 +24,8 @@ class FaultSpool(Collection[Fault]):
     def add(self, fault: Fault) -> None:
         """Keep one fault, of the same line as the last one or of a later line."""
         values = [fault.line, fault.key, fault.field, fault.reason, fault.permitted]
-        self._file.write(json.dumps(values).encode() + b"\n")
+        with self._folder.translated():
+            self._file.write(json.dumps(values).encode() + b"\n")
         self._count += 1
         self.lines += fault.line != self._last_line
         self._last_line = fault.line

@@ -1,34 +1,35 @@
 """A job as COPY reads it: the columns that are known before its batch is, encoded once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from worker.domain.canonical import canonical, canonical_texts
+from worker.domain.canonical import canonical, canonical_values
 from worker.domain.job import JobState
 from worker.domain.model_spec import MODELS
 from worker.domain.request import JobRequest, fingerprint
 
 COPY = """
-    COPY job (id, batch_id, state, created_at, line, key, model, prompt, params, reference_hash, extra, fingerprint,
-              price) FROM STDIN WITH (ENCODING 'UTF8')"""
+    COPY job (id, batch_id, state, created_at, line, key, model, prompt, params, reference_hash,
+              further_references, extra, fingerprint, price) FROM STDIN WITH (ENCODING 'UTF8')"""
 
 _AT_ONCE = 1_000
 """Rows that are handed over together: each call of the driver costs more than a row does."""
 
 
-def row_of(request: JobRequest, reference_hash: str | None) -> bytes:
+def row_of(request: JobRequest, references: Sequence[str]) -> bytes:
     """Give what is known of a job's row, in the order of the columns from ``line`` on, with its line feed."""
     cells = (
         str(request.line),
         _escaped(request.key),
         request.model,
         _escaped(request.prompt),
-        _escaped(canonical_texts(request.params)),
-        reference_hash or "\\N",
+        _escaped(canonical_values(request.params)),
+        references[0] if references else "\\N",
+        _array(references[1:]),
         _escaped(canonical(request.metadata)),
-        fingerprint(request, reference_hash),
+        fingerprint(request, references),
         str(MODELS[request.model].credits),
     )
     return ("\t".join(cells) + "\n").encode()
@@ -40,6 +41,10 @@ def completed(rows: Iterable[bytes], *, batch_id: UUID, now: datetime, new_id: C
     rest = iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
         yield b"".join(new_id().hex.encode() + shared + row for row in some)
+
+
+def _array(hashes: Sequence[str]) -> str:
+    return f"{{{','.join(hashes)}}}" if hashes else "\\N"
 
 
 def _escaped(text: str) -> str:

@@ -1,18 +1,20 @@
 """References on their way in: each source is read once, checked, and stored under the hash of its bytes."""
 
-import tempfile
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 from worker.db.references import ReferenceFacts
 from worker.domain.fault import UnfitError
+from worker.domain.model_spec import ModelSpec
 from worker.domain.reference_source import RemoteUrl, StoredHash
 from worker.manifest import LocalFile, Located
 from worker.media.download import AddressPolicy, FetchFailed, FetchLimits, fetch
-from worker.media.images import MAX_REFERENCE_BYTES, BadImage, inspect_reference
+from worker.media.images import MAX_REFERENCE_BYTES, BadImage, ImageFacts, inspect_reference
 from worker.media.names import reference_path
-from worker.media.store import Store
+from worker.media.spool import SpoolFolder
+from worker.media.store import Conflicting, Store
 
 _LIMITS = FetchLimits(max_bytes=MAX_REFERENCE_BYTES, total_s=30)
 
@@ -23,10 +25,17 @@ class Library:
     def __init__(self, store: Store | None, *, addresses: AddressPolicy | None = None) -> None:
         """Start with nothing; by default only public https addresses are fetched."""
         self._store = store
+        self.spool = SpoolFolder() if store is None else store.spool
+        """Where files lie that are needed for a moment."""
         self._addresses = addresses or AddressPolicy.for_references()
         self._begun: dict[Located, Future[ReferenceFacts | UnfitError]] = {}
         self._known: dict[Located, str | UnfitError] = {}
         self.facts: dict[str, ReferenceFacts] = {}
+
+    @property
+    def store_identity(self) -> UUID | None:
+        """The identity of the store, once something was put into it."""
+        return None if self._store is None or not self.facts else self._store.identity
 
     def begin(self, source: Located, pool: Executor) -> None:
         """Let the pool examine the source, unless that has been done or begun; for one thread, as ``take`` is."""
@@ -47,6 +56,14 @@ class Library:
             raise found
         return found
 
+    def take_for(self, spec: ModelSpec, source: Located) -> str:
+        """Do the same for a job of a model; raise UnfitError for a reference that the model does not take, too."""
+        sha256 = self.take(source)
+        facts = self.facts.get(sha256)
+        if facts is not None:
+            facts.check_fits(spec)
+        return sha256
+
     def _examined(self, source: LocalFile | RemoteUrl) -> ReferenceFacts | UnfitError:
         begun = self._begun.pop(source, None)
         return self._examine(source) if begun is None else begun.result()
@@ -60,14 +77,14 @@ class Library:
 
     def _examine(self, source: LocalFile | RemoteUrl) -> ReferenceFacts | UnfitError:
         try:
-            content = _fetched(source, self._addresses) if isinstance(source, RemoteUrl) else _read(source.path)
+            content = self._fetched(source) if isinstance(source, RemoteUrl) else _read(source.path)
             facts = inspect_reference(content)
         except BadImage as error:
             return UnfitError(f"{_name(source)} {error.reason}")
         except FetchFailed as error:
             return UnfitError(f"could not be fetched: {error}")
         if self._store is not None:
-            self._store.put_new(reference_path(facts.sha256), content, content_type=facts.mime_type)
+            _keep(self._store, content, facts)
         return ReferenceFacts(
             sha256=facts.sha256,
             name=_name(source),
@@ -76,6 +93,21 @@ class Library:
             width=facts.width,
             height=facts.height,
         )
+
+    def _fetched(self, source: RemoteUrl) -> bytes:
+        with self.spool.scratch() as folder:
+            file = folder / "reference"
+            fetch(source.url, file, limits=_LIMITS, allow=self._addresses)
+            return file.read_bytes()
+
+
+def _keep(store: Store, content: bytes, facts: ImageFacts) -> None:
+    path = reference_path(facts.sha256)
+    try:
+        store.put_new(path, content, content_type=facts.mime_type)
+    except Conflicting:
+        # The name is the hash of the bytes, so the others are damaged.
+        store.replace(path, content, content_type=facts.mime_type)
 
 
 def _read(path: Path) -> bytes:
@@ -88,13 +120,6 @@ def _read(path: Path) -> bytes:
     if len(content) > MAX_REFERENCE_BYTES:
         raise BadImage(f"has more than the {MAX_REFERENCE_BYTES:,} bytes that are permitted")
     return content
-
-
-def _fetched(source: RemoteUrl, addresses: AddressPolicy) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-        file = Path(folder) / "reference"
-        fetch(source.url, file, limits=_LIMITS, allow=addresses)
-        return file.read_bytes()
 
 
 def _name(source: LocalFile | RemoteUrl) -> str:

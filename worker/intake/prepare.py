@@ -1,17 +1,30 @@
 """Every line checked, every reference in the store, nothing in the database yet, and no credit held."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
 
 from worker.db.references import ReferenceFacts
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.model_spec import MODELS
+from worker.domain.reference_names import column
+from worker.domain.request import JobRequest
 from worker.intake.ahead import examined
 from worker.intake.faults import FaultSpool
 from worker.intake.library import Library
 from worker.intake.spool import Spool
 from worker.manifest import CheckedRequest, Row, checked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Referring:
+    """How a batch names one reference."""
+
+    line: int
+    """The first line that names it."""
+    strictest: JobRequest
+    """The request whose model takes the smallest ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +36,12 @@ class Prepared:
     """The price of one generation of each job."""
     faults: FaultSpool
     references: dict[str, ReferenceFacts]
-    referring_lines: dict[str, int]
-    """The first line that names each reference."""
+    models: set[str]
+    """What the jobs are rendered with."""
+    referring: dict[str, Referring]
+    """How each reference is named."""
+    store: UUID | None
+    """The identity of the store that has the references; None: no reference was stored."""
 
     @property
     def jobs(self) -> int:
@@ -56,31 +73,48 @@ class _Intake:
     """What has come together so far."""
 
     def __init__(self, library: Library) -> None:
-        self.spool = Spool()
-        self.faults = FaultSpool()
+        self.spool = Spool(library.spool)
+        self.faults = FaultSpool(library.spool)
         self._library = library
         self._credits = 0
-        self._lines: dict[str, int] = {}
+        self._models: set[str] = set()
+        self._referring: dict[str, Referring] = {}
 
     def take(self, item: CheckedRequest | Fault) -> None:
         if isinstance(item, Fault):
             return self.faults.add(item)
-        try:
-            reference = self._library.take(item.reference) if item.reference else None
-        except UnfitError as unfit:
-            return self.faults.add(
-                Fault(
-                    line=item.request.line,
-                    key=item.request.key,
-                    field="reference",
-                    reason=unfit.reason,
-                    permitted=unfit.permitted,
-                )
-            )
-        if reference is not None:
-            self._lines.setdefault(reference, item.request.line)
+        taken = [self._taken(item, place) for place in range(len(item.references))]
+        faults = [each for each in taken if isinstance(each, Fault)]
+        for fault in faults:
+            self.faults.add(fault)
+        if faults:
+            return None
+        references = [each for each in taken if isinstance(each, str)]
+        for reference in references:
+            self._refer(reference, item.request)
+        self._models.add(item.request.model)
         self._credits += MODELS[item.request.model].credits
-        return self.spool.add(item.request, reference)
+        return self.spool.add(item.request, references)
+
+    def _taken(self, item: CheckedRequest, place: int) -> str | Fault:
+        """Return the hash of one reference, which is within the limits of the model."""
+        try:
+            return self._library.take_for(MODELS[item.request.model], item.references[place])
+        except UnfitError as unfit:
+            return Fault(
+                line=item.request.line,
+                key=item.request.key,
+                field=column(place),
+                reason=unfit.reason,
+                permitted=unfit.permitted,
+            )
+
+    def _refer(self, reference: str, request: JobRequest) -> None:
+        before = self._referring.get(reference)
+        if before is None:
+            self._referring[reference] = Referring(line=request.line, strictest=request)
+        elif _limit(request) < _limit(before.strictest):
+            self._referring[reference] = replace(before, strictest=request)
 
     def done(self) -> Prepared:
         return Prepared(
@@ -88,5 +122,11 @@ class _Intake:
             credits=self._credits,
             faults=self.faults,
             references=self._library.facts,
-            referring_lines=self._lines,
+            models=self._models,
+            referring=self._referring,
+            store=self._library.store_identity,
         )
+
+
+def _limit(request: JobRequest) -> int:
+    return MODELS[request.model].reference_max_bytes

@@ -1,12 +1,12 @@
 """Checked requests between the check and the write: on disk when they are many, so that memory stays flat."""
 
 import hashlib
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from worker.domain.canonical import canonical, canonical_texts
-from worker.domain.request import JobRequest
+from worker.domain.canonical import canonical, canonical_values
+from worker.domain.request import JobRequest, canonical_references
 from worker.intake.job_rows import row_of
+from worker.media.spool import SpoolFolder
 
 _IN_MEMORY_BYTES = 8_000_000
 
@@ -14,16 +14,18 @@ _IN_MEMORY_BYTES = 8_000_000
 class Spool:
     """Written once, read once or more; its hash tells one manifest from another."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: SpoolFolder) -> None:
         """Start empty; the file goes when the spool does."""
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+        self._folder = folder
+        self._file = folder.file(in_memory_bytes=_IN_MEMORY_BYTES)
         self._digest = hashlib.sha256()
         self.count = 0
 
-    def add(self, request: JobRequest, reference_hash: str | None) -> None:
+    def add(self, request: JobRequest, references: Sequence[str]) -> None:
         """Keep one request, as the row that it will be."""
-        self._digest.update(_identity(request, reference_hash))
-        self._file.write(row_of(request, reference_hash))
+        self._digest.update(_identity(request, references))
+        with self._folder.translated():
+            self._file.write(row_of(request, references))
         self.count += 1
 
     @property
@@ -41,15 +43,15 @@ class Spool:
         self._file.close()
 
 
-def _identity(request: JobRequest, reference_hash: str | None) -> bytes:
+def _identity(request: JobRequest, references: Sequence[str]) -> bytes:
     """Give what tells the request from others, for ever the same: batches of earlier versions have hashes over it."""
     parts = (
         str(request.line),
         canonical(request.key),
         canonical(request.prompt),
         canonical(request.model),
-        canonical_texts(request.params),
-        canonical(reference_hash),
+        canonical_values(request.params),
+        canonical_references(references),
         canonical(request.metadata),
     )
     return f"[{','.join(parts)}]\n".encode()

@@ -1,7 +1,7 @@
 """A prepared batch written: the batch, its references, its jobs, all in the caller's transaction."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,14 +9,17 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from worker.db import batches, references, session
+from worker.db import batches, references, session, stores
 from worker.db.batches import BatchRow
+from worker.db.references import ReferenceFacts
 from worker.domain.batch_state import BatchState
 from worker.domain.deadline import falls_at
-from worker.domain.fault import Fault
+from worker.domain.fault import Fault, UnfitError
+from worker.domain.model_spec import MODELS
 from worker.domain.request import BatchRequest
 from worker.intake import job_rows
-from worker.intake.prepare import Prepared
+from worker.intake.prepare import Prepared, Referring
+from worker.media.store import StoreUnavailable
 
 
 class RequestsRefused(Exception):
@@ -74,8 +77,10 @@ def write(
     """Write the batch; under a token that was used before, change nothing and give the batch that has it.
 
     Lines with faults are kept beside the batch. Raises TokenTaken when the token's batch has other content, and
-    RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed.
+    RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed, and
+    StoreUnavailable when the references lie in another store than the account's.
     """
+    _expect_right_store(tx, prepared, account_id)
     _write_references(tx, prepared, now)
     batch_id = new_id()
     token = request.token or str(batch_id)
@@ -95,6 +100,7 @@ def write(
         size=prepared.jobs,
         state=BatchState.OPEN,
         now=now,
+        models=prepared.models,
     )
     if not is_new:
         return _earlier(tx, token, prepared)
@@ -110,6 +116,16 @@ def write(
         is_new=True,
         faults=prepared.faults or (),
     )
+
+
+def _expect_right_store(tx: Connection, prepared: Prepared, account_id: UUID) -> None:
+    known = stores.read(tx, account_id).identity
+    if prepared.store is not None and known not in {None, prepared.store}:
+        raise StoreUnavailable(
+            str(prepared.store),
+            f"the references were put into it, and the account's images lie in the store {known}:"
+            " give this process the DARKROOM_STORE of the nodes",
+        )
 
 
 def write_refused(
@@ -182,16 +198,22 @@ def _receipt(row: BatchRow, *, credits_: int = 0, faults: Collection[Fault] = ()
 
 def _write_references(tx: Connection, prepared: Prepared, now: datetime) -> None:
     references.add(tx, prepared.references.values(), now=now)
-    named = set(prepared.referring_lines)
-    unknown = named - set(references.find(tx, named))
-    if unknown:
-        lines = sorted((prepared.referring_lines[sha256], sha256) for sha256 in unknown)
-        raise RequestsRefused(
-            tuple(
-                Fault(line=line, field="reference", reason=f"no reference sha256:{sha256} is stored")
-                for line, sha256 in lines
-            )
-        )
+    found = references.find(tx, prepared.referring)
+    faults = [fault for sha256, how in prepared.referring.items() if (fault := _unusable(sha256, how, found))]
+    if faults:
+        raise RequestsRefused(tuple(sorted(faults, key=lambda fault: (fault.line, fault.reason))))
+
+
+def _unusable(sha256: str, how: Referring, found: Mapping[str, ReferenceFacts]) -> Fault | None:
+    """Say what is wrong with a reference: it is not stored, or the model of a job that names it takes none such."""
+    if sha256 not in found:
+        return Fault(line=how.line, field="reference", reason=f"no reference sha256:{sha256} is stored")
+    try:
+        found[sha256].check_fits(MODELS[how.strictest.model])
+    except UnfitError as unfit:
+        request = how.strictest
+        return Fault(line=request.line, key=request.key, field="reference", reason=unfit.reason)
+    return None
 
 
 def _expect_time(request: BatchRequest, now: datetime) -> None:

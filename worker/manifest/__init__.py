@@ -3,7 +3,7 @@
 from worker.manifest.checked import CheckedRequest, checked
 from worker.manifest.lines import Row
 from worker.manifest.reader import read
-from worker.manifest.references import LocalFile, Located, resolve_reference
+from worker.manifest.references import LocalFile, Located, resolve_references
 from worker.manifest.source import Form, ManifestError
 
 __all__ = [
@@ -15,5 +15,5 @@ __all__ = [
     "Row",
     "checked",
     "read",
-    "resolve_reference",
+    "resolve_references",
 ]

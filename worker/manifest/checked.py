@@ -7,15 +7,15 @@ from pathlib import Path
 from worker.domain.fault import Fault
 from worker.domain.request import JobRequest, Keys, validate
 from worker.manifest.lines import Row
-from worker.manifest.references import Located, resolve_reference
+from worker.manifest.references import Located, resolve_references
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedRequest:
-    """A request within every limit, its key new in the batch, and where its reference is."""
+    """A request within every limit, its key new in the batch, and where its references are."""
 
     request: JobRequest
-    reference: Located | None
+    references: tuple[Located, ...]
 
 
 def checked(rows: Iterable[Row | Fault], *, base: Path | None) -> Iterator[CheckedRequest | Fault]:
@@ -38,8 +38,9 @@ def _checked_row(row: Row, keys: Keys, base: Path | None) -> Iterator[CheckedReq
         yield from request
         return
     twice = keys.add(request.key, request.line)
-    reference = resolve_reference(request, base)
-    faults = [found for found in (twice, reference) if isinstance(found, Fault)]
+    found = resolve_references(request, base)
+    faults = [each for each in (twice, *found) if isinstance(each, Fault)]
     yield from faults
-    if not faults and not isinstance(reference, Fault):
-        yield CheckedRequest(request=request, reference=reference)
+    if not faults:
+        references = tuple(each for each in found if not isinstance(each, Fault))
+        yield CheckedRequest(request=request, references=references)

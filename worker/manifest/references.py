@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.domain.fault import Fault, UnfitError, quoted
+from worker.domain.reference_names import column
 from worker.domain.reference_source import LocalPath, RemoteUrl, StoredHash, reference_source
 from worker.domain.request import JobRequest
 
@@ -22,23 +23,25 @@ Located = LocalFile | RemoteUrl | StoredHash
 _REMOTE_ONLY = ("https://...", "sha256:<64 hex digits> of a stored reference")
 
 
-def resolve_reference(request: JobRequest, base: Path | None) -> Located | Fault | None:
-    """Where the request's reference is; None when it has none.
+def resolve_references(request: JobRequest, base: Path | None) -> tuple[Located | Fault, ...]:
+    """Where each of the request's references is, in their order, or what is wrong with it.
 
     A path is taken relative to ``base``, the manifest's folder, and may lead out of it: the files are the
     user's own. With ``base`` None, as for every door but the command line, a path is a fault: a message from
     elsewhere must not make a worker read its own files.
     """
-    if request.reference is None:
-        return None
+    return tuple(_located(request, place, base) for place in range(len(request.references)))
+
+
+def _located(request: JobRequest, place: int, base: Path | None) -> Located | Fault:
     try:
-        source = reference_source(request.reference)
+        source = reference_source(request.references[place])
         return _local(source, base) if isinstance(source, LocalPath) else source
     except UnfitError as unfit:
         return Fault(
             line=request.line,
             key=request.key,
-            field="reference",
+            field=column(place),
             reason=unfit.reason,
             permitted=unfit.permitted,
         )

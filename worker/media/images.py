@@ -5,6 +5,8 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,14 +15,29 @@ from PIL import Image, UnidentifiedImageError
 
 from worker.media.signatures import HEAD_BYTES, describe
 
-MAX_REFERENCE_BYTES = 10_000_000
+MAX_REFERENCE_BYTES = 30_000_000
+"""As much as any model takes; what one model takes is checked beside its request."""
 """The provider says "10 MB"; this is the smaller of the two things that can mean."""
 MAX_RESULT_BYTES = 64_000_000
 MAX_PIXELS = 50_000_000
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
 # A phone's JPEG with a preview behind the picture is "MPO" to Pillow and a plain JPEG to everyone else.
-_MIME_TYPES = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_MIME_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "DIB": "image/bmp",
+    "AVIF": "image/avif",
+    "TIFF": "image/tiff",
+    "JPEG2000": "image/jp2",
+    "QOI": "image/qoi",
+}
+RESULT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", "JPEG2000", "QOI")
+"""What is kept when it has been paid for, in Pillow's words."""
+_REFERENCE_FORMATS = ("JPEG", "PNG", "WEBP")
 # Process-wide and at import, because catch_warnings() around a call is not safe between threads.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # What Pillow's three decoders raise for damaged files; DecompressionBombError is separate from all of them.
@@ -55,29 +72,41 @@ class ImageFacts:
     size_bytes: int
     width: int
     height: int
+    frames: int = 1
+    """More than one when it is animated, or has several pages."""
 
 
 def inspect_reference(source: Path | bytes) -> ImageFacts:
     """The facts of an image that may be uploaded as a reference; raises BadImage."""
-    return _inspect(source, max_bytes=MAX_REFERENCE_BYTES)
+    return _inspect(source, max_bytes=MAX_REFERENCE_BYTES, formats=_REFERENCE_FORMATS)
 
 
 def inspect_result(source: Path | bytes) -> ImageFacts:
-    """The facts of an image that came back; raises BadImage when it is not whole or not one."""
-    return _inspect(source, max_bytes=MAX_RESULT_BYTES)
+    """The facts of an image that came back, whatever its form; raises BadImage when it is not whole or not one."""
+    return _inspect(source, max_bytes=MAX_RESULT_BYTES, formats=RESULT_FORMATS)
 
 
-def _inspect(source: Path | bytes, *, max_bytes: int) -> ImageFacts:
+def _inspect(source: Path | bytes, *, max_bytes: int, formats: tuple[str, ...]) -> ImageFacts:
     content = source if isinstance(source, bytes) else _content(source, max_bytes)
     _check_size(len(content), max_bytes)
-    mime_type, width, height = _picture(content)
-    return ImageFacts(
-        sha256=hashlib.sha256(content).hexdigest(),
-        mime_type=mime_type,
-        size_bytes=len(content),
-        width=width,
-        height=height,
-    )
+    with _explained(content, formats):
+        with _opened(content, formats) as image:
+            _check_pixels(image)
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            if frames > 1 and formats is _REFERENCE_FORMATS:
+                raise BadImage("is animated; only still images are permitted")
+            image.verify()
+        # Pillow cannot read the pixels of an image after verify(), so it is opened again.
+        with _opened(content, formats) as image:
+            image.load()
+            return ImageFacts(
+                sha256=hashlib.sha256(content).hexdigest(),
+                mime_type=_MIME_TYPES[str(image.format)],
+                size_bytes=len(content),
+                width=image.width,
+                height=image.height,
+                frames=frames,
+            )
 
 
 def _content(path: Path, max_bytes: int) -> bytes:
@@ -100,36 +129,32 @@ def _check_size(size_bytes: int, max_bytes: int) -> None:
         raise BadImage(f"has {size_bytes:,} bytes; at most {max_bytes:,} are permitted")
 
 
-def _picture(content: bytes) -> tuple[str, int, int]:
+@contextmanager
+def _explained(content: bytes, formats: tuple[str, ...]) -> Iterator[None]:
+    """Raise BadImage in the place of whatever Pillow raises."""
     try:
-        with _opened(content) as image:
-            _check_pixels(image)
-            image.verify()
-        # Pillow cannot read the pixels of an image after verify(), so it is opened again.
-        with _opened(content) as image:
-            image.load()
-            return _MIME_TYPES[str(image.format)], image.width, image.height
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage(f"has more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        raise BadImage(_why_unidentified(content)) from None
+        raise BadImage(_why_unidentified(content, formats)) from None
     except _DAMAGE as error:
         raise BadImage(f"is damaged or cut off: {error}") from error
 
 
-def _opened(content: bytes) -> Image.Image:
-    return Image.open(BytesIO(content), formats=_FORMATS)
+def _opened(content: bytes, formats: tuple[str, ...]) -> Image.Image:
+    return Image.open(BytesIO(content), formats=formats)
 
 
 def _check_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} in all are permitted")
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise BadImage("is animated; only still images are permitted")
 
 
-def _why_unidentified(content: bytes) -> str:
+def _why_unidentified(content: bytes, formats: tuple[str, ...]) -> str:
     words = describe(content[:HEAD_BYTES])
-    if words in {"a JPEG image", "a PNG image", "a WebP image"}:
+    if words in {f"a {name} image" for name in ("JPEG", "PNG", "WebP")}:
         return f"is damaged or cut off: it begins like {words} and cannot be read as one"
-    return f"is {words}; permitted are JPEG, PNG and WebP images"
+    if formats is _REFERENCE_FORMATS:
+        return f"is {words}; permitted are JPEG, PNG and WebP images"
+    return f"is {words}, or damaged: it cannot be read as an image"

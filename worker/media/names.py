@@ -1,8 +1,19 @@
 """Under which names images lie in the store."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
-EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/bmp": "bmp",
+    "image/avif": "avif",
+    "image/tiff": "tiff",
+    "image/jp2": "jp2",
+    "image/qoi": "qoi",
+}
 """By what an image is, not by what was asked for."""
 
 
@@ -16,6 +27,13 @@ def result_path(batch_id: UUID, key: str, mime_type: str) -> str:
     return f"{batch_id}/{key}.{EXTENSIONS[mime_type]}"
 
 
-def twin_path(batch_id: UUID, key: str, mime_type: str, sha256: str) -> str:
-    """Name a result whose plain name is taken by other bytes, which are never overwritten."""
-    return f"{batch_id}/{key}~{sha256[:12]}.{EXTENSIONS[mime_type]}"
+def result_paths(batch_id: UUID, key: str, mime_type: str, sha256: str, generation_id: UUID) -> Iterator[str]:
+    """Name a result, in the order of preference: the next name is for when other bytes have the one before."""
+    yield result_path(batch_id, key, mime_type)
+    yield f"{batch_id}/{key}~{sha256[:12]}.{EXTENSIONS[mime_type]}"
+    yield f"{batch_id}/{key}~{generation_id}.{EXTENSIONS[mime_type]}"
+
+
+def unreadable_path(batch_id: UUID, key: str, sha256: str) -> str:
+    """Name what was paid for and is no image that can be read; a person may know better."""
+    return f"{batch_id}/{key}~{sha256[:12]}.bin"

@@ -49,6 +49,9 @@ def from_answer(*, status: int, envelope: Envelope, retry_after: timedelta | Non
         return Throttled(retry_after, *words)
     if status == requests.codes.payment_required:
         return AccountPaused(PauseReason.INSUFFICIENT_CREDITS, *words)
+    if "model" in code and 400 <= status < 500:  # noqa: PLR2004 (the class of client errors)
+        # No such code is documented; whichever status it has, it turns the request down and not the key.
+        return Refused(code, *words)
     if status in {401, 403} and code not in _BY_CODE:
         return AccountPaused(PauseReason.UNAUTHORIZED, *words)
     return (_BY_CODE.get(code) or _by_status(status, is_paid=is_paid))(code, *words)

@@ -1,14 +1,14 @@
 """What goes over the wire: the exact body of a create, and the shapes that answers are read into."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-QWEN_IMAGE_PARAMS = frozenset({"image_size", "output_format"})
-"""The params that the page of qwen-image lists (read 2026-11-22); others may be refused."""
+from worker.domain.model_params import ParamValue
+from worker.domain.model_spec import spec_of
 
 
 class GenerationStatus(StrEnum):
@@ -88,20 +88,22 @@ def build_body(
     *,
     model: str,
     prompt: str,
-    params: Mapping[str, str],
+    params: Mapping[str, ParamValue],
     client_request_id: str | None = None,
-    reference: ReferenceMedia | None = None,
-    allowed_params: Collection[str] = QWEN_IMAGE_PARAMS,
+    references: Sequence[ReferenceMedia] = (),
 ) -> bytes:
     """The exact bytes of a create request; equal arguments give equal bytes.
 
-    Raises ValueError for a param that is not in ``allowed_params`` and for text that UTF-8 cannot hold.
+    The registry decides what goes in, by the rules by which the request was accepted. Raises LookupError for a model
+    that it does not have, and ValueError for params or references that the model does not take.
     """
-    if unlisted := sorted(set(params) - set(allowed_params)):
-        raise ValueError(f"params {unlisted} are not taken by {model}; permitted: {sorted(allowed_params)}")
-    chosen: dict[str, Any] = {name: params[name] for name in sorted(params)}
-    if reference is not None:
-        chosen["referenceMediaItems"] = [_reference_item(reference)]
+    spec = spec_of(model)
+    if len(references) > spec.max_references:
+        raise ValueError(f"{model} takes at most {spec.max_references} references, not {len(references)}")
+    values = spec.checked(params)
+    chosen: dict[str, Any] = {name: values[name] for name in sorted(values)}
+    if references:
+        chosen["referenceMediaItems"] = [_reference_item(reference) for reference in references]
     body: dict[str, Any] = {"model": model, "prompt": prompt, "params": chosen}
     if client_request_id is not None:
         body["client_request_id"] = client_request_id

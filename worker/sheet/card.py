@@ -22,6 +22,8 @@ class Card:
     height: int | None = None
     image_size: str = ""
     output_format: str = ""
+    not_as_ordered: str = ""
+    """In what the image differs from what was ordered."""
     reference: str = ""
     reserved: int | None = None
     final: int | None = None

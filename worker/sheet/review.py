@@ -55,11 +55,18 @@ class ReviewCard:
     is_stale: bool = False
     """Whether its item has changed since the image was asked for: it cannot be accepted."""
 
+    not_as_ordered: str = ""
+    """In what the new image differs from what was ordered."""
+    is_refused: bool = False
+    """Whether the recipe refuses to publish an image of its size."""
+
     @property
     def hindrance(self) -> str:
         """Why the image cannot be accepted; empty when it can."""
         if self.new is None:
             return "the store has lost this image: it cannot be accepted"
+        if self.is_refused:
+            return "not of the size that was ordered, which the recipe refuses to publish: it cannot be accepted"
         return "the item has changed since: it cannot be accepted, the next plan renders it" if self.is_stale else ""
 
     @property

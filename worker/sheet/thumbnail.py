@@ -5,6 +5,8 @@ import io
 
 from PIL import Image
 
+from worker.media.images import RESULT_FORMATS
+
 LONGEST = 288
 """Longest side of a thumbnail in pixels."""
 _QUALITY = 78
@@ -15,7 +17,7 @@ def thumbnail(data: bytes | None, longest: int = LONGEST) -> str | None:
     if not data:
         return None
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
+        with Image.open(io.BytesIO(data), formats=RESULT_FORMATS) as image:
             return _address(image, longest)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -19,7 +19,7 @@ from worker.domain.errors import OutcomeUnknown
 from worker.domain.step import StepKind
 from worker.rivya.wire import GenerationView
 from worker.services import Services
-from worker.steps import calling, outcomes
+from worker.steps import calling, crashes, outcomes
 from worker.steps.calling import Calls
 from worker.steps.outcomes import Booking
 
@@ -71,7 +71,10 @@ def record(services: Services, taken: Accepted) -> None:
             unusable=view.unusable,
         )
     services.record(
-        accept, taken, lambda result: _recorded(services, taken, result), is_alone=not taken.booking.is_plain
+        accept,
+        taken,
+        lambda result: crashes.of_work(services, work, lambda: _recorded(services, taken, result)),
+        is_alone=not taken.booking.is_plain,
     )
 
 

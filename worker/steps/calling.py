@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from worker.db import calls, parts
 from worker.db.parts import Row
 from worker.domain.call import Call, CallKind, CallOutcome, failed
-from worker.domain.errors import ProviderError
+from worker.domain.errors import STORE_UNAVAILABLE, ProviderError
 from worker.media.addresses import is_same_origin
 from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
-from worker.rivya.wire import GenerationView, UploadedFile
+from worker.rivya.wire import GenerationView, ModelView, UploadedFile
 from worker.services import Services
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Calls:
     """
 
     def __init__(self, services: Services, generation_id: UUID | None) -> None:
-        """Begin with none; ``generation_id`` None: the calls are about the wallet."""
+        """Begin with none; ``generation_id`` None: the calls are about the wallet or the models."""
         self._services = services
         self._generation_id = generation_id
         self._made: list[Call] = []
@@ -88,6 +88,10 @@ class Calls:
             outcome, code = CallOutcome.UNAVAILABLE, f"result_{error.kind}"
             self._end(call, outcome=outcome, code=code, message=str(error), http_status=error.status)
             raise
+        except OSError as error:
+            # The network's errors are FetchFailed: this is the local disk's.
+            self._end(call, outcome=CallOutcome.UNAVAILABLE, code=STORE_UNAVAILABLE, message=str(error))
+            raise
         # A whole file is only ever taken from an answer with this status.
         self._end(call, size_bytes=fetched.size_bytes, http_status=HTTPStatus.OK.value)
         return fetched
@@ -95,6 +99,10 @@ class Calls:
     def credits(self) -> int:
         """Read the balance of the wallet."""
         return self._ask(CallKind.CREDITS, self._services.client.credits, lambda call, _: call)
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Read the provider's list of models."""
+        return self._ask(CallKind.MODELS, self._services.client.models, lambda call, _: call)
 
     def rows(self) -> list[Row]:
         """Give what was called so far, to be written down in the transaction that records the outcome."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.db import calls, generations, steps
-from worker.db.steps import Claim, Ticket, Work
+from worker.db.steps import Claim, Ticket, Work, WorkReference
 from worker.domain import retry
 from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import ReferenceMedia, build_body
@@ -22,6 +22,8 @@ class Obstacle(Enum):
 
     HELD_UP = auto()
     """The account is closed, paused, or used with another key."""
+    MODEL_PAUSED = auto()
+    """The provider does not offer its model for now, and nothing can have been created."""
     POISONED = auto()
     """Its prompt has failed too often, and not a byte was sent."""
     TOO_LATE = auto()
@@ -29,7 +31,7 @@ class Obstacle(Enum):
     ANOTHER_ACCOUNTS = auto()
     """It may have been made by another account at the provider, which alone knows its key."""
     NOT_UPLOADED = auto()
-    """Its reference is no longer at the provider."""
+    """A reference of it is no longer at the provider."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ def _begin(tx: Connection, services: Services, works: Sequence[Work], now: datet
     for work in works:
         if work.is_in_doubt:
             calls.add_lost_send(tx, work.generation_id)
-    bodies = {work.generation_id: _body(services, work, now) for work in works}
+    bodies = {work.generation_id: _body(work) for work in works}
     generations.begin_send(tx, bodies, binding=services.binding, now=now)
     return bodies
 
@@ -77,6 +79,8 @@ def _obstacle(services: Services, work: Work, now: datetime) -> Obstacle | None:
 
 
 def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obstacle | None:
+    if work.is_model_paused and not work.is_in_doubt:
+        return Obstacle.MODEL_PAUSED
     record = work.prompt_record
     if not work.sends and record is not None and record.is_poisoned(now):
         return Obstacle.POISONED
@@ -84,8 +88,9 @@ def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obsta
         if _is_too_late(services, work, now):
             return Obstacle.TOO_LATE
         return None if work.sent_binding in {None, services.binding} else Obstacle.ANOTHER_ACCOUNTS
-    is_missing = work.reference_hash is not None and _upload_url(services, work, now) is None
-    return Obstacle.NOT_UPLOADED if is_missing else None
+    fresh_after = now - services.policies.upload_reuse
+    is_uploaded = all(each.is_uploaded(fresh_after=fresh_after) for each in work.references)
+    return None if is_uploaded else Obstacle.NOT_UPLOADED
 
 
 def _is_too_late(services: Services, work: Work, now: datetime) -> bool:
@@ -99,25 +104,20 @@ def _is_too_late(services: Services, work: Work, now: datetime) -> bool:
     return not services.policies.replay.is_open(first_sent_at=work.first_sent_at, now=now, call=call)
 
 
-def _upload_url(services: Services, work: Work, now: datetime) -> str | None:
-    """Give the URL of an upload that is trusted to be still there."""
-    is_fresh = work.uploaded_at is not None and work.uploaded_at > now - services.policies.upload_reuse
-    return work.upload_url if is_fresh else None
-
-
-def _body(services: Services, work: Work, now: datetime) -> bytes:
+def _body(work: Work) -> bytes:
     """Make the request's bytes; a request that may have been sent already keeps its own."""
     if work.is_in_doubt:
         assert work.body is not None
         return work.body
-    media = None
-    url = _upload_url(services, work, now)
-    if work.reference_hash is not None and url is not None:
-        media = ReferenceMedia(url=url, name=work.reference_name or "", mime_type=work.reference_type or "")
     return build_body(
         model=work.model,
         prompt=work.prompt,
         params=work.params,
         client_request_id=str(work.generation_id),
-        reference=media,
+        references=[_media(each) for each in work.references],
     )
+
+
+def _media(reference: WorkReference) -> ReferenceMedia:
+    assert reference.url is not None
+    return ReferenceMedia(url=reference.url, name=reference.name, mime_type=reference.mime_type)

@@ -1,12 +1,8 @@
 """Bring the image home: fetched, checked and stored before it counts."""
 
-import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
@@ -14,44 +10,21 @@ from sqlalchemy import Connection
 from worker.db import calls as call_log
 from worker.db import generations, jobs, parts, results, step_moves
 from worker.db.jobs import End
-from worker.db.results import Result, Stored
+from worker.db.results import Result
 from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import in_hand, retry
-from worker.domain.errors import NotFound, ProviderError, Throttled
 from worker.domain.job import JobEvent
-from worker.domain.model_spec import PIXELS
-from worker.domain.step import COLLECT_TOTAL, COLLECT_WAIT, LEASES, StepKind
-from worker.media.download import FetchFailed, FetchLimits, FetchProblem
-from worker.media.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
-from worker.media.names import result_path, twin_path
-from worker.media.store import NotStored, StoreUnavailable
+from worker.domain.step import COLLECT_WAIT, LEASES, StepKind
+from worker.media.store import StoreUnavailable
 from worker.services import Services
-from worker.steps import calling, claiming, outcomes, pacing, reach
+from worker.steps import calling, claiming, crashes, downloads, outcomes, reach, store_outage
 from worker.steps.calling import Calls
+from worker.steps.downloads import GONE, NOT_AN_IMAGE, NotInHand, Unreadable
 
 log = structlog.get_logger(__name__)
 
-_LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_seconds())
-
 _WAIT_FOR_ROOM = timedelta(seconds=5)
 """How soon an image is looked at again for which no thread was free, at the latest."""
-
-
-GONE = "result_gone"
-"""The failure after which a job that was asked for its paid image once more is rendered anew."""
-
-_NO_MORE = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.GONE.value})
-
-
-class NotInHand(Exception):
-    """A paid image could not be had this time; ``is_lost`` when waiting is not likely to help."""
-
-    def __init__(self, code: str, message: str, is_lost: bool) -> None:  # noqa: FBT001 - positional, to pickle
-        """Keep why."""
-        super().__init__(code, message, is_lost)
-        self.code = code
-        self.message = message
-        self.is_lost = is_lost
 
 
 def run(services: Services, ticket: Ticket) -> None:
@@ -66,7 +39,10 @@ def hand_over(services: Services, work: Work) -> None:
 
     When all of them have enough to do the step is due again a little later, for whichever node has room.
     """
-    services.collectors.take(lambda: _in_time(services, work), lambda: _leave(services, work))
+    services.collectors.take(
+        lambda: crashes.of_work(services, work, lambda: _in_time(services, work)),
+        lambda: crashes.of_work(services, work, lambda: _leave(services, work)),
+    )
 
 
 def _in_time(services: Services, work: Work) -> None:
@@ -87,78 +63,17 @@ def _leave(services: Services, work: Work) -> None:
 def _bring_home(services: Services, work: Work) -> None:
     calls = Calls(services, work.generation_id)
     try:
-        url, is_confirmed = _address(services, work, calls)
-        stored = _stored(services, work, calls, url, is_confirmed=is_confirmed)
+        # Before anything is fetched for which there is no place.
+        services.store.ready()
+        url, is_confirmed = downloads.address(services, work, calls)
+        stored = downloads.stored(services, work, calls, url, is_confirmed=is_confirmed)
+    except StoreUnavailable as error:
+        _wait_for_store(services, work, calls, error)
     except NotInHand as problem:
         _record_problem(services, work, calls, problem)
     else:
         whose = {"job_id": work.job_id, "generation_id": work.generation_id}
         _record(services, InHand(work=work, calls=calls, result=Result(**whose, source_url=url, stored=stored)))
-
-
-def _address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
-    """Give the image's address; ask for it anew when there is none, or when it has failed before.
-
-    The second is whether the provider has just said that there is no better one.
-    """
-    if work.result_url is not None and work.attempts == 0:
-        return work.result_url, False
-    assert work.provider_id is not None
-    try:
-        urls = calls.get(work.provider_id).result_urls
-    except ProviderError as error:
-        if isinstance(error, Throttled):
-            pacing.close_key(services, error)
-        if work.result_url is None:
-            raise NotInHand(error.code, str(error), False) from error
-        return work.result_url, isinstance(error, NotFound)
-    if not urls and work.result_url is None:
-        raise NotInHand("no_result_url", "the provider names no address for the image", True)
-    return (urls[0] if urls else work.result_url or ""), True
-
-
-def _stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirmed: bool) -> Stored:
-    """Fetch into a temporary file, check it, and put it into the store under a name that nothing else has."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-        file = Path(folder) / "image"
-        try:
-            calls.download(url, file, _LIMITS)
-            facts = inspect_result(file)
-            path = _put(services, work, file, facts)
-        except FetchFailed as error:
-            is_lost = error.kind is not FetchProblem.TEMPORARY
-            raise NotInHand(_code(error, is_confirmed=is_confirmed), str(error), is_lost) from error
-        except BadImage as error:
-            raise NotInHand("result_unreadable", f"the image {error.reason}", True) from error
-        except (StoreUnavailable, NotStored) as error:
-            raise NotInHand("store_unavailable", str(error), False) from error
-    return Stored(
-        path=path,
-        sha256=facts.sha256,
-        size_bytes=facts.size_bytes,
-        mime_type=facts.mime_type,
-        width=facts.width,
-        height=facts.height,
-    )
-
-
-def _code(error: FetchFailed, *, is_confirmed: bool) -> str:
-    """Name the failure; an image is gone only when its address says so and the provider has no better one."""
-    if error.kind is not FetchProblem.GONE:
-        return f"result_{error.kind}"
-    return GONE if is_confirmed and error.status in _NO_MORE else "result_withheld"
-
-
-def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
-    """Store the file under its plain name; when other bytes have that name, beside them."""
-    path = result_path(work.batch_id, work.key, facts.mime_type)
-    if services.store.put_new(path, file, content_type=facts.mime_type):
-        return path
-    if hashlib.sha256(services.store.read(path)).hexdigest() == facts.sha256:
-        return path
-    twin = twin_path(work.batch_id, work.key, facts.mime_type, facts.sha256)
-    services.store.put_new(twin, file, content_type=facts.mime_type)
-    return twin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,12 +88,13 @@ class InHand:
 def _record(services: Services, found: InHand) -> None:
     """End the job as succeeded."""
     work, stored = found.work, found.result.stored
-    expected = PIXELS.get(work.params.get("image_size", ""))
-    if expected not in {None, (stored.width, stored.height)}:
-        log.warning(
-            "result.unexpected_size",
+    if stored.not_as_ordered:
+        # Shown once per batch: a provider that rounds sizes does so for every image.
+        log.debug(
+            "result.not_as_ordered",
             **outcomes.ids(work),
-            expected=expected,
+            differs_in=stored.not_as_ordered,
+            mime_type=stored.mime_type,
             width=stored.width,
             height=stored.height,
         )
@@ -212,16 +128,18 @@ def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
     """Try again later; once patience is at its end the job fails, its credits spent; after ten minutes, say so once."""
-    patience = retry.COLLECT_PATIENCE
     now = services.clock()
-    waited = now - work.since
-    has_waited = waited >= (patience.lost if problem.is_lost else patience.unreachable)
-    is_over = has_waited or (work.recalls > 0 and problem.code == GONE)
+    has_waited = retry.COLLECT_PATIENCE.is_over(
+        waited=now - work.since, tries=work.attempts + 1, is_lost=problem.is_lost
+    )
+    is_over = has_waited or problem.code == NOT_AN_IMAGE or (work.recalls > 0 and problem.code == GONE)
     tell = log.error if is_over or problem.is_lost else log.warning
     tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
     try:
         with services.database.transaction() as tx:
             _postpone_or_fail(tx, services, work, problem, is_over=is_over)
+            if isinstance(problem, Unreadable):
+                generations.remember_unreadable(tx, work.generation_id, sha256=problem.sha256, times=problem.times)
             calls.write(tx)
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
@@ -232,6 +150,18 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
         reach.missed(services, work, f"{problem.code}: {problem.message}")
 
 
+def _wait_for_store(services: Services, work: Work, calls: Calls, error: StoreUnavailable) -> None:
+    try:
+        with services.database.transaction() as tx:
+            store_outage.postpone(tx, services, work, error)
+            calls.write(tx)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        calls.write_late()
+    else:
+        store_outage.note(services, work, error)
+
+
 def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
     now = services.clock()
     if is_over:
@@ -239,6 +169,6 @@ def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: N
         failed = End(job_id=work.job_id, event=JobEvent.FAIL, code=problem.code, message=problem.message)
         jobs.end(tx, failed, now=now)
         return
-    wait = retry.COLLECT.wait(work.attempts + 1, services.jitter())
+    wait = problem.wait.wait(work.attempts + 1, services.jitter())
     due_at = in_hand.next_try(since=work.since, now=now, wait=wait)
     step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=f"{problem.code}: {problem.message}")

@@ -3,7 +3,12 @@
 from worker.db.steps import Ticket
 from worker.domain.step import StepKind
 from worker.services import Services
-from worker.steps import collect, poll, submit, upload
+from worker.steps import collect, crashes, poll, submit, upload
+
+
+def attempt(services: Services, ticket: Ticket) -> None:
+    """Do the step of a ticket; a crash of our own code is recorded, and never keeps the next step from being done."""
+    crashes.of_ticket(services, ticket, lambda: perform(services, ticket))
 
 
 def perform(services: Services, ticket: Ticket) -> None:

@@ -23,7 +23,7 @@ from worker.domain.errors import (
 )
 from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
-from worker.steps import calling, claiming, outcomes, settlement
+from worker.steps import calling, claiming, crashes, outcomes, settlement
 from worker.steps.calling import Calls
 from worker.steps.settlement import Answered
 
@@ -72,12 +72,16 @@ def _whole(view: GenerationView) -> GenerationView:
 
 def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
     work, calls = seen.work, seen.calls
+
+    def written(result: Callable[[], None]) -> None:
+        _unless_stale(work, calls, result)
+
     match seen.view.status:
         case GenerationStatus.SUCCEEDED:
             services.record(
                 settlement.succeed,
                 seen,
-                lambda result: _go_on(services, seen, result, go_on),
+                lambda result: crashes.of_work(services, work, lambda: _go_on(services, seen, result, go_on)),
                 is_alone=not seen.is_plain,
             )
         case GenerationStatus.FAILED:
@@ -87,7 +91,7 @@ def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
             _record_alone(services, work, calls, lambda tx: outcomes.doubt(tx, work, error, services))
         case _:
             _warn_if_overdue(work, _age(services, work))
-            services.record(look_again, seen, lambda result: _unless_stale(work, calls, result))
+            services.record(look_again, seen, lambda result: crashes.of_work(services, work, lambda: written(result)))
 
 
 def _warn_if_overdue(work: Work, age: timedelta) -> None:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from worker.db import accounts, session, unreached
+from worker.db import accounts, session, stores, unreached
 from worker.db.steps import Work
 from worker.domain import retry
 from worker.domain.errors import PauseReason
@@ -43,11 +43,13 @@ def collected(services: Services, work: Work) -> None:
     """Remember that an image was brought home, and end a pause for the want of one."""
     now = services.clock()
     is_paused = work.pause_reason is PauseReason.RESULTS_UNREACHABLE
-    if not is_paused and work.collected_at is not None and now < work.collected_at + COLLECTED_EVERY:
+    is_known = work.collected_at is not None and now < work.collected_at + COLLECTED_EVERY
+    if not is_paused and work.store_failed_at is None and is_known:
         return
     with services.database.transaction() as tx:
         account = accounts.lock_now(tx, work.account_id)
         unreached.remember_collected(tx, work.account_id, now=now)
+        stores.forget_failure(tx, work.account_id)
         if account.pause_reason is PauseReason.RESULTS_UNREACHABLE:
             accounts.resume(tx, work.account_id, PauseReason.RESULTS_UNREACHABLE, now=now)
             session.notify(tx)

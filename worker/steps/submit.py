@@ -7,13 +7,13 @@ from sqlalchemy import Connection
 
 from worker.db import calls as call_log
 from worker.db import generations, step_moves
-from worker.db.steps import Ticket, Work
+from worker.db.steps import StaleFence, Ticket, Work
 from worker.domain import poison
-from worker.domain.errors import OutcomeUnknown, ProviderError, Refused
+from worker.domain.errors import ModelUnavailable, OutcomeUnknown, ProviderError, Refused
 from worker.domain.generation import GenerationState
 from worker.domain.step import CALL, StepKind
 from worker.services import Services
-from worker.steps import accepted, claiming, outcomes, unaccepted
+from worker.steps import accepted, availability, claiming, outcomes, unaccepted
 from worker.steps.accepted import Accepted
 from worker.steps.calling import Calls
 from worker.steps.claiming import Obstacle
@@ -55,6 +55,8 @@ def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) 
     match obstacle:
         case Obstacle.HELD_UP:
             outcomes.hold_up(tx, services, work)
+        case Obstacle.MODEL_PAUSED:
+            outcomes.give_back_unpaid(tx, work, ModelUnavailable(work.model, "paused"), services)
         case Obstacle.POISONED:
             words = work.prompt_record.words if work.prompt_record else ""
             outcomes.fail_unpaid(tx, work, Refused(poison.CODE, words), GenerationState.VOID, services)
@@ -69,12 +71,22 @@ def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) 
             assert_never(obstacle)
 
 
+def _refused(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
+    try:
+        judged = availability.judged(services, work, error)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+        calls.write_late()
+    else:
+        unaccepted.record(services, work, calls, judged)
+
+
 def _create(services: Services, work: Work, body: bytes) -> None:
     calls = Calls(services, work.generation_id)
     try:
         view = calls.create(body=body, idempotency_key=work.idempotency_key, send=work.sends + 1)
     except ProviderError as error:
-        unaccepted.record(services, work, calls, error)
+        _refused(services, work, calls, error)
         return
     if view.reserved_credits is None and not view.unusable and not work.is_in_doubt:
         # A promised field is missing: the answer counts as lost, and the replay is asked for it. One that is there and

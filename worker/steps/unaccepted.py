@@ -11,6 +11,7 @@ from worker.domain import retry
 from worker.domain.errors import (
     AccountPaused,
     Conflict,
+    ModelUnavailable,
     NotFound,
     ProviderError,
     Refused,
@@ -40,6 +41,9 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
 def _settle(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
     due_at = services.clock() + wait
     match error:
+        case ModelUnavailable() if not work.is_in_doubt:
+            outcomes.give_back_unpaid(tx, work, error, services)
+            generations.answered(tx, work.generation_id)
         case Refused() | NotFound(code="not_found") if work.is_in_doubt:
             outcomes.doubt(tx, work, error, services)
         case Refused() | NotFound(code="not_found") if _may_be_its_upload(tx, services, work):
@@ -59,8 +63,8 @@ def _settle(tx: Connection, services: Services, work: Work, error: ProviderError
         case Throttled() if work.answers + 1 >= retry.THROTTLED_SENDS:
             outcomes.give_back_unpaid(tx, work, error, services)
             generations.answered(tx, work.generation_id)
-        case AccountPaused() | Throttled() | Unavailable() | NotFound():
-            attempts = work.attempts + isinstance(error, Unavailable | NotFound)
+        case AccountPaused() | ModelUnavailable() | Throttled() | Unavailable() | NotFound():
+            attempts = work.attempts + isinstance(error, ModelUnavailable | Unavailable | NotFound)
             step_moves.postpone(tx, work, due_at=due_at, attempts=attempts, error=error)
             generations.answered(tx, work.generation_id)
         case Conflict() if not work.is_in_doubt or _is_a_conflict_for_good(services, work):
@@ -75,12 +79,15 @@ def _is_a_conflict_for_good(services: Services, work: Work) -> bool:
 
 
 def _may_be_its_upload(tx: Connection, services: Services, work: Work) -> bool:
-    """Forget an upload that other jobs had made before: the provider may have dropped it, which it does not document.
+    """Forget uploads that other jobs had made before: the provider may have dropped them, which it does not document.
 
     A job is given this second chance once.
     """
-    if work.reference_hash is None or work.job_failures:
+    if work.job_failures:
         return False
-    return references.forget_upload(
-        tx, work.account_id, work.reference_hash, before=work.admitted_at, now=services.clock()
-    )
+    now = services.clock()
+    forgotten = [
+        references.forget_upload(tx, work.account_id, sha256, before=work.admitted_at, now=now)
+        for sha256 in sorted({each.sha256 for each in work.references})
+    ]
+    return any(forgotten)

@@ -1,20 +1,22 @@
 """Give the provider the reference image: once for all jobs that share it."""
 
+import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from worker.db import references, session, step_moves, steps
-from worker.db.steps import Claim, StaleFence, Ticket, Work
+from worker.db.steps import Claim, StaleFence, Ticket, Work, WorkReference
 from worker.domain import retry
-from worker.domain.errors import AccountPaused, ProviderError, Refused, Throttled
+from worker.domain.errors import AccountPaused, ModelUnavailable, ProviderError, Refused, Throttled
 from worker.domain.generation import GenerationState
 from worker.domain.step import LEASES, StepKind
 from worker.media.names import reference_path
 from worker.media.store import NotStored, StoreUnavailable
 from worker.rivya.wire import UploadedFile
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import outcomes, store_outage
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -25,20 +27,32 @@ WAIT_FOR_UPLOADER = timedelta(seconds=10)
 
 def run(services: Services, ticket: Ticket) -> None:
     """Leave the job with a reference at the provider, or with a later due time, or failed."""
-    work = _claim(services, ticket)
-    if work is None:
+    task = _claim(services, ticket)
+    if task is None:
         return
-    calls = Calls(services, work.generation_id)
+    calls = Calls(services, task.work.generation_id)
     try:
-        uploaded = _upload(services, work, calls)
+        uploaded = _upload(services, task, calls)
+    except StoreUnavailable as error:
+        _wait_for_store(services, task, error)
     except ProviderError as error:
-        _record_error(services, work, calls, error)
+        _record_error(services, task, calls, error)
     else:
-        _record(services, work, calls, uploaded)
+        _record(services, task, calls, uploaded)
 
 
-def _claim(services: Services, ticket: Ticket) -> Work | None:
-    """Claim the step and the reference; None when there is nothing to upload, or another job is at it."""
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """The one reference of a job that this step uploads; the step comes again for the next."""
+
+    work: Work
+    reference: WorkReference
+    following: StepKind
+    """What the job does when it is uploaded."""
+
+
+def _claim(services: Services, ticket: Ticket) -> _Task | None:
+    """Claim the step and a reference; None when there is nothing to upload, or other jobs are at it."""
     now = services.clock()
     fresh_after = now - services.policies.upload_reuse
     with services.database.transaction() as tx:
@@ -48,12 +62,18 @@ def _claim(services: Services, ticket: Ticket) -> Work | None:
         if outcomes.is_held_up(services, work, now):
             outcomes.hold_up(tx, services, work)
             return None
-        reference = _hash(work)
-        if references.lease_upload(
-            tx, work.account_id, reference, until=work.lease_until, fresh_after=fresh_after, now=now
-        ):
-            return work
-        if references.fresh_upload(tx, work.account_id, reference, fresh_after=fresh_after):
+        if work.is_model_paused:
+            outcomes.give_back_unpaid(tx, work, ModelUnavailable(work.model, "paused"), services)
+            return None
+        missing = [each for each in work.references if not each.is_uploaded(fresh_after=fresh_after)]
+        for reference in missing:
+            if references.lease_upload(
+                tx, work.account_id, reference.sha256, until=work.lease_until, fresh_after=fresh_after, now=now
+            ):
+                is_last = {each.sha256 for each in missing} == {reference.sha256}
+                following = StepKind.SUBMIT if is_last else StepKind.UPLOAD
+                return _Task(work=work, reference=reference, following=following)
+        if all(references.fresh_upload(tx, work.account_id, each.sha256, fresh_after=fresh_after) for each in missing):
             step_moves.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
             session.notify(tx)
         else:
@@ -61,29 +81,30 @@ def _claim(services: Services, ticket: Ticket) -> Work | None:
     return None
 
 
-def _upload(services: Services, work: Work, calls: Calls) -> UploadedFile:
+def _upload(services: Services, task: _Task, calls: Calls) -> UploadedFile:
+    reference = task.reference
     try:
-        content = services.store.read(reference_path(_hash(work)))
-    except StoreUnavailable as error:
-        raise ProviderError("store_unavailable", str(error)) from error
+        content = services.store.read(reference_path(reference.sha256))
     except NotStored as error:
-        raise Refused("reference_missing", f"the store has lost the reference {_hash(work)}") from error
+        raise Refused("reference_missing", f"the store has lost the reference {reference.sha256}") from error
+    if hashlib.sha256(content).hexdigest() != reference.sha256:
+        raise Refused("reference_damaged", f"the store has other bytes than the reference {reference.sha256}")
     return calls.upload(
         content,
-        name=work.reference_name or "reference",
-        mime_type=work.reference_type or "application/octet-stream",
-        model=work.model,
+        name=reference.name or "reference",
+        mime_type=reference.mime_type,
+        model=task.work.model,
     )
 
 
-def _record(services: Services, work: Work, calls: Calls, uploaded: UploadedFile) -> None:
-    """Keep the URL, and send this job and all that wait for the same bytes on to submit."""
-    now = services.clock()
+def _record(services: Services, task: _Task, calls: Calls, uploaded: UploadedFile) -> None:
+    """Keep the URL, and send this job and all that wait for the same bytes on."""
+    now, work, sha256 = services.clock(), task.work, task.reference.sha256
     try:
         with services.database.transaction() as tx:
-            step_moves.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
-            references.end_upload(tx, work.account_id, _hash(work), provider_id=uploaded.id, url=uploaded.url, now=now)
-            steps.wake_uploads(tx, work.account_id, _hash(work), kind=StepKind.SUBMIT, now=now)
+            step_moves.advance(tx, work, task.following, due_at=now, now=now)
+            references.end_upload(tx, work.account_id, sha256, provider_id=uploaded.id, url=uploaded.url, now=now)
+            steps.wake_uploads(tx, work.account_id, sha256, kind=StepKind.SUBMIT, now=now)
             session.notify(tx)
             calls.write(tx)
     except StaleFence:
@@ -91,7 +112,20 @@ def _record(services: Services, work: Work, calls: Calls, uploaded: UploadedFile
         calls.write_late()
 
 
-def _record_error(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
+def _wait_for_store(services: Services, task: _Task, error: StoreUnavailable) -> None:
+    work, now = task.work, services.clock()
+    try:
+        with services.database.transaction() as tx:
+            store_outage.postpone(tx, services, work, error)
+            references.end_upload(tx, work.account_id, task.reference.sha256, provider_id=None, url=None, now=now)
+    except StaleFence:
+        log.info("step.stale", **outcomes.ids(work), step=work.kind)
+    else:
+        store_outage.note(services, work, error)
+
+
+def _record_error(services: Services, task: _Task, calls: Calls, error: ProviderError) -> None:
+    work, sha256 = task.work, task.reference.sha256
     wait = timedelta(0) if isinstance(error, Refused) else outcomes.wait_after(services, work, error)
     now = services.clock()
     try:
@@ -99,7 +133,7 @@ def _record_error(services: Services, work: Work, calls: Calls, error: ProviderE
             match error:
                 case Refused():
                     outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
-                    steps.wake_uploads(tx, work.account_id, _hash(work), kind=StepKind.UPLOAD, now=now)
+                    steps.wake_uploads(tx, work.account_id, sha256, kind=StepKind.UPLOAD, now=now)
                 case AccountPaused():
                     outcomes.give_back_unpaid(tx, work, error, services)
                 case Throttled():
@@ -108,7 +142,7 @@ def _record_error(services: Services, work: Work, calls: Calls, error: ProviderE
                     outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
                 case _:
                     step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
-            references.end_upload(tx, work.account_id, _hash(work), provider_id=None, url=None, now=now)
+            references.end_upload(tx, work.account_id, sha256, provider_id=None, url=None, now=now)
             calls.write(tx)
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
@@ -118,8 +152,3 @@ def _record_error(services: Services, work: Work, calls: Calls, error: ProviderE
 def _is_hopeless(work: Work, now: datetime) -> bool:
     """Say whether the reference was offered often enough, and for long enough."""
     return work.attempts + 1 >= retry.UPLOAD_TRIES and now >= work.since + retry.UPLOAD_PATIENCE
-
-
-def _hash(work: Work) -> str:
-    assert work.reference_hash is not None
-    return work.reference_hash

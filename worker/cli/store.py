@@ -1,0 +1,126 @@
+"""`darkroom store`: which store the database knows, which one is there, and how to make that the one from now on."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output, signing
+
+if TYPE_CHECKING:
+    from worker.cli.context import Context
+    from worker.db.session import Database
+    from worker.db.stores import StoreRow
+    from worker.media.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Look at the store of the images, and accept another one.")
+
+
+@app.callback()
+def _group() -> None:
+    """Look at the store of the images, and accept another one."""
+
+
+@app.command()
+def show(as_json: output.AsJson = False) -> None:
+    """Show the identity that the database knows, the one that is there, and whether the store works.
+
+    Ends with 1 when it cannot be used.
+    """
+    context, database, known = _known()
+    found = _look(context, database, known)
+    if as_json:
+        output.print_json(found)
+    else:
+        _say(found)
+    if found["problem"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")] = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Make what is at DARKROOM_STORE now the account's store from now on; the change is recorded.
+
+    For a store that was replaced on purpose. Images and references of the store before stay where they are: what the
+    database knows and this store lacks is listed by `darkroom doctor --verify-store`. Nodes follow by themselves.
+    """
+    from worker import store_binding, wiring
+
+    context, database, known = _known()
+    if yes:
+        store_binding.adopt(wiring.store(context.settings), database.transaction, known, signing.author(by, reason))
+        known = _known()[2]
+    found = _look(context, database, known)
+    if as_json:
+        output.print_json(found | {"adopted": yes})
+        return
+    _say(found)
+    if not yes:
+        output.answers().print("Nothing was changed: --yes makes what is there the store from now on.")
+
+
+def _known() -> "tuple[Context, Database, StoreRow]":
+    from worker import wiring
+    from worker.cli.context import resolve
+    from worker.cli.errors import CliError
+    from worker.db import stores
+
+    context = resolve()
+    database = wiring.database(context.settings, connections=1)
+    with database.transaction() as tx:
+        known = stores.of_account(tx, context.settings.account)
+    if known is None:
+        raise CliError(f"there is no account {context.settings.account!r} yet: the first node or batch makes it")
+    return context, database, known
+
+
+def _look(context: "Context", database: "Database", known: "StoreRow") -> dict[str, Any]:
+    from worker import wiring
+    from worker.media.store import StoreUnavailable
+
+    store = wiring.store(context.settings)
+    problem = None
+    try:
+        there = store.marker()
+        if known.identity is not None:
+            wiring.store(context.settings, database).check()
+    except StoreUnavailable as error:
+        problem, there = str(error), _marker(store)
+    return {
+        "account": known.account,
+        "place": store.place,
+        "expected": None if known.identity is None else str(known.identity),
+        "found": None if there is None else str(there),
+        "adopted_at_place": known.place,
+        "failed_since": None if known.failed_at is None else known.failed_at.isoformat(),
+        "problem": problem,
+    }
+
+
+def _marker(store: "Store") -> Any:
+    from worker.media.store import StoreUnavailable
+
+    try:
+        return store.marker()
+    except StoreUnavailable:
+        return None
+
+
+def _say(found: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    grid = output.table("", "")
+    grid.show_header = False
+    lines = {
+        "place": found["place"],
+        "expected": found["expected"] or "none yet: the first use gives it an identity",
+        "found": found["found"] or "no identity",
+        "problem": found["problem"] or "none",
+    }
+    for label, value in lines.items():
+        grid.add_row(Text(label, style="dim"), Text(str(value)))
+    output.answers().print(grid)
