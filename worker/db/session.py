@@ -52,7 +52,7 @@ class Database:
         is at are ended by it a little earlier.
         """
         self.url = make_url(url).set(drivername="postgresql+psycopg")
-        self._answer_s = answer_s
+        self.answer_s = answer_s
         self._has_pooler: bool | None = None
         self.engine: Engine = create_engine(
             self.url,
@@ -83,7 +83,7 @@ class Database:
 
     def _connect(self, *arguments: Any, **named: Any) -> BoundedConnection:
         connection = BoundedConnection.connect(*arguments, **named)
-        connection.answer_s = self._answer_s
+        connection.answer_s = self.answer_s
         connection.autocommit = True
         if self._has_pooler is None:
             self._has_pooler = pooler.is_between(connection)
@@ -97,7 +97,7 @@ class Database:
         return connection
 
     def _settings(self, *, is_local: bool) -> str:
-        statement_s = max(1, round(self._answer_s * 0.8))
+        statement_s = max(1, round(self.answer_s * 0.8))
         values = {name: value.format(statement_s=statement_s) for name, value in _LIMITS.items()}
         calls = (f"set_config('{name}', '{value}', {str(is_local).lower()})" for name, value in values.items())
         return f"SELECT {', '.join(calls)}"
@@ -141,7 +141,7 @@ class Database:
                 connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 yield connection
             finally:
-                driver.answer_s = self._answer_s
+                driver.answer_s = self.answer_s
 
     def close(self) -> None:
         """Close every connection that is not in use."""
