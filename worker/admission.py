@@ -7,18 +7,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.db import batches, budgets, generations, jobs, leases, ledger, steps, turns
+from worker.db import batches, budgets, generations, jobs, leases, ledger, steps, turns, upkeep
 from worker.db.accounts import AccountRow
 from worker.db.batches import Waiting
 from worker.db.jobs import Admitted
 from worker.db.ledger import Posting
 from worker.db.steps import FirstStep, Ticket
-from worker.domain import fairness, window
+from worker.domain import fairness, wallet, window
 from worker.domain import ledger as moves
 from worker.domain.fairness import Claim
 from worker.domain.purse import Purse
 from worker.domain.request import Priority
 from worker.domain.step import QUEUED_LEASE, StepKind
+from worker.domain.upkeep import UpkeepKind
 from worker.services import Services
 from worker.steps.upload import WAIT_FOR_UPLOADER
 
@@ -45,7 +46,7 @@ def admit(
     """Share the slots out between due steps and pending jobs, and admit those jobs within the account's window.
 
     Locks the batches, then their owners' months. A batch is served as far as its cap, its owner's month and the
-    wallet's floor permit. A paused account admits none.
+    wallet permit. A paused account admits none.
     """
     due = due or {}
     rooms = window.rooms(account.max_in_flight, leases.in_flight(tx, account.id))
@@ -54,7 +55,7 @@ def admit(
         return Admission(tickets=(), due={})
     purse = Purse(
         owners=budgets.lock_left(tx, (w.claim.owner for w in waiting), now=now),
-        wallet=_above_floor(services, account),
+        wallet=_wallet(services, account, now),
     )
     claims = [_affordable(w, purse) for w in waiting]
     share = fairness.allot(claims, account.turns, slots, due=due, rooms=rooms)
@@ -67,6 +68,7 @@ def admit(
         turns.save(tx, account.id, share.turns)
     if share.jobs:
         budgets.take_from_wallet(tx, account.id, purse.taken)
+    _read_wallet_soon(tx, account, waiting, purse, now)
     return Admission(tickets=tickets, due=share.due)
 
 
@@ -99,12 +101,18 @@ def _affordable(waiting: Waiting, purse: Purse) -> Claim:
     return replace(waiting.claim, room=room if left is None else min(room, left // waiting.price))
 
 
-def _above_floor(services: Services, account: AccountRow) -> int | None:
-    """Give the credits that the wallet has above its floor; None when there is no floor, nothing until it is read."""
+def _wallet(services: Services, account: AccountRow, now: datetime) -> int | None:
+    """Say how much of the wallet may be committed; None: there is no bound."""
     floor = services.policies.wallet_floor
-    if floor is None:
-        return None
-    return 0 if account.wallet_left is None else account.wallet_left - floor
+    return wallet.spendable(left=account.wallet_left, read_at=account.wallet_read_at, floor=floor, now=now)
+
+
+def _read_wallet_soon(
+    tx: Connection, account: AccountRow, waiting: Sequence[Waiting], purse: Purse, now: datetime
+) -> None:
+    """Have the wallet read again soon when a job waits for nothing but its credits: a top-up is seen then."""
+    if purse.wallet is not None and any(purse.wallet < each.price for each in waiting):
+        upkeep.hasten(tx, account.id, UpkeepKind.WALLET, due_at=now + wallet.READ_AGAIN_AFTER)
 
 
 def _admit_from(

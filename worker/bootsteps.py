@@ -10,17 +10,20 @@ from typing import Any
 import psycopg
 import structlog
 from celery import Celery, bootsteps
+from kombu import pools
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 
-from worker import dispatch, node, wiring
+from worker import dispatch, node, settings, wiring
 from worker.binding import OtherProvider
 from worker.db.clock import uptime
-from worker.db.session import CHANNEL, PATIENCE
+from worker.db.listening import Listener, Listening
 from worker.hearing import Ear, threads
 from worker.heartbeat import Heartbeat
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
+from worker.settings import Settings
+from worker.stalls import StallWatch
 from worker.wiring import NotConfigured
 
 log = structlog.get_logger(__name__)
@@ -41,7 +44,7 @@ class Dispatcher(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the thread."""
-        self._loop = Loop(parent.app, _services(), Ear(parent.app, parent.hub))
+        self._loop = Loop(parent.app, _services(), Ear(parent.app, parent.hub), settings.load())
         self._loop.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -77,11 +80,16 @@ def _uptime() -> datetime:
 class Loop:
     """Round after round: decide, publish in the rhythm of the slots, wait for the next reason to look."""
 
-    def __init__(self, app: Celery, services: Services, ear: Ear) -> None:
+    def __init__(self, app: Celery, services: Services, ear: Ear, chosen: Settings) -> None:
         """Prepare the thread; it is a daemon, for its work may be lost at any instant without harm."""
         self._app = app
         self._services = services
         self._ear = ear
+        self._listening = Listening(services.database, chosen.database_direct_url)
+        self._broker_s = chosen.broker_timeout.total_seconds()
+        # Longer than any single wait of a round: some statements and some messages, one after the other.
+        stalled_s = 2 * chosen.database_timeout.total_seconds() + 5 * self._broker_s + 15
+        self._watch = StallWatch("dispatcher", after_s=stalled_s)
         self._heartbeat = Heartbeat(services, wiring.clock)
         known = app.connection_for_write().connection_errors
         self._broker_errors: tuple[type[BaseException], ...] = (BrokerError, OSError, *known)
@@ -90,6 +98,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin."""
+        self._watch.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -101,29 +110,36 @@ class Loop:
         log.info("dispatcher.started")
         while not self._ended.is_set():
             try:
-                with self._listener() as listener:
+                with self._listening.opened() as listener:
                     while not self._ended.is_set():
+                        self._watch.progress()
+                        listener.check()
                         self._heartbeat.beat()
                         self._round(listener)
             except (DBAPIError, psycopg.Error) as error:
                 log.warning("dispatcher.database_unreachable", error=str(error).splitlines()[0])
                 self._ended.wait(_TROUBLE_WAIT_S)
             except self._broker_errors as error:
-                log.warning("dispatcher.broker_unreachable", error=str(error))
+                log.warning("dispatcher.broker_unreachable", error=str(error) or type(error).__name__)
+                self._drop_broker_connections()
                 self._ended.wait(_TROUBLE_WAIT_S)
             except Exception:
                 log.exception("dispatcher.failed")
                 self._ended.wait(_TROUBLE_WAIT_S)
+            self._watch.progress()
+        self._watch.stop()
         self._heartbeat.end()
         log.info("dispatcher.stopped")
 
-    def _listener(self) -> psycopg.Connection[Any]:
-        """Listen before the first look, so that nothing falls between the two."""
-        connection = psycopg.connect(self._services.database.conninfo, autocommit=True, **PATIENCE)
-        connection.execute(f"LISTEN {CHANNEL}")
-        return connection
+    def _drop_broker_connections(self) -> None:
+        """Begin with new ones: a connection that was given up in the middle may get the answer to something else."""
+        pools.reset()
+        # What Celery itself does after a fork: the next use makes new pools.
+        app: Any = self._app
+        app._pool = None  # noqa: SLF001
+        app.amqp._producer_pool = None  # noqa: SLF001
 
-    def _round(self, listener: psycopg.Connection[Any]) -> None:
+    def _round(self, listener: Listener) -> None:
         decided = dispatch.run(self._services)
         if decided.is_replaced:
             log.error("node.key_replaced", next_step="give all nodes one key, and start this one again")
@@ -134,12 +150,8 @@ class Loop:
         self._heartbeat.round_completed()
         self._ear.look(_uptime())
         wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
-        if wait > 0 and not self._ended.is_set():
-            for _ in listener.notifies(timeout=wait, stop_after=1):
-                pass
-        # One look serves all the notifications that have come in meanwhile; unread ones would hold the server up.
-        for _ in listener.notifies(timeout=0):
-            pass
+        if not self._ended.is_set():
+            listener.wait(wait)
 
     def _publish(self, decided: dispatch.Round) -> None:
         """Send each ticket when its slot begins."""
@@ -149,11 +161,11 @@ class Loop:
                 if early > 0:
                     # Slots lie within the horizon, unless the database's clock was set back since the round.
                     self._services.pause(min(early, 1.0))
-                publish(self._app, tickets, producer=producer)
+                publish(self._app, tickets, producer=producer, timeout_s=self._broker_s)
             if decided.is_probe_due:
-                publish_probe(self._app, producer=producer)
+                publish_probe(self._app, producer=producer, timeout_s=self._broker_s)
             for kind in decided.upkeep:
-                publish_upkeep(self._app, kind, producer=producer)
+                publish_upkeep(self._app, kind, producer=producer, timeout_s=self._broker_s)
 
     def _idle_threads(self) -> int:
         concurrency: int = self._app.conf.worker_concurrency

@@ -3,10 +3,10 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_shutting_down
 from kombu import Exchange, Queue
 
-from worker import logs, settings
+from worker import logs, settings, stalls
 from worker.bootsteps import Dispatcher
 
 STEP_QUEUES = ("darkroom.upload", "darkroom.submit", "darkroom.poll", "darkroom.collect")
@@ -28,7 +28,9 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
     broker = current.broker_url.get_secret_value() if current.broker_url else None
     return {
         "broker_url": broker,
-        "broker_transport_options": _transport_options(broker or ""),
+        "broker_transport_options": _transport_options(broker or "", current.broker_timeout.total_seconds()),
+        # A connection that is silent for two of these is lost; only AMQP has them.
+        "broker_heartbeat": max(2.0, current.broker_timeout.total_seconds()),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_limit": current.concurrency + 4,
@@ -73,20 +75,26 @@ def _queue(name: str) -> Queue:
     return Queue(name, Exchange(name, type="direct"), routing_key=name)
 
 
-def _transport_options(broker: str) -> dict[str, Any]:
+def _transport_options(broker: str, timeout_s: float) -> dict[str, Any]:
     if broker.startswith("amqp"):
-        return {"confirm_publish": True}
+        return {"confirm_publish": True, "write_timeout": timeout_s}
     return {
         # Longer than any task here: the longest is one enqueue of a large message.
         "visibility_timeout": 900,
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
         "max_connections": 200,
-        "socket_timeout": 30,
+        "socket_timeout": timeout_s,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
     }
+
+
+@worker_shutting_down.connect
+def _end_within_grace(**_: object) -> None:
+    """Bound the time of ending, from the signal on: the thread that should act on it may wait for a silent socket."""
+    stalls.end_after(settings.load().stop_grace.total_seconds())
 
 
 @setup_logging.connect

@@ -13,8 +13,8 @@ MOST_IN_A_MESSAGE = 8
 """A thread does the steps of a message one after the other, so it must not have too many."""
 
 
-def publish(app: Celery, tickets: Sequence[Ticket], *, producer: Any = None) -> None:
-    """Send tickets of one kind, in one message, to the queue of that kind."""
+def publish(app: Celery, tickets: Sequence[Ticket], *, producer: Any = None, timeout_s: float = 10.0) -> None:
+    """Send tickets of one kind, in one message, to the queue of that kind; raises the broker's errors."""
     name = f"darkroom.{tickets[0].kind}"
     app.send_task(
         name,
@@ -23,6 +23,8 @@ def publish(app: Celery, tickets: Sequence[Ticket], *, producer: Any = None) -> 
         producer=producer,
         ignore_result=True,
         delivery_mode="transient",
+        # A broker that confirms nothing would be waited for without an end.
+        confirm_timeout=timeout_s,
     )
 
 
@@ -38,12 +40,14 @@ def bundles(tickets: Sequence[Ticket], *, threads: int) -> Iterator[list[Ticket]
             yield alike[start : start + most]
 
 
-def publish_probe(app: Celery, *, producer: Any = None) -> None:
+def publish_probe(app: Celery, *, producer: Any = None, timeout_s: float = 10.0) -> None:
     """Ask any worker to look whether the account may go on."""
-    app.send_task("darkroom.probe", queue="darkroom.probe", producer=producer, ignore_result=True)
+    app.send_task(
+        "darkroom.probe", queue="darkroom.probe", producer=producer, ignore_result=True, confirm_timeout=timeout_s
+    )
 
 
-def publish_upkeep(app: Celery, kind: UpkeepKind, *, producer: Any = None) -> None:
+def publish_upkeep(app: Celery, kind: UpkeepKind, *, producer: Any = None, timeout_s: float = 10.0) -> None:
     """Ask any worker to do what is due every so often; a lost message waits for the next time."""
     app.send_task(
         "darkroom.upkeep",
@@ -52,4 +56,5 @@ def publish_upkeep(app: Celery, kind: UpkeepKind, *, producer: Any = None) -> No
         producer=producer,
         ignore_result=True,
         delivery_mode="transient",
+        confirm_timeout=timeout_s,
     )

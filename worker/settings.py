@@ -53,6 +53,14 @@ class Settings(BaseSettings):
     """Folder of the embedded services, the results and the sandbox."""
     database_url: SecretStr | None = Field(None, alias="DARKROOM_DATABASE_URL")
     """postgresql+psycopg://...; without it the embedded Postgres."""
+    database_direct_url: SecretStr | None = Field(None, alias="DARKROOM_DATABASE_DIRECT_URL")
+    """The server itself, for LISTEN, where DARKROOM_DATABASE_URL is a pooler; without it nodes look each second."""
+    database_timeout: Interval = Field(timedelta(seconds=30), alias="DARKROOM_DATABASE_TIMEOUT")
+    """How long a node waits for an answer of the database before it throws the connection away."""
+    broker_timeout: Interval = Field(timedelta(seconds=10), alias="DARKROOM_BROKER_TIMEOUT")
+    """How long a node waits for the broker's socket before it throws the connection away."""
+    stop_grace: Interval = Field(timedelta(seconds=60), alias="DARKROOM_STOP_GRACE")
+    """How long a node that is told to end finishes what it has begun; then it ends, whatever it waits for."""
     broker_url: SecretStr | None = Field(None, alias="DARKROOM_BROKER_URL")
     """redis://, rediss://, amqp:// or amqps://; without it the embedded Valkey."""
     store: str | None = Field(None, alias="DARKROOM_STORE")

@@ -73,8 +73,7 @@ def _read_wallet(services: Services) -> None:
             asked_at=asked_at,
         )
         calls.write(tx)
-        if services.policies.wallet_floor is not None:
-            session.notify(tx)
+        session.notify(tx)
 
 
 def _seal(services: Services) -> None:

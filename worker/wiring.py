@@ -64,14 +64,14 @@ new_id = TimeOrderedIds(clock.now_s)
 """Makes UUIDv7 ids by that clock, so that they sort alike on every machine."""
 
 
-def database(settings: Settings, *, connections: int = 5) -> Database:
+def database(settings: Settings, *, connections: int = 5, answer_s: float = 75.0) -> Database:
     """Open the database that the settings name."""
     if settings.database_url is None:
         raise NotConfigured(
             "DARKROOM_DATABASE_URL is not set: start the embedded one with `darkroom services start`"
             " and set what it prints"
         )
-    opened = Database(settings.database_url.get_secret_value(), connections=connections)
+    opened = Database(settings.database_url.get_secret_value(), connections=connections, answer_s=answer_s)
     clock.follow(opened)
     return opened
 
@@ -133,7 +133,8 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
             " (`darkroom up` brings one, `darkroom sandbox` prints one)"
         )
     # A collector waits for downloads most of the time, and needs a connection only to record them.
-    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 4)
+    answer_s = settings.database_timeout.total_seconds() if is_node else 75.0
+    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 4, answer_s=answer_s)
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     provider = client(settings)

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
-from tests.pipeline.node import Node
+from tests.pipeline.node import EVERY, Node
 from worker import dispatch
-from worker.db import accounts
+from worker.db import accounts, batches, overview
+from worker.domain.wallet import BELIEVED_FOR, READ_AGAIN_AFTER
 
 
 def test_a_batch_that_meets_an_empty_wallet_ends_with_all_its_images_after_a_top_up(
@@ -45,3 +46,61 @@ def test_rounds_between_two_readings_of_the_wallet_stay_above_its_floor_together
 
     assert admitted == [2, 0, 0]
     assert node.query("SELECT wallet_left FROM account") == [{"wallet_left": 2}]
+
+
+def test_no_more_creates_are_sent_than_the_last_reading_of_the_wallet_can_pay(node: Node, sandbox: Provider) -> None:
+    """Where too few credits make a task that fails, each create beyond them would be sent in vain."""
+    sandbox.set(no_credits="failed_at_poll")
+    sandbox.fund(80)
+    node.keep(EVERY)
+    node.submit(*({"prompt": str(number)} for number in range(40)))
+
+    node.run_for(timedelta(minutes=2))
+
+    assert len(sandbox.tasks()) == 20
+    assert node.jobs().count("succeeded") == 20
+    assert node.pause_reason() is None
+
+
+def test_a_top_up_is_seen_within_seconds_while_jobs_wait_for_the_wallet(node: Node, sandbox: Provider) -> None:
+    sandbox.set(no_credits="failed_at_poll")
+    sandbox.fund(80)
+    node.keep(EVERY)
+    node.submit(*({"prompt": str(number)} for number in range(30)))
+    node.run_for(timedelta(minutes=2))
+    sandbox.fund(10_000)
+
+    node.run_for(READ_AGAIN_AFTER + timedelta(seconds=1))
+    node.run_for(timedelta(seconds=20))
+
+    assert node.jobs() == ["succeeded"] * 30
+    books.check_all_done(node, sandbox)
+
+
+def test_a_wallet_that_cannot_be_read_any_more_does_not_stop_work_for_ever(node: Node, sandbox: Provider) -> None:
+    sandbox.fund(80)
+    node.keep(EVERY)
+    node.submit(*({"prompt": str(number)} for number in range(30)))
+    node.run_for(timedelta(minutes=1))
+    sandbox.fund(10_000)
+    sandbox.set(faults={"credits": {"http_503": 1.0}})
+
+    node.run_for(BELIEVED_FOR + timedelta(minutes=1))
+
+    assert node.jobs() == ["succeeded"] * 30
+
+
+def test_the_status_says_that_the_wallet_is_too_low_and_what_to_do(node: Node, sandbox: Provider) -> None:
+    sandbox.fund(80)
+    node.keep(EVERY)
+    batch = node.submit(*({"prompt": str(number)} for number in range(30))).batch_id
+    node.run_for(timedelta(minutes=1))
+
+    with node.services.database.transaction() as tx:
+        row = batches.by_id(tx, batch)
+        assert row is not None
+        found = overview.read(tx, row, now=node.clock())
+
+    assert found.obstacle is not None
+    assert found.obstacle.reason == "the wallet has 0 credits left, and the next image needs 4"
+    assert found.obstacle.next_step == "top the wallet up: it goes on by itself within a minute"

@@ -45,7 +45,9 @@ def test_a_batch_whose_owners_month_is_used_up_says_so(darkroom: Darkroom, batch
 def test_a_batch_that_waits_for_the_wallet_says_so(darkroom: Darkroom, batch: str) -> None:
     found = waiting_for(darkroom, batch, DARKROOM_WALLET_FLOOR="10")
 
-    assert found["reason"] == "wallet floor reached"
+    assert found["reason"] == (
+        "the wallet has not been read yet, and the next image needs 4 above DARKROOM_WALLET_FLOOR (10)"
+    )
 
 
 @pytest.mark.parametrize("lift", [("spring", "none"), ("--owner", "mia", "--monthly", "none")])

@@ -14,6 +14,7 @@ from worker.db.batches import BatchRow
 from worker.db.model_pauses import PausedModel
 from worker.db.odd_images import OddImages
 from worker.db.prices import NEXT
+from worker.domain import wallet
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
 from worker.domain.in_hand import NotInHand
@@ -161,7 +162,8 @@ _OBSTACLE = text(f"""
     SELECT b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
         (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
             AND after = 'paused' ORDER BY changed_at DESC, id DESC LIMIT 1) AS paused_by,
-        a.pause_reason, a.pause_message, a.wallet_left, b.credit_cap, b.committed, b.owner, c.monthly_cap,
+        a.pause_reason, a.pause_message, a.wallet_left, a.wallet_read_at, b.credit_cap, b.committed, b.owner,
+        c.monthly_cap,
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
         CASE WHEN b.state = 'open' THEN {NEXT.format(batch="b")} END AS price,
@@ -180,7 +182,7 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
         return _held_back(batch, found.paused_by)
     if found.pause_reason is not None:
         return _paused(PauseReason(found.pause_reason), found.pause_message)
-    if limit := _limit_of_next(batch, found, month, wallet_floor):
+    if limit := _limit_of_next(batch, found, now, wallet_floor):
         return limit
     if found.blocked is not None:
         reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
@@ -233,11 +235,11 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
     )
 
 
-def _limit_of_next(batch: BatchRow, found: Any, month: date, wallet_floor: int | None) -> Obstacle | None:
+def _limit_of_next(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
     """Say what keeps the next pending jobs from being begun: their model, or a limit."""
     if found.paused_models is not None:
         return _without_model(model_pauses.from_json(found.paused_models))
-    return None if found.price is None else _limit(batch, found, month, wallet_floor)
+    return None if found.price is None else _limit(batch, found, now, wallet_floor)
 
 
 def _without_model(paused: Sequence[PausedModel]) -> Obstacle:
@@ -249,8 +251,9 @@ def _without_model(paused: Sequence[PausedModel]) -> Obstacle:
     )
 
 
-def _limit(batch: BatchRow, found: Any, month: date, wallet_floor: int | None) -> Obstacle | None:
+def _limit(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
     """Say which limit the batch's next job does not fit under, the batch's own first."""
+    month = budgets.month_of(now)
     if found.credit_cap is not None and found.credit_cap - found.committed < found.price:
         least = found.committed + found.price
         step = f"`darkroom cap {batch.id} N` with at least {least}, or `darkroom cap {batch.id} none`"
@@ -263,14 +266,20 @@ def _limit(batch: BatchRow, found: Any, month: date, wallet_floor: int | None) -
             next_step=f"`darkroom cap --owner {shlex.quote(found.owner)} --monthly N` with at least"
             f" {found.month_committed + found.price}, or wait for {_after(month):%Y-%m-%d}",
         )
-    if wallet_floor is not None and (found.wallet_left or 0) - wallet_floor < found.price:
-        return Obstacle(
-            reason="wallet floor reached",
-            is_account_paused=False,
-            ends_by_itself=True,
-            next_step=f"top the wallet up, or start the nodes with a DARKROOM_WALLET_FLOOR below {wallet_floor}",
-        )
-    return None
+    room = wallet.spendable(left=found.wallet_left, read_at=found.wallet_read_at, floor=wallet_floor, now=now)
+    return None if room is None or room >= found.price else _wallet_too_low(found, wallet_floor)
+
+
+def _wallet_too_low(found: Any, floor: int | None) -> Obstacle:
+    left = "has not been read yet" if found.wallet_left is None else f"has {max(found.wallet_left, 0):,} credits left"
+    below = f" above DARKROOM_WALLET_FLOOR ({floor:,})" if floor else ""
+    return Obstacle(
+        reason=f"the wallet {left}, and the next image needs {found.price}{below}",
+        is_account_paused=False,
+        ends_by_itself=True,
+        next_step="top the wallet up: it goes on by itself within a minute"
+        + (f"; or start the nodes with a DARKROOM_WALLET_FLOOR below {floor}" if floor else ""),
+    )
 
 
 def _after(month: date) -> date:

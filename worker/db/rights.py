@@ -9,9 +9,13 @@ ROLE = "darkroom_app"
 """The role that every connection works as; the migrations make it and give it its rights."""
 
 # Before version 16 every member of a role could take it on; since then the grant says so.
-TAKE_ROLE = f"""
-    SELECT set_config('role', rolname, false) FROM pg_roles WHERE rolname = '{ROLE}' AND pg_has_role(
+_TAKE_ROLE = f"""
+    SELECT set_config('role', rolname, {{is_local}}) FROM pg_roles WHERE rolname = '{ROLE}' AND pg_has_role(
         oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)"""
+
+TAKE_ROLE = _TAKE_ROLE.format(is_local="false")
+TAKE_ROLE_LOCALLY = _TAKE_ROLE.format(is_local="true")
+"""For one transaction: behind a pooler a session is given to others."""
 
 _TABLES = ", ".join(f"('{table}')" for table in WRITTEN_ONCE)
 
@@ -31,7 +35,5 @@ PROOFS: tuple[Proof, ...] = (
 
 
 def take_role(driver_connection: Any) -> None:
-    """Let a new connection work as the application's role, where there is one that its user may take on."""
-    driver_connection.autocommit = True
+    """Let a new connection in autocommit mode work as the application's role, where its user may take that on."""
     driver_connection.execute(TAKE_ROLE)
-    driver_connection.autocommit = False

@@ -5,14 +5,14 @@ class Purse:
     """Counts down as jobs are admitted, so that batches of one owner cannot use the same credits twice."""
 
     def __init__(self, *, owners: dict[str, int], wallet: int | None) -> None:
-        """Begin with what each capped owner and the wallet have left; ``wallet`` None: it has no floor."""
+        """Begin with what each capped owner and the wallet have left; ``wallet`` None: it sets no bound."""
         self._owners = dict(owners)
-        self._wallet = wallet
+        self.wallet = wallet
         self.taken = 0
 
     def left(self, owner: str, *, cap_left: int | None) -> int | None:
         """Give the smallest of the three limits, 0 at the least; None when there is none of them."""
-        limits = [limit for limit in (cap_left, self._owners.get(owner), self._wallet) if limit is not None]
+        limits = [limit for limit in (cap_left, self._owners.get(owner), self.wallet) if limit is not None]
         return max(0, min(limits)) if limits else None
 
     def take(self, owner: str, credits_: int) -> None:
@@ -20,5 +20,5 @@ class Purse:
         self.taken += credits_
         if owner in self._owners:
             self._owners[owner] -= credits_
-        if self._wallet is not None:
-            self._wallet -= credits_
+        if self.wallet is not None:
+            self.wallet -= credits_
