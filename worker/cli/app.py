@@ -6,35 +6,13 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import (
-    account,
-    audit,
-    cancel,
-    cap,
-    catalog,
-    correct,
-    deadline,
-    demo,
-    doctor,
-    pause,
-    reprioritise,
-    resolve,
-    results,
-    resume,
-    retry,
-    sandbox,
-    schedule,
-    services,
-    sheet,
-    status,
-    submit,
-    up,
-    watch,
-)
+from worker.cli.commands import ROOT
+from worker.cli.lazy import group_class
 
 app = typer.Typer(
     name="darkroom",
-    help="Render images in bulk, and prove where every credit went.",
+    help=ROOT.summary,
+    cls=group_class(ROOT),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,30 +52,3 @@ def _root(
     ] = False,
 ) -> None:
     """Render images in bulk, and prove where every credit went."""
-
-
-_START, _BATCHES, _CATALOGS, _MONEY = "Start and stop", "Batches", "Catalogs", "Books and health"
-
-app.command(rich_help_panel=_BATCHES)(submit.submit)
-app.command(rich_help_panel=_BATCHES)(status.status)
-app.command(rich_help_panel=_BATCHES)(watch.watch)
-app.command(rich_help_panel=_BATCHES)(results.results)
-app.command(rich_help_panel=_BATCHES)(sheet.sheet)
-app.command(rich_help_panel=_BATCHES)(pause.pause)
-app.command(rich_help_panel=_BATCHES)(resume.resume)
-app.command(rich_help_panel=_BATCHES)(reprioritise.reprioritise)
-app.command(rich_help_panel=_BATCHES)(cancel.cancel)
-app.command(rich_help_panel=_BATCHES)(deadline.deadline)
-app.command(rich_help_panel=_BATCHES)(retry.retry)
-app.add_typer(catalog.app, name="catalog", rich_help_panel=_CATALOGS)
-app.add_typer(schedule.app, name="schedule", rich_help_panel=_CATALOGS)
-app.command(rich_help_panel=_START)(up.up)
-app.command(rich_help_panel=_START)(demo.demo)
-app.command(rich_help_panel=_START, context_settings=sandbox.PASS_ON)(sandbox.sandbox)
-app.add_typer(services.app, name="services", rich_help_panel=_START)
-app.add_typer(audit.app, name="audit", rich_help_panel=_MONEY)
-app.add_typer(account.app, name="account", rich_help_panel=_MONEY)
-app.command(rich_help_panel=_MONEY)(cap.cap)
-app.command(rich_help_panel=_MONEY)(resolve.resolve)
-app.command(rich_help_panel=_MONEY)(correct.correct)
-app.command(rich_help_panel=_MONEY)(doctor.doctor)

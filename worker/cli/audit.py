@@ -5,21 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli import audit_check, audit_reports, in_doubt, output
+from worker.cli import output
 
 if TYPE_CHECKING:
     from worker.audit import Verification
     from worker.audit.anchors import Anchor
 
-app = typer.Typer(no_args_is_help=True, help="Prove the ledger, and print what it says.")
 
-
-@app.callback()
-def _group() -> None:
-    """Prove the ledger, and print what it says."""
-
-
-@app.command()
 def verify(
     anchor: Annotated[
         list[Path] | None,
@@ -31,7 +23,7 @@ def verify(
     ] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Check every rule of the ledger and of the jobs' lives on the rows; ends with 1 when one is broken."""
+    """Check every rule of the ledger and of job states on the rows; exit status 1 if one is broken."""
     from worker import wiring
     from worker.audit import verify as prove
     from worker.cli.context import resolve
@@ -59,11 +51,6 @@ def _anchors(paths: list[Path]) -> "list[Anchor]":
         raise CliError(str(error), MISUSED) from None
     except OSError as error:
         raise CliError(f"{error.filename} cannot be read: {error.strerror}", MISUSED) from None
-
-
-audit_reports.register(app)
-app.command()(audit_check.check)
-app.command("in-doubt")(in_doubt.in_doubt)
 
 
 def last_line(found: "Verification") -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def apply(plan: PlanName, as_json: output.AsJson = False) -> None:
-    """Render what the plan says, once; refuses when the catalog is no longer what the plan was made from."""
+    """Render what a plan lists, once; refused when the catalog has changed since the plan was made."""
     from worker import wiring
     from worker.catalog import applying
     from worker.cli import catalog_lookup

@@ -39,7 +39,7 @@ def decide(
     ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Let decisions take effect: accepted images go live together, and a plan of the rejected ones is saved.
+    """Apply decisions: publish the accepted images together, and save a plan of the rejected ones.
 
     Spends nothing without --apply. Ends with 1 when a decision was refused, or when all were decided before.
     """

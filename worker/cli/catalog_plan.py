@@ -32,7 +32,7 @@ def plan(  # noqa: PLR0917 - typer gives each by its name
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Say for every item whether it would be rendered and why, the exact price, and the wallet after it."""
+    """Show what would be rendered and why, the exact price, and the wallet after it. Spends nothing."""
     from worker import wiring
     from worker.catalog import planning
     from worker.cli import catalog_lookup, forecast, signing

@@ -16,7 +16,7 @@ def show_plan(
     rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show a plan as it was saved: price, reasons, prompts and the words that differ; also one that a schedule made."""
+    """Show a saved plan: price, reasons, prompts, and the words that differ."""
     from worker.cli import catalog_lookup
     from worker.db import catalogs
 

@@ -22,7 +22,7 @@ _INTERRUPTED = 130
 def demo(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With a key: do not ask before it spends.")] = False,
 ) -> None:
-    """Render the example manifest: with a key for real, after a question, without one in the free sandbox."""
+    """Render the example manifest: in the free sandbox, or with a key for real after a question."""
     from worker.cli.house import House
     from worker.cli.interrupts import Stopped, stoppable
 

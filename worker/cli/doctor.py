@@ -9,7 +9,7 @@ _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
 
 
 def doctor(as_json: output.AsJson = False) -> None:
-    """Look at database, broker, nodes, store, key, wallet and prices; spends nothing, ends with 1 if one failed."""
+    """Check database, broker, nodes, store, key, wallet and prices. Spends nothing."""
     from dataclasses import asdict
 
     from rich.text import Text

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def in_doubt(as_json: output.AsJson = False) -> None:
-    """List the generations that may or may not have been charged, with the evidence and the commands that resolve it.
+    """List generations that may have been charged, with the evidence and the commands to resolve them.
 
     Their credits stay held or reserved until somebody decides.
     """

@@ -22,7 +22,7 @@ def retry(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Ask for failed jobs again: for their image where it is paid, else for a new one; says the price first.
+    """Retry failed jobs: download paid images again, render the others anew; shows the price first.
 
     A batch whose deadline has passed needs a new one.
     """

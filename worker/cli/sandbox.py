@@ -6,9 +6,6 @@ from pathlib import Path
 
 import typer
 
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-"""Every option goes to the sandbox itself, --help too."""
-
 
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox provider alone; options such as --port and --state go to it, --help lists them."""

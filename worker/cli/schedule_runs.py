@@ -59,7 +59,7 @@ def cancel(
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """End a run that waits, in the queue or for an approval, with its plan; nothing was spent, and nothing will be."""
+    """Cancel a run that is queued or waits for approval, and its plan. Nothing is spent."""
     from worker import wiring
     from worker.catalog import ending
     from worker.cli import signing
