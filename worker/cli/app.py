@@ -2,10 +2,12 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from worker.cli import streams
 from worker.cli.commands import ROOT
 from worker.cli.lazy import group_class
 
@@ -21,16 +23,42 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the process ends with 0 (done), 1 (not, or not all) or 2 (usage, settings)."""
+    streams.prepare()
     try:
-        app(prog_name="darkroom")
+        _run()
+        streams.finish()
     except Exception as error:
+        if streams.is_reader_gone(error):
+            streams.exit_quietly()
         if os.environ.get("DARKROOM_DEBUG", "0") not in {"", "0"}:
             raise
         from worker.cli.errors import explain
 
+        streams.give_up_output()
         said = explain(error)
         print(said.text, file=sys.stderr)  # noqa: T201 - rich would take brackets in a message for its markup
         sys.exit(said.exit_code)
+
+
+def _run() -> None:
+    """Run the command; typer ends the process by itself, and does not flush."""
+    if unreadable := next((each for each in sys.argv[1:] if not _is_text(each)), None):
+        from worker.cli.errors import MISUSED, CliError
+
+        raise CliError(f"the argument {unreadable!a} is not UTF-8: write it in UTF-8", MISUSED)
+    try:
+        app(prog_name="darkroom")
+    except SystemExit as ended:
+        # typer and rich end with 1 when the reader is gone.
+        if ended.__context__ is not None and streams.is_reader_gone(ended.__context__):
+            streams.exit_quietly()
+        streams.finish()
+        raise
+
+
+def _is_text(argument: str) -> bool:
+    """Say whether the shell's bytes were text; a file's name may be anything."""
+    return not any("\ud800" <= char <= "\udfff" for char in argument) or Path(argument).exists()
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,6 +10,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from worker.cli import streams
+
 _FILE_WIDTH = 400
 """Wide enough for every table."""
 
@@ -19,14 +21,22 @@ BatchName = Annotated[
 ]
 
 
+class _Console(Console):
+    """A console that ends the command quietly when nobody reads its output any more."""
+
+    def on_broken_pipe(self) -> None:
+        """End with status 0."""
+        streams.exit_quietly()
+
+
 def answers() -> Console:
     """The console of standard output."""
-    return Console(highlight=False, **_shape(sys.stdout))
+    return _Console(highlight=False, **_shape(sys.stdout))
 
 
 def notes() -> Console:
     """The console of standard error: progress, warnings, faults."""
-    return Console(stderr=True, highlight=False, **_shape(sys.stderr))
+    return _Console(stderr=True, highlight=False, **_shape(sys.stderr))
 
 
 def _shape(stream: TextIO) -> dict[str, Any]:
@@ -36,16 +46,21 @@ def _shape(stream: TextIO) -> dict[str, Any]:
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(as_json_text(value) + "\n")
 
 
 def print_json_with(head: dict[str, Any], name: str, values: Iterable[Any]) -> None:
     """Print one JSON object on one line whose last member is a list of any length, one value of it in memory."""
-    start = json.dumps(head | {name: []}, ensure_ascii=False, default=str)
+    start = as_json_text(head | {name: []})
     sys.stdout.write(start.removesuffix("]}"))
     for count, value in enumerate(values):
-        sys.stdout.write(", " * (count > 0) + json.dumps(value, ensure_ascii=False, default=str))
+        sys.stdout.write(", " * (count > 0) + as_json_text(value))
     sys.stdout.write("]}\n")
+
+
+def as_json_text(value: Any) -> str:
+    """Render JSON on one line, escaped where the encoding of standard output lacks characters."""
+    return json.dumps(value, ensure_ascii=not streams.holds_any_text(sys.stdout), default=str)
 
 
 class _Table(Table):

@@ -1,6 +1,5 @@
 """`darkroom results`: what came of every line of a batch, as JSON lines."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -73,7 +72,7 @@ def _follow(database: "Database", store: "Store", row: "BatchRow") -> "Overview"
 def _write(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
     count = 0
     for each in found:
-        stream.write(json.dumps(each, ensure_ascii=False, default=str) + "\n")
+        stream.write(output.as_json_text(each) + "\n")
         count += 1
     return count
 

@@ -164,7 +164,9 @@ def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, A
 
 
 def _name_of(manifest: str) -> str:
-    return "stdin" if manifest == "-" else Path(manifest).name.split(".", 1)[0] or "unnamed"
+    # A file's name may be any bytes; the name of a batch is text.
+    text = manifest.encode(errors="replace").decode()
+    return "stdin" if manifest == "-" else Path(text).name.split(".", 1)[0] or "unnamed"
 
 
 def _user() -> str:
