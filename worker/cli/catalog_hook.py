@@ -71,7 +71,7 @@ def list_(name: CatalogName, as_json: output.AsJson = False) -> None:
         return
     table = output.table(
         "hook", "kind", "target", "delivered", "waiting", "given up", "last error",
-        numbers=("delivered", "waiting", "given up"),
+        numbers=("delivered", "waiting", "given up"), whole=("hook",), details=("last error", "hook"),
     )  # fmt: skip
     for each in found:
         counts = (f"{each.delivered:,}", f"{each.waiting:,}", f"{each.given_up:,}")

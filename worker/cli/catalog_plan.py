@@ -150,7 +150,7 @@ def _lines(made: "Plan", forecast: "Forecast") -> dict[str, str]:
 
 def _table(made: "Plan", rows: int) -> Any:
     """List what is rendered, then what is kept."""
-    table = output.table("sku", "why", "words of the prompt")
+    table = output.table("sku", "why", "words of the prompt", details=("words of the prompt",))
     kept = [each for each in made.outline.decisions if each.keep]
     for each in [*made.outline.renders, *kept][:rows]:
         why = f"kept: {each.keep}" if each.keep else ", ".join(each.reasons)

@@ -114,7 +114,9 @@ def history(
                 }
             )
         return
-    table = output.table("live since", "image", "by", "reason", "prompt")
+    table = output.table(
+        "live since", "image", "by", "reason", "prompt", whole=("live since", "image"), details=("prompt", "image")
+    )
     for each in found:
         mark = " (live)" if each.is_live else ""
         since = f"{each.from_at:%Y-%m-%d %H:%M:%S}{mark}"

@@ -82,7 +82,7 @@ def _lines(row: "PlanRow", catalog: str) -> dict[str, str]:
 
 
 def _table(renders: list[dict[str, Any]], keeps: list[dict[str, str]], rows: int) -> Any:
-    table = output.table("sku", "why", "words that differ", "prompt")
+    table = output.table("sku", "why", "words that differ", "prompt", details=("prompt", "words that differ"))
     for each in renders[:rows]:
         words = "; ".join(each.get("words", ()))
         table.add_row(each["sku"], ", ".join(each["reasons"]), words, each.get("prompt", ""))

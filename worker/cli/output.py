@@ -1,16 +1,19 @@
 """How a command speaks: answers go to standard output, everything else to standard error."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TextIO
+from uuid import UUID
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from worker.cli import streams
+from worker.cli.listing import Column, Listing
 
 _FILE_WIDTH = 400
 """Wide enough for every table."""
@@ -40,7 +43,10 @@ def notes() -> Console:
 
 
 def _shape(stream: TextIO) -> dict[str, Any]:
-    """Fold lines only for a terminal: a file or a pipe gets each line whole."""
+    """Fold lines only for a terminal, or where COLUMNS asks for it: a file or a pipe gets each line whole."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return {"width": int(columns)}
     return {} if stream.isatty() else {"soft_wrap": True, "width": _FILE_WIDTH}
 
 
@@ -63,22 +69,30 @@ def as_json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=not streams.holds_any_text(sys.stdout), default=str)
 
 
-class _Table(Table):
-    """A table whose cells are shown to the letter: what looks like markup is somebody's name."""
+def table(
+    *headings: str, numbers: Sequence[str] = (), whole: Sequence[str] = (), details: Sequence[str] = ()
+) -> Listing:
+    """Make an empty table; ``numbers`` are set to the right, ``whole`` columns are never folded.
 
-    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row; text that is to be styled comes as a Text."""
-        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+    For want of room ``details`` move below their row, the first of them first.
+    """
+    columns = [Column(heading=each, is_number=each in numbers, is_whole=each in whole) for each in headings]
+    return Listing(columns, details=details)
 
 
-def table(*headings: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
-    """Give an empty table; the columns named in ``numbers`` are set to the right."""
-    made = _Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for heading in headings:
-        made.add_column(
-            heading, justify="right" if heading in numbers else "left", no_wrap=heading in {"batch", *numbers}
-        )
+def grid(lines: Mapping[str, str | Text]) -> Table:
+    """Make a table of labels and values, shown to the letter; long values are folded."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for label, value in lines.items():
+        made.add_row(label, value if isinstance(value, Text) else Text(value))
     return made
+
+
+def short_id(batch_id: UUID) -> str:
+    """Shorten a batch's id to what tells it from others: its instant in milliseconds; commands take it as it is."""
+    return str(batch_id)[:13]
 
 
 def plural(count: int, noun: str) -> str:

@@ -96,11 +96,23 @@ def list_(as_json: output.AsJson = False) -> None:
     if not found:
         output.notes().print("there is no schedule: `darkroom schedule add` makes one")
         return
-    table = output.table("schedule", "catalog", "cron", "tz", "cap", "overlap", "missed", "next", numbers=("cap",))
+    table = output.table(
+        "schedule",
+        "catalog",
+        "cron",
+        "tz",
+        "cap",
+        "overlap",
+        "missed",
+        "next",
+        numbers=("cap",),
+        whole=("cron",),
+        details=("next", "overlap", "missed", "tz"),
+    )
     for each in found:
         cap = "" if each.credit_cap is None else f"{each.credit_cap:,}"
         words = (each.overlap.value, each.missed.value.replace("_", "-"))
-        table.add_row(each.name, each.catalog, each.cron, each.tz, cap, *words, "\n".join(_next_shown(each, now)))
+        table.add_row(each.name, each.catalog, each.cron, each.tz, cap, *words, ", ".join(_next_shown(each, now)))
     output.answers().print(table)
 
 

@@ -92,7 +92,18 @@ def runs(
         for each in found:
             output.print_json(_run_as_json(each))
         return
-    table = output.table("due", "state", "price", "spent", "plan", "outcome", "run", numbers=("price", "spent"))
+    table = output.table(
+        "due",
+        "state",
+        "price",
+        "spent",
+        "plan",
+        "outcome",
+        "run",
+        numbers=("price", "spent"),
+        whole=("plan", "run"),
+        details=("run", "plan", "outcome"),
+    )
     for each in found:
         credits_ = ("" if number is None else f"{number:,}" for number in (each.price, each.spent))
         asked = f"{each.due_at:%Y-%m-%d %H:%M}{f' by {each.requested_by}' if each.requested_by else ''}"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from worker.domain.fault import Fault
 
 _FAULTS_SHOWN = 20
+_ALWAYS = (0, 1, 8)
+"""The figures of the list that are shown although they are 0: done, of, and spent."""
 
 
 def status(
@@ -53,20 +55,32 @@ def _show_list(database: "Database", limit: int, *, as_json: bool) -> None:
 
 
 def _list(found: "list[Overview]") -> Any:
-    from rich.text import Text
-
-    numbers = ("done", "of", "failed", "open", "credits")
-    table = output.table("batch", "name", "state", *numbers, "submitted", numbers=numbers)
+    numbers = ("done", "of", "failed", "cancelled", "in doubt", "open", "held", "reserved", "spent", "not downloaded")
+    table = output.table(
+        "name", "batch", "state", *numbers, "submitted",
+        numbers=numbers,
+        whole=("batch", "submitted"),
+        details=("submitted", "batch", "not downloaded", "cancelled", "reserved", "held", "in doubt", "open", "failed"),
+    )  # fmt: skip
     for each in found:
+        counts = (
+            each.jobs[JobState.SUCCEEDED],
+            each.batch.size,
+            each.jobs[JobState.FAILED],
+            each.jobs[JobState.CANCELLED],
+            each.jobs[JobState.IN_DOUBT],
+            each.batch.size - each.ended,
+            each.held,
+            each.reserved,
+            each.spent,
+            each.not_in_hand.count,
+        )
+        figures = [f"{count:,}" if count or at in _ALWAYS else "" for at, count in enumerate(counts)]
         table.add_row(
-            str(each.batch.id),
-            Text(each.batch.name),
+            each.batch.name,
+            output.short_id(each.batch.id),
             _coloured(each),
-            f"{each.jobs[JobState.SUCCEEDED]:,}",
-            f"{each.batch.size:,}",
-            f"{each.lacking:,}",
-            f"{each.batch.size - each.ended:,}",
-            f"{each.spent:,}",
+            *figures,
             f"{each.batch.created_at:%Y-%m-%d %H:%M}",
         )
     return table
@@ -91,8 +105,6 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
     from rich.text import Text
 
     row = found.batch
-    grid = output.table("", "")
-    grid.show_header = False
     cap = "no cap" if row.credit_cap is None else f"cap {row.credit_cap:,}"
     lines: dict[str, Any] = {
         "batch": str(row.id),
@@ -116,10 +128,8 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
         lines["in doubt"] = Text(
             f"{doubts}: `darkroom audit in-doubt` has the evidence, `darkroom resolve` decides", style="yellow"
         )
-    for label, value in lines.items():
-        grid.add_row(Text(label, style="dim"), value)
     console = output.answers()
-    console.print(grid)
+    console.print(output.grid(lines))
     if faults:
         console.print(f"\n{output.plural(len(faults), 'fault')} in lines that were not taken:")
         for fault in faults[:_FAULTS_SHOWN]:
