@@ -63,15 +63,15 @@ def _run(house: "House", manifest: Path, console: "Console", *, yes: bool) -> bo
 def _submit(house: "House", manifest: Path, console: "Console", *, yes: bool) -> "Receipt | None":
     from worker import wiring
     from worker.cli import manifests
-    from worker.cli.confirm import confirm
+    from worker.cli.spending import Consent, is_permitted
     from worker.cli.submit import write
     from worker.domain.batch_request import BatchRequest
 
     context = house.context
     prepared = manifests.check(str(manifest), None, store=wiring.store(context.settings), console=console)
     _show_bad_lines(prepared, manifest, console)
-    what = f"{output.plural(prepared.jobs, 'image')} for {output.plural(prepared.credits, 'credit')}"
-    if not confirm(context, what, yes=yes, console=console):
+    what = output.plural(prepared.jobs, "image")
+    if not is_permitted(context, what, prepared.credits, Consent(yes=yes), console=console):
         console.print("Nothing was spent.")
         return None
     return write(context, BatchRequest(name="demo", owner="demo"), prepared)

@@ -122,12 +122,21 @@ def _explain_database(error: Exception) -> Explained | None:
     if not isinstance(error, DBAPIError):
         return None
     if isinstance(error.orig, errors.UndefinedTable | errors.UndefinedColumn):
-        return Explained(
-            text="darkroom: the database lacks tables: bring it up to date with `darkroom up`, or set"
-            " DARKROOM_DATABASE_URL and run `alembic upgrade head`"
-        )
+        return Explained(text=f"darkroom: {_lacks_tables()}")
     reason = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
     return Explained(text=f"darkroom: the database did not do it: {reason}; run `darkroom doctor`")
+
+
+def _lacks_tables() -> str:
+    """Say what to do about a database without tables; the other mode of a home has a database of its own."""
+    from worker.cli.context import other_mode, resolve
+
+    step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"
+    found = other_mode()
+    if found is None:
+        return f"the database lacks tables: {step}"
+    _, mode, how = found
+    return f"the database of {resolve().mode} mode lacks tables: {step}. To look at {mode} mode, {how}"
 
 
 _EXPLAINED = (

@@ -9,11 +9,12 @@ from typing import Self
 
 from worker.cli import parts, sandbox_record, sharing
 from worker.cli.children import Child
-from worker.cli.context import Context, resolve, with_sandbox
+from worker.cli.context import Context, is_embedded, resolve, with_sandbox
 from worker.cli.errors import CliError
 from worker.cli.interrupts import Patience
 from worker.embedded import records, services
 from worker.embedded.errors import tail
+from worker.settings import load
 
 NODE_GRACE_S = 60.0
 """Longer than any request of a step may take."""
@@ -92,7 +93,7 @@ class House:
     def _tend_services(self) -> None:
         """Start again a server of the home that has ended by itself; one that somebody stopped stays stopped."""
         home = self.context.home
-        if not parts.are_embedded() or sharing.were_stopped(home):
+        if not is_embedded(load()) or sharing.were_stopped(home):
             return
         found = services.status(home)
         missing = [name for name, each in (("Postgres", found.postgres), ("Valkey", found.valkey)) if each is None]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from worker.cli import migrate, sandbox_record, sharing
 from worker.cli.children import Child, Recipe
-from worker.cli.context import Context, with_services
+from worker.cli.context import Context, is_embedded, with_services
 from worker.cli.errors import CliError
 from worker.embedded import ports, services
 from worker.embedded.errors import tail
 from worker.media.store import open_store
+from worker.settings import load
 
 _SANDBOX_START_S = 30.0
 _LINES = 2
@@ -22,7 +23,7 @@ _LINES = 2
 def start_services(context: Context, *, stays: bool) -> Context:
     """Make the embedded services run, with both databases, as far as the environment does not name others."""
     settings = context.settings
-    if not are_embedded():
+    if not is_embedded(load()):
         return context
     was = services.status(context.home)
     is_new = was.postgres is None or was.valkey is None
@@ -34,11 +35,6 @@ def start_services(context: Context, *, stays: bool) -> Context:
     elif is_new:
         sharing.mark_passing(context.home)
     return with_services(context, found)
-
-
-def are_embedded() -> bool:
-    """Whether a server of the home is used: the environment does not name both others."""
-    return not (os.environ.get("DARKROOM_DATABASE_URL") and os.environ.get("DARKROOM_BROKER_URL"))
 
 
 def migrate_database(context: Context) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, spending
 from worker.cli.schedule_names import ScheduleName, found_schedule, opened
 from worker.cli.signing import ByOption
 from worker.domain.schedule import RunState
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def run_now(
     name: ScheduleName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
@@ -28,15 +29,14 @@ def run_now(
     from worker import wiring
     from worker.catalog import firing
     from worker.cli import signing
-    from worker.cli.confirm import confirm
     from worker.cli.errors import CliError
     from worker.db import schedule_runs
 
     context, database = opened()
     with database.transaction() as tx:
         found = found_schedule(tx, name)
-    cap = "credits without a cap" if found.credit_cap is None else f"up to {output.plural(found.credit_cap, 'credit')}"
-    if not confirm(context, f"A run of {found.name}: {cap}", yes=yes):
+    consent = spending.Consent(yes=yes, max_credits=max_credits)
+    if not spending.is_permitted(context, f"A run of {found.name}, at most", found.credit_cap or 0, consent):
         raise CliError("nothing was asked for")
     try:
         run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)

@@ -142,6 +142,13 @@ ROOT = Group(
             examples=("darkroom sandbox --port 8900", "darkroom sandbox --help"),
             settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
         ),
+        Command(
+            name="env",
+            target="env:env",
+            panel=_START,
+            summary='Print the environment that other processes need, with passwords: eval "$(darkroom env)".',
+            examples=("darkroom env --format shell", "darkroom env --format dotenv > .env"),
+        ),
         _SERVICES,
         books.AUDIT,
         books.ACCOUNT,
