@@ -34,7 +34,7 @@ def demo(
         _say(console, part, words)
 
     try:
-        with stoppable(), House(say, nodes=1, logs_to_files=True) as house:
+        with stoppable(), House(say, nodes=1, shows_logs=False) as house:
             is_well = _run(house, manifest, console, yes=yes)
     except Stopped:
         console.print("Interrupted; everything that was started has ended.")

@@ -16,6 +16,8 @@ from worker.media.store import open_store
 from worker.settings import load
 
 _SANDBOX_START_S = 30.0
+_REFILL_BELOW = 1_000
+"""The sandbox's wallet is filled up below so many credits: whoever tries Darkroom has nobody to buy credits from."""
 _LINES = 2
 """What the sandbox says when it listens: its address and its key."""
 
@@ -53,7 +55,7 @@ def start_sandbox(context: Context) -> Child:
     recipe = Recipe(
         name="sandbox",
         module="ops.sandbox",
-        arguments=["--port", str(port), "--state", str(state)],
+        arguments=["--port", str(port), "--state", str(state), "--set", f"refill_below={_REFILL_BELOW}"],
         environment=os.environ,
         folder=context.home,
         log=log,
@@ -69,7 +71,7 @@ def start_sandbox(context: Context) -> Child:
     return child
 
 
-def start_node(context: Context, number: int, *, log: Path | None) -> Child:
+def start_node(context: Context, number: int, *, log: Path) -> Child:
     """Start one worker node; its name holds our process id, since names must differ on one broker."""
     # open_store makes the folder, so that a store that cannot be used is reported here and not by the node.
     open_store(context.settings.store_url)
@@ -91,12 +93,19 @@ def node_log(home: Path, number: int) -> Path:
     return _log(home, f"node{number}")
 
 
-def end(children: list[Child], *, grace_s: float, is_hurried: Callable[[], bool]) -> None:
+def end(
+    children: list[Child],
+    *,
+    grace_s: float,
+    is_hurried: Callable[[], bool],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Ask the children to end, and kill those that do not when the grace or the patience is over."""
     for child in children:
         child.ask_to_end()
     until = time.monotonic() + grace_s
     while not all(child.is_over for child in children) and time.monotonic() < until and not is_hurried():
+        meanwhile()
         time.sleep(0.05)
     for child in children:
         child.kill()

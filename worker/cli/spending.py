@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from worker.cli import output
-from worker.cli.context import Context
 from worker.cli.errors import CliError
+
+if TYPE_CHECKING:
+    from worker.cli.context import Context
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before credits are spent.")]
 MaxCreditsOption = Annotated[
@@ -27,7 +29,7 @@ class Consent:
 
 
 def is_permitted(
-    context: Context,
+    context: "Context",
     what: str,
     price: int,
     consent: Consent,
@@ -55,6 +57,6 @@ def is_permitted(
     return not _is_asked(context, price, consent) or typer.confirm("Spend them?", default=False, err=True)
 
 
-def _is_asked(context: Context, price: int, consent: Consent) -> bool:
+def _is_asked(context: "Context", price: int, consent: Consent) -> bool:
     has_person = sys.stdin.isatty() and sys.stderr.isatty()
     return has_person and not consent.yes and price > context.settings.confirm_above

@@ -53,6 +53,13 @@ ROOT = Group(
             examples=("darkroom status", "darkroom status chairs"),
         ),
         Command(
+            name="ls",
+            target="status:ls",
+            panel=_BATCHES,
+            summary="List the newest batches, as `darkroom status` without a batch does.",
+            examples=("darkroom ls", "darkroom ls --state running --owner mia"),
+        ),
+        Command(
             name="watch",
             target="watch:watch",
             panel=_BATCHES,
@@ -63,8 +70,15 @@ ROOT = Group(
             name="results",
             target="results:results",
             panel=_BATCHES,
-            summary="Print one JSON object for each line of the manifest, in its order.",
-            examples=("darkroom results chairs > chairs.results.jsonl", "darkroom results chairs --follow"),
+            summary="Write the result of each line of the manifest, in its order, as JSON lines or CSV.",
+            examples=("darkroom results chairs --csv > chairs.results.csv", "darkroom results chairs --failed"),
+        ),
+        Command(
+            name="download",
+            target="download:download",
+            panel=_BATCHES,
+            summary="Copy a batch's images into a folder, each named by its key; running it again copies what is new.",
+            examples=("darkroom download chairs --to chairs", "darkroom download chairs --to /srv/shop/images --json"),
         ),
         Command(
             name="sheet",
@@ -72,6 +86,13 @@ ROOT = Group(
             panel=_BATCHES,
             summary="Write a contact sheet: a self-contained HTML page with every image, prompt, state and credit.",
             examples=("darkroom sheet chairs", "darkroom sheet chairs --output chairs.html"),
+        ),
+        Command(
+            name="open",
+            target="open:open_",
+            panel=_BATCHES,
+            summary="Write a batch's contact sheet into the home and open it in the browser.",
+            examples=("darkroom open chairs", "darkroom open chairs --json"),
         ),
         Command(
             name="pause",
@@ -128,6 +149,20 @@ ROOT = Group(
             examples=("darkroom up", "darkroom up --nodes 2"),
         ),
         Command(
+            name="down",
+            target="down:down",
+            panel=_START,
+            summary="End `darkroom up` and the embedded services of this home, as Ctrl-C in its terminal does.",
+            examples=("darkroom down", "darkroom down --timeout 10"),
+        ),
+        Command(
+            name="logs",
+            target="logs:logs",
+            panel=_START,
+            summary="Print the end of a log file in the home, or list the log files.",
+            examples=("darkroom logs", "darkroom logs node1 --follow"),
+        ),
+        Command(
             name="demo",
             target="demo:demo",
             panel=_START,
@@ -139,7 +174,7 @@ ROOT = Group(
             target="sandbox:sandbox",
             panel=_START,
             summary="Run the sandbox provider alone; options such as --port and --state go to it, --help lists them.",
-            examples=("darkroom sandbox --port 8900", "darkroom sandbox --help"),
+            examples=("darkroom sandbox --port 8900", "darkroom sandbox top-up 5000"),
             settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
         ),
         Command(
