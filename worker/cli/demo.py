@@ -148,7 +148,9 @@ def _manifest() -> Path:
     import worker
     from worker.cli.errors import CliError
 
-    place = Path(worker.__path__[0]).resolve().parent / _MANIFEST
-    if not place.exists():
-        raise CliError(f"the example manifest is not at {place}: run the demo from a clone of the repository")
-    return place
+    # A clone has the examples beside the package, and a wheel inside it.
+    package = Path(worker.__path__[0]).resolve()
+    found = next((place / _MANIFEST for place in (package.parent, package) if (place / _MANIFEST).exists()), None)
+    if found is None:
+        raise CliError(f"the example manifest {_MANIFEST} is missing: install Darkroom again")
+    return found

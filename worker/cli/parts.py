@@ -1,5 +1,6 @@
 """The parts that a Darkroom on one machine is made of, each made ready: services, tables, sandbox, nodes."""
 
+import importlib.util
 import os
 import subprocess
 import time
@@ -47,6 +48,7 @@ def migrate_database(context: Context) -> None:
 
 def start_sandbox(context: Context) -> Child:
     """Start the sandbox of the home, on its former port if that is free, and remember where it is."""
+    require_sandbox()
     former = sandbox_record.read(context.home)
     port = next(ports.candidates(former.port if former else None), 0)
     state = context.home / "sandbox"
@@ -69,6 +71,12 @@ def start_sandbox(context: Context) -> Child:
         raise CliError(f"the sandbox did not start; its log {log} ends with:\n{tail(log)}")
     sandbox_record.write(context.home, pid=child.pid, url=said["RIVYA_BASE_URL"], key=said["RIVYA_API_KEY"])
     return child
+
+
+def require_sandbox() -> None:
+    """Raise CliError where the sandbox's own dependency is not installed."""
+    if importlib.util.find_spec("aiohttp") is None:
+        raise CliError("the sandbox is not installed: pip install 'darkroom[sandbox]', or set RIVYA_API_KEY")
 
 
 def start_node(context: Context, number: int, *, log: Path) -> Child:

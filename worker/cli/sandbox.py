@@ -22,6 +22,9 @@ def sandbox(context: typer.Context) -> None:
     if context.args[:1] == ["top-up"]:
         _top_up(context.args[1:])
         return
+    from worker.cli import parts
+
+    parts.require_sandbox()
     packages = str(Path(worker.__path__[0]).resolve().parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, os.environ.get("PYTHONPATH"))))
     sys.stdout.flush()
