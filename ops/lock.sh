@@ -21,9 +21,9 @@ trap 'rm -f "$build"' EXIT
 sed -n 's/^requires = \["\(.*\)"\]$/\1/p' pyproject.toml >"$build"
 echo editables >>"$build"
 
-compile "$@" pyproject.toml "$build" --output-file requirements.lock
-compile "$@" pyproject.toml "$build" --group dev --constraint requirements.lock --output-file requirements-dev.lock
-compile "$@" pyproject.toml "$build" --group bench --constraint requirements.lock --output-file requirements-bench.lock
+compile "$@" pyproject.toml "$build" --all-extras --output-file requirements.lock
+compile "$@" pyproject.toml "$build" --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
+compile "$@" pyproject.toml "$build" --all-extras --group bench --constraint requirements.lock --output-file requirements-bench.lock
 
 if grep -n '://' requirements*.lock; then
     echo "A lock names an address." >&2

@@ -38,6 +38,7 @@ def application(world: World) -> web.Application:
 
 def _own_pages() -> list[web.RouteDef]:
     return [
+        web.get("/sandbox", control.show_sign),
         web.get("/sandbox/uploads/{name}", control.show_upload),
         web.get("/sandbox/books", control.show_books),
         web.get("/sandbox/settings", control.show_settings),

@@ -14,6 +14,11 @@ from ops.sandbox.settings_check import SettingsError
 from ops.sandbox.world import MAIN_ACCOUNT, WORLD, World
 
 
+async def show_sign(_: web.Request) -> web.StreamResponse:
+    """What proves that this is a sandbox, where nothing costs money; needs no key."""
+    return answer({"object": "darkroom.sandbox"})
+
+
 async def show_books(request: web.Request) -> web.StreamResponse:
     """The books; `?tasks=1` with each generation (`offset`, `limit`), `?keys=1` with each Idempotency-Key."""
     world = request.app[WORLD]

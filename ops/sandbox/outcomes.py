@@ -29,6 +29,7 @@ def terms(world: World, listed_price: int, account: str, prompt: str, scripted: 
     is_failing = bool(settings.failing_prompts) and settings.failing_prompts in prompt
     wanted = _failing(price, settings.failing_prompts_charge) if is_failing else _funded(price, fate)
     latency_s = world.latency_s()
+    world.refill(account)
     if not world.wallets[account].can_reserve(wanted.held):
         return _unfunded(world, price)
     ends_s = None if fate is Fault.NEVER_ENDS else latency_s
@@ -54,7 +55,11 @@ def _failing(price: int, charge: int) -> Terms:
 def _unfunded(world: World, price: int) -> Terms:
     settings = world.settings
     if settings.no_credits is NoCredits.HTTP_ERROR:
-        raise ApiError(settings.no_credits_status, NO_CREDITS, f"The account needs {price} credits for this request.")
+        raise ApiError(
+            settings.no_credits_status,
+            NO_CREDITS,
+            f"The account needs {price} credits for this request: `darkroom sandbox top-up` adds some.",
+        )
     reserved = price if settings.no_credits_reserved else 0
     at_once = settings.no_credits is NoCredits.FAILED_AT_CREATE
     return Terms(reserved=reserved, held=0, final=0, error=NO_CREDITS, failed_at_create=at_once)

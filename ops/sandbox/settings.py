@@ -79,6 +79,7 @@ class Settings:
 
     # Credits
     wallet: int = _rule(10000, _P, "Credits that an account starts with, when it is opened.")
+    refill_below: int = _rule(0, _P, "Available credits below which a wallet is filled up to `wallet`; 0: never.")
     no_credits: NoCredits = _rule(NoCredits.HTTP_ERROR, _U, "How an empty wallet shows.")
     no_credits_status: int = _rule(402, _U, "HTTP status of insufficient_credits.", one_of=(400, 402, 403, 409))
     no_credits_reserved: bool = _rule(False, _U, "An unfunded generation shows its price as reserved.")

@@ -103,6 +103,12 @@ class World:
         wallet.add(amount)
         self.journal.write("credits", {"account": account, "amount": amount})
 
+    def refill(self, account: str) -> None:
+        """The wallet is full again if it is low and the settings say so."""
+        available = self.wallets[account].available
+        if available < self.settings.refill_below:
+            self.add_credits(account, self.settings.wallet - available)
+
     def add_file(self, stored: StoredFile) -> None:
         """An upload whose bytes are kept already."""
         self.files[stored.id] = stored

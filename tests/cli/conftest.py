@@ -1,16 +1,19 @@
 """The command as a user runs it: a process of its own, with an environment that holds nothing else."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.acceptance.waiting import until
 from worker.cli.app import app
 from worker.cli.errors import explain
+from worker.embedded import services
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60
@@ -81,3 +84,21 @@ def good_manifest(tmp_path: Path) -> Path:
     path = tmp_path / "good.jsonl"
     path.write_text('{"key": "red", "prompt": "A red chair"}\n')
     return path
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Give `darkroom up`, at work."""
+    log = tmp_path / "up.log"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.cli", "up"], cwd=tmp_path, env=environment, stdout=stream, stderr=stream
+        )
+    try:
+        until(lambda: "ready  in another" in log.read_text(), "it is ready")
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+        services.erase(tmp_path / ".darkroom")

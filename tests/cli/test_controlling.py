@@ -164,7 +164,7 @@ def test_without_a_terminal_and_without_yes_the_effect_is_shown_and_nothing_is_c
     done = darkroom("pause", "--owner", "mia")
 
     assert done.returncode == 2
-    assert batch in done.stdout
+    assert batch[:13] in done.stdout
     assert "add --yes" in done.stderr
     assert states(database) == {"a": "open"}
 

@@ -12,8 +12,8 @@ def test_without_a_database_the_next_step_is_named(spawned: Darkroom) -> None:
 
     assert refused.returncode == 1
     assert refused.stderr == (
-        "darkroom: no database is running here: start Darkroom with `darkroom up` in another terminal,"
-        " or set DARKROOM_DATABASE_URL\n"
+        "darkroom: no database is running in .darkroom here, in a folder above, or in your home folder: start Darkroom"
+        " with `darkroom up` in another terminal, or set DARKROOM_HOME or DARKROOM_DATABASE_URL\n"
     )
 
 

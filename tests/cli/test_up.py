@@ -1,17 +1,14 @@
 """`darkroom up` looks after all that it has started."""
 
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.acceptance.waiting import until
-from tests.cli.conftest import ROOT, Darkroom
+from tests.cli.conftest import Darkroom
 from worker.embedded import home, services
 from worker.embedded.records import Running
 from worker.embedded.services import Status
@@ -20,24 +17,6 @@ pytestmark = pytest.mark.acceptance
 
 LOOKS = 3
 """Tries of a node, a second or more apart: `up` has looked at its services meanwhile."""
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Give `darkroom up`, at work."""
-    log = tmp_path / "up.log"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli", "up"], cwd=tmp_path, env=environment, stdout=stream, stderr=stream
-        )
-    try:
-        until(lambda: "ready  in another" in log.read_text(), "it is ready")
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        services.erase(tmp_path / ".darkroom")
 
 
 def test_servers_that_are_killed_are_started_again_and_the_work_goes_on(

@@ -213,3 +213,13 @@ def test_a_manifest_of_any_length_is_read_in_bounded_memory(pattern: bytes) -> N
     tracemalloc.stop()
     assert count > 0
     assert peak < 8_000_000
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;", "\ufeffsep=;"])
+def test_the_line_that_tells_excel_the_delimiter_is_read(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "chairs.csv"
+    path.write_text(f"{first}\r\nkey;prompt\r\nred;A red, or reddish, chair\r\n", encoding="utf-8")
+
+    assert [(row.line, row.raw) for row in read(path) if isinstance(row, Row)] == [
+        (3, {"key": "red", "prompt": "A red, or reddish, chair"})
+    ]

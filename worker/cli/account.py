@@ -10,31 +10,22 @@ if TYPE_CHECKING:
     from worker.db.account_limits import AccountView
     from worker.db.session import Database
 
-app = typer.Typer(no_args_is_help=True, help="Look at an account, pause and resume it, and set its limits.")
-
 Name = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Its name; without: what DARKROOM_ACCOUNT says.")]
 
 
-@app.callback()
-def _group() -> None:
-    """Look at an account, pause and resume it, and set its limits."""
-
-
-@app.command()
 def show(account: Name = None, as_json: output.AsJson = False) -> None:
     """Show pace, window, wallet and pause of an account."""
     database, name = _open(account)
     account_view.answer(_view(database, name), as_json=as_json)
 
 
-@app.command()
 def pause(
     account: Name = None,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Stop paid work until `account resume`: what the provider has is still asked about and brought home."""
+    """Stop paid work until `account resume`; generations in progress are polled and downloaded."""
     from worker import account_control
 
     database, name = _open(account)
@@ -42,7 +33,6 @@ def pause(
     account_view.answer(account_control.pause(database, name, signing.author(by, reason)), as_json=as_json)
 
 
-@app.command()
 def resume(
     account: Name = None,
     by: signing.ByOption = None,
@@ -57,14 +47,13 @@ def resume(
     account_view.answer(account_control.resume(database, name, signing.author(by, reason)), as_json=as_json)
 
 
-@app.command(name="same-key")
 def same_key(
     account: Name = None,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Say that RIVYA_API_KEY is of the same account at the provider as the key before, where that cannot be proved.
+    """Confirm that RIVYA_API_KEY belongs to the same provider account as the previous key.
 
     If it is not, a request whose answer was lost may be paid for twice.
     """
@@ -81,7 +70,6 @@ def same_key(
     account_view.answer(_view(database, name), as_json=as_json)
 
 
-@app.command(name="set")
 def set_limits(
     account: Name = None,
     rate: Annotated[

@@ -47,11 +47,8 @@ def _as_json(found: "AccountView") -> dict[str, Any]:
 def _print(found: "AccountView") -> None:
     from rich.text import Text
 
-    grid = output.table("", "")
-    grid.show_header = False
-    for label, value in _lines(found).items():
-        grid.add_row(Text(label, style="dim"), Text(value, style="yellow" if label == "paused" else ""))
-    output.answers().print(grid)
+    lines = _lines(found)
+    output.answers().print(output.grid({**lines, "paused": Text(lines["paused"], style="yellow")}))
 
 
 def _lines(found: "AccountView") -> dict[str, str]:

@@ -2,40 +2,19 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from worker.cli import (
-    account,
-    audit,
-    cancel,
-    cap,
-    catalog,
-    correct,
-    deadline,
-    demo,
-    doctor,
-    pause,
-    reprioritise,
-    resolve,
-    results,
-    resume,
-    retry,
-    sandbox,
-    schedule,
-    services,
-    sheet,
-    status,
-    store,
-    submit,
-    up,
-    watch,
-)
+from worker.cli import streams
+from worker.cli.commands import ROOT
+from worker.cli.lazy import group_class
 
 app = typer.Typer(
     name="darkroom",
-    help="Render images in bulk, and prove where every credit went.",
+    help=ROOT.summary,
+    cls=group_class(ROOT),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,16 +23,42 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the process ends with 0 (done), 1 (not, or not all) or 2 (usage, settings)."""
+    streams.prepare()
     try:
-        app(prog_name="darkroom")
+        _run()
+        streams.finish()
     except Exception as error:
+        if streams.is_reader_gone(error):
+            streams.exit_quietly()
         if os.environ.get("DARKROOM_DEBUG", "0") not in {"", "0"}:
             raise
         from worker.cli.errors import explain
 
+        streams.give_up_output()
         said = explain(error)
         print(said.text, file=sys.stderr)  # noqa: T201 - rich would take brackets in a message for its markup
         sys.exit(said.exit_code)
+
+
+def _run() -> None:
+    """Run the command; typer ends the process by itself, and does not flush."""
+    if unreadable := next((each for each in sys.argv[1:] if not _is_text(each)), None):
+        from worker.cli.errors import MISUSED, CliError
+
+        raise CliError(f"the argument {unreadable!a} is not UTF-8: write it in UTF-8", MISUSED)
+    try:
+        app(prog_name="darkroom")
+    except SystemExit as ended:
+        # typer and rich end with 1 when the reader is gone.
+        if ended.__context__ is not None and streams.is_reader_gone(ended.__context__):
+            streams.exit_quietly()
+        streams.finish()
+        raise
+
+
+def _is_text(argument: str) -> bool:
+    """Say whether the shell's bytes were text; a file's name may be anything."""
+    return not any("\ud800" <= char <= "\udfff" for char in argument) or Path(argument).exists()
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,31 +80,3 @@ def _root(
     ] = False,
 ) -> None:
     """Render images in bulk, and prove where every credit went."""
-
-
-_START, _BATCHES, _CATALOGS, _MONEY = "Start and stop", "Batches", "Catalogs", "Books and health"
-
-app.command(rich_help_panel=_BATCHES)(submit.submit)
-app.command(rich_help_panel=_BATCHES)(status.status)
-app.command(rich_help_panel=_BATCHES)(watch.watch)
-app.command(rich_help_panel=_BATCHES)(results.results)
-app.command(rich_help_panel=_BATCHES)(sheet.sheet)
-app.command(rich_help_panel=_BATCHES)(pause.pause)
-app.command(rich_help_panel=_BATCHES)(resume.resume)
-app.command(rich_help_panel=_BATCHES)(reprioritise.reprioritise)
-app.command(rich_help_panel=_BATCHES)(cancel.cancel)
-app.command(rich_help_panel=_BATCHES)(deadline.deadline)
-app.command(rich_help_panel=_BATCHES)(retry.retry)
-app.add_typer(catalog.app, name="catalog", rich_help_panel=_CATALOGS)
-app.add_typer(schedule.app, name="schedule", rich_help_panel=_CATALOGS)
-app.command(rich_help_panel=_START)(up.up)
-app.command(rich_help_panel=_START)(demo.demo)
-app.command(rich_help_panel=_START, context_settings=sandbox.PASS_ON)(sandbox.sandbox)
-app.add_typer(services.app, name="services", rich_help_panel=_START)
-app.add_typer(audit.app, name="audit", rich_help_panel=_MONEY)
-app.add_typer(account.app, name="account", rich_help_panel=_MONEY)
-app.command(rich_help_panel=_MONEY)(cap.cap)
-app.command(rich_help_panel=_MONEY)(resolve.resolve)
-app.command(rich_help_panel=_MONEY)(correct.correct)
-app.command(rich_help_panel=_MONEY)(doctor.doctor)
-app.add_typer(store.app, name="store", rich_help_panel=_MONEY)

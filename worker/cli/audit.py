@@ -5,21 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli import audit_check, audit_reports, in_doubt, output
+from worker.cli import output
 
 if TYPE_CHECKING:
     from worker.audit import Verification
     from worker.audit.anchors import Anchor
 
-app = typer.Typer(no_args_is_help=True, help="Prove the ledger, and print what it says.")
 
-
-@app.callback()
-def _group() -> None:
-    """Prove the ledger, and print what it says."""
-
-
-@app.command()
 def verify(
     anchor: Annotated[
         list[Path] | None,
@@ -29,9 +21,10 @@ def verify(
             help="Evidence, a folder of it, or a log: the chain must have its seals.",
         ),
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check, not only broken ones.")] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Check every rule of the ledger and of the jobs' lives on the rows; ends with 1 when one is broken."""
+    """Check every rule of the ledger and of job states on the rows; exit status 1 if one is broken."""
     from worker import wiring
     from worker.audit import verify as prove
     from worker.cli.context import resolve
@@ -44,7 +37,7 @@ def verify(
         checks = [vars(each) | {"ok": each.ok} for each in found.checks]
         output.print_json({"ok": found.ok, "checks": checks, "totals": dict(found.totals)})
     else:
-        _print(found)
+        _print(found, verbose=verbose)
     if not found.ok:
         raise typer.Exit(1)
 
@@ -61,11 +54,6 @@ def _anchors(paths: list[Path]) -> "list[Anchor]":
         raise CliError(f"{error.filename} cannot be read: {error.strerror}", MISUSED) from None
 
 
-audit_reports.register(app)
-app.command()(audit_check.check)
-app.command("in-doubt")(in_doubt.in_doubt)
-
-
 def last_line(found: "Verification") -> str:
     """The verdict in one line."""
     verdict = "ok" if found.ok else "NOT OK"
@@ -77,18 +65,20 @@ def last_line(found: "Verification") -> str:
     return f"audit: {verdict}, {checks}{failed}, {money}"
 
 
-def _print(found: "Verification") -> None:
+def _print(found: "Verification", *, verbose: bool) -> None:
     from rich.text import Text
 
-    table = output.table("", "check", "rule", "broken", numbers=("broken",))
-    for check in found.checks:
+    shown = [check for check in found.checks if verbose or not check.ok]
+    table = output.table("", "check", "rule", "broken", numbers=("broken",), details=("rule",))
+    for check in shown:
         mark = Text("✓", style="green") if check.ok else Text("✗", style="red")
         table.add_row(mark, check.name, Text(check.rule), f"{check.broken:,}" if check.broken else "")
     console = output.answers()
-    console.print(table)
-    for check in found.checks:
+    if shown:
+        console.print(table)
+    for check in shown:
         for label, found_rows in ((check.name, check.examples), (f"{check.name}, permitted", check.notes)):
             for row in found_rows:
-                shown = ", ".join(f"{name}={value}" for name, value in row.items())
-                console.print(f"  {label}: {shown}", markup=False)
+                values = ", ".join(f"{name}={value}" for name, value in row.items())
+                console.print(f"  {label}: {values}", markup=False)
     console.print(Text(last_line(found), style="bold green" if found.ok else "bold red"))

@@ -20,7 +20,7 @@ def check(
     ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Check a report against its evidence, then print it again and compare; ends with 1 when anything differs."""
+    """Check a report against its evidence and a fresh printing; exit status 1 on a difference."""
     from worker import wiring
     from worker.audit import check_file
     from worker.cli.context import resolve

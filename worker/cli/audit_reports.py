@@ -69,7 +69,7 @@ def job(
     format_: options.As = Format.TABLE,
     output: options.To = None,
 ) -> None:
-    """Show the whole life of one image: the order, each attempt, each entry, each file, each outside call."""
+    """Show the history of one job: request, attempts, ledger entries, files, and outside calls."""
     from worker.cli.errors import CliError
     from worker.db import job_life
     from worker.domain.fault import plain
@@ -126,13 +126,6 @@ def changes(
 ) -> None:
     """Show who changed or decided what, and why: caps, limits, pauses, doubts, corrections."""
     _print(ReportName.CHANGES, as_of, format_, output, subject=subject)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the reports to the group."""
-    for command in (statement, outstanding, spend, job, reconcile, export, changes):
-        app.command()(command)
-    app.command("trial-balance")(trial_balance)
 
 
 def _database() -> "Database":

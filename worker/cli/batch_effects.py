@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from worker.batch_choice import Done
 from worker.cli import output
+from worker.cli.listing import Listing
 from worker.db.batch_choice import Reach
 from worker.domain.batch_state import LEADS_TO, BatchAction
 
@@ -20,13 +18,13 @@ _CREDITS = {
 }
 
 
-def table(action: BatchAction, reaches: Sequence[Reach]) -> Table:
+def table(action: BatchAction, reaches: Sequence[Reach]) -> Listing:
     """One row for each batch, and the sums below; credits under the words of the action."""
     numbers = (*_JOBS, *(f"credits {word}" for word in _CREDITS[action]))
-    made = output.table("batch", "name", "state", *numbers, numbers=numbers)
+    made = output.table("name", "batch", "state", *numbers, numbers=numbers, whole=("batch",), details=("batch",))
     for each in reaches:
-        made.add_row(str(each.batch_id), Text(each.name), each.state.value, *_figures(action, [each]))
-    made.add_row("", Text(f"{len(reaches):,} in all", style="bold"), "", *_figures(action, reaches), style="bold")
+        made.add_row(each.name, output.short_id(each.batch_id), each.state.value, *_figures(action, [each]))
+    made.add_row(f"{len(reaches):,} in all", "", "", *_figures(action, reaches), style="bold")
     return made
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, spending
 from worker.cli.catalog_names import PlanName
 
 if TYPE_CHECKING:
@@ -12,15 +12,26 @@ if TYPE_CHECKING:
     from worker.cli.context import Context
 
 
-def apply(plan: PlanName, as_json: output.AsJson = False) -> None:
-    """Render what the plan says, once; refuses when the catalog is no longer what the plan was made from."""
+def apply(
+    plan: PlanName,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Render what a plan lists, once; refused when the catalog has changed since the plan was made."""
     from worker import wiring
     from worker.catalog import applying
     from worker.cli import catalog_lookup
+    from worker.cli.errors import CliError
 
     context, database = catalog_lookup.opened()
     with database.transaction() as tx:
         row = catalog_lookup.plan(tx, plan)
+    what = f"Plan {row.id}, {output.plural(len(row.document['renders']), 'image')}"
+    is_new = row.applied_at is None and row.refused_at is None and not row.is_waiting
+    consent = spending.Consent(yes=yes, max_credits=max_credits)
+    if is_new and not spending.is_permitted(context, what, row.price, consent):
+        raise CliError("nothing was spent")
     account_id = wiring.account(context.settings, database)
     done = applying.apply(database, row.id, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
     if as_json:

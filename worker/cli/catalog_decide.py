@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, spending
 from worker.cli.catalog_names import By, CatalogName
 
 if TYPE_CHECKING:
@@ -34,12 +34,11 @@ def decide(
     ],
     by: By,
     apply: Annotated[bool, typer.Option("--apply", help="Render exactly the rejected ones again, at once.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="With --apply: do not ask before it costs anything.")
-    ] = False,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Let decisions take effect: accepted images go live together, and a plan of the rejected ones is saved.
+    """Apply decisions: publish the accepted images together, and save a plan of the rejected ones.
 
     Spends nothing without --apply. Ends with 1 when a decision was refused, or when all were decided before.
     """
@@ -47,11 +46,9 @@ def decide(
     from worker.catalog import decisions as deciding
     from worker.cli import signing
     from worker.cli.catalog_review import opened
-    from worker.cli.confirm import expect_somebody
 
     context, database, catalog = opened(name)
-    if apply:
-        expect_somebody(context, yes=yes)
+    consent = spending.Consent(yes=yes, max_credits=max_credits)
     person = signing.actor(by)
     effect = deciding.decide(
         database,
@@ -64,12 +61,12 @@ def decide(
     )
     again = _plan(database, catalog, effect, person) if effect.rejected else None
     if as_json:
-        again = _applied(context, database, again, yes=yes) if again and apply else again
+        again = _applied(context, database, again, consent) if again and apply else again
         output.print_json({"catalog": name, **_as_json(effect), **_again_as_json(again)})
     else:
         _say(effect, again)
         if again and apply:
-            _say_applied(context, _applied(context, database, again, yes=yes))
+            _say_applied(context, _applied(context, database, again, consent))
     if effect.refused or not (effect.accepted or effect.rejected):
         raise typer.Exit(1)
 
@@ -108,17 +105,16 @@ def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str
     return _Again(plan=made)
 
 
-def _applied(context: "Context", database: "Database", again: _Again, *, yes: bool) -> _Again:
+def _applied(context: "Context", database: "Database", again: _Again, consent: spending.Consent) -> _Again:
     """Make the plan a batch, if whoever is asked agrees and no other approval is needed."""
     from worker import wiring
     from worker.catalog import applying
-    from worker.cli.confirm import confirm
 
     plan = again.plan
-    what = (
-        f"{output.plural(len(plan.outline.renders), 'image')} again, for {output.plural(plan.outline.price, 'credit')}"
-    )
-    if plan.needs_approval or not plan.outline.renders or not confirm(context, what, yes=yes):
+    what = f"{output.plural(len(plan.outline.renders), 'image')} again"
+    if plan.needs_approval or not plan.outline.renders:
+        return again
+    if not spending.is_permitted(context, what, plan.outline.price, consent):
         return again
     account_id = wiring.account(context.settings, database)
     done = applying.apply(database, plan.id, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)

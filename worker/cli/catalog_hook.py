@@ -12,10 +12,7 @@ from worker.cli.catalog_review import opened
 if TYPE_CHECKING:
     from worker.db.hooks import HookRow
 
-app = typer.Typer(no_args_is_help=True, help="Tell other systems when items go live.")
 
-
-@app.command()
 def add(
     name: CatalogName,
     command: Annotated[
@@ -62,7 +59,6 @@ def add(
         output.answers().print(f"hook {hook_id}", markup=False)
 
 
-@app.command("list")
 def list_(name: CatalogName, as_json: output.AsJson = False) -> None:
     """List the hooks of a catalog, with what is still to be delivered."""
     from worker.db import hooks
@@ -75,7 +71,7 @@ def list_(name: CatalogName, as_json: output.AsJson = False) -> None:
         return
     table = output.table(
         "hook", "kind", "target", "delivered", "waiting", "given up", "last error",
-        numbers=("delivered", "waiting", "given up"),
+        numbers=("delivered", "waiting", "given up"), whole=("hook",), details=("last error", "hook"),
     )  # fmt: skip
     for each in found:
         counts = (f"{each.delivered:,}", f"{each.waiting:,}", f"{each.given_up:,}")
@@ -83,7 +79,6 @@ def list_(name: CatalogName, as_json: output.AsJson = False) -> None:
     output.answers().print(table)
 
 
-@app.command()
 def remove(
     name: CatalogName,
     hook: Annotated[str, typer.Argument(metavar="HOOK", help="Its id.")],

@@ -32,7 +32,7 @@ def plan(  # noqa: PLR0917 - typer gives each by its name
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Say for every item whether it would be rendered and why, the exact price, and the wallet after it."""
+    """Show what would be rendered and why, the exact price, and the wallet after it. Spends nothing."""
     from worker import wiring
     from worker.catalog import planning
     from worker.cli import catalog_lookup, forecast, signing
@@ -150,7 +150,7 @@ def _lines(made: "Plan", forecast: "Forecast") -> dict[str, str]:
 
 def _table(made: "Plan", rows: int) -> Any:
     """List what is rendered, then what is kept."""
-    table = output.table("sku", "why", "words of the prompt")
+    table = output.table("sku", "why", "words of the prompt", details=("words of the prompt",))
     kept = [each for each in made.outline.decisions if each.keep]
     for each in [*made.outline.renders, *kept][:rows]:
         why = f"kept: {each.keep}" if each.keep else ", ".join(each.reasons)

@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from worker.db.session import Database
 
 
-def register(app: typer.Typer) -> None:
-    """Put these commands into the group."""
-    for command in (rollback, history, export):
-        app.command()(command)
-
-
 def rollback(
     name: CatalogName,
     to: Annotated[
@@ -120,7 +114,9 @@ def history(
                 }
             )
         return
-    table = output.table("live since", "image", "by", "reason", "prompt")
+    table = output.table(
+        "live since", "image", "by", "reason", "prompt", whole=("live since", "image"), details=("prompt", "image")
+    )
     for each in found:
         mark = " (live)" if each.is_live else ""
         since = f"{each.from_at:%Y-%m-%d %H:%M:%S}{mark}"
@@ -134,7 +130,7 @@ def export(
     form: Annotated[ExportForm, typer.Option("--format", help="How it is written.")] = ExportForm.CSV,
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file. [default: standard output]")] = None,
 ) -> None:
-    """Write what is live, for a shop: SKU, file, address, SHA-256, pixels, since when; in the order of the SKUs."""
+    """Write what is live, by SKU: file, address, SHA-256, pixels, and since when."""
     import sys
 
     from worker import wiring

@@ -24,7 +24,7 @@ def sheet(
     ] = LIMIT,
     as_json: output.AsJson = False,
 ) -> None:
-    """Write the images that wait for a decision as HTML pages: old beside new, keys to accept and to reject."""
+    """Write HTML pages of the images that wait for review: old beside new, keys to accept and reject."""
     from worker import wiring
     from worker.catalog import review
     from worker.cli.catalog_review import opened

@@ -34,7 +34,9 @@ def list_(as_json: output.AsJson = False) -> None:
         )
         return
     numbers = ("items", "live", "rendering", "candidates", "failed")
-    table = output.table("catalog", *numbers, "review", "imported", numbers=numbers)
+    table = output.table(
+        "catalog", *numbers, "review", "imported", numbers=numbers, whole=("imported",), details=("imported", "review")
+    )
     for row, standing in found:
         counts = [f"{getattr(standing, name):,}" for name in numbers]
         table.add_row(Text(row.name), *counts, row.recipe.review, f"{row.updated_at:%Y-%m-%d %H:%M}")
@@ -111,11 +113,20 @@ def _say(row: "CatalogRow", standing: "Standing", plans: "list[PlanRow]") -> Non
 
 
 def _plans(plans: "list[PlanRow]") -> Any:
-    from rich.text import Text
 
-    table = output.table("plan", "made", "by", "render", "credits", "state", numbers=("render", "credits"))
+    table = output.table(
+        "made",
+        "by",
+        "render",
+        "credits",
+        "state",
+        "plan",
+        numbers=("render", "credits"),
+        whole=("plan", "made"),
+        details=("plan", "by"),
+    )
     for plan in plans:
         made = f"{plan.made_at:%Y-%m-%d %H:%M}"
         renders = f"{len(plan.document['renders']):,}"
-        table.add_row(str(plan.id), made, Text(plan.made_by), renders, f"{plan.price:,}", state_of(plan))
+        table.add_row(made, plan.made_by, renders, f"{plan.price:,}", state_of(plan), str(plan.id))
     return table

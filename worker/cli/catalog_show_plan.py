@@ -16,7 +16,7 @@ def show_plan(
     rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show a plan as it was saved: price, reasons, prompts and the words that differ; also one that a schedule made."""
+    """Show a saved plan: price, reasons, prompts, and the words that differ."""
     from worker.cli import catalog_lookup
     from worker.db import catalogs
 
@@ -82,7 +82,7 @@ def _lines(row: "PlanRow", catalog: str) -> dict[str, str]:
 
 
 def _table(renders: list[dict[str, Any]], keeps: list[dict[str, str]], rows: int) -> Any:
-    table = output.table("sku", "why", "words that differ", "prompt")
+    table = output.table("sku", "why", "words that differ", "prompt", details=("prompt", "words that differ"))
     for each in renders[:rows]:
         words = "; ".join(each.get("words", ()))
         table.add_row(each["sku"], ", ".join(each["reasons"]), words, each.get("prompt", ""))

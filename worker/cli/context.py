@@ -1,7 +1,7 @@
 """Which database, broker, store and provider a command works with: the environment first, else the embedded ones.
 
-Play and real money never mix: without a key, or with a provider on this machine, the embedded default is the
-database ``darkroom_sandbox``, the broker's database 1 and the folder ``sandbox-images``; with a key it is
+Play and real money never mix: without a key, or where the provider proves that it is a sandbox, the embedded default
+is the database ``darkroom_sandbox``, the broker's database 1 and the folder ``sandbox-images``; else it is
 ``darkroom``, 0 and ``images``.
 """
 
@@ -11,16 +11,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from worker.cli import sandbox_record
+from worker.cli import homes, sandbox_proof, sandbox_record
 from worker.cli.errors import MISUSED, CliError
+from worker.cli.homes import Home
 from worker.embedded import services
 from worker.embedded.services import Services
-from worker.rivya.session import is_loopback_url
 from worker.settings import Settings, load
-
-NO_DATABASE = (
-    "no database is running here: start Darkroom with `darkroom up` in another terminal, or set DARKROOM_DATABASE_URL"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +25,8 @@ class Context:
 
     settings: Settings
     home: Path
+    found: Home
+    """How the home was found."""
     is_play: bool
     """Whether nothing here costs money."""
     has_provider: bool
@@ -40,6 +38,11 @@ class Context:
     def database_name(self) -> str:
         """The embedded database of this mode."""
         return "darkroom_sandbox" if self.is_play else "darkroom"
+
+    @property
+    def mode(self) -> str:
+        """What people call it."""
+        return "sandbox" if self.is_play else "live"
 
     @property
     def provider(self) -> str:
@@ -82,17 +85,48 @@ def resolve(*, needs_database: bool = True) -> Context:
             " sandbox",
             MISUSED,
         )
-    context = _with_provider(given)
+    place = find_home(given)
+    given = _without_own_urls(given, place)
+    context = _with_provider(given, place)
     if given.database_url is None or given.broker_url is None:
         context = with_services(context, _running(context.home))
     if needs_database and context.settings.database_url is None:
-        raise CliError(NO_DATABASE)
+        raise CliError(no_database(place))
     return context
 
 
 def home() -> Path:
     """Give the home of this process, which need not exist."""
-    return load().home.expanduser().resolve()
+    return find_home(load()).path
+
+
+def find_home(given: Settings) -> Home:
+    """Find the home that these settings mean."""
+    named = given.home if "home" in given.model_fields_set else None
+    return homes.find(named, here=Path.cwd(), user=_user_folder())
+
+
+def is_embedded(given: Settings) -> bool:
+    """Say whether a server of the home is used: the environment does not name two others."""
+    own = _without_own_urls(given, find_home(given))
+    return own.database_url is None or own.broker_url is None
+
+
+def other_mode() -> tuple[str, str, str] | None:
+    """Give the other mode's embedded database, what that mode is called, and how a person gets there.
+
+    None where this process does not use the embedded database of a home.
+    """
+    given = load()
+    place = find_home(given)
+    if _without_own_urls(given, place).database_url is not None:
+        return None
+    running = _running(place.path)
+    if running is None:
+        return None
+    if resolve().is_play:
+        return running.database_url_of("darkroom"), "live", "set RIVYA_API_KEY"
+    return running.database_url_of("darkroom_sandbox"), "sandbox", "unset RIVYA_API_KEY"
 
 
 def with_services(context: Context, found: Services | None) -> Context:
@@ -114,14 +148,55 @@ def with_sandbox(context: Context, found: sandbox_record.SandboxRecord) -> Conte
     return replace(changed, is_play=True, has_provider=True, is_home_sandbox=True)
 
 
-def _with_provider(given: Settings) -> Context:
-    place = given.home.expanduser().resolve()
-    is_play = given.api_key is None or is_loopback_url(given.base_url)
-    store = _absolute(given.store) or str(place / ("sandbox-images" if is_play else "images"))
-    settings = given.model_copy(update={"home": place, "store": store})
-    context = Context(settings=settings, home=place, is_play=is_play, has_provider=given.api_key is not None)
-    sandbox = sandbox_record.running(place) if given.api_key is None else None
+def _with_provider(given: Settings, place: Home) -> Context:
+    is_play = given.api_key is None or _is_sandbox(given)
+    store = _absolute(given.store) or str(place.path / ("sandbox-images" if is_play else "images"))
+    settings = given.model_copy(update={"home": place.path, "store": store})
+    context = Context(
+        settings=settings, home=place.path, found=place, is_play=is_play, has_provider=given.api_key is not None
+    )
+    sandbox = sandbox_record.running(place.path) if given.api_key is None else None
     return context if sandbox is None else with_sandbox(context, sandbox)
+
+
+def _is_sandbox(given: Settings) -> bool:
+    """Have an address on this machine prove that it is a sandbox; raise CliError where the database hangs on it."""
+    proved = sandbox_proof.is_sandbox(given.base_url)
+    if proved is None and given.database_url is None:
+        raise CliError(
+            f"{given.base_url} does not answer, so it is not known whether it is a sandbox or spends credits: start it,"
+            " or unset RIVYA_BASE_URL and RIVYA_API_KEY to use the sandbox of this home"
+        )
+    return bool(proved)
+
+
+def _without_own_urls(given: Settings, place: Home) -> Settings:
+    """Drop URLs of this home's own servers, which `darkroom services start` and `darkroom env` print.
+
+    Their ports may have changed since, and which database is meant depends on the key.
+    """
+    urls = {"database_url": given.database_url, "broker_url": given.broker_url}
+    own = [name for name, url in urls.items() if url and services.is_own_url(place.path, url.get_secret_value())]
+    return given.model_copy(update=dict.fromkeys(own)) if own else given
+
+
+def no_database(place: Home) -> str:
+    """Say that there is no database, where it was looked for, and what to do."""
+    if place.is_given:
+        looked = f"in {place.path}, which DARKROOM_HOME names"
+    else:
+        looked = f"in {homes.FOLDER} here, in a folder above, or in your home folder"
+    return (
+        f"no database is running {looked}: start Darkroom with `darkroom up` in another terminal, or set"
+        " DARKROOM_HOME or DARKROOM_DATABASE_URL"
+    )
+
+
+def _user_folder() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
 
 
 def _running(place: Path) -> Services | None:

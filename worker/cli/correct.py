@@ -27,7 +27,7 @@ def correct(
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Put right what an ended generation has cost: the difference is posted as an entry with your name and reason.
+    """Correct the cost of an ended generation; the entry carries your name and reason.
 
     It may be done again: an entry that was wrong stays, and the next one puts it right.
     """

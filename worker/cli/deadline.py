@@ -28,7 +28,7 @@ def deadline(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Set or lift a batch's deadline; what an earlier one has ended stays ended until it is asked for again."""
+    """Set or remove a batch's deadline. Jobs that an earlier deadline ended stay ended; see `retry`."""
     from worker import deadlines, wiring
     from worker.cli import lookup
     from worker.cli.context import resolve

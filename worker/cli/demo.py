@@ -22,7 +22,7 @@ _INTERRUPTED = 130
 def demo(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With a key: do not ask before it spends.")] = False,
 ) -> None:
-    """Render the example manifest: with a key for real, after a question, without one in the free sandbox."""
+    """Render the example manifest: in the free sandbox, or with a key for real after a question."""
     from worker.cli.house import House
     from worker.cli.interrupts import Stopped, stoppable
 
@@ -34,7 +34,7 @@ def demo(
         _say(console, part, words)
 
     try:
-        with stoppable(), House(say, nodes=1, logs_to_files=True) as house:
+        with stoppable(), House(say, nodes=1, shows_logs=False) as house:
             is_well = _run(house, manifest, console, yes=yes)
     except Stopped:
         console.print("Interrupted; everything that was started has ended.")
@@ -63,7 +63,7 @@ def _run(house: "House", manifest: Path, console: "Console", *, yes: bool) -> bo
 def _submit(house: "House", manifest: Path, console: "Console", *, yes: bool) -> "Receipt | None":
     from worker import wiring
     from worker.cli import manifests
-    from worker.cli.confirm import confirm
+    from worker.cli.spending import Consent, is_permitted
     from worker.cli.submit import write
     from worker.domain.batch_request import BatchRequest
 
@@ -71,8 +71,8 @@ def _submit(house: "House", manifest: Path, console: "Console", *, yes: bool) ->
     store = wiring.store(context.settings, wiring.database(context.settings, connections=1))
     prepared = manifests.check(str(manifest), None, store=store, console=console)
     _show_bad_lines(prepared, manifest, console)
-    what = f"{output.plural(prepared.jobs, 'image')} for {output.plural(prepared.credits, 'credit')}"
-    if not confirm(context, what, yes=yes, console=console):
+    what = output.plural(prepared.jobs, "image")
+    if not is_permitted(context, what, prepared.credits, Consent(yes=yes), console=console):
         console.print("Nothing was spent.")
         return None
     return write(context, BatchRequest(name="demo", owner="demo"), prepared)
@@ -149,7 +149,9 @@ def _manifest() -> Path:
     import worker
     from worker.cli.errors import CliError
 
-    place = Path(worker.__path__[0]).resolve().parent / _MANIFEST
-    if not place.exists():
-        raise CliError(f"the example manifest is not at {place}: run the demo from a clone of the repository")
-    return place
+    # A clone has the examples beside the package, and a wheel inside it.
+    package = Path(worker.__path__[0]).resolve()
+    found = next((place / _MANIFEST for place in (package.parent, package) if (place / _MANIFEST).exists()), None)
+    if found is None:
+        raise CliError(f"the example manifest {_MANIFEST} is missing: install Darkroom again")
+    return found

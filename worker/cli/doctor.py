@@ -23,7 +23,7 @@ def doctor(
     ] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Look at database, broker, nodes, store, key, wallet and prices; spends nothing, ends with 1 if one failed."""
+    """Check database, broker, nodes, store, key, wallet and prices. Spends nothing."""
     from worker.cli import verify_store as verifying
     from worker.cli.errors import MISUSED, CliError
 

@@ -1,8 +1,12 @@
 """What a person is told when a command does not do what was asked: one sentence, and the next step."""
 
+import errno
+import os
 from dataclasses import dataclass
 
 FAILED, MISUSED = 1, 2
+
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EROFS})
 
 
 class CliError(Exception):
@@ -31,13 +35,28 @@ def explain(error: Exception) -> Explained:
     """Turn any error into what is shown for it; one that nobody foresaw says how to see more."""
     if isinstance(error, CliError):
         return Explained(text=f"darkroom: {error.text}", exit_code=error.exit_code)
-    explained = (_explain_settings, _explain_outside, _explain_batch, _explain_catalog, _explain_database)
+    explained = (
+        _explain_system,
+        _explain_settings,
+        _explain_outside,
+        _explain_batch,
+        _explain_catalog,
+        _explain_database,
+    )
     if known := next(filter(None, (explain_kind(error) for explain_kind in explained)), None):
         return known
     return Explained(
         text=f"darkroom: an unexpected error, {type(error).__name__}: {error}\n"
         "Set DARKROOM_DEBUG=1 and run the same command again to see where it comes from."
     )
+
+
+def _explain_system(error: Exception) -> Explained | None:
+    """Name what could not be written; a write that failed without a file's name was to standard output."""
+    if not isinstance(error, OSError) or error.errno not in _UNWRITTEN:
+        return None
+    where = "the output" if error.filename is None else os.fsdecode(error.filename)
+    return Explained(text=f"darkroom: {where} cannot be written: {error.strerror}")
 
 
 def _explain_settings(error: Exception) -> Explained | None:
@@ -103,9 +122,28 @@ def _explain_database(error: Exception) -> Explained | None:
     if not isinstance(error, DBAPIError):
         return None
     if isinstance(error.orig, errors.UndefinedTable | errors.UndefinedColumn):
-        return Explained(
-            text="darkroom: the database lacks tables: bring it up to date with `darkroom up`, or set"
-            " DARKROOM_DATABASE_URL and run `alembic upgrade head`"
-        )
+        return Explained(text=f"darkroom: {_lacks_tables()}")
     reason = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
     return Explained(text=f"darkroom: the database did not do it: {reason}; run `darkroom doctor`")
+
+
+def _lacks_tables() -> str:
+    """Say what to do about a database without tables; the other mode of a home has a database of its own."""
+    from worker.cli.context import other_mode, resolve
+
+    step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"
+    found = other_mode()
+    if found is None:
+        return f"the database lacks tables: {step}"
+    _, mode, how = found
+    return f"the database of {resolve().mode} mode lacks tables: {step}. To look at {mode} mode, {how}"
+
+
+_EXPLAINED = (
+    _explain_system,
+    _explain_settings,
+    _explain_outside,
+    _explain_batch,
+    _explain_catalog,
+    _explain_database,
+)

@@ -57,8 +57,10 @@ def wallet_line(found: Forecast) -> str:
     """Say what is in the wallet and what would be left."""
     if found.wallet is None:
         return "not known: the provider did not say"
-    short = " (it does not suffice: jobs would wait for a top-up)" if found.wallet < found.price else ""
-    return f"{found.wallet:,} now, {found.wallet - found.price:,} afterwards{short}"
+    if found.wallet >= found.price:
+        return f"{found.wallet:,} now, {found.wallet - found.price:,} afterwards"
+    images = found.images * found.wallet // max(found.price, 1)
+    return f"{found.wallet:,} now: enough for {images:,} of {found.images:,} images, the others wait for a top-up"
 
 
 def duration_line(found: Forecast) -> str:

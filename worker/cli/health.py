@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
 from worker.cli import migrate, node_clocks, nodes, scopes
-from worker.cli.context import NO_DATABASE, Context
+from worker.cli.context import Context, no_database
 from worker.db import crashes, in_hand, instants, model_pauses, overview
 from worker.db.nodes import OFF_S
 from worker.domain import crash
@@ -61,7 +61,7 @@ def _failed(part: str, detail: str, next_step: str) -> Finding:
 
 def _database(context: Context) -> Iterator[Finding]:
     if context.settings.database_url is None:
-        yield _failed("database", "none", NO_DATABASE)
+        yield _failed("database", "none", no_database(context.found))
         return
     database = wiring.database(context.settings, connections=1)
     try:

@@ -7,13 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from worker.cli import parts, sandbox_record, sharing
+from worker.cli import parts, running, sandbox_record, sharing
 from worker.cli.children import Child
-from worker.cli.context import Context, resolve, with_sandbox
+from worker.cli.context import Context, is_embedded, resolve, with_sandbox
 from worker.cli.errors import CliError
 from worker.cli.interrupts import Patience
+from worker.cli.logs import LogFollower
 from worker.embedded import records, services
 from worker.embedded.errors import tail
+from worker.settings import load
 
 NODE_GRACE_S = 60.0
 """Longer than any request of a step may take."""
@@ -30,11 +32,11 @@ Say = Callable[[str, str], None]
 class House:
     """Services, tables, sandbox and nodes: started on entry, drained and ended on exit."""
 
-    def __init__(self, say: Say, *, nodes: int, logs_to_files: bool) -> None:
-        """Decide what there will be; nothing starts yet."""
+    def __init__(self, say: Say, *, nodes: int, shows_logs: bool) -> None:
+        """Decide what there will be; nothing starts yet. ``shows_logs``: what nodes log is printed here, too."""
         self._say = say
         self._nodes = nodes
-        self._logs_to_files = logs_to_files
+        self._shown = LogFollower() if shows_logs else None
         self._context: Context | None = None
         self._sandbox: Child | None = None
         self._uses_home_sandbox = False
@@ -68,14 +70,22 @@ class House:
     def start_nodes(self) -> None:
         """Start the worker nodes, which begin with what waits in the database."""
         for number in range(1, self._nodes + 1):
-            log = parts.node_log(self.context.home, number) if self._logs_to_files else None
+            log = parts.node_log(self.context.home, number)
+            if self._shown is not None:
+                self._shown.add(log)
             self._workers.append(parts.start_node(self.context, number, log=log))
-        where = f", log {parts.node_log(self.context.home, 1)}" if self._logs_to_files else ""
+        where = "" if self._shown is not None else f", log {parts.node_log(self.context.home, 1)}"
         noun = "node" if self._nodes == 1 else "nodes"
         self._say(noun, f"{self._nodes}, of {self.context.settings.concurrency} threads each{where}")
 
+    def remember_up(self) -> None:
+        """Let `darkroom down` find this process until it ends."""
+        place = running.write(self.context.home)
+        self._exits.callback(place.unlink, missing_ok=True)
+
     def tend(self) -> None:
         """Start again what has ended by itself; raise CliError when a node does so time and again."""
+        self._show_logs()
         for child in self._workers:
             if news := child.revive():
                 self._say(child.recipe.name, news)
@@ -92,7 +102,7 @@ class House:
     def _tend_services(self) -> None:
         """Start again a server of the home that has ended by itself; one that somebody stopped stays stopped."""
         home = self.context.home
-        if not parts.are_embedded() or sharing.were_stopped(home):
+        if not is_embedded(load()) or sharing.were_stopped(home):
             return
         found = services.status(home)
         missing = [name for name, each in (("Postgres", found.postgres), ("Valkey", found.valkey)) if each is None]
@@ -136,11 +146,16 @@ class House:
             raise CliError(f"the sandbox ended at once; look at {context.home / 'log' / 'sandbox.log'}")
         return with_sandbox(context, found)
 
+    def _show_logs(self) -> None:
+        if self._shown is not None:
+            self._shown.show()
+
     def _drain(self) -> None:
         with Patience(lambda: self._say("stop", "at once")) as patience:
             if self._workers:
                 self._say("stop", "nodes finish what they have begun; Ctrl-C again ends them at once")
-                parts.end(self._workers, grace_s=NODE_GRACE_S, is_hurried=patience.is_over)
+                parts.end(self._workers, grace_s=NODE_GRACE_S, is_hurried=patience.is_over, meanwhile=self._show_logs)
+                self._show_logs()
             if self._sandbox is not None:
                 parts.end([self._sandbox], grace_s=SANDBOX_GRACE_S, is_hurried=patience.is_over)
 

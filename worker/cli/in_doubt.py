@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def in_doubt(as_json: output.AsJson = False) -> None:
-    """List the generations that may or may not have been charged, with the evidence and the commands that resolve it.
+    """List generations that may have been charged, with the evidence and the commands to resolve them.
 
     Their credits stay held or reserved until somebody decides.
     """
@@ -90,12 +90,8 @@ def _print(doubt: "InDoubt", made: "list[LoggedCall]", now: "datetime", more: di
     from rich.text import Text
 
     console = output.answers()
-    grid = output.table("", "")
-    grid.show_header = False
-    for label, value in (_lines(doubt, now) | more).items():
-        grid.add_row(Text(label, style="dim"), Text(value))
     console.print(Text(f"generation {doubt.generation_id}", style="bold yellow"))
-    console.print(grid)
+    console.print(output.grid(_lines(doubt, now) | more))
     for call in made:
         console.print(f"  {call_line(call)}", markup=False)
     for command in commands(doubt, made):

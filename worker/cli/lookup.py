@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
 from worker.cli.errors import CliError
@@ -23,11 +24,30 @@ def batch(tx: Connection, name: str) -> BatchRow:
     """Give the one batch that is meant; raise CliError when there is none or more than one."""
     found = overview.find(tx, name)
     if not found:
-        raise CliError(f"there is no batch {plain(name)!r}: `darkroom status` lists the newest ones")
+        raise CliError(f"there is no batch {plain(name)!r}{_elsewhere(name)}: `darkroom status` lists the newest ones")
     if len(found) > 1:
         shown = ", ".join(str(row.id) for row in found)
         raise CliError(f"{plain(name)!r} may be {shown}: give more of the id")
     return found[0]
+
+
+def _elsewhere(name: str) -> str:
+    """Say that the other mode of this home has such a batch, if so."""
+    from worker.cli.context import other_mode
+
+    found = other_mode()
+    if found is None:
+        return ""
+    url, mode, how = found
+    database = Database(url, connections=1)
+    try:
+        with database.transaction() as tx:
+            is_there = bool(overview.find(tx, name))
+    except DBAPIError:
+        return ""
+    finally:
+        database.close()
+    return f" here; there is one in {mode} mode ({how})" if is_there else ""
 
 
 def one_batch(tx: Connection, name: str) -> BatchRow:

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from worker.cli import fault_file, output
 from worker.cli.errors import CliError
+from worker.cli.listing import Listing
 from worker.domain.fault import Fault, plain
 from worker.intake import Prepared, prepare
 from worker.intake.faults import FaultSpool
@@ -55,10 +55,9 @@ def keep_faults(faults: FaultSpool, manifest: str, to: Path | None, console: Con
         console.print(f"... and {len(faults) - FAULTS_SHOWN:,} more, all in {here}", markup=False)
 
 
-def fault_table(faults: Iterable[Fault]) -> Table:
+def fault_table(faults: Iterable[Fault]) -> Listing:
     """Give faults as a table: where, which field, why, and what would be taken instead."""
-    table = output.table("line", "key", "field", "reason", numbers=("line",))
-    table.columns[3].overflow = "fold"
+    table = output.table("line", "key", "field", "reason", numbers=("line",), details=("reason",))
     for fault in faults:
         permitted = f"; permitted: {', '.join(fault.permitted)}" if fault.permitted else ""
         table.add_row(

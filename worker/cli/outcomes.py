@@ -1,8 +1,10 @@
 """Every line of a batch as scripts read it: jobs and refused lines, in the order of the manifest."""
 
-from collections.abc import Iterator
+import csv
+import json
+from collections.abc import Iterable, Iterator
 from heapq import merge
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 from worker.cli.lookup import fault_as_json
@@ -21,6 +23,35 @@ def lines(database: Database, store: Store, batch_id: UUID) -> Iterator[dict[str
 def refused(database: Database, batch_id: UUID) -> Iterator[dict[str, Any]]:
     """Give the lines that were not taken."""
     return (_refused(each) for each in outcomes_view.refused_lines(database, batch_id))
+
+
+WITHOUT_IMAGE = frozenset({"failed", "in_doubt", "cancelled", "refused"})
+"""States of lines that have ended without an image."""
+
+_CSV = ("line", "key", "state", "file", "sha256", "bytes", "mime_type", "width", "height")
+
+
+def write_csv(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
+    """Write lines as CSV with a header; gives how many.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*_CSV, "credits", "error_code", "error_message", "prompt", "metadata"])
+    count = 0
+    for each in found:
+        error = each["error"] or {}
+        metadata = json.dumps(each["metadata"], ensure_ascii=False) if each["metadata"] else ""
+        values = [each[name] for name in _CSV]
+        values += [each["credits"]["spent"], error.get("code"), error.get("message"), each["prompt"], metadata]
+        writer.writerow([_cell(value) for value in values])
+        count += 1
+    return count
+
+
+def _cell(value: object) -> object:
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:

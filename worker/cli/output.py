@@ -1,14 +1,19 @@
 """How a command speaks: answers go to standard output, everything else to standard error."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TextIO
+from uuid import UUID
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from worker.cli import streams
+from worker.cli.listing import Column, Listing
 
 _FILE_WIDTH = 400
 """Wide enough for every table."""
@@ -19,51 +24,75 @@ BatchName = Annotated[
 ]
 
 
+class _Console(Console):
+    """A console that ends the command quietly when nobody reads its output any more."""
+
+    def on_broken_pipe(self) -> None:
+        """End with status 0."""
+        streams.exit_quietly()
+
+
 def answers() -> Console:
     """The console of standard output."""
-    return Console(highlight=False, **_shape(sys.stdout))
+    return _Console(highlight=False, **_shape(sys.stdout))
 
 
 def notes() -> Console:
     """The console of standard error: progress, warnings, faults."""
-    return Console(stderr=True, highlight=False, **_shape(sys.stderr))
+    return _Console(stderr=True, highlight=False, **_shape(sys.stderr))
 
 
 def _shape(stream: TextIO) -> dict[str, Any]:
-    """Fold lines only for a terminal: a file or a pipe gets each line whole."""
+    """Fold lines only for a terminal, or where COLUMNS asks for it: a file or a pipe gets each line whole."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return {"width": int(columns)}
     return {} if stream.isatty() else {"soft_wrap": True, "width": _FILE_WIDTH}
 
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(as_json_text(value) + "\n")
 
 
 def print_json_with(head: dict[str, Any], name: str, values: Iterable[Any]) -> None:
     """Print one JSON object on one line whose last member is a list of any length, one value of it in memory."""
-    start = json.dumps(head | {name: []}, ensure_ascii=False, default=str)
+    start = as_json_text(head | {name: []})
     sys.stdout.write(start.removesuffix("]}"))
     for count, value in enumerate(values):
-        sys.stdout.write(", " * (count > 0) + json.dumps(value, ensure_ascii=False, default=str))
+        sys.stdout.write(", " * (count > 0) + as_json_text(value))
     sys.stdout.write("]}\n")
 
 
-class _Table(Table):
-    """A table whose cells are shown to the letter: what looks like markup is somebody's name."""
-
-    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row; text that is to be styled comes as a Text."""
-        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+def as_json_text(value: Any) -> str:
+    """Render JSON on one line, escaped where the encoding of standard output lacks characters."""
+    return json.dumps(value, ensure_ascii=not streams.holds_any_text(sys.stdout), default=str)
 
 
-def table(*headings: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
-    """Give an empty table; the columns named in ``numbers`` are set to the right."""
-    made = _Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for heading in headings:
-        made.add_column(
-            heading, justify="right" if heading in numbers else "left", no_wrap=heading in {"batch", *numbers}
-        )
+def table(
+    *headings: str, numbers: Sequence[str] = (), whole: Sequence[str] = (), details: Sequence[str] = ()
+) -> Listing:
+    """Make an empty table; ``numbers`` are set to the right, ``whole`` columns are never folded.
+
+    For want of room ``details`` move below their row, the first of them first.
+    """
+    columns = [Column(heading=each, is_number=each in numbers, is_whole=each in whole) for each in headings]
+    return Listing(columns, details=details)
+
+
+def grid(lines: Mapping[str, str | Text]) -> Table:
+    """Make a table of labels and values, shown to the letter; long values are folded."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for label, value in lines.items():
+        made.add_row(label, value if isinstance(value, Text) else Text(value))
     return made
+
+
+def short_id(batch_id: UUID) -> str:
+    """Shorten a batch's id to what tells it from others: its instant in milliseconds; commands take it as it is."""
+    return str(batch_id)[:13]
 
 
 def plural(count: int, noun: str) -> str:

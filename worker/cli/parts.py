@@ -1,5 +1,6 @@
 """The parts that a Darkroom on one machine is made of, each made ready: services, tables, sandbox, nodes."""
 
+import importlib.util
 import os
 import subprocess
 import time
@@ -9,12 +10,15 @@ from pathlib import Path
 from worker import wiring
 from worker.cli import migrate, sandbox_record, sharing
 from worker.cli.children import Child, Recipe
-from worker.cli.context import Context, with_services
+from worker.cli.context import Context, is_embedded, with_services
 from worker.cli.errors import CliError
 from worker.embedded import ports, services
 from worker.embedded.errors import tail
+from worker.settings import load
 
 _SANDBOX_START_S = 30.0
+_REFILL_BELOW = 1_000
+"""The sandbox's wallet is filled up below so many credits: whoever tries Darkroom has nobody to buy credits from."""
 _LINES = 2
 """What the sandbox says when it listens: its address and its key."""
 
@@ -22,7 +26,7 @@ _LINES = 2
 def start_services(context: Context, *, stays: bool) -> Context:
     """Make the embedded services run, with both databases, as far as the environment does not name others."""
     settings = context.settings
-    if not are_embedded():
+    if not is_embedded(load()):
         return context
     was = services.status(context.home)
     is_new = was.postgres is None or was.valkey is None
@@ -36,11 +40,6 @@ def start_services(context: Context, *, stays: bool) -> Context:
     return with_services(context, found)
 
 
-def are_embedded() -> bool:
-    """Whether a server of the home is used: the environment does not name both others."""
-    return not (os.environ.get("DARKROOM_DATABASE_URL") and os.environ.get("DARKROOM_BROKER_URL"))
-
-
 def migrate_database(context: Context) -> None:
     """Bring the tables up to date."""
     if context.settings.database_url is not None:
@@ -49,6 +48,7 @@ def migrate_database(context: Context) -> None:
 
 def start_sandbox(context: Context) -> Child:
     """Start the sandbox of the home, on its former port if that is free, and remember where it is."""
+    require_sandbox()
     former = sandbox_record.read(context.home)
     port = next(ports.candidates(former.port if former else None), 0)
     state = context.home / "sandbox"
@@ -57,7 +57,7 @@ def start_sandbox(context: Context) -> Child:
     recipe = Recipe(
         name="sandbox",
         module="ops.sandbox",
-        arguments=["--port", str(port), "--state", str(state)],
+        arguments=["--port", str(port), "--state", str(state), "--set", f"refill_below={_REFILL_BELOW}"],
         environment=os.environ,
         folder=context.home,
         log=log,
@@ -73,7 +73,13 @@ def start_sandbox(context: Context) -> Child:
     return child
 
 
-def start_node(context: Context, number: int, *, log: Path | None) -> Child:
+def require_sandbox() -> None:
+    """Raise CliError where the sandbox's own dependency is not installed."""
+    if importlib.util.find_spec("aiohttp") is None:
+        raise CliError("the sandbox is not installed: pip install 'darkroom[sandbox]', or set RIVYA_API_KEY")
+
+
+def start_node(context: Context, number: int, *, log: Path) -> Child:
     """Start one worker node; its name holds our process id, since names must differ on one broker."""
     # A store that can never be used is reported here and not by the node, which waits for one.
     wiring.store(context.settings)
@@ -95,12 +101,19 @@ def node_log(home: Path, number: int) -> Path:
     return _log(home, f"node{number}")
 
 
-def end(children: list[Child], *, grace_s: float, is_hurried: Callable[[], bool]) -> None:
+def end(
+    children: list[Child],
+    *,
+    grace_s: float,
+    is_hurried: Callable[[], bool],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Ask the children to end, and kill those that do not when the grace or the patience is over."""
     for child in children:
         child.ask_to_end()
     until = time.monotonic() + grace_s
     while not all(child.is_over for child in children) and time.monotonic() < until and not is_hurried():
+        meanwhile()
         time.sleep(0.05)
     for child in children:
         child.kill()

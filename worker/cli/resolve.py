@@ -38,7 +38,7 @@ def resolve(
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Decide about a generation in doubt: entries with your name and reason put its credits where they belong.
+    """Decide about a generation in doubt; the entries carry your name and reason.
 
     After --not-charged and --charged the job has failed, and `darkroom retry BATCH --failed` asks for it once more.
     """

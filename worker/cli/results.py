@@ -1,8 +1,7 @@
 """`darkroom results`: what came of every line of a batch, as JSON lines."""
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -26,9 +25,11 @@ def results(
     follow: Annotated[
         bool, typer.Option("--follow", help="Print each line when its job has ended; 1 when one has no image.")
     ] = False,
-    _as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as always.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only lines that have ended without an image.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV with a header instead of JSON lines.")] = False,
+    _as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines, which is the default.")] = False,
 ) -> None:
-    """Print one JSON object for each line of the manifest, in its order.
+    """Write the result of each line of the manifest, in its order, as JSON lines or CSV.
 
     With --follow each is printed as soon as its job has ended, in the order in which they end, until the batch is
     done; -o then still writes all of them in the order of the manifest.
@@ -36,19 +37,25 @@ def results(
     from worker import wiring
     from worker.cli import lookup, outcomes
     from worker.cli.context import resolve
+    from worker.cli.errors import MISUSED, CliError
     from worker.cli.watch import exit_code
 
+    if follow and (as_csv or failed):
+        raise CliError("--follow prints every line as JSON: leave out --csv and --failed", MISUSED)
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
     store = wiring.store(context.settings, database)
     found = _follow(database, store, row) if follow else None
+    lines = outcomes.lines(database, store, row.id)
+    chosen = (each for each in lines if not failed or each["state"] in outcomes.WITHOUT_IMAGE)
+    write = outcomes.write_csv if as_csv else _write
     if to is not None:
-        count = _write_whole(outcomes.lines(database, store, row.id), to)
+        count = _write_whole(chosen, to, write)
         output.notes().print(f"{output.plural(count, 'line')} written to {to}", markup=False)
     elif found is None:
-        _write(outcomes.lines(database, store, row.id), sys.stdout)
+        write(chosen, sys.stdout)
     if found is not None:
         raise typer.Exit(exit_code(found))
 
@@ -73,16 +80,18 @@ def _follow(database: "Database", store: "Store", row: "BatchRow") -> "Overview"
 def _write(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
     count = 0
     for each in found:
-        stream.write(json.dumps(each, ensure_ascii=False, default=str) + "\n")
+        stream.write(output.as_json_text(each) + "\n")
         count += 1
     return count
 
 
-def _write_whole(found: Iterable[dict[str, Any]], to: Path) -> int:
+def _write_whole(
+    found: Iterable[dict[str, Any]], to: Path, write: Callable[[Iterable[dict[str, Any]], IO[str]], int]
+) -> int:
     from worker.cli.errors import CliError
     from worker.cli.whole_file import write_whole
 
     try:
-        return write_whole(to, lambda file: _write(found, file))
+        return write_whole(to, lambda file: write(found, file))
     except OSError as error:
         raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli import output, signing
+from worker.cli import output, signing, spending
 from worker.cli.deadline import DeadlineOption
+from worker.cli.spending import Consent
 
 if TYPE_CHECKING:
     from worker.batch_control import RetryEffect
@@ -14,15 +15,18 @@ if TYPE_CHECKING:
 
 def retry(
     batch: output.BatchName,
-    failed: Annotated[bool, typer.Option("--failed", help="Ask again for the jobs that failed.")] = False,
+    _failed: Annotated[
+        bool, typer.Option("--failed", help="The jobs that failed; what the command does in any case.")
+    ] = False,
     code: Annotated[str | None, typer.Option(help="Only those that failed with this code.")] = None,
     deadline: DeadlineOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Ask for failed jobs again: for their image where it is paid, else for a new one; says the price first.
+    """Retry failed jobs: download paid images again, render the others anew; shows the price first.
 
     A batch whose deadline has passed needs a new one.
     """
@@ -31,12 +35,11 @@ def retry(
     from worker.cli import lookup
     from worker.cli.context import resolve
     from worker.cli.deadline import read
-    from worker.cli.errors import MISUSED, CliError
+    from worker.cli.errors import CliError
 
-    if not failed:
-        raise CliError("say which jobs: `darkroom retry BATCH --failed`", MISUSED)
     author = signing.author(by, reason)
     new = None if deadline is None else NewDeadline(at=read(deadline, now=author.now), author=author)
+    consent = Consent(yes=yes, max_credits=max_credits)
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
@@ -47,7 +50,7 @@ def retry(
         now=author.now,
         code=code,
         deadline=new,
-        agree=lambda price: _agrees(context, price, yes=yes),
+        agree=lambda price: _agrees(context, price, consent),
     )
     if effect is None:
         raise CliError("nothing was changed")
@@ -71,11 +74,9 @@ def _said(effect: "RetryEffect") -> str:
     return f"{output.plural(effect.recalled, 'paid image')} asked for once more, for nothing; {anew}"
 
 
-def _agrees(context: "Context", price: "RetryEffect", *, yes: bool) -> bool:
-    from worker.cli.confirm import confirm
-
+def _agrees(context: "Context", price: "RetryEffect", consent: Consent) -> bool:
     if price.jobs == 0:
         return True
     free = f"{output.plural(price.recalled, 'paid image')} once more for nothing; " if price.recalled else ""
-    what = f"{free}{output.plural(price.jobs, 'job')} again, for {output.plural(price.credits, 'credit')}"
-    return confirm(context, what, yes=yes)
+    what = f"{free}{output.plural(price.jobs, 'job')} again"
+    return spending.is_permitted(context, what, price.credits, consent)

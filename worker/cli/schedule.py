@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output, schedule_runs
+from worker.cli import output
 from worker.cli.schedule_names import ScheduleName, found_schedule, opened
 from worker.cli.signing import ByOption
 from worker.domain.schedule import MissedPolicy, OverlapPolicy
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from worker.db.schedules import ScheduleRow
     from worker.db.session import Database
 
-app = typer.Typer(
-    no_args_is_help=True, help="Refresh catalogs on a schedule; nodes keep it, there is nothing to start."
-)
-
-app.command("run-now")(schedule_runs.run_now)
-app.command()(schedule_runs.cancel)
-app.command()(schedule_runs.runs)
 
 UPCOMING = 5
 
@@ -33,7 +26,6 @@ class Missed(StrEnum):
     SKIP = "skip"
 
 
-@app.command()
 def add(  # noqa: PLR0917 - typer gives each by its name
     name: ScheduleName,
     catalog: Annotated[str, typer.Option(help="Which catalog it refreshes.")],
@@ -49,7 +41,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Add a schedule: from now on nodes plan and apply at each fire time, up to the cap; nothing is spent at once."""
+    """Add a schedule: nodes plan and apply at each fire time, up to the cap. Spends nothing now."""
     from worker import wiring
     from worker.catalog.cron import BadTiming, timing
     from worker.cli import signing
@@ -89,7 +81,6 @@ def add(  # noqa: PLR0917 - typer gives each by its name
     _show(database, name, now, as_json=as_json)
 
 
-@app.command("list")
 def list_(as_json: output.AsJson = False) -> None:
     """List the schedules with their next fire times."""
     from worker import wiring
@@ -105,15 +96,26 @@ def list_(as_json: output.AsJson = False) -> None:
     if not found:
         output.notes().print("there is no schedule: `darkroom schedule add` makes one")
         return
-    table = output.table("schedule", "catalog", "cron", "tz", "cap", "overlap", "missed", "next", numbers=("cap",))
+    table = output.table(
+        "schedule",
+        "catalog",
+        "cron",
+        "tz",
+        "cap",
+        "overlap",
+        "missed",
+        "next",
+        numbers=("cap",),
+        whole=("cron",),
+        details=("next", "overlap", "missed", "tz"),
+    )
     for each in found:
         cap = "" if each.credit_cap is None else f"{each.credit_cap:,}"
         words = (each.overlap.value, each.missed.value.replace("_", "-"))
-        table.add_row(each.name, each.catalog, each.cron, each.tz, cap, *words, "\n".join(_next_shown(each, now)))
+        table.add_row(each.name, each.catalog, each.cron, each.tz, cap, *words, ", ".join(_next_shown(each, now)))
     output.answers().print(table)
 
 
-@app.command()
 def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
     """Let a schedule rest; a run that is under way goes on."""
     from worker import wiring
@@ -126,7 +128,6 @@ def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
     _show(database, name, now, as_json=as_json)
 
 
-@app.command()
 def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
     """Let a schedule count again, from now on; what was due while it rested is not made up for."""
     from worker import wiring
@@ -139,9 +140,8 @@ def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
     _show(database, name, now, as_json=as_json)
 
 
-@app.command()
 def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
-    """Remove a schedule and its runs that wait; the others stay in the books, images under way come home."""
+    """Remove a schedule and its waiting runs. Past runs stay on record."""
     from worker import wiring
     from worker.catalog import ending
     from worker.cli import signing

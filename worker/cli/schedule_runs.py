@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, spending
 from worker.cli.schedule_names import ScheduleName, found_schedule, opened
 from worker.cli.signing import ByOption
 from worker.domain.schedule import RunState
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def run_now(
     name: ScheduleName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs anything.")] = False,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
@@ -28,15 +29,14 @@ def run_now(
     from worker import wiring
     from worker.catalog import firing
     from worker.cli import signing
-    from worker.cli.confirm import confirm
     from worker.cli.errors import CliError
     from worker.db import schedule_runs
 
     context, database = opened()
     with database.transaction() as tx:
         found = found_schedule(tx, name)
-    cap = "credits without a cap" if found.credit_cap is None else f"up to {output.plural(found.credit_cap, 'credit')}"
-    if not confirm(context, f"A run of {found.name}: {cap}", yes=yes):
+    consent = spending.Consent(yes=yes, max_credits=max_credits)
+    if not spending.is_permitted(context, f"A run of {found.name}, at most", found.credit_cap or 0, consent):
         raise CliError("nothing was asked for")
     try:
         run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
@@ -59,7 +59,7 @@ def cancel(
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """End a run that waits, in the queue or for an approval, with its plan; nothing was spent, and nothing will be."""
+    """Cancel a run that is queued or waits for approval, and its plan. Nothing is spent."""
     from worker import wiring
     from worker.catalog import ending
     from worker.cli import signing
@@ -92,7 +92,18 @@ def runs(
         for each in found:
             output.print_json(_run_as_json(each))
         return
-    table = output.table("due", "state", "price", "spent", "plan", "outcome", "run", numbers=("price", "spent"))
+    table = output.table(
+        "due",
+        "state",
+        "price",
+        "spent",
+        "plan",
+        "outcome",
+        "run",
+        numbers=("price", "spent"),
+        whole=("plan", "run"),
+        details=("run", "plan", "outcome"),
+    )
     for each in found:
         credits_ = ("" if number is None else f"{number:,}" for number in (each.price, each.spent))
         asked = f"{each.due_at:%Y-%m-%d %H:%M}{f' by {each.requested_by}' if each.requested_by else ''}"

@@ -1,13 +1,8 @@
 """`darkroom services`: the embedded Postgres and Valkey, to stay until they are stopped."""
 
-import typer
-
 from worker.cli import output
 
-app = typer.Typer(no_args_is_help=True, help="Start, stop and look at the embedded Postgres and Valkey.")
 
-
-@app.command()
 def start(as_json: output.AsJson = False) -> None:
     """Start both servers, bring the tables up to date, and print what to export.
 
@@ -26,7 +21,6 @@ def start(as_json: output.AsJson = False) -> None:
             output.answers().print(f"{name}={value}", markup=False, soft_wrap=True)
 
 
-@app.command()
 def stop(as_json: output.AsJson = False) -> None:
     """Stop both servers; nothing running is fine."""
     from worker.cli import sharing
@@ -46,7 +40,6 @@ def stop(as_json: output.AsJson = False) -> None:
         output.answers().print("nothing was running")
 
 
-@app.command()
 def status(as_json: output.AsJson = False) -> None:
     """Show which of the servers run."""
     from dataclasses import asdict

@@ -18,7 +18,7 @@ def sheet(
     ] = 500,
     as_json: output.AsJson = False,
 ) -> None:
-    """Write a contact sheet: HTML with every image, prompt, state and credit, and nothing to fetch from elsewhere."""
+    """Write a contact sheet: a self-contained HTML page with every image, prompt, state and credit."""
     from worker import wiring
     from worker.cli import lookup, sheets
     from worker.cli.context import resolve

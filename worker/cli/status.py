@@ -1,5 +1,9 @@
 """`darkroom status`: the newest batches, or one batch in full."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,11 +12,41 @@ from worker.cli import output
 from worker.domain.job import JobState
 
 if TYPE_CHECKING:
+    from worker.db.failed_jobs import FailureGroup
     from worker.db.overview import Overview
     from worker.db.session import Database
     from worker.domain.fault import Fault
 
 _FAULTS_SHOWN = 20
+_ALWAYS = (0, 1, 8)
+"""The figures of the list that are shown although they are 0: done, of, and spent."""
+
+
+class State(StrEnum):
+    """Where a batch stands, as the list shows it."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+
+
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many batches the list has at most.")]
+StateOption = Annotated[State | None, typer.Option(help="List: only batches in this state.")]
+OwnerOption = Annotated[str | None, typer.Option(help="List: only batches of this owner.")]
+TokenOption = Annotated[str | None, typer.Option(help="List: only the batch with this token.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which batches the list is to have."""
+
+    limit: int
+    state: State | None
+    owner: str | None
+    token: str | None
 
 
 def status(
@@ -22,7 +56,10 @@ def status(
             metavar="[BATCH]", help="A batch: its id, the beginning of its id, its token or its name. Without: a list."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many batches the list has at most.")] = 20,
+    limit: Limit = 20,
+    state: StateOption = None,
+    owner: OwnerOption = None,
+    token: TokenOption = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Show the newest batches, or where one batch stands."""
@@ -31,7 +68,7 @@ def status(
 
     database = wiring.database(resolve().settings, connections=1)
     if batch is None:
-        _show_list(database, limit, as_json=as_json)
+        _show_list(database, Asked(limit=limit, state=state, owner=owner, token=token), as_json=as_json)
     else:
         _show_one(database, batch, as_json=as_json)
     _note_clocks(database)
@@ -46,37 +83,72 @@ def _note_clocks(database: "Database") -> None:
             output.notes().print(f"{said}; `darkroom doctor` says more", style="yellow", markup=False)
 
 
-def _show_list(database: "Database", limit: int, *, as_json: bool) -> None:
-    from worker.cli.lookup import as_json as shown
-    from worker.cli.lookup import look
-    from worker.db import batches
+def ls(
+    limit: Limit = 20,
+    state: StateOption = None,
+    owner: OwnerOption = None,
+    token: TokenOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """List the newest batches, as `darkroom status` without a batch does."""
+    status(None, limit, state, owner, token, as_json)
 
-    with database.transaction() as tx:
-        rows = batches.newest(tx, limit=limit)
-    found = [look(database, row) for row in rows]
+
+def _show_list(database: "Database", asked: Asked, *, as_json: bool) -> None:
+    from worker.cli.lookup import as_json as shown
+
+    found = list(islice(_matching(database, asked), asked.limit))
     if as_json:
         output.print_json([shown(each) for each in found])
     elif found:
         output.answers().print(_list(found))
+    elif asked.state or asked.owner or asked.token:
+        output.answers().print("No batch matches.")
     else:
         output.answers().print("There is no batch yet: `darkroom submit MANIFEST` makes one.", markup=False)
 
 
-def _list(found: "list[Overview]") -> Any:
-    from rich.text import Text
+def _matching(database: "Database", asked: Asked) -> "Iterator[Overview]":
+    """Look at one batch after the other, the newest first: the state of each is found out by the look."""
+    from worker.cli.lookup import look
+    from worker.db import batches
 
-    numbers = ("done", "of", "failed", "open", "credits")
-    table = output.table("batch", "name", "state", *numbers, "submitted", numbers=numbers)
+    for skip in count(step=asked.limit):
+        with database.transaction() as tx:
+            rows = batches.newest(tx, limit=asked.limit, owner=asked.owner, token=asked.token, skip=skip)
+        found = (look(database, row) for row in rows)
+        yield from (each for each in found if asked.state in {None, each.state})
+        if len(rows) < asked.limit:
+            return
+
+
+def _list(found: "list[Overview]") -> Any:
+    numbers = ("done", "of", "failed", "cancelled", "in doubt", "open", "held", "reserved", "spent", "not downloaded")
+    table = output.table(
+        "name", "batch", "state", *numbers, "submitted",
+        numbers=numbers,
+        whole=("batch", "submitted"),
+        details=("submitted", "batch", "not downloaded", "cancelled", "reserved", "held", "in doubt", "open", "failed"),
+    )  # fmt: skip
     for each in found:
+        counts = (
+            each.jobs[JobState.SUCCEEDED],
+            each.batch.size,
+            each.jobs[JobState.FAILED],
+            each.jobs[JobState.CANCELLED],
+            each.jobs[JobState.IN_DOUBT],
+            each.batch.size - each.ended,
+            each.held,
+            each.reserved,
+            each.spent,
+            each.not_in_hand.count,
+        )
+        figures = [f"{count:,}" if count or at in _ALWAYS else "" for at, count in enumerate(counts)]
         table.add_row(
-            str(each.batch.id),
-            Text(each.batch.name),
+            each.batch.name,
+            output.short_id(each.batch.id),
             _coloured(each),
-            f"{each.jobs[JobState.SUCCEEDED]:,}",
-            f"{each.batch.size:,}",
-            f"{each.lacking:,}",
-            f"{each.batch.size - each.ended:,}",
-            f"{each.spent:,}",
+            *figures,
             f"{each.batch.created_at:%Y-%m-%d %H:%M}",
         )
     return table
@@ -84,25 +156,24 @@ def _list(found: "list[Overview]") -> Any:
 
 def _show_one(database: "Database", name: str, *, as_json: bool) -> None:
     from worker.cli import lookup
-    from worker.db import batches
+    from worker.db import batches, failed_jobs
 
     with database.transaction() as tx:
         row = lookup.batch(tx, name)
         faults = batches.faults(tx, row.id)
+        failures = failed_jobs.by_code(tx, row.id)
     found = lookup.look(database, row)
     if as_json:
         refused = [lookup.fault_as_json(fault) for fault in faults]
-        output.print_json(lookup.as_json(found) | {"faults": refused})
+        output.print_json(lookup.as_json(found) | {"failures": [vars(each) for each in failures], "faults": refused})
     else:
-        _print_one(found, faults)
+        _print_one(found, failures, faults)
 
 
-def _print_one(found: "Overview", faults: "list[Fault]") -> None:
+def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[Fault]") -> None:
     from rich.text import Text
 
     row = found.batch
-    grid = output.table("", "")
-    grid.show_header = False
     cap = "no cap" if row.credit_cap is None else f"cap {row.credit_cap:,}"
     lines: dict[str, Any] = {
         "batch": str(row.id),
@@ -128,16 +199,26 @@ def _print_one(found: "Overview", faults: "list[Fault]") -> None:
         lines["in doubt"] = Text(
             f"{doubts}: `darkroom audit in-doubt` has the evidence, `darkroom resolve` decides", style="yellow"
         )
-    for label, value in lines.items():
-        grid.add_row(Text(label, style="dim"), value)
     console = output.answers()
-    console.print(grid)
+    console.print(output.grid(lines))
+    if failures:
+        _print_failures(failures, str(row.id))
     if faults:
         console.print(f"\n{output.plural(len(faults), 'fault')} in lines that were not taken:")
         for fault in faults[:_FAULTS_SHOWN]:
             console.print(f"  {fault}", markup=False)
         if len(faults) > _FAULTS_SHOWN:
             console.print("  ... `darkroom results` has all of them", markup=False)
+
+
+def _print_failures(failures: "list[FailureGroup]", batch: str) -> None:
+    console = output.answers()
+    table = output.table("failed", "code", "for example", "message", numbers=("failed",), details=("message",))
+    for each in failures:
+        table.add_row(f"{each.jobs:,}", each.code, each.key, each.message or "")
+    console.print()
+    console.print(table)
+    console.print(f"Retry them with `darkroom retry {batch}`, or those of one code with --code CODE.", markup=False)
 
 
 def _not_in_hand(found: "Overview") -> str:

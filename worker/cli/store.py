@@ -12,15 +12,7 @@ if TYPE_CHECKING:
     from worker.db.stores import StoreRow
     from worker.media.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="Look at the store of the images, and accept another one.")
 
-
-@app.callback()
-def _group() -> None:
-    """Look at the store of the images, and accept another one."""
-
-
-@app.command()
 def show(as_json: output.AsJson = False) -> None:
     """Show the identity that the database knows, the one that is there, and whether the store works.
 
@@ -36,7 +28,6 @@ def show(as_json: output.AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
 def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")] = False,
     by: signing.ByOption = None,
@@ -111,16 +102,10 @@ def _marker(store: "Store") -> Any:
 
 
 def _say(found: dict[str, Any]) -> None:
-    from rich.text import Text
-
-    grid = output.table("", "")
-    grid.show_header = False
     lines = {
         "place": found["place"],
         "expected": found["expected"] or "none yet: the first use gives it an identity",
         "found": found["found"] or "no identity",
         "problem": found["problem"] or "none",
     }
-    for label, value in lines.items():
-        grid.add_row(Text(label, style="dim"), Text(str(value)))
-    output.answers().print(grid)
+    output.answers().print(output.grid({label: str(value) for label, value in lines.items()}))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, spending
 from worker.cli.deadline import DeadlineOption
 from worker.domain.batch_request import Priority, Purpose
 from worker.manifest.source import Form
@@ -39,6 +39,8 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         typer.Option(help="Write every fault here, as .csv or .jsonl. [default: if many, MANIFEST.faults.csv]"),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only check, and print the plan; nothing is stored.")] = False,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
     wait: Annotated[bool, typer.Option(help="Follow the batch until it is done; 1 when a job failed.")] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
     size: Annotated[
@@ -81,8 +83,21 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     if dry_run:
         submit_plan.show(context, request, prepared, as_json=as_json)
         return
+    _ask(context, prepared, spending.Consent(yes=yes, max_credits=max_credits))
     receipt = write(context, request, prepared)
     _finish(context, request, receipt, wait=wait, as_json=as_json)
+
+
+def _ask(context: "Context", prepared: "Prepared", consent: spending.Consent) -> None:
+    """Show what it costs before anything is written; raise CliError when the answer is no."""
+    from worker.cli import submit_plan
+    from worker.cli.errors import CliError
+
+    lines = {} if context.is_play else submit_plan.lines(context, prepared)
+    if not spending.is_permitted(
+        context, output.plural(prepared.jobs, "image"), prepared.credits, consent, lines=lines
+    ):
+        raise CliError("nothing was submitted")
 
 
 def write(context: "Context", request: "BatchRequest", prepared: "Prepared") -> "Receipt":
@@ -179,7 +194,9 @@ def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, A
 
 
 def _name_of(manifest: str) -> str:
-    return "stdin" if manifest == "-" else Path(manifest).name.split(".", 1)[0] or "unnamed"
+    # A file's name may be any bytes; the name of a batch is text.
+    text = manifest.encode(errors="replace").decode()
+    return "stdin" if manifest == "-" else Path(text).name.split(".", 1)[0] or "unnamed"
 
 
 def _user() -> str:

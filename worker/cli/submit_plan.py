@@ -12,8 +12,7 @@ from worker.intake import Prepared
 
 def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json: bool) -> None:
     """Print lines, references, price, wallet and duration."""
-    uploads = len(prepared.referring)
-    found = forecasts.forecast(context, price=prepared.credits, images=prepared.jobs, uploads=uploads)
+    found = _forecast(context, prepared)
     if as_json:
         output.print_json_with(_as_json(request, prepared, found), "faults", map(lookup.fault_as_json, prepared.faults))
         return
@@ -21,6 +20,16 @@ def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json
     for label, value in _lines(prepared, found).items():
         console.print(f"{label:<12}{value}", markup=False)
     console.print("Nothing was submitted; the same command without --dry-run does it.")
+
+
+def lines(context: Context, prepared: Prepared) -> dict[str, str]:
+    """Say what a batch would be, cost and take, as labels and values."""
+    return _lines(prepared, _forecast(context, prepared))
+
+
+def _forecast(context: Context, prepared: Prepared) -> Forecast:
+    uploads = len(prepared.referring)
+    return forecasts.forecast(context, price=prepared.credits, images=prepared.jobs, uploads=uploads)
 
 
 def _lines(prepared: Prepared, found: Forecast) -> dict[str, str]:

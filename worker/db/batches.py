@@ -132,10 +132,18 @@ def by_name(tx: Connection, name: str, *, limit: int = 2) -> list[BatchRow]:
     return [_row(r) for r in tx.execute(text(query), {"n": name, "limit": limit})]
 
 
-def newest(tx: Connection, *, limit: int) -> list[BatchRow]:
-    """Give the newest batches, newest first."""
-    query = f"SELECT {_COLUMNS} FROM batch ORDER BY created_at DESC, id DESC LIMIT :limit"
-    return [_row(r) for r in tx.execute(text(query), {"limit": limit})]
+_NEWEST = text(f"""
+    SELECT {_COLUMNS} FROM batch
+    WHERE (CAST(:owner AS text) IS NULL OR owner = :owner) AND (CAST(:token AS text) IS NULL OR token = :token)
+    ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :skip""")
+
+
+def newest(
+    tx: Connection, *, limit: int, owner: str | None = None, token: str | None = None, skip: int = 0
+) -> list[BatchRow]:
+    """List the newest batches, newest first; of one owner or token if given."""
+    values = {"limit": limit, "owner": owner, "token": token, "skip": skip}
+    return [_row(r) for r in tx.execute(_NEWEST, values)]
 
 
 def _one(rows: Sequence[Any]) -> BatchRow | None:

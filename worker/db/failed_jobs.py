@@ -1,5 +1,6 @@
 """Failed jobs that are asked for once more: those that are paid for their image, the others anew."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -66,3 +67,27 @@ def put_back(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, 
     """
     row = tx.execute(_PUT_BACK, {"id": batch_id, "code": code}).one()
     return row[0], row[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureGroup:
+    """Failed jobs of one batch with one code."""
+
+    code: str
+    jobs: int
+    key: str
+    """Of the first of them in line order."""
+    message: str | None
+    """What was said about that one."""
+
+
+_BY_CODE = text("""
+    SELECT coalesce(failure_code, 'unknown') AS code, count(*) AS jobs, (array_agg(key ORDER BY line))[1] AS key,
+        (array_agg(failure_message ORDER BY line))[1] AS message
+    FROM job WHERE batch_id = :batch_id AND state = 'failed' GROUP BY 1 ORDER BY 2 DESC, 1""")
+
+
+def by_code(tx: Connection, batch_id: UUID) -> list[FailureGroup]:
+    """Group a batch's failed jobs by code, the most frequent first."""
+    rows = tx.execute(_BY_CODE, {"batch_id": batch_id}).mappings()
+    return [FailureGroup(**row) for row in rows]

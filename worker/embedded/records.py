@@ -79,6 +79,14 @@ def passwords(path: Path, *, is_new: bool) -> Passwords:
     return made
 
 
+def known_passwords(path: Path) -> Passwords | None:
+    """Return the passwords of a home; None when it has none that can be read."""
+    try:
+        return Passwords(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def _is_taken(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from worker.embedded import home, ports, postgres, records, supervisor, valkey
 from worker.embedded.account import Account, current
@@ -96,6 +97,18 @@ def erase(path: Path) -> None:
 def status(path: Path) -> Status:
     """Return what is running just now, without waiting for a start or a stop that is under way."""
     return _find(home.at(path))
+
+
+def is_own_url(path: Path, url: str) -> bool:
+    """Say whether a URL is one of this home's servers, wherever they listen: it has their password."""
+    known = records.known_passwords(home.at(path).passwords)
+    if known is None:
+        return False
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return False
+    return password is not None and unquote(password) in {known.postgres, known.valkey}
 
 
 def ensure_database(services: Services, name: str) -> str:

@@ -1,6 +1,7 @@
 """A CSV manifest is a header and rows; the delimiter is what the header is parted by."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -8,6 +9,8 @@ from worker.domain.fault import Fault, quoted
 from worker.manifest.lines import LINE_MAX_BYTES, Line, Row
 
 _DELIMITERS = ",;\t"
+_EXCEL = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
+"""The line that tells Excel the delimiter; it is no part of the data."""
 
 
 def csv_rows(lines: Iterable[Line | Fault], required: str = "prompt") -> Iterator[Row | Fault]:
@@ -81,14 +84,21 @@ class _Records:
         return csv.reader(self._texts(), delimiter=self._delimiter, strict=True)
 
     def _sniffing_reader(self) -> Iterator[list[str]]:
-        first = next(self._texts(), None)
-        while first is not None and not first.strip():
-            self._first = self._size = 0
-            first = next(self._texts(), None)
+        first = self._filled()
+        if first is not None and (named := _EXCEL.fullmatch(first.strip("\r\n "))):
+            self._delimiter = named[1]
+            first = self._filled()
         if first is None:
             return
-        self._delimiter = max(_DELIMITERS, key=lambda delimiter: len(_cells(first, delimiter)))
+        header = first
+        self._delimiter = self._delimiter or max(_DELIMITERS, key=lambda delimiter: len(_cells(header, delimiter)))
         yield from csv.reader(self._texts(first), delimiter=self._delimiter, strict=True)
+
+    def _filled(self) -> str | None:
+        """Give the next line with anything on it."""
+        while (text := next(self._texts(), None)) is not None and not text.strip():
+            self._first = self._size = 0
+        return text
 
     def _texts(self, *ahead: str) -> Iterator[str]:
         yield from ahead

@@ -105,7 +105,8 @@ def _checked_form(head: bytes, name: str, form: Form | None, required: str) -> F
 def _by_content(start: bytes, name: str, required: str) -> Form:
     if start.startswith(b"{"):
         return Form.JSONL
-    if required.lower().encode() in start.splitlines()[0].lower():
+    header = start.splitlines()[0].lower()
+    if required.lower().encode() in header or header.removeprefix(b'"').startswith(b"sep="):
         return Form.CSV
     raise ManifestError(name, f"is neither JSON lines nor CSV with a column {required!r}; {_PERMITTED}")
 

@@ -1,0 +1,119 @@
+"""Help and completion are quick, and say what runs."""
+
+import inspect
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+import typer
+
+from tests.cli.conftest import ROOT, Darkroom
+from worker.cli.app import app
+from worker.cli.commands import ROOT as COMMANDS
+from worker.cli.lazy import Command, Group
+
+HEAVY = (
+    "PIL",
+    "alembic",
+    "celery",
+    "jinja2",
+    "kombu",
+    "obstore",
+    "psutil",
+    "psycopg",
+    "requests",
+    "sqlalchemy",
+    "structlog",
+    "urllib3",
+    "xlsxwriter",
+)
+"""What takes long to import, and no help text needs; typer itself imports pydantic to convert arguments."""
+
+SHOW_IMPORTS = """
+import sys
+from worker.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def commands(group: Group = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
+    for entry in group.commands:
+        if isinstance(entry, Group):
+            yield from commands(entry, (*path, entry.name))
+        else:
+            yield (*path, entry.name), entry
+
+
+ALL = [pytest.param(path, command, id=" ".join(path)) for path, command in commands()]
+EXAMPLES = [pytest.param(example, id=example) for _, command in commands() for example in command.examples]
+
+
+def imported_by(*arguments: str, **environment: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_IMPORTS, *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("catalog", "--help"), ("submit", "--help"), ("audit", "--help")])
+def test_help_imports_nothing_that_takes_long(arguments: tuple[str, ...]) -> None:
+    assert imported_by(*arguments).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("words", ["darkroom ", "darkroom catalog ", "darkroom submit --"])
+def test_completion_imports_nothing_that_takes_long(words: str) -> None:
+    environment = {"_DARKROOM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()))}
+
+    assert imported_by(**environment).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(("path", "command"), ALL)
+def test_a_list_of_commands_says_what_the_command_says_of_itself(path: tuple[str, ...], command: Command) -> None:
+    module, name = command.target.split(":")
+    function = getattr(import_module(f"worker.cli.{module}"), name)
+
+    first = (inspect.getdoc(function) or "").split("\n\n", maxsplit=1)[0]
+
+    assert command.summary == " ".join(first.split())
+
+
+@pytest.mark.parametrize(("path", "command"), ALL)
+def test_the_help_of_a_command_ends_with_its_examples(path: tuple[str, ...], command: Command, bare: Darkroom) -> None:
+    if path == ("sandbox",):
+        pytest.skip("its options and its help are those of the sandbox itself")
+
+    said = " ".join(bare(*path, "--help").stdout.split())
+
+    assert all(" ".join(example.split()) in said for example in command.examples)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_taken_by_the_parser(example: str) -> None:
+    words = shlex.split(example)[1:]
+    arguments = words[: words.index(">")] if ">" in words else words
+
+    assert parsed(arguments)
+
+
+def parsed(arguments: list[str]) -> bool:
+    """Parse the arguments without running anything; raises what the parser refuses."""
+    command = typer.main.get_command(app)
+    context = command.make_context("darkroom", arguments)
+    while isinstance(command, typer.core.TyperGroup):
+        name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None
+        command, context = found, found.make_context(name, rest, parent=context)
+    return True

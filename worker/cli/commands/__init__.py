@@ -1,0 +1,226 @@
+"""Every command of ``darkroom``: its name, where its function is, and what ``--help`` shows of it.
+
+A new command is a module with a function, and an entry here.
+"""
+
+from worker.cli.commands import books, catalogs
+from worker.cli.lazy import Command, Group
+
+_BATCHES, _START = "Batches", "Start and stop"
+
+_SERVICES = Group(
+    name="services",
+    summary="Start, stop and look at the embedded Postgres and Valkey.",
+    panel=_START,
+    commands=(
+        Command(
+            name="start",
+            target="services:start",
+            summary="Start both servers, bring the tables up to date, and print what to export.",
+            examples=("darkroom services start", "darkroom services start --json"),
+        ),
+        Command(
+            name="stop",
+            target="services:stop",
+            summary="Stop both servers; nothing running is fine.",
+            examples=("darkroom services stop", "darkroom services stop --json"),
+        ),
+        Command(
+            name="status",
+            target="services:status",
+            summary="Show which of the servers run.",
+            examples=("darkroom services status", "darkroom services status --json"),
+        ),
+    ),
+)
+
+ROOT = Group(
+    name="darkroom",
+    summary="Render images in bulk, and prove where every credit went.",
+    commands=(
+        Command(
+            name="submit",
+            target="submit:submit",
+            panel=_BATCHES,
+            summary="Check a manifest and submit it as one batch.",
+            examples=("darkroom submit chairs.csv --dry-run", "darkroom submit chairs.csv --name chairs --wait"),
+        ),
+        Command(
+            name="status",
+            target="status:status",
+            panel=_BATCHES,
+            summary="Show the newest batches, or where one batch stands.",
+            examples=("darkroom status", "darkroom status chairs"),
+        ),
+        Command(
+            name="ls",
+            target="status:ls",
+            panel=_BATCHES,
+            summary="List the newest batches, as `darkroom status` without a batch does.",
+            examples=("darkroom ls", "darkroom ls --state running --owner mia"),
+        ),
+        Command(
+            name="watch",
+            target="watch:watch",
+            panel=_BATCHES,
+            summary="Follow a batch live until it is done; ends with 1 when a job of it ended without an image.",
+            examples=("darkroom watch chairs", "darkroom watch chairs --json"),
+        ),
+        Command(
+            name="results",
+            target="results:results",
+            panel=_BATCHES,
+            summary="Write the result of each line of the manifest, in its order, as JSON lines or CSV.",
+            examples=("darkroom results chairs --csv > chairs.results.csv", "darkroom results chairs --failed"),
+        ),
+        Command(
+            name="download",
+            target="download:download",
+            panel=_BATCHES,
+            summary="Copy a batch's images into a folder, each named by its key; running it again copies what is new.",
+            examples=("darkroom download chairs --to chairs", "darkroom download chairs --to /srv/shop/images --json"),
+        ),
+        Command(
+            name="sheet",
+            target="sheet:sheet",
+            panel=_BATCHES,
+            summary="Write a contact sheet: a self-contained HTML page with every image, prompt, state and credit.",
+            examples=("darkroom sheet chairs", "darkroom sheet chairs --output chairs.html"),
+        ),
+        Command(
+            name="open",
+            target="open:open_",
+            panel=_BATCHES,
+            summary="Write a batch's contact sheet into the home and open it in the browser.",
+            examples=("darkroom open chairs", "darkroom open chairs --json"),
+        ),
+        Command(
+            name="pause",
+            target="pause:pause",
+            panel=_BATCHES,
+            summary="Pause batches: nothing more is begun until `darkroom resume`; what is begun goes on.",
+            examples=("darkroom pause chairs", "darkroom pause --owner mia --name 'spring*' --dry-run"),
+        ),
+        Command(
+            name="resume",
+            target="resume:resume",
+            panel=_BATCHES,
+            summary="Let paused batches go on, each in its turn.",
+            examples=("darkroom resume chairs", "darkroom resume --owner mia --yes"),
+        ),
+        Command(
+            name="reprioritise",
+            target="reprioritise:reprioritise",
+            panel=_BATCHES,
+            summary="Have the pending jobs of batches admitted in another class, or with another weight, from now on.",
+            examples=(
+                "darkroom reprioritise chairs --to interactive",
+                "darkroom reprioritise --purpose refresh --weight 3",
+            ),
+        ),
+        Command(
+            name="cancel",
+            target="cancel:cancel",
+            panel=_BATCHES,
+            summary="Cancel batches: what is not begun never will be; what the provider has is paid and brought home.",
+            examples=("darkroom cancel chairs", "darkroom cancel --owner mia --since 2026-11-30 --dry-run"),
+        ),
+        Command(
+            name="deadline",
+            target="deadline:deadline",
+            panel=_BATCHES,
+            summary="Set or remove a batch's deadline. Jobs that an earlier deadline ended stay ended; see `retry`.",
+            examples=("darkroom deadline chairs 6h", "darkroom deadline chairs none"),
+        ),
+        Command(
+            name="retry",
+            target="retry:retry",
+            panel=_BATCHES,
+            summary="Retry failed jobs: download paid images again, render the others anew; shows the price first.",
+            examples=("darkroom retry chairs", "darkroom retry chairs --code generation_failed"),
+        ),
+        catalogs.CATALOG,
+        catalogs.SCHEDULE,
+        Command(
+            name="up",
+            target="up:up",
+            panel=_START,
+            summary="Run services, migrations, sandbox (without a key) and worker nodes until Ctrl-C, which drains.",
+            examples=("darkroom up", "darkroom up --nodes 2"),
+        ),
+        Command(
+            name="down",
+            target="down:down",
+            panel=_START,
+            summary="End `darkroom up` and the embedded services of this home, as Ctrl-C in its terminal does.",
+            examples=("darkroom down", "darkroom down --timeout 10"),
+        ),
+        Command(
+            name="logs",
+            target="logs:logs",
+            panel=_START,
+            summary="Print the end of a log file in the home, or list the log files.",
+            examples=("darkroom logs", "darkroom logs node1 --follow"),
+        ),
+        Command(
+            name="demo",
+            target="demo:demo",
+            panel=_START,
+            summary="Render the example manifest: in the free sandbox, or with a key for real after a question.",
+            examples=("darkroom demo", "darkroom demo --yes"),
+        ),
+        Command(
+            name="sandbox",
+            target="sandbox:sandbox",
+            panel=_START,
+            summary="Run the sandbox provider alone; options such as --port and --state go to it, --help lists them.",
+            examples=("darkroom sandbox --port 8900", "darkroom sandbox top-up 5000"),
+            settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+        ),
+        Command(
+            name="env",
+            target="env:env",
+            panel=_START,
+            summary='Print the environment that other processes need, with passwords: eval "$(darkroom env)".',
+            examples=("darkroom env --format shell", "darkroom env --format dotenv > .env"),
+        ),
+        _SERVICES,
+        books.AUDIT,
+        books.ACCOUNT,
+        books.STORE,
+        Command(
+            name="cap",
+            target="cap:cap",
+            panel=books.PANEL,
+            summary="Set the credit cap of a batch, or the monthly cap of an owner, in force at once.",
+            examples=("darkroom cap chairs 400", "darkroom cap --owner mia --monthly 5000"),
+        ),
+        Command(
+            name="resolve",
+            target="resolve:resolve",
+            panel=books.PANEL,
+            summary="Decide about a generation in doubt; the entries carry your name and reason.",
+            examples=(
+                "darkroom resolve GENERATION --not-charged --by mia --reason 'not in the history of the account'",
+                "darkroom resolve GENERATION --adopt task_8f2c --by mia --reason 'found in the history'",
+            ),
+        ),
+        Command(
+            name="correct",
+            target="correct:correct",
+            panel=books.PANEL,
+            summary="Correct the cost of an ended generation; the entry carries your name and reason.",
+            examples=(
+                "darkroom correct GENERATION --spent 0 --by mia --reason 'credit note 17'",
+                "darkroom correct GENERATION --spent 4 --by mia --reason 'invoice of November'",
+            ),
+        ),
+        Command(
+            name="doctor",
+            target="doctor:doctor",
+            panel=books.PANEL,
+            summary="Check database, broker, nodes, store, key, wallet and prices. Spends nothing.",
+            examples=("darkroom doctor", "darkroom doctor --verify-store --sample 100"),
+        ),
+    ),
+)

@@ -1,0 +1,152 @@
+"""The groups ``darkroom audit`` and ``darkroom account``."""
+
+from worker.cli.lazy import Command, Group
+
+PANEL = "Books and health"
+
+AUDIT = Group(
+    name="audit",
+    summary="Prove the ledger, and print what it says.",
+    panel=PANEL,
+    commands=(
+        Command(
+            name="verify",
+            target="audit:verify",
+            summary="Check every rule of the ledger and of job states on the rows; exit status 1 if one is broken.",
+            examples=("darkroom audit verify", "darkroom audit verify --anchor evidence/"),
+        ),
+        Command(
+            name="statement",
+            target="audit_reports:statement",
+            summary="Show what stood in the accounts, what moved, and what stands there now.",
+            examples=(
+                "darkroom audit statement --batch chairs",
+                "darkroom audit statement --batch chairs --as-of 2026-11-30 --format csv",
+            ),
+        ),
+        Command(
+            name="outstanding",
+            target="audit_reports:outstanding",
+            summary="Show the credits that are held or reserved and not decided yet, by age, the oldest first.",
+            examples=("darkroom audit outstanding", "darkroom audit outstanding --format json"),
+        ),
+        Command(
+            name="spend",
+            target="audit_reports:spend",
+            summary="Show per batch or image what was promised, reserved, charged and given back.",
+            examples=(
+                "darkroom audit spend --owner mia",
+                "darkroom audit spend --by image --as-of 2026-11-30 --format csv",
+            ),
+        ),
+        Command(
+            name="job",
+            target="audit_reports:job",
+            summary="Show the history of one job: request, attempts, ledger entries, files, and outside calls.",
+            examples=("darkroom audit job JOB", "darkroom audit job JOB --format json"),
+        ),
+        Command(
+            name="reconcile",
+            target="audit_reports:reconcile",
+            summary="Explain every change of the wallet by our entries, and class what is left.",
+            examples=(
+                "darkroom audit reconcile --from 2026-11-01 --to 2026-11-30",
+                "darkroom audit reconcile --from 2026-11-01 --to 2026-11-30 --format xlsx --output november.xlsx",
+            ),
+        ),
+        Command(
+            name="export",
+            target="audit_reports:export",
+            summary="Print every entry of the ledger, for a spreadsheet or for plain-text accounting (hledger).",
+            examples=(
+                "darkroom audit export --from 2026-11-01 --to 2026-11-30",
+                "darkroom audit export --from 2026-11-01 --to 2026-11-30 --format hledger",
+            ),
+        ),
+        Command(
+            name="changes",
+            target="audit_reports:changes",
+            summary="Show who changed or decided what, and why: caps, limits, pauses, doubts, corrections.",
+            examples=("darkroom audit changes", "darkroom audit changes --format json"),
+        ),
+        Command(
+            name="trial-balance",
+            target="audit_reports:trial_balance",
+            summary="Show the four accounts of each batch and of all, which add up to zero.",
+            examples=("darkroom audit trial-balance", "darkroom audit trial-balance --as-of 2026-11-30"),
+        ),
+        Command(
+            name="check",
+            target="audit_check:check",
+            summary="Check a report against its evidence and a fresh printing; exit status 1 on a difference.",
+            examples=("darkroom audit check november.csv", "darkroom audit check evidence/"),
+        ),
+        Command(
+            name="in-doubt",
+            target="in_doubt:in_doubt",
+            summary="List generations that may have been charged, with the evidence and the commands to resolve them.",
+            examples=("darkroom audit in-doubt", "darkroom audit in-doubt --json"),
+        ),
+    ),
+)
+
+ACCOUNT = Group(
+    name="account",
+    summary="Look at an account, pause and resume it, and set its limits.",
+    panel=PANEL,
+    commands=(
+        Command(
+            name="show",
+            target="account:show",
+            summary="Show pace, window, wallet and pause of an account.",
+            examples=("darkroom account show", "darkroom account show --json"),
+        ),
+        Command(
+            name="pause",
+            target="account:pause",
+            summary="Stop paid work until `account resume`; generations in progress are polled and downloaded.",
+            examples=("darkroom account pause --reason 'price is being checked'", "darkroom account pause --by mia"),
+        ),
+        Command(
+            name="resume",
+            target="account:resume",
+            summary="Let paid work go on, whatever it was paused for; a reason that is still there pauses it again.",
+            examples=("darkroom account resume", "darkroom account resume --by mia --reason 'topped up'"),
+        ),
+        Command(
+            name="same-key",
+            target="account:same_key",
+            summary="Confirm that RIVYA_API_KEY belongs to the same provider account as the previous key.",
+            examples=(
+                "darkroom account same-key --reason 'rotated in the settings of the same account'",
+                "darkroom account same-key --by mia --reason 'rotated by me'",
+            ),
+        ),
+        Command(
+            name="set",
+            target="account:set_limits",
+            summary="Set the pace, that of reads, or the window of an account, in force at once.",
+            examples=("darkroom account set --rate 2 --max-in-flight 100", "darkroom account set --rate auto"),
+        ),
+    ),
+)
+
+STORE = Group(
+    name="store",
+    summary="Look at the store of the images, and accept another one.",
+    panel=PANEL,
+    commands=(
+        Command(
+            name="show",
+            target="store:show",
+            summary="Show the identity that the database knows, the one that is there, and whether the store works.",
+            examples=("darkroom store show", "darkroom store show --json"),
+        ),
+        Command(
+            name="adopt",
+            target="store:adopt",
+            summary="Make what is at DARKROOM_STORE now the account's store from now on; the change is recorded.",
+            examples=("darkroom store adopt", "darkroom store adopt --yes --by mia --reason 'moved to a new disk'"),
+        ),
+    ),
+)

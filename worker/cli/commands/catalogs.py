@@ -1,0 +1,194 @@
+"""The groups ``darkroom catalog`` and ``darkroom schedule``."""
+
+from worker.cli.lazy import Command, Group
+
+_PANEL = "Catalogs"
+
+_HOOK = Group(
+    name="hook",
+    summary="Tell other systems when items go live.",
+    commands=(
+        Command(
+            name="add",
+            target="catalog_hook:add",
+            summary="Tell a command or an address from now on; nodes send, and try again for a week.",
+            examples=(
+                "darkroom catalog hook add shop --post https://shop.example/darkroom --secret-file secret.txt",
+                "darkroom catalog hook add shop --command ./publish.sh",
+            ),
+        ),
+        Command(
+            name="list",
+            target="catalog_hook:list_",
+            summary="List the hooks of a catalog, with what is still to be delivered.",
+            examples=("darkroom catalog hook list shop", "darkroom catalog hook list shop --json"),
+        ),
+        Command(
+            name="remove",
+            target="catalog_hook:remove",
+            summary="Tell it nothing more, nor what is still to be delivered to it.",
+            examples=("darkroom catalog hook remove shop HOOK", "darkroom catalog hook remove shop HOOK --json"),
+        ),
+    ),
+)
+
+CATALOG = Group(
+    name="catalog",
+    summary="Keep a catalog's images fresh: plan, apply, review, publish.",
+    panel=_PANEL,
+    commands=(
+        Command(
+            name="import",
+            target="catalog_import:import_",
+            summary="Make a catalog's items those of a file or a query, and say what that changed; spends nothing.",
+            examples=(
+                "darkroom catalog import shop items.csv --recipe recipe.toml",
+                "darkroom catalog import shop items.jsonl",
+            ),
+        ),
+        Command(
+            name="plan",
+            target="catalog_plan:plan",
+            summary="Show what would be rendered and why, the exact price, and the wallet after it. Spends nothing.",
+            examples=("darkroom catalog plan shop", "darkroom catalog plan shop --older-than 90 --out plan.json"),
+        ),
+        Command(
+            name="apply",
+            target="catalog_apply:apply",
+            summary="Render what a plan lists, once; refused when the catalog has changed since the plan was made.",
+            examples=("darkroom catalog apply PLAN", "darkroom catalog apply PLAN --json"),
+        ),
+        Command(
+            name="approve",
+            target="catalog_apply:approve",
+            summary="Agree to a plan; one above a threshold of the recipe needs somebody else than its planner.",
+            examples=("darkroom catalog approve PLAN --by mia", "darkroom catalog approve PLAN --by mia --json"),
+        ),
+        Command(
+            name="refuse",
+            target="catalog_apply:refuse",
+            summary="Say no to a plan: it can be neither approved nor applied, and a run that waits for it is over.",
+            examples=(
+                "darkroom catalog refuse PLAN --by mia --reason 'too dear'",
+                "darkroom catalog refuse PLAN --by mia --reason late",
+            ),
+        ),
+        Command(
+            name="show",
+            target="catalog_show:show",
+            summary="Show one catalog: its recipe, where its items stand, and its newest plans.",
+            examples=("darkroom catalog show shop", "darkroom catalog show shop --json"),
+        ),
+        Command(
+            name="show-plan",
+            target="catalog_show_plan:show_plan",
+            summary="Show a saved plan: price, reasons, prompts, and the words that differ.",
+            examples=("darkroom catalog show-plan PLAN", "darkroom catalog show-plan PLAN --json"),
+        ),
+        Command(
+            name="list",
+            target="catalog_show:list_",
+            summary="List the catalogs.",
+            examples=("darkroom catalog list", "darkroom catalog list --json"),
+        ),
+        Command(
+            name="sheet",
+            target="catalog_sheet:sheet",
+            summary="Write HTML pages of the images that wait for review: old beside new, keys to accept and reject.",
+            examples=("darkroom catalog sheet shop", "darkroom catalog sheet shop --output review"),
+        ),
+        Command(
+            name="decide",
+            target="catalog_decide:decide",
+            summary="Apply decisions: publish the accepted images together, and save a plan of the rejected ones.",
+            examples=(
+                "darkroom catalog decide shop decisions.json --by mia",
+                "darkroom catalog decide shop decisions.json --by mia --apply",
+            ),
+        ),
+        Command(
+            name="rollback",
+            target="catalog_review:rollback",
+            summary="Show an older image again, or what all items showed at an earlier time. Spends nothing.",
+            examples=(
+                "darkroom catalog rollback shop --to 2026-11-22T08:00+01:00 --by mia",
+                "darkroom catalog rollback shop --to IMAGE --sku chair-7 --by mia",
+            ),
+        ),
+        Command(
+            name="history",
+            target="catalog_review:history",
+            summary="List every image that was live for an item, and who decided it.",
+            examples=("darkroom catalog history shop chair-7", "darkroom catalog history shop chair-7 --json"),
+        ),
+        Command(
+            name="export",
+            target="catalog_review:export",
+            summary="Write what is live, by SKU: file, address, SHA-256, pixels, and since when.",
+            examples=("darkroom catalog export shop", "darkroom catalog export shop --format csv"),
+        ),
+        _HOOK,
+    ),
+)
+
+SCHEDULE = Group(
+    name="schedule",
+    summary="Refresh catalogs on a schedule; nodes keep it, there is nothing to start.",
+    panel=_PANEL,
+    commands=(
+        Command(
+            name="add",
+            target="schedule:add",
+            summary="Add a schedule: nodes plan and apply at each fire time, up to the cap. Spends nothing now.",
+            examples=(
+                "darkroom schedule add weekly --catalog shop --cron '0 2 * * 1' --tz Europe/Berlin --cap 400",
+                "darkroom schedule add nightly --catalog shop --cron '30 1 * * *' --cap 500",
+            ),
+        ),
+        Command(
+            name="list",
+            target="schedule:list_",
+            summary="List the schedules with their next fire times.",
+            examples=("darkroom schedule list", "darkroom schedule list --json"),
+        ),
+        Command(
+            name="pause",
+            target="schedule:pause",
+            summary="Let a schedule rest; a run that is under way goes on.",
+            examples=("darkroom schedule pause weekly", "darkroom schedule pause weekly --json"),
+        ),
+        Command(
+            name="resume",
+            target="schedule:resume",
+            summary="Let a schedule count again, from now on; what was due while it rested is not made up for.",
+            examples=("darkroom schedule resume weekly", "darkroom schedule resume weekly --json"),
+        ),
+        Command(
+            name="remove",
+            target="schedule:remove",
+            summary="Remove a schedule and its waiting runs. Past runs stay on record.",
+            examples=("darkroom schedule remove weekly", "darkroom schedule remove weekly --by mia"),
+        ),
+        Command(
+            name="run-now",
+            target="schedule_runs:run_now",
+            summary="Run a schedule once now, beside its fire times: a node plans and applies, up to the cap.",
+            examples=("darkroom schedule run-now weekly", "darkroom schedule run-now weekly --yes"),
+        ),
+        Command(
+            name="cancel",
+            target="schedule_runs:cancel",
+            summary="Cancel a run that is queued or waits for approval, and its plan. Nothing is spent.",
+            examples=(
+                "darkroom schedule cancel RUN --reason 'wrong prices'",
+                "darkroom schedule cancel RUN --by mia --reason late",
+            ),
+        ),
+        Command(
+            name="runs",
+            target="schedule_runs:runs",
+            summary="List what came of each fire time: plan, price, credits spent, outcome.",
+            examples=("darkroom schedule runs weekly", "darkroom schedule runs weekly --json"),
+        ),
+    ),
+)

@@ -1,0 +1,99 @@
+"""Command groups that import a command's module only when that command runs or shows its own help.
+
+``--help`` of a group and the shell's completion name dozens of commands; importing SQLAlchemy, psycopg and the rest for
+each of them costs most of a second.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer import core, main
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command of a group, described without importing it."""
+
+    name: str
+    target: str
+    """Where its function is: ``module:function``, the module below ``worker.cli``."""
+    summary: str
+    """The first sentence of the function's docstring, for lists of commands (a test compares the two)."""
+    examples: tuple[str, str]
+    """Two command lines that its ``--help`` ends with."""
+    panel: str | None = None
+    """The heading in the list of commands."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of its parser."""
+
+    def load(self) -> core.TyperCommand:
+        """Import the function and build the command from it."""
+        module, name = self.target.split(":")
+        function: Callable[..., None] = getattr(import_module(f"worker.cli.{module}"), name)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(name=self.name, epilog=_epilog(self.examples), context_settings=dict(self.settings))(function)
+        built = main.get_command(alone)
+        assert isinstance(built, core.TyperCommand)
+        return built
+
+    def stub(self) -> core.TyperCommand:
+        """Build what a list of commands shows of it."""
+        return core.TyperCommand(self.name, help=self.summary, rich_help_panel=self.panel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Commands under one name."""
+
+    name: str
+    summary: str
+    commands: "Sequence[Command | Group]"
+    panel: str | None = None
+
+    def load(self) -> "LazyGroup":
+        """Build the group; none of its commands is imported."""
+        return LazyGroup(
+            name=self.name, group=self, help=self.summary, no_args_is_help=True, rich_help_panel=self.panel
+        )
+
+    def stub(self) -> "LazyGroup":
+        """Build what a list of commands shows of it: the group itself, which is cheap."""
+        return self.load()
+
+
+class LazyGroup(core.TyperGroup):
+    """A group whose commands are stubs in lists and in completion, and are imported when one is called."""
+
+    def __init__(self, *, group: Group, **attributes: Any) -> None:
+        """Take the commands from ``group``."""
+        self._entries = {entry.name: entry for entry in group.commands}
+        super().__init__(**attributes | {"commands": {name: entry.stub() for name, entry in self._entries.items()}})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the arguments name, and import it."""
+        name, found, rest = super().resolve_command(ctx, args)
+        entry = None if name is None else self._entries.get(name)
+        return name, found if entry is None else entry.load(), rest
+
+
+def group_class(group: Group) -> type[core.TyperGroup]:
+    """Make the class that ``typer.Typer(cls=...)`` builds the topmost group with."""
+
+    class Topmost(LazyGroup):
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(group=group, **attributes)
+
+    return Topmost
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    """Put each example on a line of its own: typer joins single line ends and keeps double ones."""
+    return "\n\n".join(("[bold]Examples[/bold]", *(f"  {escaped(each)}" for each in examples)))
+
+
+def escaped(text: str) -> str:
+    """Escape what rich would read as markup."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,62 @@
+"""Standard streams as a command finds them: closed, full, read by nobody, or unable to hold every character."""
+
+import errno
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+
+def prepare() -> None:
+    """Give every stream something to write to or read from, and let no character be an error.
+
+    Python sets a stream that was closed by the caller to None.
+    """
+    sys.stdout = _writable(sys.stdout)
+    sys.stderr = _writable(sys.stderr)
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
+
+
+def holds_any_text(stream: TextIO) -> bool:
+    """Say whether the stream's encoding has every character."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-").startswith("utf")
+
+
+def finish() -> None:
+    """Write out what is buffered, while a failure can still be told; raises OSError."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def is_reader_gone(error: BaseException) -> bool:
+    """Say whether whoever read the output has ended, as ``| head`` does."""
+    return isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE
+
+
+def exit_quietly() -> NoReturn:
+    """End with status 0 because nobody reads any more; nothing that is still buffered is written."""
+    _discard(sys.stdout)
+    sys.exit(0)
+
+
+def give_up_output() -> None:
+    """Throw away what could not be written, so that the interpreter does not try it again and complain."""
+    _discard(sys.stdout)
+
+
+def _writable(stream: TextIO | None) -> TextIO:
+    if stream is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def _discard(stream: TextIO) -> None:
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        # A stream without a descriptor, as in tests, has nothing left to write.
+        return
