@@ -10,6 +10,7 @@ from models.generation import Generation
 from models.hook import Hook, HookDelivery
 from models.job import Job
 from models.latency import Latency
+from models.message import DroppedMessage, Intake, RefusedMessage
 from models.metadata import Table
 from models.model_price import ModelPrice
 from models.prompt_failure import PromptFailure
@@ -33,10 +34,12 @@ __all__ = [
     "CatalogRender",
     "Change",
     "CreditEntry",
+    "DroppedMessage",
     "Generation",
     "GenerationReading",
     "Hook",
     "HookDelivery",
+    "Intake",
     "Job",
     "Latency",
     "LedgerRollup",
@@ -46,6 +49,7 @@ __all__ = [
     "PromptFailure",
     "Reference",
     "RefusedLine",
+    "RefusedMessage",
     "Result",
     "Schedule",
     "ScheduleRun",

@@ -19,7 +19,7 @@ class Upkeep(Table):
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True, comment="For whose key")
     kind: Mapped[str] = mapped_column(
-        primary_key=True, comment="wallet, seal, reread, deadlines, harvest, schedule or hooks"
+        primary_key=True, comment="wallet, seal, reread, deadlines, harvest, schedule, hooks or intake"
     )
     every_s: Mapped[float] = mapped_column(comment="Seconds from one time to the next")
     due_at: Mapped[datetime] = mapped_column(comment="When the next time is")

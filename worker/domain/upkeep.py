@@ -20,3 +20,5 @@ class UpkeepKind(StrEnum):
     """Claim the fire times that have come, and move the runs of schedules on."""
     HOOKS = "hooks"
     """Send what went live to those who want to be told."""
+    INTAKE = "intake"
+    """Take up messages whose references are to be fetched, and that no node is at."""
