@@ -41,7 +41,7 @@ _BY_CODE: dict[str, type[ProviderError]] = {
 _BROKEN_OFF = frozenset({408, 425, 499})
 
 
-def from_answer(
+def from_answer(  # noqa: PLR0911 - one for each class
     *,
     status: int,
     envelope: Envelope,

@@ -39,7 +39,9 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
         calls.write_late()
 
 
-def _settle(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
+def _settle(  # noqa: C901 - one case for each class of answer
+    tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta
+) -> None:
     due_at = services.clock() + wait
     match error:
         case ModelUnavailable() if not work.is_in_doubt:
