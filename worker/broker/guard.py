@@ -29,7 +29,7 @@ class CheckedMessage(Message):  # type: ignore[misc]  # kombu has no types
             headers={"lang": "py", "task": task, "id": name},
             channel=received.channel,
         )
-        self.arguments = (list(args), {}, {})
+        self.arguments: tuple[list[Any], dict[str, Any], dict[str, Any]] = (list(args), {}, {})
 
     @property
     def payload(self) -> Any:
