@@ -95,10 +95,10 @@ def test_the_months_of_holds_that_come_back_are_locked_in_their_order(
     database = node.services.database
 
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database.conninfo) as other:
-        other.execute("SELECT FROM owner_month WHERE month = '2026-12-01' FOR UPDATE")
+        other.execute("SELECT FROM owner_month WHERE month = '2020-12-01' FOR UPDATE")
         cancelling = pool.submit(batch_control.cancel, database, receipt.batch_id, now=node.clock())
         wait_for_a_lock(watcher)
-        free = [watcher.execute(IS_MONTH_FREE, [month]).fetchone() for month in ("2026-11-01", "2026-12-01")]
+        free = [watcher.execute(IS_MONTH_FREE, [month]).fetchone() for month in ("2020-11-01", "2020-12-01")]
         other.rollback()
         effect = cancelling.result(timeout=20)
 

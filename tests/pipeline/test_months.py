@@ -12,7 +12,7 @@ from worker.db.steps import Ticket
 from worker.domain.errors import Refused
 
 MONTHS = "SELECT month, committed FROM owner_month ORDER BY month"
-NOVEMBER = date(2026, 11, 1)
+NOVEMBER = date(2020, 11, 1)
 
 
 @pytest.fixture

@@ -258,6 +258,8 @@ def _first_use(store: Store, found: UUID | None) -> UUID:
     known = store.identity
     if known is None:
         return found or store.initialise()
+    if found == known:  # Another thread has learned it since this one looked.
+        return known
     raise WrongStore(store.place, f"it was {known}, and now it {'is ' + str(found) if found else 'has no identity'}")
 
 
