@@ -99,7 +99,8 @@ def test_a_body_that_grows_a_thousandfold_when_it_is_decompressed_is_refused(wor
 
     serves(world, Message(body=amqp, headers=message.headers, properties=packed), then="behind a bomb")
 
-    assert "permitted are 16,777,216" in reason(world)
+    # RabbitMQ counts no message that is being read, and this one takes longer than the one behind it.
+    until(lambda: "permitted are 16,777,216" in str(world.query(FAULT)), "it is refused")
 
 
 def test_a_body_of_10_mb_holds_up_nothing_and_what_is_beyond_the_bound_is_refused(world: World) -> None:
