@@ -10,6 +10,7 @@ from models.generation import Generation
 from models.hook import Hook, HookDelivery
 from models.job import Job
 from models.latency import Latency
+from models.message import DroppedMessage, RefusedMessage
 from models.metadata import Table
 from models.model_pause import ModelPause
 from models.model_price import ModelPrice
@@ -35,6 +36,7 @@ __all__ = [
     "CatalogRender",
     "Change",
     "CreditEntry",
+    "DroppedMessage",
     "Generation",
     "GenerationReading",
     "Hook",
@@ -50,6 +52,7 @@ __all__ = [
     "PromptFailure",
     "Reference",
     "RefusedLine",
+    "RefusedMessage",
     "Result",
     "Schedule",
     "ScheduleRun",

@@ -6,29 +6,29 @@ from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 from kombu import Exchange, Queue
 
-from worker import logs, settings, stalls
+from worker import broker, logs, settings, stalls
 from worker.bootsteps import Dispatcher
+from worker.domain import delivery
 
-STEP_QUEUES = ("darkroom.upload", "darkroom.submit", "darkroom.poll", "darkroom.collect")
-ENQUEUE_QUEUE = "darkroom.enqueue"
-PROBE_QUEUE = "darkroom.probe"
-UPKEEP_QUEUE = "darkroom.upkeep"
-QUEUES = (*STEP_QUEUES, PROBE_QUEUE, UPKEEP_QUEUE, ENQUEUE_QUEUE)
+ENQUEUE_QUEUE = delivery.ENQUEUE
+QUEUES = delivery.TASKS
+
+broker.install()
 
 
 def make_app(current: settings.Settings) -> Celery:
     """Make the application for one broker."""
-    app = Celery("darkroom", include=["worker.tasks"])
+    app = Celery("darkroom", include=["worker.tasks"], task_cls="worker.broker.strategy:CheckedTask")
     app.conf.update(_configuration(current))
     app.steps["worker"].add(Dispatcher)
     return app
 
 
 def _configuration(current: settings.Settings) -> dict[str, Any]:
-    broker = current.broker_url.get_secret_value() if current.broker_url else None
+    url = current.broker_url.get_secret_value() if current.broker_url else None
     return {
-        "broker_url": broker,
-        "broker_transport_options": _transport_options(broker or "", current.broker_timeout.total_seconds()),
+        "broker_url": url,
+        "broker_transport_options": _transport_options(url or "", current.broker_timeout.total_seconds()),
         # A connection that is silent for two of these is lost; only AMQP has them.
         "broker_heartbeat": max(2.0, current.broker_timeout.total_seconds()),
         "broker_connection_retry_on_startup": True,

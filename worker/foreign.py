@@ -1,13 +1,15 @@
 """What becomes of a message from a producer that only speaks Celery: a batch, or a refused batch, never nothing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from worker.domain.fault import Fault, plain
+from worker.db import messages
+from worker.domain.delivery import Call, Delivery, Unreadable, call, check_task
+from worker.domain.fault import Fault
 from worker.domain.request import BatchRequest, validate_batch
 from worker.enqueue import prepare_requests
 from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, write, write_refused
@@ -16,6 +18,29 @@ from worker.services import Services
 log = structlog.get_logger(__name__)
 
 _TOKEN_MAX = 200
+_REASON_MAX = 500
+_LOGGED_BYTES = 200
+
+Loads = Callable[[str], object]
+"""Reads JSON; kombu's own knows its notation for instants and the like, too."""
+
+
+def take_delivery(services: Services, delivery: Delivery, loads: Loads) -> Receipt:
+    """Take a message as it was delivered; ``loads`` reads the JSON of its body."""
+    try:
+        asked = _asked(delivery, loads)
+    except Unreadable as error:
+        return refuse_delivery(services, delivery, loads, reason=error.reason)
+    return take_call(services, delivery.name, asked.args, asked.kwargs)
+
+
+def _asked(delivery: Delivery, loads: Loads) -> Call:
+    check_task(delivery)
+    if delivery.eta is not None:
+        raise Unreadable("has an eta or a countdown: a batch is taken when it arrives, so send it when it is due")
+    if delivery.expires is not None:
+        raise Unreadable("has expires: a batch is never dropped unseen, so give it a deadline instead")
+    return call(delivery, loads)
 
 
 def take_call(
@@ -30,13 +55,50 @@ def take_call(
     return take(services, message_id, values.get("batch"), values.get("requests"), {**extra, **surplus, **twice})
 
 
-def refuse_call(
-    services: Services, message_id: str, arguments: tuple[object, ...], named: Mapping[str, object], *, reason: str
-) -> Receipt:
-    """Record a message that could be read and not be written as a refused batch under its token."""
-    batch = {**named, **_by_place(arguments)}.get("batch")
-    fault = Fault(line=0, field="message", reason=plain(f"cannot be taken: {reason}"))
-    return _refuse(services, BatchRequest(token=_token(batch, message_id)), (fault,))
+def refuse_delivery(services: Services, delivery: Delivery, loads: Loads, *, reason: str) -> Receipt:
+    """Record a message that was no use as a refused batch, with its first bytes.
+
+    It is known by the producer's token where that can be read, else by its own id, else by the hash of its bytes.
+    """
+    token, fault = _token(_batch_in(delivery, loads), delivery.name), _message_fault(reason)
+    with services.database.transaction() as tx:
+        receipt = write_refused(
+            tx,
+            BatchRequest(token=token),
+            (fault,),
+            account_id=services.account_id,
+            now=services.clock(),
+            new_id=services.new_id,
+        )
+        messages.keep_refused(tx, receipt.batch_id, delivery, now=services.clock())
+    log.warning("batch.refused", batch=str(receipt.batch_id), token=receipt.token, reason=fault.reason)
+    return receipt
+
+
+def _message_fault(reason: str) -> Fault:
+    return Fault(line=0, field="message", reason=_visible(reason)[:_REASON_MAX])
+
+
+def _batch_in(delivery: Delivery, loads: Loads) -> object:
+    try:
+        asked = call(delivery, loads)
+    except Unreadable:
+        return None
+    return {**asked.kwargs, **_by_place(asked.args)}.get("batch")
+
+
+def drop(services: Services, delivery: Delivery, reason: str) -> None:
+    """Log and count a message that is nobody's batch."""
+    log.warning(
+        "message.dropped",
+        queue=delivery.queue,
+        reason=reason,
+        message=delivery.name,
+        size_bytes=delivery.size_bytes,
+        raw=repr(delivery.body[:_LOGGED_BYTES]),
+    )
+    with services.database.transaction() as tx:
+        messages.count_dropped(tx, delivery, _visible(reason)[:_REASON_MAX], now=services.clock())
 
 
 def _by_place(arguments: tuple[object, ...]) -> dict[str, object]:
@@ -111,3 +173,7 @@ def _token(raw: object, message_id: str) -> str:
     text = token if isinstance(token, str) else json.dumps(token, default=str)
     clean = "".join(char for char in text if char.isprintable() and not "\ud800" <= char <= "\udfff")
     return clean[:_TOKEN_MAX] or f"message:{message_id}"
+
+
+def _visible(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

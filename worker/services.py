@@ -15,6 +15,7 @@ from worker.collectors import Collectors
 from worker.db.group_commit import GroupCommit, Write
 from worker.db.session import Database
 from worker.db.steps import Work
+from worker.domain import content_codes
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
 from worker.latencies import Latencies
@@ -48,6 +49,8 @@ class Policies:
     result_addresses: AddressPolicy
     result_proxy: ProxyFor = proxy.none
     """The way to the results, as the environment says; references of producers are only fetched directly."""
+    refused_content: frozenset[str] = content_codes.DEFAULT
+    """The provider's codes for content that it refuses."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worker.domain import content_codes
+
 LIVE_BASE_URL = "https://rivya.ai"
 """The provider's public address (api-quickstart)."""
 
@@ -85,6 +87,8 @@ class Settings(BaseSettings):
     """How long an uploaded reference is trusted to be still there; the provider documents no figure."""
     max_attempts: int = Field(3, alias="DARKROOM_MAX_ATTEMPTS", ge=1, le=20)
     """Generations per job, as long as each failed one cost nothing."""
+    content_codes: str = Field(",".join(sorted(content_codes.DEFAULT)), alias="DARKROOM_CONTENT_CODES")
+    """The provider's codes for content that it refuses, separated by commas; ``none``: there are none."""
     wallet_floor: int | None = Field(None, alias="DARKROOM_WALLET_FLOOR", ge=0)
     """Admission stops before the wallet has fewer credits than this."""
     wallet_every: Interval = Field(timedelta(seconds=60), alias="DARKROOM_WALLET_EVERY")

@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import psycopg
 import structlog
-from celery import Task
 from celery.exceptions import Reject
+from kombu.utils.json import loads
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from worker import foreign, node
 from worker import probe as probing
 from worker import upkeep as upkeeping
+from worker.broker.guard import DROPPED
 from worker.celery_app import app
 from worker.db.steps import Ticket
+from worker.domain.delivery import ENQUEUE, Delivery
 from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.media.store import StoreUnavailable
@@ -75,36 +76,34 @@ def upkeep(kind: str) -> None:
     upkeeping.run(node.services(), UpkeepKind(kind))
 
 
-class AnyNames(Task[Any, Any]):
-    """Is called with arguments of any name; Celery's own call stumbles over one that is called ``self``."""
-
-    def __call__(self, /, *args: object, **kwargs: object) -> Any:
-        """Run the task."""
-        return self.run(*args, **kwargs)
+@app.task(name=DROPPED)
+def dropped(delivery: Delivery, reason: str) -> None:
+    """Log and count a message that no task here takes."""
+    foreign.drop(node.services(), delivery, reason)
 
 
-@app.task(name="darkroom.enqueue", bind=True, base=AnyNames)
-def enqueue(self: Any, /, *arguments: object, **named: object) -> None:
+@app.task(name=ENQUEUE)
+def enqueue(delivery: Delivery) -> None:
     """Take a batch from a producer in another repository or language; it is never lost, nor retried for ever."""
-    services, message_id = node.services(), self.request.id
+    services = node.services()
     try:
-        _take(services, message_id, arguments, named)
+        _take(services, delivery)
     except (SQLAlchemyError, psycopg.Error, StoreUnavailable) as error:
         # The message is the only copy: it stays in the queue until the database and the store can take it.
-        log.warning("batch.not_yet_enqueued", message=message_id, error=str(error).splitlines()[0])
+        log.warning("batch.not_yet_enqueued", message=delivery.name, error=str(error).splitlines()[0])
         services.pause(1.0)
         raise Reject(requeue=True) from None
 
 
-def _take(services: Services, message_id: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
+def _take(services: Services, delivery: Delivery) -> None:
     """Write the batch; what cannot be written for what is in it, or for a fault of ours, is a refused batch."""
     try:
-        foreign.take_call(services, message_id, arguments, named)
+        foreign.take_delivery(services, delivery, loads)
     except _NEVER_STORED as error:
-        log.exception("batch.not_storable", message=message_id)
-        foreign.refuse_call(services, message_id, arguments, named, reason=str(error).splitlines()[0])
+        log.exception("batch.not_storable", message=delivery.name)
+        foreign.refuse_delivery(services, delivery, loads, reason=f"cannot be taken: {str(error).splitlines()[0]}")
     except (SQLAlchemyError, psycopg.Error, StoreUnavailable):
         raise
     except Exception as error:
-        log.exception("batch.not_understood", message=message_id)
-        foreign.refuse_call(services, message_id, arguments, named, reason=f"{type(error).__name__}: {error}")
+        log.exception("batch.not_understood", message=delivery.name)
+        foreign.refuse_delivery(services, delivery, loads, reason=f"cannot be taken: {type(error).__name__}: {error}")

@@ -18,7 +18,7 @@ from worker.db import account_limits, accounts, stores, upkeep
 from worker.db.clock import DatabaseClock
 from worker.db.ids import TimeOrderedIds
 from worker.db.session import Database
-from worker.domain import key_mark
+from worker.domain import content_codes, key_mark
 from worker.domain.polling import PollSchedule
 from worker.domain.retry import ReplayPolicy
 from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
@@ -96,7 +96,13 @@ def client(settings: Settings) -> Client:
         read_s=HTTP_READ.total_seconds(),
         total_s=HTTP_TOTAL.total_seconds(),
     )
-    return Client(base_url=settings.base_url, api_key=key, now=_provider_time, timeouts=timeouts)
+    return Client(
+        base_url=settings.base_url,
+        api_key=key,
+        now=_provider_time,
+        timeouts=timeouts,
+        refused_content=content_codes.read(settings.content_codes),
+    )
 
 
 def _provider_time() -> datetime:
@@ -201,6 +207,7 @@ def policies(settings: Settings) -> Policies:
         replay=ReplayPolicy(window=settings.idempotency_window),
         upload_reuse=settings.upload_reuse,
         max_attempts=settings.max_attempts,
+        refused_content=content_codes.read(settings.content_codes),
         wallet_floor=settings.wallet_floor,
         result_addresses=AddressPolicy.for_results(settings.base_url),
         result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,

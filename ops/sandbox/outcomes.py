@@ -1,10 +1,12 @@
 """How a generation will end, when, and for how many credits: decided when it is created."""
 
+import hashlib
 from dataclasses import dataclass
 
 from ops.sandbox.choices import Fault, NoCredits
 from ops.sandbox.errors import ApiError
-from ops.sandbox.tasks import GENERATION_FAILED, NO_CREDITS
+from ops.sandbox.settings import Settings
+from ops.sandbox.tasks import GENERATION_FAILED, MODERATED, NO_CREDITS
 from ops.sandbox.world import World
 
 
@@ -26,14 +28,30 @@ def terms(world: World, listed_price: int, account: str, prompt: str, scripted: 
     settings = world.settings
     fate = scripted or world.faults.outcome(settings.faults)
     price = max(0, listed_price + settings.price_delta)
-    is_failing = bool(settings.failing_prompts) and settings.failing_prompts in prompt
-    wanted = _failing(price, settings.failing_prompts_charge) if is_failing else _funded(price, fate)
+    wanted = _wanted(settings, price, prompt, fate)
     latency_s = world.latency_s()
     world.refill(account)
     if not world.wallets[account].can_reserve(wanted.held):
         return _unfunded(world, price)
     ends_s = None if fate is Fault.NEVER_ENDS else latency_s
     return Terms(**{**vars(wanted), "queued_s": latency_s * settings.queued_share, "ends_s": ends_s})
+
+
+def _wanted(settings: Settings, price: int, prompt: str, fate: Fault | None) -> Terms:
+    if settings.failing_prompts and settings.failing_prompts in prompt:
+        return _failing(price, settings.failing_prompts_charge)
+    if not _is_moderated(settings, prompt):
+        return _funded(price, fate)
+    if settings.moderation_status:
+        raise ApiError(settings.moderation_status, settings.moderation_code, MODERATED)
+    return Terms(reserved=price, held=price, final=0, error=settings.moderation_code)
+
+
+def _is_moderated(settings: Settings, prompt: str) -> bool:
+    if settings.moderated_prompts and settings.moderated_prompts in prompt:
+        return True
+    chosen = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big") / 2**32
+    return chosen < settings.moderated_share
 
 
 def _funded(price: int, fate: Fault | None) -> Terms:

@@ -132,6 +132,12 @@ class Settings:
     edge_503_body: EdgeBody = _rule(EdgeBody.HTML, _I, "Body of the fault `http_503`.")
     failing_prompts: str = _rule("", _F, "Generations whose prompt contains this text fail; empty is none.")
     failing_prompts_charge: int = _rule(0, _F, "Credits that such a failure costs, at most the price.")
+    moderated_prompts: str = _rule("", _F, "Prompts that contain this text are refused for their content.")
+    moderated_share: float = _rule(0.0, _F, "Share of all prompts that are, from 0 to 1, chosen by a hash.")
+    moderation_code: str = _rule("content_policy_violation", _U, "Code of a refusal for the content.")
+    moderation_status: int = _rule(
+        0, _U, "HTTP status of such a create; 0 takes it, and the generation fails.", one_of=(0, 400, 403, 422, 451)
+    )
     faults: Mapping[str, Mapping[str, float]] = _names(
         _F, "Probability of each fault per kind of request; `*` is every kind."
     )

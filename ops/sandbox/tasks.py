@@ -8,6 +8,8 @@ from ops.sandbox.settings import Settings
 
 NO_CREDITS = "insufficient_credits"
 GENERATION_FAILED = "generation_failed"
+MODERATED = "The content was refused."
+"""The words beside whatever code says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +115,12 @@ def _succeeded(task: Task, base_url: str, settings: Settings) -> dict[str, objec
 
 
 def _failed(task: Task, frame: dict[str, object], settings: Settings) -> dict[str, object]:
-    error = {"code": task.error, "message": _MESSAGES.get(task.error or "", "The generation failed.")}
+    error = {"code": task.error, "message": _MESSAGES.get(task.error or "", MODERATED)}
     shown = error if settings.failed_error is FailedError.OBJECT else None
     return {**frame, "final_credits": task.final, "error": shown}
 
 
-_MESSAGES = {NO_CREDITS: "The account does not have enough credits."}
+_MESSAGES = {
+    NO_CREDITS: "The account does not have enough credits.",
+    GENERATION_FAILED: "The generation failed.",
+}

@@ -83,6 +83,10 @@ class Refused(ProviderError):
     """The provider will never accept this request as it stands; nothing was charged."""
 
 
+class ContentRefused(Refused):
+    """The provider refuses the content of the request: its prompt or its reference."""
+
+
 class NotFound(ProviderError):
     """The provider does not know the object, or it belongs to another account."""
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import requests
 
+from worker.domain import content_codes
 from worker.domain.errors import ProviderError
 from worker.rivya import answers, errors, sending
 from worker.rivya.attempt import Attempt
@@ -57,6 +58,7 @@ class Client:
         now: Callable[[], datetime],
         timeouts: Timeouts | None = None,
         user_agent: str = "darkroom",
+        refused_content: frozenset[str] = content_codes.DEFAULT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make no connection yet; raise ValueError for a base URL or a key that cannot be used."""
@@ -67,6 +69,7 @@ class Client:
         self._base_url = checked_base_url(base_url)
         self._timeouts = timeouts or Timeouts()
         self._user_agent = user_agent
+        self._refused_content = refused_content
         self._now = now
         self._monotonic = monotonic
         self._local = threading.local()
@@ -205,6 +208,7 @@ class Client:
                 answer.retry_after, now=lambda: errors.parse_date(answer.date) or self._now()
             ),
             is_paid=is_paid,
+            refused_content=self._refused_content,
         )
 
     def _unusable(self, answer: _Answer, detail: str, *, is_paid: bool) -> ProviderError:

@@ -9,9 +9,11 @@ from email.utils import parsedate_to_datetime
 import requests
 from urllib3 import exceptions as urllib3_errors
 
+from worker.domain import content_codes
 from worker.domain.errors import (
     AccountPaused,
     Conflict,
+    ContentRefused,
     NotFound,
     OutcomeUnknown,
     PauseReason,
@@ -39,10 +41,22 @@ _BY_CODE: dict[str, type[ProviderError]] = {
 _BROKEN_OFF = frozenset({408, 425, 499})
 
 
-def from_answer(*, status: int, envelope: Envelope, retry_after: timedelta | None, is_paid: bool) -> ProviderError:
-    """The error that an answer stands for; ``is_paid`` says that the call was a create."""
+def from_answer(  # noqa: PLR0911 - one for each class
+    *,
+    status: int,
+    envelope: Envelope,
+    retry_after: timedelta | None,
+    is_paid: bool,
+    refused_content: frozenset[str] = content_codes.DEFAULT,
+) -> ProviderError:
+    """The error that an answer stands for; ``is_paid`` says that the call was a create.
+
+    ``refused_content`` are the codes of content that is refused, whatever the HTTP status.
+    """
     words = (envelope.message, status, envelope.request_id)
     code = envelope.code or f"http_{status}"
+    if content_codes.is_content(envelope.code, refused_content):
+        return ContentRefused(code, *words)
     if code in _PAUSING:
         return AccountPaused(_PAUSING[code], *words)
     if code == "rate_limited" or status == requests.codes.too_many_requests:

@@ -13,9 +13,9 @@ from worker.db.jobs import End
 from worker.db.ledger import Posting
 from worker.db.parts import Part, Row
 from worker.db.steps import StaleFence, Work
+from worker.domain import content_codes, retry
 from worker.domain import ledger as ledger_rules
-from worker.domain import retry
-from worker.domain.errors import AccountPaused, ProviderError, Throttled
+from worker.domain.errors import AccountPaused, ContentRefused, ProviderError, Throttled
 from worker.domain.generation import GenerationState
 from worker.domain.job import JobEvent
 from worker.domain.ledger import Movement
@@ -131,7 +131,7 @@ def fail_unpaid(tx: Connection, work: Work, error: ProviderError, state: Generat
     step_moves.finish(tx, work)
     _void(tx, work, services)
     _end(tx, work, JobEvent.FAIL, state, error, now=now)
-    log.info("job.failed", **ids(work), code=error.code, message=error.message)
+    log.info("job.failed", **ids(work), code=_failure(error)[0], message=error.message)
 
 
 def give_back_unpaid(
@@ -207,9 +207,17 @@ def ids(work: Work) -> dict[str, str]:
 def _end(
     tx: Connection, work: Work, event: JobEvent, state: GenerationState, error: ProviderError, *, now: datetime
 ) -> None:
-    end = End(job_id=work.job_id, event=event, code=error.code, message=error.message, request_id=error.request_id)
+    code, message = _failure(error)
+    end = End(job_id=work.job_id, event=event, code=code, message=message, request_id=error.request_id)
     jobs.end(tx, end, now=now)
     generations.end(tx, _ended(work, state, error, polls=work.polls), now=now)
+
+
+def _failure(error: ProviderError) -> tuple[str, str]:
+    """Return code and words of the job's failure; those of its generation stay the provider's own."""
+    if isinstance(error, ContentRefused):
+        return content_codes.CODE, content_codes.words(error.code, error.message)
+    return error.code, error.message
 
 
 def _ended(work: Work, state: GenerationState, error: ProviderError, *, polls: int = 0) -> Outcome:

@@ -12,6 +12,7 @@ from worker.db.generations import Outcome
 from worker.db.jobs import End
 from worker.db.step_moves import Next
 from worker.db.steps import Work
+from worker.domain import content_codes
 from worker.domain import ledger as moves
 from worker.domain.errors import PauseReason
 from worker.domain.generation import GenerationState
@@ -107,6 +108,9 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
     batches.lock(tx, work.batch_id)
     outcomes.post(tx, work, _settling(work, view), services)
     code, message = view.error_code or "generation_failed", view.error_message or "The generation failed."
+    if content_codes.is_content(code, services.policies.refused_content):
+        _end_refused(tx, services, work, view, code, message)
+        return
     was_free = view.final_credits == 0
     is_broke = was_free and code == PauseReason.INSUFFICIENT_CREDITS
     has_more = was_free and work.job_failures + 1 < services.policies.max_attempts and not _will_poison(work)
@@ -128,6 +132,19 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
     if code != PauseReason.INSUFFICIENT_CREDITS:
         _count_failure(tx, services, work, code)
     log.info("generation.failed", **outcomes.ids(work), code=code, again=is_broke or has_more)
+
+
+def _end_refused(tx: Connection, services: Services, work: Work, view: GenerationView, code: str, message: str) -> None:
+    """End a job whose content the provider refuses: another attempt would end in the same way."""
+    now = services.clock()
+    words = content_codes.words(code, message)
+    end = End(
+        job_id=work.job_id, event=JobEvent.FAIL, code=content_codes.CODE, message=words, request_id=view.request_id
+    )
+    jobs.end(tx, end, now=now)
+    session.notify(tx)
+    generations.end(tx, _outcome(work, view), now=now)
+    log.info("generation.content_refused", **outcomes.ids(work), code=code)
 
 
 def _will_poison(work: Work) -> bool:

@@ -11,6 +11,7 @@ from worker.domain import retry
 from worker.domain.errors import (
     AccountPaused,
     Conflict,
+    ContentRefused,
     ModelUnavailable,
     NotFound,
     ProviderError,
@@ -38,7 +39,9 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
         calls.write_late()
 
 
-def _settle(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
+def _settle(  # noqa: C901 - one case for each class of answer
+    tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta
+) -> None:
     due_at = services.clock() + wait
     match error:
         case ModelUnavailable() if not work.is_in_doubt:
@@ -46,6 +49,9 @@ def _settle(tx: Connection, services: Services, work: Work, error: ProviderError
             generations.answered(tx, work.generation_id)
         case Refused() | NotFound(code="not_found") if work.is_in_doubt:
             outcomes.doubt(tx, work, error, services)
+        case ContentRefused():
+            outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
+            generations.answered(tx, work.generation_id)
         case Refused() | NotFound(code="not_found") if _may_be_its_upload(tx, services, work):
             outcomes.give_back_unpaid(tx, work, error, services, failures=1)
             generations.answered(tx, work.generation_id)

@@ -1,0 +1,41 @@
+"""Messages of producers that are no batch."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.metadata import Table
+
+
+class RefusedMessage(Table):
+    """The message behind a refused batch, where the message as a whole was no use."""
+
+    __tablename__ = "refused_message"
+    __table_args__ = (
+        CheckConstraint("octet_length(raw) <= 65536", name="raw_bounded"),
+        CheckConstraint("size_bytes >= 0", name="size_not_negative"),
+    )
+
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("batch.id"), primary_key=True, comment="The refused batch")
+    queue: Mapped[str] = mapped_column(comment="Where it came from")
+    raw: Mapped[bytes] = mapped_column(
+        comment="Its first 64 KiB: the body, or the whole message if it was not readable"
+    )
+    size_bytes: Mapped[int] = mapped_column(comment="Bytes of the whole")
+    sha256: Mapped[str] = mapped_column(comment="SHA-256 of the whole, in hex")
+    received_at: Mapped[datetime] = mapped_column(comment="When it was taken off the queue")
+
+
+class DroppedMessage(Table):
+    """How many messages of a queue were dropped on a day."""
+
+    __tablename__ = "dropped_message"
+    __table_args__ = (CheckConstraint("messages >= 1", name="messages_positive"),)
+
+    queue: Mapped[str] = mapped_column(primary_key=True, comment="Where they came from")
+    day: Mapped[date] = mapped_column(primary_key=True, comment="The day in UTC")
+    messages: Mapped[int] = mapped_column(comment="How many")
+    last_reason: Mapped[str] = mapped_column(comment="Why the last one was dropped")
+    last_at: Mapped[datetime] = mapped_column(comment="When the last one was dropped")

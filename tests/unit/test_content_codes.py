@@ -1,0 +1,25 @@
+import pytest
+
+from worker.domain import content_codes
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("content_policy_violation", True),
+        ("CONTENT_Policy_Violation", True),
+        (" nsfw ", True),
+        ("generation_failed", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_code_is_compared_whatever_its_case(code: str | None, expected: bool) -> None:  # noqa: FBT001 - a column
+    assert content_codes.is_content(code, content_codes.DEFAULT) is expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"), [("a, B ,,", {"a", "b"}), ("none", set()), ("NONE", set()), ("none,a", {"none", "a"})]
+)
+def test_codes_are_read_from_a_list_with_commas(listed: str, expected: set[str]) -> None:
+    assert content_codes.read(listed) == expected
