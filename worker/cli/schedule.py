@@ -51,6 +51,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
     from worker.domain.fault import UnfitError
     from worker.domain.plain_text import label
 
+    context, database, found = opened(catalog)
     now = wiring.clock()
     try:
         checked = timing(cron, tz, now=now)
@@ -59,7 +60,6 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         raise CliError(f"the name {unfit.reason}", MISUSED) from unfit
     except BadTiming as error:
         raise CliError(str(error), MISUSED) from error
-    context, database, found = opened(catalog)
     values = {
         "id": wiring.new_id(),
         "name": known,
