@@ -11,7 +11,7 @@ from worker.domain.errors import PauseReason
 
 
 def pause(database: Database, name: str, by: Author) -> AccountView:
-    """Leave the account paused until a person resumes it: nothing is paid for, what is at the provider is brought home.
+    """Pause paid work until a person resumes it; generations in flight are polled and downloaded.
 
     It takes the place of a pause that would end by itself.
     """

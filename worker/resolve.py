@@ -69,7 +69,7 @@ def adopt(
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
             raise
-        raise UnfitTask(provider_id, "another generation has just taken it") from error
+        raise UnfitTask(provider_id, "another generation has just adopted it") from error
     return found
 
 

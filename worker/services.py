@@ -114,7 +114,7 @@ class Services:
     writers: Writers | None = None
     """Write together what the threads of a node have to write; None: each writes for itself, at once.
 
-    With them collectors need threads: an image is not brought home in a thread that writes.
+    With them collectors need threads: an image is not downloaded in a thread that writes.
     """
 
     def claimed(self, write: Write["Services", Item, Result], item: Item) -> Result:

@@ -1,4 +1,4 @@
-"""An operator looks at an account, stops it, lets it go on, and sets its limits, which outlive a restart."""
+"""An operator looks at an account, stops it, continues it, and sets its limits, which outlive a restart."""
 
 import json
 from pathlib import Path

@@ -222,7 +222,7 @@ def test_a_filter_by_the_time_of_submission_leaves_out_what_came_later(
     darkroom("pause", "--since", "2026-01-01T00:00:00Z", "--yes")
 
     assert early.returncode == 1
-    assert "no batch" in early.stderr
+    assert "no matching active batches" in early.stderr
     assert states(database) == {"spring": "paused"}
 
 

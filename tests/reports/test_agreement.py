@@ -165,7 +165,7 @@ def test_every_variance_is_named_with_its_generation(world: World) -> None:
     assert [(row["variance"], row["key"], row["credits"]) for row in found] == [
         ("refunded in full", "chair-0", -4),
         ("final differs from reserved", "chair-1", 1),
-        ("paid for, no image in hand", "chair-2", 4),
+        ("paid for, no image stored", "chair-2", 4),
         ("reserved differs from hold", "lamp-0", 1),
         ("reserved differs from hold", "lamp-1", 1),
         ("reserved differs from hold", "lamp-2", 1),

@@ -22,7 +22,7 @@ class NoEvidence(Exception):
 
     def __str__(self) -> str:
         """Say it."""
-        return f"this is no evidence of Darkroom: {self.reason}"
+        return f"this is not an evidence file of Darkroom: {self.reason}"
 
 
 def against_evidence(found: Printed) -> list[str]:

@@ -207,14 +207,14 @@ def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
             plan.id, f"this plan of {plan.price:,} credits needs the approval of somebody else than {plan.made_by}"
         )
     if plan.sample is not None:
-        raise ApprovalNeeded(plan.id, "the sample of this plan waits for a look; go on with the rest by")
+        raise ApprovalNeeded(plan.id, "the sample of this plan waits for review; go on with the rest by")
 
 
 def _check_samples(tx: Connection, plan: PlanRow) -> None:
     """Take one sample at a time where an approval is needed: many samples are no way around it."""
     other = catalog_plans.waiting_sample(tx, plan.catalog_id)
     if other is not None:
-        raise ApprovalNeeded(other, f"the sample of plan {other} waits for a look: refuse that plan, or approve it by")
+        raise ApprovalNeeded(other, f"the sample of plan {other} waits for review: refuse that plan, or approve it by")
 
 
 def _not_yet_asked(tx: Connection, plan: PlanRow, found: Outline) -> list[Decision]:

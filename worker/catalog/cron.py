@@ -77,7 +77,7 @@ def timing(cron: str, tz: str, *, now: datetime) -> Timing:
     except CronSimError as error:
         raise BadTiming(f"the cron line {line!r} cannot be read: {error}") from error
     if not upcoming:
-        raise BadTiming(f"the cron line {line!r} is never due: no such day is in the calendar")
+        raise BadTiming(f"the cron line {line!r} is never due: no such day exists")
     return found
 
 

@@ -37,7 +37,7 @@ class TooManyRemoved(Exception):
         """Say what would happen and how to agree to it."""
         return (
             f"this import would remove {self.removed:,} of {self.items:,} items, so nothing was changed:"
-            " look at the source, or add --remove-many if it is meant"
+            " check the source, or add --remove-many if this is intended"
         )
 
 

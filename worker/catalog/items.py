@@ -59,7 +59,7 @@ def prepare(
         intake.take(found)
         progress(count)
     if not intake.items and not intake.faults:
-        intake.faults.append(Fault(line=0, field="items", reason="there is not one item"))
+        intake.faults.append(Fault(line=0, field="items", reason="there is no item"))
     if intake.faults:
         raise ItemsRefused(tuple(intake.faults))
     return intake.items

@@ -79,4 +79,4 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
     ] = False,
 ) -> None:
-    """Render images in bulk, and prove where every credit went."""
+    """Render images in bulk, and account for every credit."""

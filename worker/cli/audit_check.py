@@ -54,7 +54,7 @@ def _read(file: Path) -> "Printed":
     except OSError as error:
         raise CliError(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise CliError(f"{beside} is no JSON: {error}") from error
+        raise CliError(f"{beside} is not JSON: {error}") from error
 
 
 def _rewritten(file: Path, found: "Printed") -> list[str]:

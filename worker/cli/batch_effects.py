@@ -84,7 +84,7 @@ def cancelled(jobs: int, released: int, draining: int) -> str:
     """Say what a cancellation did."""
     text = f"{output.plural(jobs, 'job')} cancelled, {output.plural(released, 'credit')} released."
     if draining:
-        text += f" {output.plural(draining, 'job')} at the provider will still be paid and brought home."
+        text += f" {output.plural(draining, 'job')} at the provider will still be paid for and downloaded."
     return text
 
 

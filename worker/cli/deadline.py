@@ -14,7 +14,7 @@ DeadlineOption = Annotated[
     typer.Option(
         "--deadline",
         metavar="WHEN",
-        help="When what has not ended is ended: 90s, 30m, 6h, 2d, or 2026-11-30T18:00:00Z.",
+        help="When unfinished jobs are ended: 90s, 30m, 6h, 2d, or 2026-11-30T18:00:00Z.",
     ),
 ]
 

@@ -58,7 +58,7 @@ def one_batch(tx: Connection, name: str) -> BatchRow:
     namesakes = batches.by_name(tx, name, limit=_NAMESAKES)
     if len(namesakes) > 1:
         shown = ", ".join(f"{row.id} ({row.created_at:%Y-%m-%d %H:%M})" for row in namesakes)
-        raise CliError(f"several batches are called {plain(name)!r}: give the id of the one that is meant: {shown}")
+        raise CliError(f"several batches are called {plain(name)!r}: give the id of one of them: {shown}")
     return found
 
 
@@ -83,7 +83,7 @@ def as_json(found: Overview) -> dict[str, Any]:
             "reserved": found.reserved,
             "spent": found.spent,
         },
-        "not_in_hand": _not_in_hand(found),
+        "not_downloaded": _not_downloaded(found),
         "not_as_ordered": [asdict(each) for each in found.not_as_ordered],
         "waiting_for": _waiting_for(found),
         "owner": row.owner,
@@ -101,9 +101,9 @@ def instant(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat()
 
 
-def _not_in_hand(found: Overview) -> dict[str, Any]:
-    since = found.not_in_hand.since
-    return {"count": found.not_in_hand.count, "since": None if since is None else since.isoformat()}
+def _not_downloaded(found: Overview) -> dict[str, Any]:
+    since = found.not_downloaded.since
+    return {"count": found.not_downloaded.count, "since": None if since is None else since.isoformat()}
 
 
 def _waiting_for(found: Overview) -> dict[str, str] | None:

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from worker import wiring
 from worker.db.overview import Overview
-from worker.domain.in_hand import SHOWN_AFTER
 from worker.domain.job import ENDED, JobState
+from worker.domain.not_downloaded import SHOWN_AFTER
 
 TICK_S = 0.25
 """Between two looks; a look that takes long is followed by a longer pause, so that it costs little."""
@@ -144,10 +144,10 @@ def _counts(found: Overview) -> list[tuple[str, int, str]]:
         ("done", jobs[JobState.SUCCEEDED], "green"),
         ("failed", jobs[JobState.FAILED], "red"),
     ]
-    awaited = found.not_in_hand
+    awaited = found.not_downloaded
     is_long = awaited.is_older_than(SHOWN_AFTER, now=wiring.clock())
     seldom = [
-        ("paid but not in hand", awaited.count if is_long else 0, "yellow"),
+        ("paid, not downloaded yet", awaited.count if is_long else 0, "yellow"),
         ("cancelled", jobs[JobState.CANCELLED], "magenta"),
         ("in doubt", jobs[JobState.IN_DOUBT], "yellow"),
     ]

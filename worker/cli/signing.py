@@ -22,7 +22,7 @@ ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who 
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with the change.")]
 
 OverOption = Annotated[
-    bool, typer.Option("--over", help="More was charged than was ever held or reserved, and that is meant.")
+    bool, typer.Option("--over", help="More was charged than was ever held or reserved, and that is correct.")
 ]
 
 
@@ -69,7 +69,7 @@ def with_consent(post: Callable[[bool], _Posted], *, over: bool) -> _Posted:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise CliError(str(error), MISUSED) from None
         output.notes().print(f"{error.charged:,} credits, where {error.expected:,} were expected.", markup=False)
-        if not typer.confirm("Is that meant?", default=False, err=True):
+        if not typer.confirm("Is that intended?", default=False, err=True):
             raise CliError("nothing was changed") from None
     return post(True)
 

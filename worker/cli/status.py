@@ -141,7 +141,7 @@ def _list(found: "list[Overview]") -> Any:
             each.held,
             each.reserved,
             each.spent,
-            each.not_in_hand.count,
+            each.not_downloaded.count,
         )
         figures = [f"{count:,}" if count or at in _ALWAYS else "" for at, count in enumerate(counts)]
         table.add_row(
@@ -187,8 +187,8 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
     }
     if row.deadline_at is not None:
         lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
-    if found.not_in_hand.since is not None:
-        lines["not in hand"] = Text(_not_in_hand(found), style="yellow")
+    if found.not_downloaded.since is not None:
+        lines["not downloaded"] = Text(_not_downloaded(found), style="yellow")
     if found.not_as_ordered:
         lines["not as ordered"] = Text("\n".join(map(str, found.not_as_ordered)), style="yellow")
     if found.obstacle:
@@ -204,7 +204,7 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
     if failures:
         _print_failures(failures, str(row.id))
     if faults:
-        console.print(f"\n{output.plural(len(faults), 'fault')} in lines that were not taken:")
+        console.print(f"\n{output.plural(len(faults), 'fault')} in invalid lines:")
         for fault in faults[:_FAULTS_SHOWN]:
             console.print(f"  {fault}", markup=False)
         if len(faults) > _FAULTS_SHOWN:
@@ -221,9 +221,9 @@ def _print_failures(failures: "list[FailureGroup]", batch: str) -> None:
     console.print(f"Retry them with `darkroom retry {batch}`, or those of one code with --code CODE.", markup=False)
 
 
-def _not_in_hand(found: "Overview") -> str:
-    images = output.plural(found.not_in_hand.count, "paid image")
-    return f"{images}, the oldest since {found.not_in_hand.since:%Y-%m-%d %H:%M:%S} UTC; being asked for"
+def _not_downloaded(found: "Overview") -> str:
+    images = output.plural(found.not_downloaded.count, "paid image")
+    return f"{images}, the oldest since {found.not_downloaded.since:%Y-%m-%d %H:%M:%S} UTC; downloads are retried"
 
 
 def _counts(found: "Overview") -> str:

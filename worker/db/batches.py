@@ -238,7 +238,7 @@ def save_turn(tx: Connection, batch_id: UUID, *, virtual_time: float) -> None:
 
 
 def rename_token(tx: Connection, batch_id: UUID, token: str) -> None:
-    """Give a refused batch another token, so that its own can be used for the mended requests."""
+    """Give a refused batch another token, so that its own can be used for the corrected requests."""
     tx.execute(text("UPDATE batch SET token = :token WHERE id = :id"), {"token": token, "id": batch_id})
 
 

@@ -120,7 +120,7 @@ def owe(tx: Connection, messages: Sequence[Message], *, now: datetime) -> None:
         tx.execute(statement, values)
 
 
-# A hook hears of one thing after the other: only its oldest open message may be sent, so that an image which was
+# A hook receives one message after the other: only its oldest open message may be sent, so that an image which was
 # live for an hour never arrives after the one that took its place. No wait is longer than an hour: what is due later
 # was dated by a clock that was wrong.
 _CLAIM = text("""

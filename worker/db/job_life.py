@@ -84,7 +84,7 @@ def entries(job_id: UUID, *, as_of: datetime) -> Query:
 
 
 def images(job_id: UUID, *, as_of: datetime) -> Query:
-    """Ask for what was brought home."""
+    """Return the query for downloaded results."""
     return Query(
         name="images",
         sql="""

@@ -145,7 +145,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="succeeded_has_result",
-        rule="every job that succeeded, and no other, has its image in hand and a generation that made it",
+        rule="every job that succeeded, and no other, has a stored image and the generation that made it",
         query="""
             SELECT coalesce(j.id, r.job_id) AS id, j.state, r.path, g.state AS generation_state
             FROM (SELECT * FROM job WHERE state = 'succeeded') j FULL JOIN result r ON r.job_id = j.id

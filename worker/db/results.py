@@ -1,4 +1,4 @@
-"""Results in the database: what is in hand."""
+"""Results in the database."""
 
 from dataclasses import dataclass
 from datetime import datetime

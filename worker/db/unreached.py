@@ -1,4 +1,4 @@
-"""Paid images that are not in hand, in the database."""
+"""Paid images that cannot be downloaded, in the database."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,5 +20,5 @@ def is_whole_row(tx: Connection, account_id: UUID, *, count: int, before: dateti
 
 
 def remember_collected(tx: Connection, account_id: UUID, *, now: datetime) -> None:
-    """Keep when an image was last brought home."""
+    """Store when an image was last downloaded."""
     tx.execute(text("UPDATE account SET collected_at = :now WHERE id = :id"), {"now": now, "id": account_id})

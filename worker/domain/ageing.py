@@ -10,7 +10,7 @@ class AgeClass(StrEnum):
     HOUR = "under 1 h"
     """Work in progress."""
     DAY = "1 h to 24 h"
-    """Slow, or waiting for an account to be mended."""
+    """Slow, or waiting for an account to be fixed."""
     WEEK = "1 d to 7 d"
     """Somebody should look."""
     OLDER = "over 7 d"

@@ -15,7 +15,7 @@ MOST = 5
 """So many crashes in a row are no accident."""
 
 WAITS = Backoff(first=timedelta(seconds=30), most=timedelta(minutes=10))
-"""Between two tries: a node of another version, or one that has been mended, may do the step meanwhile."""
+"""Between two tries: a node of another version, or one with the bug fixed, may do the step meanwhile."""
 
 
 class Verdict(Enum):

@@ -77,4 +77,4 @@ def _instant(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
-        raise UnfitError("lies beyond all calendars") from None
+        raise UnfitError("is out of range") from None

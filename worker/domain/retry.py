@@ -121,7 +121,7 @@ STORE_PAUSE_AFTER = timedelta(seconds=30)
 """A store that has failed for so long stops all that would be paid for."""
 
 UNREACHABLE_AFTER = timedelta(minutes=3)
-"""A paid image that is not in hand after this is late."""
+"""A paid image that is not downloaded after this is late."""
 
 UNREACHABLE_COUNT = 10
 """So many late images, and none that came, stop all that would be paid for."""

@@ -88,7 +88,7 @@ def write(
     if earlier is None or earlier.state is BatchState.REFUSED:
         _expect_time(request, now)
     if earlier is not None and earlier.state is BatchState.REFUSED:
-        # What was refused has been mended: the token now means the mended batch, the old one keeps its faults.
+        # The refused batch was corrected: its token now names the new batch, and the old one keeps its faults.
         batches.rename_token(tx, earlier.id, _other_token(token, earlier.content_hash))
     is_new = batches.insert(
         tx,

@@ -186,9 +186,9 @@ def check_answer(hop: Hop, response: http.client.HTTPResponse) -> None:
     """The answer is a whole file within the limits, or FetchFailed is raised."""
     status = response.status
     if status in _GONE:
-        raise hop.failed(FetchProblem.GONE, f"is not given out (HTTP {status})", status)
+        raise hop.failed(FetchProblem.GONE, f"was refused (HTTP {status})", status)
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
-        raise hop.failed(FetchProblem.TEMPORARY, f"the server cannot give it now (HTTP {status})", status)
+        raise hop.failed(FetchProblem.TEMPORARY, f"the server is unavailable (HTTP {status})", status)
     if status != http.HTTPStatus.OK:
         raise hop.failed(FetchProblem.REFUSED, f"the server answered HTTP {status}", status)
     if response.length is not None and response.length > hop.limits.max_bytes:

@@ -1,4 +1,4 @@
-"""Paid but not in hand: an image whose credits are final and that is not in the store yet."""
+"""Paid, not downloaded yet: an image whose credits are final and that is not in the store."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ GRAVE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotInHand:
+class NotDownloaded:
     """Images that are paid and not in the store, and that are still being asked for."""
 
     count: int = 0

@@ -1,10 +1,10 @@
-"""Which images are paid and not in hand: few rows, since only live jobs have a step."""
+"""Images that are paid for and not downloaded yet: few rows, since only live jobs have a step."""
 
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.domain.in_hand import NotInHand
+from worker.domain.not_downloaded import NotDownloaded
 
 _COUNT = """
     SELECT count(*) AS images, min(s.since) AS since
@@ -12,15 +12,15 @@ _COUNT = """
     WHERE s.kind = 'collect'"""
 
 
-def of_batch(tx: Connection, batch_id: UUID) -> NotInHand:
+def of_batch(tx: Connection, batch_id: UUID) -> NotDownloaded:
     """Give those of one batch."""
     row = tx.execute(text(f"{_COUNT} AND g.batch_id = :id"), {"id": batch_id}).one()
-    return NotInHand(count=row.images, since=row.since)
+    return NotDownloaded(count=row.images, since=row.since)
 
 
-def of_account(tx: Connection, name: str) -> NotInHand:
+def of_account(tx: Connection, name: str) -> NotDownloaded:
     """Give those of the account with that name."""
     row = tx.execute(
         text(f"{_COUNT} AND s.account_id = (SELECT id FROM account WHERE name = :name)"), {"name": name}
     ).one()
-    return NotInHand(count=row.images, since=row.since)
+    return NotDownloaded(count=row.images, since=row.since)
