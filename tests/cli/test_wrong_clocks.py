@@ -107,4 +107,4 @@ def test_the_doctor_names_a_slot_that_cannot_be(darkroom: Darkroom, good_manifes
     [found] = [each for each in examined if each["part"] == "instants"]
     assert found["verdict"] == "warning"
     assert found["detail"].startswith("account.next_slot_at of default is ")
-    assert "a running node puts it right" in found["next_step"]
+    assert "a running node corrects it" in found["next_step"]

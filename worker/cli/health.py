@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
-from worker.cli import migrate, node_clocks, nodes, scopes
+from worker.cli import migrate, node_problems, nodes, scopes
 from worker.cli.context import Context, no_database
 from worker.db import crashes, instants, model_pauses, not_downloaded, overview
 from worker.db.nodes import OFF_S
@@ -71,7 +71,7 @@ def _database(context: Context) -> Iterator[Finding]:
             migrations = _migrations(tx)
             yield migrations
             if migrations.verdict is Verdict.OK:
-                yield from _node_clocks(tx)
+                yield from _node_problems(tx)
                 yield _instants(tx)
                 yield _account(tx, context)
                 yield _models(tx, context)
@@ -92,18 +92,20 @@ def _clock(tx: Connection) -> Finding:
     wiring.clock.read(tx)
     offset_s = wiring.clock.wall_offset_s()
     if abs(offset_s) > OFF_S:
-        detail = f"this machine's clock is {node_clocks.off_by(offset_s)} the database's, which alone counts"
-        return _warning("clock", detail, node_clocks.NEXT_STEP)
+        detail = f"this machine's clock is {node_problems.off_by(offset_s)} the database's, which alone counts"
+        return _warning("clock", detail, node_problems.SET_THE_CLOCK)
     return _ok("clock", f"{offset_s:+.3f} s against the database's")
 
 
 def _instants(tx: Connection) -> Finding:
     found = instants.at_a_glance(tx)
     if not found:
-        return _ok("instants", "none that cannot be")
-    detail = f"{found[0]}, which cannot be" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
+        return _ok("instants", "no impossible timestamps")
+    detail = f"{found[0]}, which is impossible" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     if instants.is_healed(found[0]):
-        return _warning("instants", detail, "nothing: a running node puts it right within seconds; see instant.healed")
+        return _warning(
+            "instants", detail, "nothing; a running node corrects it within seconds, see instant.healed in its log"
+        )
     return _warning(
         "instants",
         detail,
@@ -112,9 +114,9 @@ def _instants(tx: Connection) -> Finding:
     )
 
 
-def _node_clocks(tx: Connection) -> Iterator[Finding]:
-    for said in node_clocks.wrong(tx):
-        yield _warning("clock", said, node_clocks.NEXT_STEP)
+def _node_problems(tx: Connection) -> Iterator[Finding]:
+    for found in (*node_problems.of_running(tx), *node_problems.of_silent(tx)):
+        yield _warning(found.check, found.said, found.next_step)
 
 
 def _migrations(tx: Connection) -> Finding:

@@ -71,16 +71,16 @@ def status(
         _show_list(database, Asked(limit=limit, state=state, owner=owner, token=token), as_json=as_json)
     else:
         _show_one(database, batch, as_json=as_json)
-    _note_clocks(database)
+    _note_nodes(database)
 
 
-def _note_clocks(database: "Database") -> None:
-    """Say on standard error which nodes have a wall clock that is off."""
-    from worker.cli import node_clocks
+def _note_nodes(database: "Database") -> None:
+    """Print the problems of running nodes to standard error."""
+    from worker.cli import node_problems
 
     with database.transaction() as tx:
-        for said in node_clocks.wrong(tx):
-            output.notes().print(f"{said}; `darkroom doctor` says more", style="yellow", markup=False)
+        for found in node_problems.of_running(tx):
+            output.notes().print(f"{found.said}; `darkroom doctor` says more", style="yellow", markup=False)
 
 
 def ls(
