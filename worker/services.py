@@ -51,6 +51,8 @@ class Policies:
     """The way to the results, as the environment says; references of producers are only fetched directly."""
     refused_content: frozenset[str] = content_codes.DEFAULT
     """The provider's codes for content that it refuses."""
+    unproved_window: int | None = None
+    """Generations that may be open while none has succeeded for a while; None: as many as at other times."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 
