@@ -168,7 +168,7 @@ def _admit_from(
         fresh_after=now - services.policies.upload_reuse,
         now=now,
         paused_models=_paused(account),
-        is_canary=account.pause_reason is not None,
+        prefers_fresh=account.pause_reason is not None or account.is_provider_suspect,
     )
     if not admitted:
         return []

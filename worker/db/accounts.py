@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from worker.db import model_pauses, turns
 from worker.db.model_pauses import PausedModel
 from worker.db.prices import NEXT
+from worker.domain import failing
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
 from worker.domain.turns import Turns
@@ -47,6 +48,8 @@ class AccountRow:
     """What the provider does not offer for now."""
     proved_at: datetime | None = None
     """When a generation last succeeded, to a minute; None: not since the last pause."""
+    is_provider_suspect: bool = False
+    """Whether prompts fail in a row: then others say more about the provider than another try of the same."""
     canary_at: datetime | None = None
     """When the job was admitted that tries whether the provider works again; None: none is under way."""
 
@@ -113,10 +116,12 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
                    binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models,
                    (SELECT proved_at FROM provider_health WHERE account_id = account.id) AS proved_at,
+                   coalesce((SELECT score >= :suspect FROM provider_health WHERE account_id = account.id), false)
+                       AS is_provider_suspect,
                    (SELECT h.canary_at FROM provider_health h JOIN step s ON s.job_id = h.canary_job_id
                     WHERE h.account_id = account.id) AS canary_at
             FROM account WHERE id = :id {locking}"""),
-        {"id": account_id},
+        {"id": account_id, "suspect": failing.SUSPECT},
     ).one_or_none()
     if row is None:
         return None
@@ -139,6 +144,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         binding=row.binding,
         paused_models=model_pauses.from_json(row.paused_models),
         proved_at=row.proved_at,
+        is_provider_suspect=row.is_provider_suspect,
         canary_at=row.canary_at,
     )
 

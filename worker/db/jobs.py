@@ -33,8 +33,8 @@ class Admitted:
     """Whether another job is having one of them uploaded at this moment."""
 
 
-CANARIES_LOOKED_AT = 200
-"""So many pending jobs of a batch, the next in line, may be the one that tries whether the provider works."""
+FRESH_LOOKED_AT = 50
+"""So many pending jobs of a batch, the next in line, are looked at for those that were tried least often."""
 
 _ADMIT = text(f"""
     WITH picked AS (
@@ -43,7 +43,7 @@ _ADMIT = text(f"""
             WHERE batch_id = :batch_id AND job.model = m.model AND state = 'pending'
             ORDER BY line LIMIT :looked_at FOR NO KEY UPDATE SKIP LOCKED) first
         WHERE b.id = :batch_id AND m.model <> ALL(CAST(:paused AS text[]))
-        ORDER BY CASE WHEN :is_canary THEN first.generations END, first.line LIMIT :limit),
+        ORDER BY CASE WHEN :prefers_fresh THEN first.generations END, first.line LIMIT :limit),
     affordable AS (
         SELECT id, line, price FROM (SELECT id, line, price, sum(price) OVER (ORDER BY line) AS total FROM picked) t
         WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
@@ -76,12 +76,12 @@ def admit(
     fresh_after: datetime,
     now: datetime,
     paused_models: Sequence[str] = (),
-    is_canary: bool = False,
+    prefers_fresh: bool = False,
 ) -> list[Admitted]:
     """Make the first pending jobs of a batch active, in line order, as far as their prices fit under ``cap_left``.
 
-    Those of paused models are left in line. A canary is one of the next in line that was tried least often: the first
-    may have a bad prompt.
+    Those of paused models are left in line. With ``prefers_fresh`` those of the next in line that were tried least
+    often come first: others may have bad prompts.
     The caller has locked the batch and posts their holds in the same transaction.
     """
     rows = tx.execute(
@@ -90,8 +90,8 @@ def admit(
             "account_id": account_id,
             "batch_id": batch_id,
             "limit": limit,
-            "looked_at": CANARIES_LOOKED_AT if is_canary else limit,
-            "is_canary": is_canary,
+            "looked_at": max(limit, FRESH_LOOKED_AT) if prefers_fresh else limit,
+            "prefers_fresh": prefers_fresh,
             "cap_left": cap_left,
             "fresh_after": fresh_after,
             "now": now,

@@ -134,12 +134,22 @@ _IS_MORE_TO_COME = text("""
         SELECT FROM step s JOIN job j ON j.id = s.job_id
         WHERE s.account_id = :account_id AND s.kind IN ('upload', 'submit', 'poll') AND j.failures = 0
           AND j.prompt <> :prompt AND NOT EXISTS (
-              SELECT FROM failed_attempt f WHERE f.generation_id = s.generation_id))""")
+              SELECT FROM failed_attempt f WHERE f.generation_id = s.generation_id))
+    OR EXISTS (
+        SELECT FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
+            SELECT prompt, failures FROM job
+            WHERE batch_id = b.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT :looked_at) j
+        WHERE b.account_id = :account_id AND b.state = 'open' AND b.has_pending
+          AND j.failures = 0 AND j.prompt <> :prompt)""")
+
+_LOOKED_AT = 20
+"""So many pending jobs of a batch, the next in line, are looked at for another prompt."""
 
 
 def is_more_to_come(tx: Connection, work: Work) -> bool:
-    """Say whether a generation of another prompt is under way that has not failed yet."""
-    return bool(tx.execute(_IS_MORE_TO_COME, {"account_id": work.account_id, "prompt": work.prompt}).scalar_one())
+    """Say whether a generation of another prompt, which has not failed yet, is under way or next in line."""
+    values = {"account_id": work.account_id, "prompt": work.prompt, "looked_at": _LOOKED_AT}
+    return bool(tx.execute(_IS_MORE_TO_COME, values).scalar_one())
 
 
 _BATCHES = text("""

@@ -26,6 +26,9 @@ THRESHOLD = 9.0
 Where one prompt in five is bad, a row of failures gets there once in 200,000 rows (4 to the power of 9).
 """
 
+SUSPECT = 2.0
+"""A score from which prompts that have not failed yet come first: two failures more than successes."""
+
 FEWEST = 3
 """Different prompts that must have failed, with no success among them, when no more evidence is to be had."""
 
