@@ -90,7 +90,7 @@ def _replayed(world: World, record: Record) -> web.Response:
         raise record.refusal or not_found("The generation")
     settings, task = world.settings, world.tasks[record.task_id]
     is_snapshot = settings.idempotency_replay is ReplayAnswer.SNAPSHOT
-    data = created_view(task) if is_snapshot else _view_now(world, task)
+    data = created_view(task, settings) if is_snapshot else _view_now(world, task)
     headers = {settings.idempotency_replay_header: "true"} if settings.idempotency_replay_header else {}
     return answer(data, status=settings.idempotency_replay_status or settings.create_status, headers=headers)
 
@@ -121,7 +121,7 @@ async def _created(world: World, attempt: Attempt) -> web.Response:
     terms = outcomes.terms(world, order.model.credits, attempt.caller.account, order.prompt, attempt.fate)
     task = _task(world, order, attempt, terms)
     world.add_task(task, attempt.slot)
-    return answer(created_view(task), status=world.settings.create_status)
+    return answer(created_view(task, world.settings), status=world.settings.create_status)
 
 
 def _task(world: World, order: Order, attempt: Attempt, terms: outcomes.Terms) -> Task:
