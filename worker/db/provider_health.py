@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import batches
 from worker.db.prompt_failures import HASH
 from worker.db.steps import Work
+from worker.domain import failing
 from worker.domain.failing import Evidence
 
 
@@ -71,7 +71,7 @@ def begin_canary(tx: Connection, account_id: UUID, job_id: UUID, *, now: datetim
 def end_episode(tx: Connection, account_id: UUID) -> None:
     """Forget what speaks against the provider, and what was proved before; the usual share stays."""
     health = read(tx, account_id)
-    save(tx, account_id, Health(evidence=Evidence(usual=health.evidence.usual)))
+    save(tx, account_id, Health(evidence=failing.forgotten(health.evidence)))
     forget_decided(tx, account_id)
 
 
@@ -152,37 +152,34 @@ def is_more_to_come(tx: Connection, work: Work) -> bool:
     return bool(tx.execute(_IS_MORE_TO_COME, values).scalar_one())
 
 
-_BATCHES = text("""
-    SELECT DISTINCT j.batch_id FROM failed_attempt a JOIN job j ON j.id = a.job_id
-    WHERE a.account_id = :id AND a.is_counted ORDER BY j.batch_id""")
-
-_GIVE_BACK = text("""
-    UPDATE job SET failures = greatest(job.failures - a.attempts, 0)
-    FROM (SELECT job_id, count(*) AS attempts FROM failed_attempt
-          WHERE account_id = :id AND is_counted GROUP BY job_id) a
-    WHERE job.id = a.job_id AND job.state IN ('pending', 'active')""")
-
 _FORGET_PROMPTS = text("""
     DELETE FROM prompt_failure f USING failed_attempt a JOIN job j ON j.id = a.job_id
     WHERE a.account_id = :id AND f.account_id = a.account_id AND f.model = j.model AND f.prompt_hash = a.prompt_hash
       AND f.first_failed_at >= a.began_at""")
 
-_EXCUSE = text("""
-    UPDATE failed_attempt a SET is_excused = true, is_counted = false
-    FROM failed_attempt b WHERE a.account_id = :id AND NOT a.is_excused AND b.generation_id = a.generation_id
-    RETURNING b.is_counted""")
+# A job that another transaction is writing is not waited for, which could deadlock: its attempts stay counted, and are
+# given back with the next failure.
+_GIVE_BACK = text("""
+    WITH counted AS (
+        SELECT job_id, count(*) AS attempts FROM failed_attempt WHERE account_id = :id AND is_counted GROUP BY job_id),
+    free AS (SELECT j.id FROM job j JOIN counted c ON c.job_id = j.id FOR NO KEY UPDATE OF j SKIP LOCKED),
+    given AS (
+        UPDATE job SET failures = greatest(job.failures - c.attempts, 0) FROM counted c
+        WHERE job.id = c.job_id AND job.id IN (SELECT id FROM free) AND job.state IN ('pending', 'active'))
+    UPDATE failed_attempt SET is_excused = true, is_counted = false
+    WHERE account_id = :id AND is_counted AND job_id IN (SELECT id FROM free)""")
+
+_EXCUSE = text("UPDATE failed_attempt SET is_excused = true WHERE account_id = :id AND NOT is_counted")
 
 
 def give_back(tx: Connection, account_id: UUID) -> int:
     """Take the failures that are the provider's off their jobs and prompts; returns how many attempts that were.
 
-    Locks the batches, in their order; the caller has locked the account.
+    The caller has locked the account.
     """
-    for batch_id in tx.execute(_BATCHES, {"id": account_id}).scalars().all():
-        batches.lock(tx, batch_id)
-    tx.execute(_GIVE_BACK, {"id": account_id})
     tx.execute(_FORGET_PROMPTS, {"id": account_id})
-    given = list(tx.execute(_EXCUSE, {"id": account_id}).scalars()).count(True)
+    given = tx.execute(_GIVE_BACK, {"id": account_id}).rowcount
+    tx.execute(_EXCUSE, {"id": account_id})
     if given:
         health = read(tx, account_id)
         save(tx, account_id, replace(health, given_back=health.given_back + given))

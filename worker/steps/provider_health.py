@@ -59,6 +59,8 @@ def judge(tx: Connection, services: Services, work: Work, *, code: str, is_free:
 
     ``would_end``: the job has no further attempt. Locks the account, so it comes first in its transaction.
     """
+    if not services.policies.has_brakes:
+        return Verdict.THE_JOBS
     now = services.clock()
     account = accounts.lock_now(tx, work.account_id)
     health = provider_health.read(tx, work.account_id)
@@ -231,7 +233,8 @@ def lost(services: Services, work: Work, error: ProviderError) -> None:
 
     Each generation counts once: that its request is sent again under its key buys nothing more.
     """
-    if work.is_in_doubt or not isinstance(error, OutcomeUnknown | Conflict) or error.code == "reserved_missing":
+    is_lost = isinstance(error, OutcomeUnknown | Conflict) and error.code != "reserved_missing"
+    if work.is_in_doubt or not is_lost or not services.policies.has_brakes:
         return
     now = services.clock()
     with services.database.transaction() as tx:
@@ -241,18 +244,18 @@ def lost(services: Services, work: Work, error: ProviderError) -> None:
         is_paused = account.pause_reason is None and health.lost_creates >= LOST_CREATES
         if is_paused:
             probes = account.probes if _is_relapse(account, now) else 0
-            probe_at = now + retry.PAID_CANARY.wait(probes + 1, 0)
             health = replace(health, canary_job_id=None, canaries_passed=0, proved_at=None)
             accounts.pause(
                 tx,
                 account.id,
                 reason=PauseReason.OUTCOMES_UNKNOWN,
-                message=f"{health.lost_creates} creates in a row had no usable answer, last {error}",
+                message=f"{health.lost_creates} creates in a row had no usable answer, last {error}; they are asked for"
+                " again under their keys",
                 now=now,
                 probe_at=now,
                 probes=probes,
             )
-            log.error("account.paused", account=str(account.id), reason=PauseReason.OUTCOMES_UNKNOWN, next=probe_at)
+            log.error("account.paused", account=str(account.id), reason=PauseReason.OUTCOMES_UNKNOWN, error=str(error))
         provider_health.save(tx, work.account_id, health)
 
 
