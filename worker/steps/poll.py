@@ -104,7 +104,7 @@ def _record_failure(services: Services, seen: Answered) -> None:
         lambda tx: verdicts.append(settlement.failed(tx, services, work, seen.view)),
     )
     if verdicts == [Verdict.THE_PROVIDERS]:
-        provider_health.give_back(services, work)
+        provider_health.give_back(services, work, seen.view.error_code or "generation_failed")
 
 
 def _warn_if_overdue(work: Work, age: timedelta) -> None:

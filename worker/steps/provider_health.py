@@ -175,7 +175,7 @@ def _while_paused(
     return Verdict.THE_JOBS if is_weak else Verdict.THE_PROVIDERS
 
 
-def give_back(services: Services, work: Work) -> None:
+def give_back(services: Services, work: Work, code: str) -> None:
     """Take the failures that are the provider's off their jobs, when the account is paused for them."""
     with services.database.transaction() as tx:
         account = accounts.lock_now(tx, work.account_id)
@@ -184,7 +184,7 @@ def give_back(services: Services, work: Work) -> None:
         given = provider_health.give_back(tx, work.account_id)
         if given and account.probe_at is not None:
             health = provider_health.read(tx, work.account_id)
-            accounts.say(tx, account.id, _words(health, "generation_failed", account.probe_at))
+            accounts.say(tx, account.id, _words(health, code, account.probe_at))
     if given:
         log.info("account.attempts_given_back", account=str(work.account_id), attempts=given)
 
