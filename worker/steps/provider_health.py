@@ -89,8 +89,8 @@ def _verdict(
 ) -> Verdict:
     now, evidence = services.clock(), health.evidence
     is_working = account.pause_reason is None
-    if evidence.is_conclusive and is_working:
-        return _pause(tx, services, account, health, code)
+    if evidence.is_conclusive:
+        return _pause(tx, services, account, health, code) if is_working else Verdict.THE_PROVIDERS
     if not would_end:
         provider_health.count_attempt(tx, work.generation_id)
         return Verdict.THE_JOBS
@@ -99,8 +99,8 @@ def _verdict(
     is_young = known is None or now < known.failed_at + UNDECIDED_FOR
     if is_young and provider_health.is_more_to_come(tx, work):
         return Verdict.UNDECIDED
-    if evidence.is_one_sided and is_working:
-        return _pause(tx, services, account, health, code)
+    if evidence.is_one_sided:
+        return _pause(tx, services, account, health, code) if is_working else Verdict.THE_PROVIDERS
     provider_health.forget(tx, work.generation_id)
     return Verdict.THE_JOBS
 
