@@ -56,7 +56,7 @@ def _has_images(world: World, wanted: int) -> bool:
 
 
 def nothing_lies_ahead(world: World) -> bool:
-    """Say whether the account's slots, its steps and its upkeep are due within what a wait lasts."""
+    """Return whether the account's slots, its steps and its upkeep are due within what a wait lasts."""
     return not (
         any(row["is_beyond"] for row in world.query(BEYOND))
         or world.count("step", "due_at > now() + interval '15 minutes'")

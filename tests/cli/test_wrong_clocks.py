@@ -26,7 +26,7 @@ LAPTOP = (
 
 @pytest.fixture
 def laptop(tmp_path: Path, database_url: str) -> Darkroom:
-    """Give the command on a machine whose clock is a day ahead."""
+    """Return the command on a machine whose clock is a day ahead."""
     offset = tmp_path / "offset"
     offset.write_text(str(DAY_S))
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store"), FILE: str(offset)}

@@ -28,7 +28,7 @@ VARIES = re.compile(
 def november(
     postgres: str, template: str, process: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """Give the books of the guide, closed in the first hour of December."""
+    """Yield the books of the guide, closed in the first hour of December."""
     process.reset()
     with databases.clone(postgres, template) as url:
         made = work(url, tmp_path_factory.mktemp("store"), process.sibling("acct_guide"))
@@ -56,7 +56,7 @@ def test_every_command_of_the_guide_prints_what_the_guide_shows(november: World,
 
 
 def _commands() -> Iterator[tuple[str, str]]:
-    """Give each command with what it prints."""
+    """Yield each command with what it prints."""
     for block in BLOCKS:
         for part in block.split("$ ")[1:]:
             command, _, shown = part.partition("\n")

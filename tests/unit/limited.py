@@ -36,11 +36,11 @@ class Run:
     chance: random.Random = field(default_factory=lambda: random.Random(1))
 
     def share(self, limit: float, since_s: float, until_s: float) -> float:
-        """Give how much of the limit was used."""
+        """Return how much of the limit was used."""
         return self._count(self.answered, since_s, until_s) / (limit * (until_s - since_s))
 
     def refusals(self, since_s: float, until_s: float) -> float:
-        """Give how many of all requests were refused."""
+        """Return how many of all requests were refused."""
         refused = self._count(self.refused, since_s, until_s)
         return refused / (refused + self._count(self.answered, since_s, until_s))
 

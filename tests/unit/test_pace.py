@@ -36,7 +36,7 @@ def test_slots_are_one_over_the_rate_apart_within_a_round_and_between_rounds(
 
 
 def _arrivals(rate: float) -> list[datetime]:
-    """Give when requests of three seconds arrive, those of the first second late."""
+    """Return when requests of three seconds arrive, those of the first second late."""
     state, slots = replace(PLAIN, rate=rate, is_learned=False), list[datetime]()
     while not slots or slots[-1] < NOW + 3 * SECOND:
         given = pace.next_slot(state, now=NOW)

@@ -40,7 +40,7 @@ class Finding:
 
 
 def examine(context: Context) -> Iterator[Finding]:
-    """Give a finding for every part, one after the other."""
+    """Yield a finding for every part, one after the other."""
     yield from _database(context)
     yield from _broker(context)
     yield _store(context)

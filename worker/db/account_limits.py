@@ -102,11 +102,11 @@ _VIEW = text("""
 
 
 def view(tx: Connection, name: str, *, now: datetime) -> AccountView | None:
-    """Give the account of that name as it is; None when there is none."""
+    """Return the account of that name as it is; None when there is none."""
     row = tx.execute(_VIEW, {"name": name, "now": now}).one_or_none()
     return None if row is None else AccountView(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def names(tx: Connection) -> list[str]:
-    """Give the names of all accounts."""
+    """Return the names of all accounts."""
     return list(tx.execute(text("SELECT name FROM account ORDER BY name")).scalars())

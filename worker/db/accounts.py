@@ -45,7 +45,7 @@ class AccountRow:
 
 
 def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
-    """Give the id of the account with that name, made with a learned pace if it is new."""
+    """Return the id of the account with that name, made with a learned pace if it is new."""
     tx.execute(
         text("""
             INSERT INTO account (id, name, rate, is_rate_learned, max_in_flight, next_slot_at, raised_at, class_times)
@@ -87,7 +87,7 @@ def lock(tx: Connection, account_id: UUID) -> AccountRow | None:
 
 
 def read(tx: Connection, account_id: UUID) -> AccountRow | None:
-    """Give the account as it is, without a lock."""
+    """Return the account as it is, without a lock."""
     return _read(tx, account_id, "")
 
 
@@ -261,7 +261,7 @@ def record_wallet(
 
 
 def lowest_price(tx: Connection, account_id: UUID) -> int:
-    """Give the fewest credits that any waiting batch's next job needs; 1 when none waits."""
+    """Return the fewest credits that any waiting batch's next job needs; 1 when none waits."""
     price = tx.execute(
         text(f"""
             SELECT min({NEXT.format(batch="b")}) FROM batch b

@@ -246,7 +246,7 @@ def at_a_glance(tx: Connection) -> list[Impossible]:
 
 
 def is_healed(found: Impossible) -> bool:
-    """Say whether a running node puts it right by itself."""
+    """Return whether a running node puts it right by itself."""
     return found.table in {rows.table for rows in _HEALED}
 
 

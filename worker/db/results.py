@@ -44,7 +44,7 @@ ADD = Part(
 
 
 def adding(found: Result, *, now: datetime) -> Row:
-    """Give the row for ``ADD``."""
+    """Return the row for ``ADD``."""
     return {
         "job_id": found.job_id,
         "generation_id": found.generation_id,

@@ -72,7 +72,7 @@ class ProviderError(Exception):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Say code, HTTP status, words and request id in one line."""
+        """Return code, HTTP status, words and request id in one line."""
         status = "" if self.status is None else f" (HTTP {self.status})"
         words = f": {self.message}" if self.message else ""
         trace = f" [{self.request_id}]" if self.request_id else ""

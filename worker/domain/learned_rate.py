@@ -73,7 +73,7 @@ def throttled(pace: Pace, *, now: datetime, retry_after: timedelta | None, answe
 
 
 def has_stretch(pace: Pace, *, now: datetime) -> bool:
-    """Say whether a learned rate was used to the full for long enough to be judged."""
+    """Return whether a learned rate was used to the full for long enough to be judged."""
     return pace.is_learned and now >= pace.raised_at + _stretch(pace)
 
 

@@ -62,14 +62,14 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
 
 
 def opens_at(pace: Pace, *, now: datetime) -> datetime | None:
-    """Give the instant from which a round has a slot to give; None when it is past."""
+    """Return the instant from which a round has a slot to give; None when it is past."""
     slot_at = pace.next_slot_at - HORIZON
     opens = slot_at if pace.blocked_until is None else max(slot_at, pace.blocked_until)
     return opens if opens > now else None
 
 
 def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
-    """Give the next slot that is not given away, however far ahead; None while the key is closed."""
+    """Return the next slot that is not given away, however far ahead; None while the key is closed."""
     if pace.blocked_until is not None and now < pace.blocked_until:
         return None
     slot = max(pace.next_slot_at, now)
@@ -77,7 +77,7 @@ def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
 
 
 def _gap(pace: Pace) -> timedelta:
-    """Give the time between two slots; a learned rate is under the limit already."""
+    """Return the time between two slots; a learned rate is under the limit already."""
     return timedelta(seconds=1 / (pace.rate if pace.is_learned else pace.rate * UNDER))
 
 

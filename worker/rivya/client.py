@@ -135,7 +135,7 @@ class Client:
         return self._base_url
 
     def credential(self) -> str:
-        """Give the Authorization header; for the provider's own origin only."""
+        """Return the Authorization header; for the provider's own origin only."""
         return self._auth.header()
 
     def close(self) -> None:

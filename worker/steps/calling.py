@@ -47,7 +47,7 @@ class Calls:
         return self._ask(CallKind.GET, lambda: self._services.client.get(provider_id), _of_generation)
 
     def upload(self, content: bytes, *, name: str, mime_type: str, model: str) -> UploadedFile:
-        """Give the provider an image."""
+        """Return the provider an image."""
         client, trace = self._services.client, str(self._generation_id)
         return self._ask(
             CallKind.UPLOAD,
@@ -105,7 +105,7 @@ class Calls:
         return self._ask(CallKind.MODELS, self._services.client.models, lambda call, _: call)
 
     def rows(self) -> list[Row]:
-        """Give what was called so far, to be written down in the transaction that records the outcome."""
+        """Return what was called so far, to be written down in the transaction that records the outcome."""
         account_id = self._services.account_id
         return [calls.adding(call, account_id=account_id, generation_id=self._generation_id) for call in self._made]
 
@@ -145,7 +145,7 @@ class Calls:
 
 
 def rows_of(made_by: Iterable[Calls]) -> list[Row]:
-    """Give what was called for several paid attempts."""
+    """Return what was called for several paid attempts."""
     return [row for each in made_by for row in each.rows()]
 
 
