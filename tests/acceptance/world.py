@@ -105,7 +105,7 @@ class World:
         return self.count("job", f"state NOT IN {ENDED}")
 
     def pass_time(self, seconds: float = LONGEST_LEASE_S) -> None:
-        """Let leases see so much time pass, but for those that a node is writing; by default none outlasts it."""
+        """Move all leases that no node is writing back by this many seconds; by default longer than any lease."""
         self.query(
             """
             UPDATE step SET lease_until = lease_until - make_interval(secs => :s)
