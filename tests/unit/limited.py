@@ -82,8 +82,19 @@ class Run:
             if at_s <= until_s:
                 answered = self._count(self.answered, at_s - 1 - LOGGED_S, at_s - LOGGED_S)
                 now = START + timedelta(seconds=at_s)
-                self.state = learned_rate.throttled(self.state, now=now, retry_after=retry_after, answered=answered)
+                self.state = learned_rate.throttled(
+                    self.state,
+                    now=now,
+                    retry_after=retry_after,
+                    answered=answered,
+                    is_again=self._is_again(at_s),
+                )
         return [at_s for at_s in coming if at_s > until_s]
+
+    def _is_again(self, at_s: float) -> bool:
+        """Return whether nothing was answered since the key was opened."""
+        opened = self.state.blocked_until
+        return opened is not None and not self._count(self.answered, _seconds(opened), at_s - LOGGED_S)
 
     def _count(self, times: list[float], since_s: float, until_s: float) -> int:
         return bisect_right(times, until_s) - bisect_left(times, since_s)

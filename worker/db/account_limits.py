@@ -83,7 +83,9 @@ class AccountView:
     max_in_flight: int
     max_in_flight_setting: int | None
     in_flight: int
+    closed_at: datetime | None
     blocked_until: datetime | None
+    """Until when a 429 has closed the key; None while it is open."""
     pause_reason: str | None
     pause_message: str | None
     paused_at: datetime | None
@@ -96,6 +98,7 @@ _VIEW = text("""
     SELECT a.id, a.name, a.base_url, a.rate, a.is_rate_learned, a.rate_setting, a.read_rate,
            a.read_rate_setting, a.max_in_flight, a.max_in_flight_setting,
            (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
+           a.closed_at,
            CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
            a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at
     FROM account a WHERE a.name = :name""")

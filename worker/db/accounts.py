@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from worker.db import model_pauses, turns
 from worker.db.model_pauses import PausedModel
 from worker.db.prices import NEXT
+from worker.domain import pace as paces
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
 from worker.domain.turns import Turns
@@ -94,7 +95,7 @@ def read(tx: Connection, account_id: UUID) -> AccountRow | None:
 def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
-            SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
+            SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, closed_at, throttled_at,
                    raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
                    binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models
@@ -130,6 +131,7 @@ def _pace(row: Any) -> Pace:
         is_learned=row.is_rate_learned,
         next_slot_at=row.next_slot_at,
         blocked_until=row.blocked_until,
+        closed_at=row.closed_at,
         throttled_at=row.throttled_at,
         raised_at=row.raised_at,
         refused_rate=row.refused_rate,
@@ -145,6 +147,7 @@ def _read_pace(row: Any) -> Pace | None:
 
 _SAVE_PACE = text("""
     UPDATE account SET rate = :rate, next_slot_at = :next_slot_at, blocked_until = :blocked_until,
+        closed_at = :closed_at,
         throttled_at = :throttled_at, raised_at = :raised_at, refused_rate = :refused_rate,
         scarcity = coalesce(:scarcity, scarcity) WHERE id = :id""")
 
@@ -158,6 +161,7 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float |
             "rate": pace.rate,
             "next_slot_at": pace.next_slot_at,
             "blocked_until": pace.blocked_until,
+            "closed_at": pace.closed_at,
             "throttled_at": pace.throttled_at,
             "raised_at": pace.raised_at,
             "refused_rate": pace.refused_rate,
@@ -226,6 +230,27 @@ def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: dateti
         {"id": account_id, "now": now},
     )
     return changed.rowcount == 1
+
+
+def open_key(tx: Connection, account_id: UUID, *, now: datetime) -> datetime | None:
+    """Open a key that a 429 has closed, and make the requests that wait for it due; return until when it was closed.
+
+    None if it was open. The steps' rows are taken as they come: one that a node writes keeps its due time.
+    """
+    before = lock_now(tx, account_id).pace
+    after = paces.opened(before, now=now)
+    if after is before:
+        return None
+    save_pace(tx, account_id, after)
+    tx.execute(
+        text("""
+            UPDATE step SET due_at = :now WHERE job_id IN (
+                SELECT job_id FROM step WHERE account_id = :id AND kind IN ('upload', 'submit', 'poll')
+                    AND due_at > :now AND due_at <= :until
+                FOR UPDATE SKIP LOCKED)"""),
+        {"id": account_id, "now": now, "until": before.blocked_until},
+    )
+    return before.blocked_until
 
 
 def begin_probe(tx: Connection, account_id: UUID, *, next_at: datetime) -> None:

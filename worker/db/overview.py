@@ -185,9 +185,12 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
     if limit := _limit_of_next(batch, found, now, wallet_floor):
         return limit
     if found.blocked is not None:
-        reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
+        reason = f"the provider asked to wait until {found.blocked:%Y-%m-%d %H:%M:%S} UTC"
         return Obstacle(
-            reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing; work resumes then"
+            reason=reason,
+            is_account_paused=False,
+            ends_by_itself=True,
+            next_step="nothing; work resumes then, or at once with `darkroom account resume`",
         )
     if trouble := troubles.most(tx, batch.id):
         return Obstacle(

@@ -34,7 +34,7 @@ class Trouble:
         """Return it in one line."""
         one, many = _NAMES[self.kind]
         what = f"1 {one} is" if self.count == 1 else f"{self.count:,} {many} are"
-        return f"{what} tried again: {self.error}; next try {self.next_at:%H:%M:%S} UTC"
+        return f"{what} tried again: {self.error}; next try {self.next_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 _MOST = text("""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from worker.db import calls, parts
 from worker.db.parts import Row
 from worker.domain.call import Call, CallKind, CallOutcome, failed
-from worker.domain.errors import STORE_UNAVAILABLE, ProviderError
+from worker.domain.errors import STORE_UNAVAILABLE, ProviderError, Throttled
 from worker.media.addresses import is_same_origin
 from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
 from worker.rivya.wire import GenerationView, ModelView, UploadedFile
@@ -20,6 +20,7 @@ from worker.services import Services
 
 T = TypeVar("T")
 
+_WRITES = frozenset({CallKind.CREATE, CallKind.UPLOAD})
 _TURNED_AWAY = frozenset({HTTPStatus.UNAUTHORIZED.value, HTTPStatus.FORBIDDEN.value})
 
 
@@ -132,6 +133,8 @@ class Calls:
         try:
             answer = ask()
         except ProviderError as error:
+            if isinstance(error, Throttled):
+                error.sent_at, error.is_write = call.started_at, kind in _WRITES
             self._made.append(failed(replace(call, ended_at=self._services.clock()), error))
             raise
         self._made.append(described(replace(call, ended_at=self._services.clock()), answer))
