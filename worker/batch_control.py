@@ -60,7 +60,7 @@ class ChangedMeanwhile(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return f"batch {self.batch_id} is {self.state} meanwhile"
 
 

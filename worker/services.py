@@ -122,11 +122,11 @@ class Services:
     """
 
     def claimed(self, write: Write["Services", Item, Result], item: Item) -> Result:
-        """Give the result for an item when it is committed: before a call is made, or a promise given."""
+        """Return the result for an item when it is committed: before a call is made, or a promise given."""
         return self._written(self.writers.claims if self.writers else None, write, item)
 
     def write(self, write: Write["Services", Item, Result], item: Item) -> Result:
-        """Give the result for an outcome when it is committed."""
+        """Return the result for an outcome when it is committed."""
         return self._written(self.writers.outcomes if self.writers else None, write, item)
 
     def record(

@@ -53,7 +53,7 @@ def measure(place: Ground, contender: Contender, *, images: int, run: int) -> Ou
 
 
 def here() -> Iterator[Contender]:
-    """Give the contenders whose packages are installed."""
+    """Return the contenders whose packages are installed."""
     return (contender for contender in CONTENDERS if contender.is_here)
 
 

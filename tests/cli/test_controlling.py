@@ -23,7 +23,7 @@ STATES = "SELECT token, state FROM batch ORDER BY token"
 
 @pytest.fixture
 def submit(darkroom: Darkroom, good_manifest: Path) -> Submit:
-    """Give what submits a batch of one pending job under a token, and gives its id."""
+    """Return what submits a batch of one pending job under a token, and gives its id."""
 
     def submitted(token: str, *options: str) -> str:
         done = darkroom("submit", str(good_manifest), "--token", token, "--json", *options)

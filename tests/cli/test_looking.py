@@ -11,7 +11,7 @@ from tests.cli.conftest import Darkroom
 
 @pytest.fixture
 def batch(darkroom: Darkroom, manifest: Path) -> str:
-    """Give the id of a batch of two pending jobs and one refused line."""
+    """Return the id of a batch of two pending jobs and one refused line."""
     done = darkroom("submit", str(manifest), "--skip-invalid", "--token", "spring", "--credit-cap", "100", "--json")
     return str(json.loads(done.stdout)["batch"])
 

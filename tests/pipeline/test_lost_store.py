@@ -26,7 +26,7 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 
 @pytest.fixture
 def used(node: Node) -> Node:
-    """Give a node that looks after its store, which holds one image."""
+    """Return a node that looks after its store, which holds one image."""
     node.keep({UpkeepKind.STORE: MINUTE})
     node.submit({"key": "first", "prompt": "A chair"})
     node.run_for(20 * SECOND)

@@ -20,7 +20,7 @@ Asked = Callable[..., Any]
 
 @pytest.fixture
 def paid(node: Node, sandbox: Provider) -> Node:
-    """Give a node with two paid images whose host does not answer."""
+    """Return a node with two paid images whose host does not answer."""
     sandbox.set(faults={"download": {"http_503": 1.0}})
     node.submit({"key": "a", "prompt": "A chair"}, {"key": "b", "prompt": "A table"}, token="t")
     node.run_for(5 * SECOND)

@@ -18,14 +18,14 @@ from worker.domain.reporting import By, ReportName, SpendBy
 
 
 def totals(report: Report, section: str) -> dict[str, Any]:
-    """Give the totals of a section by column."""
+    """Return the totals of a section by column."""
     found = next(each for each in report.sections if each.name == section)
     assert found.totals is not None
     return dict(zip((column.name for column in found.columns), found.totals, strict=True))
 
 
 def rows(report: Report, section: str) -> list[dict[str, Any]]:
-    """Give the rows of a section by column."""
+    """Return the rows of a section by column."""
     found = next(each for each in report.sections if each.name == section)
     return [dict(zip((column.name for column in found.columns), row, strict=True)) for row in found.rows]
 

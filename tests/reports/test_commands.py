@@ -22,7 +22,7 @@ AUDIT = "audit"
 
 @pytest.fixture
 def darkroom(tmp_path: Path, world: World) -> Darkroom:
-    """Give the command on the database of the shared world."""
+    """Return the command on the database of the shared world."""
     url = world.node.services.database.url.render_as_string(hide_password=False)
     return lambda *arguments: run_here(tmp_path, {"DARKROOM_DATABASE_URL": url}, *arguments)
 

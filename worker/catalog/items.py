@@ -50,7 +50,7 @@ def prepare(
     library: Library,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Item]:
-    """Give all items, their references in the library's store; raise ItemsRefused when there is any fault.
+    """Return all items, their references in the library's store; raise ItemsRefused when there is any fault.
 
     ``base`` is the folder that paths of references are relative to; None where no path is permitted.
     """

@@ -21,14 +21,12 @@ from worker.db.catalog_plans import PlanRow
 from worker.db.catalogs import RecipeUnknown
 from worker.db.schedule_runs import Progress, RunRow
 from worker.domain.catalog import Keep
-from worker.domain.schedule import RunState
+from worker.domain.schedule import RUN_LEASE, RunState
 from worker.intake import RequestsRefused
 from worker.services import Services
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(minutes=10)
-"""How long a node has a run to itself; planning 50,000 items takes seconds."""
 CHECK_EVERY = timedelta(minutes=5)
 """How often a plan that waits for somebody is compared with its catalog."""
 STALE_MAX = 5
@@ -58,7 +56,7 @@ def advance(services: Services, run_id: UUID, *, now: datetime) -> bool:
     A plan that the catalog has overtaken is made again, once at most; what follows is left for the next look.
     """
     with services.database.transaction() as tx:
-        run = schedule_runs.lease(tx, run_id, now=now, lease_until=now + LEASE)
+        run = schedule_runs.lease(tx, run_id, now=now, lease_until=now + RUN_LEASE)
     if run is None:
         return False
     begun, following = run, _next(services, run, now)
@@ -83,7 +81,7 @@ def _record(services: Services, run: RunRow, changed: RunRow) -> bool:
 
 
 def _next(services: Services, run: RunRow, now: datetime) -> RunRow:
-    """Give the run as it is after its next step; one that cannot be planned or applied has failed."""
+    """Return the run as it is after its next step; one that cannot be planned or applied has failed."""
     try:
         return _step(services, run, now)
     except PlanRefused as error:
@@ -184,7 +182,7 @@ def _plan_of(services: Services, run: RunRow) -> PlanRow | None:
 
 
 def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
-    """Say what came of the batch once all of it has ended; what the cap does not reach is left for the next run."""
+    """Return what came of the batch once all of it has ended; what the cap does not reach is left for the next run."""
     if run.batch_id is None:
         return replace(run, state=RunState.APPROVAL)
     with services.database.transaction() as tx:

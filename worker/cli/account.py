@@ -122,7 +122,7 @@ def _open(account: str | None) -> "tuple[Database, str]":
 
 
 def _view(database: "Database", name: str) -> "AccountView":
-    """Give the account; raise CliError when there is none of that name."""
+    """Return the account; raise CliError when there is none of that name."""
     from worker import wiring
     from worker.cli.errors import CliError
     from worker.db import account_limits

@@ -57,7 +57,7 @@ def _run() -> None:
 
 
 def _is_text(argument: str) -> bool:
-    """Say whether the shell's bytes were text; a file's name may be anything."""
+    """Return whether the shell's bytes were text; a file's name may be anything."""
     return not any("\ud800" <= char <= "\udfff" for char in argument) or Path(argument).exists()
 
 

@@ -96,7 +96,7 @@ def _as_json(done: "Applied") -> dict[str, Any]:
 
 
 def say(context: "Context", done: "Applied", plan: str) -> None:
-    """Say what came of applying a plan, and how to go on."""
+    """Print what came of applying a plan, and how to go on."""
     console = output.answers()
     if done.batch_id is None:
         console.print("Nothing to render; nothing was spent.")

@@ -49,7 +49,7 @@ def deadline(
 
 
 def read(when: str, *, now: datetime) -> datetime | None:
-    """Give the instant that is meant; None for none. Raises CliError for one that cannot be read or has passed."""
+    """Return the instant that is meant; None for none. Raises CliError for one that cannot be read or has passed."""
     from worker.domain.deadline import deadline as parsed
     from worker.domain.deadline import falls_at
     from worker.domain.fault import UnfitError

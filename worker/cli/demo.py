@@ -43,7 +43,7 @@ def demo(
 
 
 def _run(house: "House", manifest: Path, console: "Console", *, yes: bool) -> bool:
-    """Give whether every good line has its image and the books are right."""
+    """Return whether every good line has its image and the books are right."""
     from worker import wiring
 
     database = wiring.database(house.context.settings, connections=1)

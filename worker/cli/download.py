@@ -31,7 +31,7 @@ class Counts:
     missing: int = 0
 
     def __str__(self) -> str:
-        """Say all three."""
+        """Return all three."""
         missing = f", {self.missing:,} missing" if self.missing else ""
         return f"{self.copied:,} copied, {self.present:,} there already{missing}"
 
@@ -54,7 +54,7 @@ def download(
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
     to.mkdir(parents=True, exist_ok=True)
-    counts, store = Counts(), wiring.store(context.settings)
+    counts, store = Counts(), wiring.store(context.settings, database)
     console = output.notes()
     with console.status("copying ...") if console.is_terminal else nullcontext() as spinner:
         for each in _with_image(database, row.id):
@@ -92,7 +92,12 @@ def _copy(found: "Outcome", store: "Store", folder: Path, counts: Counts) -> Non
     try:
         content = store.read(found.result.path)
     except NotStored:
-        output.notes().print(f"line {found.line}, {found.key}: the store has no such image", markup=False)
+        why = (
+            f"it was put into another store ({found.result.store_id}): mount that one, or copy the image"
+            if found.is_stored_elsewhere
+            else "the store has no such image"
+        )
+        output.notes().print(f"line {found.line}, {found.key}: {why}", markup=False, soft_wrap=True)
         counts.missing += 1
         return
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
@@ -102,7 +107,7 @@ def _copy(found: "Outcome", store: "Store", folder: Path, counts: Counts) -> Non
 
 
 def _has(place: Path, sha256: str) -> bool:
-    """Say whether the file is there with these bytes."""
+    """Return whether the file is there with these bytes."""
     try:
         return hashlib.sha256(place.read_bytes()).hexdigest() == sha256
     except OSError:

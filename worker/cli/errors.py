@@ -19,7 +19,7 @@ class CliError(Exception):
         self.exit_code = exit_code
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return self.text
 
 
@@ -128,7 +128,7 @@ def _explain_database(error: Exception) -> Explained | None:
 
 
 def _lacks_tables() -> str:
-    """Say what to do about a database without tables; the other mode of a home has a database of its own."""
+    """Return what to do about a database without tables; the other mode of a home has a database of its own."""
     from worker.cli.context import other_mode, resolve
 
     step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"

@@ -10,13 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, node_problems, nodes, scopes
 from worker.cli.context import Context, no_database
-from worker.db import crashes, instants, model_pauses, not_downloaded, overview
+from worker.db import account_limits, crashes, instants, model_pauses, not_downloaded, overview
 from worker.db.nodes import OFF_S
 from worker.domain import crash
 from worker.domain.availability import why_not
 from worker.domain.errors import PauseReason, ProviderError
 from worker.domain.model_spec import DEFAULT_MODEL, MODELS
 from worker.domain.not_downloaded import ALARM_AFTER, GRAVE_AFTER
+from worker.domain.pace import PROBED_AFTER
 from worker.media.store import StoreUnavailable, WrongStore
 from worker.rivya.client import Client
 
@@ -40,7 +41,7 @@ class Finding:
 
 
 def examine(context: Context) -> Iterator[Finding]:
-    """Give a finding for every part, one after the other."""
+    """Yield a finding for every part, one after the other."""
     yield from _database(context)
     yield from _broker(context)
     yield _store(context)
@@ -74,6 +75,7 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield from _node_problems(tx)
                 yield _instants(tx)
                 yield _account(tx, context)
+                yield from _rate_limit(tx, context)
                 yield _models(tx, context)
                 yield _not_downloaded(tx, context)
                 yield _crashes(tx)
@@ -137,6 +139,20 @@ def _account(tx: Connection, context: Context) -> Finding:
     words = f": {found.message}" if found.message else ""
     step = overview.next_step_of(PauseReason(found.reason))
     return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
+
+
+def _rate_limit(tx: Connection, context: Context) -> Iterator[Finding]:
+    found = account_limits.view(tx, context.settings.account, now=wiring.clock())
+    if found is None or found.blocked_until is None or found.closed_at is None:
+        return
+    detail = (
+        f"the provider answers 429 since {found.closed_at:%Y-%m-%d %H:%M:%S} UTC; no request before"
+        f" {found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if found.blocked_until - found.closed_at < PROBED_AFTER:
+        yield _ok("rate limit", detail)
+    else:
+        yield _warning("rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`")
 
 
 def _not_downloaded(tx: Connection, context: Context) -> Finding:

@@ -21,7 +21,7 @@ _NAMESAKES = 10
 
 
 def batch(tx: Connection, name: str) -> BatchRow:
-    """Give the one batch that is meant; raise CliError when there is none or more than one."""
+    """Return the one batch that is meant; raise CliError when there is none or more than one."""
     found = overview.find(tx, name)
     if not found:
         raise CliError(f"there is no batch {plain(name)!r}{_elsewhere(name)}: `darkroom status` lists the newest ones")
@@ -32,7 +32,7 @@ def batch(tx: Connection, name: str) -> BatchRow:
 
 
 def _elsewhere(name: str) -> str:
-    """Say that the other mode of this home has such a batch, if so."""
+    """Return that the other mode of this home has such a batch, if so."""
     from worker.cli.context import other_mode
 
     found = other_mode()
@@ -51,7 +51,7 @@ def _elsewhere(name: str) -> str:
 
 
 def one_batch(tx: Connection, name: str) -> BatchRow:
-    """Give the one batch that is meant where money hangs on it: a name that several have is refused, with their ids."""
+    """Return the one batch of this name for a command that spends; raise CliError with the ids if several have it."""
     found = batch(tx, name)
     if found.name != name or name in {str(found.id), found.token}:
         return found
@@ -63,7 +63,7 @@ def one_batch(tx: Connection, name: str) -> BatchRow:
 
 
 def look(database: Database, row: BatchRow) -> Overview:
-    """Give the batch's overview as it is now."""
+    """Return the batch's overview as it is now."""
     with database.transaction() as tx:
         return overview.read(tx, row, now=wiring.clock(), wallet_floor=load().wallet_floor)
 

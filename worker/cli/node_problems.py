@@ -43,7 +43,7 @@ def of_silent(tx: Connection) -> list[NodeProblem]:
 
 
 def off_by(seconds: float) -> str:
-    """Say by how much a clock is off: ``1 d ahead of``."""
+    """Return by how much a clock is off: ``1 d ahead of``."""
     return f"{_span(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'}"
 
 

@@ -15,13 +15,13 @@ from worker.media.store import Store
 
 
 def lines(database: Database, store: Store, batch_id: UUID) -> Iterator[dict[str, Any]]:
-    """Give one object per line; line 0 is a fault of the batch itself."""
+    """Yield one object per line; line 0 is a fault of the batch itself."""
     jobs = (job_as_json(each, store) for each in outcomes_view.outcomes(database, batch_id))
     yield from merge(jobs, refused(database, batch_id), key=lambda each: int(each["line"]))
 
 
 def refused(database: Database, batch_id: UUID) -> Iterator[dict[str, Any]]:
-    """Give the lines that were not taken."""
+    """Return the lines that were not taken."""
     return (_refused(each) for each in outcomes_view.refused_lines(database, batch_id))
 
 
@@ -62,6 +62,7 @@ def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
         "key": found.key,
         "state": found.state.value,
         "file": None if image is None else store.location(image.path),
+        "stored_elsewhere": None if image is None else found.is_stored_elsewhere,
         "sha256": None if image is None else image.sha256,
         "bytes": None if image is None else image.size_bytes,
         "mime_type": None if image is None else image.mime_type,
@@ -100,7 +101,7 @@ def _error(found: Outcome) -> dict[str, Any] | None:
 
 def _refused(found: RefusedLine) -> dict[str, Any]:
     first = found.faults[0]
-    nothing = dict.fromkeys(("file", "sha256", "bytes", "mime_type", "width", "height"))
+    nothing = dict.fromkeys(("file", "stored_elsewhere", "sha256", "bytes", "mime_type", "width", "height"))
     return {
         "line": found.line,
         "key": first.key,

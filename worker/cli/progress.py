@@ -59,7 +59,7 @@ class Progress:
         self._spinner = Spinner("dots", style="cyan")
 
     def follow(self) -> Overview:
-        """Give the batch as it is when it is done, or when waiting longer would not help."""
+        """Return the batch as it is when it is done, or when waiting longer would not help."""
         if not self._console.is_terminal:
             return self._loop(self._print_line)
         with Live(console=self._console, refresh_per_second=8, transient=False) as live:
@@ -121,7 +121,7 @@ class Progress:
 
 
 def plain_line(found: Overview, pace: Pace, reason: str = "") -> str:
-    """Say where the batch stands in one line."""
+    """Return where the batch stands in one line."""
     jobs = ", ".join(f"{label} {count:,}" for label, count, _ in _counts(found))
     rate = "" if pace.per_second is None else f"; {pace.per_second:.1f} images/s"
     left = "" if pace.left_s is None or found.is_done else f", {_duration(pace.left_s)} left"

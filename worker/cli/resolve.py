@@ -67,7 +67,7 @@ def resolve(
 
 
 def _chosen(database: "Database", name: str) -> UUID:
-    """Give the one generation that is meant; an id in full may also be of one that is not in doubt any more."""
+    """Return the one generation that is meant; an id in full may also be of one that is not in doubt any more."""
     from worker.cli.errors import CliError
     from worker.db import in_doubt
     from worker.domain.fault import plain

@@ -175,7 +175,7 @@ def _next(found: "ScheduleRow", now: datetime) -> list[datetime]:
 
 
 def _next_shown(found: "ScheduleRow", now: datetime) -> list[str]:
-    """Give the next fire times on the schedule's own clock, with its distance from UTC."""
+    """Return the next fire times on the schedule's own clock, with its distance from UTC."""
     from zoneinfo import ZoneInfo
 
     if found.paused_at:

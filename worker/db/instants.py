@@ -14,9 +14,10 @@ from sqlalchemy import Connection, text
 
 from worker.db.proofs import Proof
 from worker.domain.retry import CLOCK_SLACK
+from worker.domain.schedule import RUN_LEASE
 from worker.domain.step import LEASES
 
-MOST_BLOCKED = timedelta(days=1)
+MOST_BLOCKED = timedelta(minutes=15)
 """The longest a key is closed after a 429, as ``worker.rivya.errors.LONGEST_WAIT`` has it."""
 
 MOST_WAIT = timedelta(minutes=15)
@@ -58,6 +59,12 @@ class _Rows:
 
 _OF_ACCOUNT = "JOIN account a ON a.id = r.account_id"
 
+_OF_KEEPER = "JOIN account a ON a.id = coalesce({schedule}.account_id, a.id)"
+"""A schedule without an account is kept by the nodes of any."""
+_RUN_LEASE = f"{{now}} + {_seconds(RUN_LEASE)}"
+_EARLY = """{now} - interval '1 microsecond' * (
+    SELECT count(*) FROM schedule_run o WHERE o.schedule_id = r.schedule_id AND o.due_at > r.due_at)"""
+
 _HEALED = (
     _Rows(
         table="account",
@@ -68,6 +75,7 @@ _HEALED = (
             _Column(name="next_slot_at", latest=_SLOTS.format(now="{now}", rate="r.rate")),
             _Column(name="read_next_slot_at", latest=_SLOTS.format(now="{now}", rate="coalesce(r.read_rate, r.rate)")),
             _Column(name="blocked_until", latest=f"{{now}} + {_seconds(MOST_BLOCKED + CLOCK_SLACK)}"),
+            _Column(name="closed_at"),
             _Column(name="throttled_at"),
             # A stretch begins when a closed key opens.
             _Column(name="raised_at", latest=f"greatest({{now}}, r.blocked_until) + {_seconds(CLOCK_SLACK)}"),
@@ -119,6 +127,28 @@ _HEALED = (
         key=("account_id", "model", "prompt_hash"),
         columns=(_Column(name="first_failed_at"), _Column(name="last_failed_at")),
     ),
+    _Rows(
+        table="schedule",
+        label="r.name",
+        source=f"schedule r {_OF_KEEPER.format(schedule='r')}",
+        key=("id",),
+        # What fell due before it is healed is not made up for: since when it truly counts is unknown.
+        columns=(_Column(name="counts_from"), _Column(name="paused_at")),
+    ),
+    _Rows(
+        table="schedule_run",
+        label="r.id::text",
+        source=f"schedule_run r JOIN schedule s ON s.id = r.schedule_id {_OF_KEEPER.format(schedule='s')}",
+        key=("id",),
+        columns=(
+            # A fire time that was claimed too early hides all before it. The run stays, dated now, and its fire time
+            # comes again. Two of one schedule must stay apart and in their order.
+            _Column(name="due_at", healed=_EARLY),
+            _Column(name="started_at"),
+            _Column(name="lease_until", latest=_RUN_LEASE + f" + {_seconds(CLOCK_SLACK)}", healed=_RUN_LEASE),
+            _Column(name="checked_at"),
+        ),
+    ),
 )
 
 
@@ -165,7 +195,7 @@ def _heal(rows: _Rows) -> str:
 
 
 _FIND = text(
-    " UNION ALL ".join(_find(rows, "CAST(:now AS timestamptz)", "a.id = :account_id") for rows in _HEALED)
+    " UNION ".join(_find(rows, "CAST(:now AS timestamptz)", "a.id = :account_id") for rows in _HEALED)
     + f" LIMIT {_EXAMPLES}"
 )
 _HEAL = tuple(text(_heal(rows)) for rows in _HEALED)
@@ -192,6 +222,7 @@ _KEPT: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("generation", "id::text", ("admitted_at", "first_sent_at", "last_sent_at", "accepted_at", "ended_at")),
     ("job", "id::text", ("ended_at",)),
     ("result", "job_id::text", ("stored_at", "recorded_at")),
+    ("schedule_run", "id::text", ("ended_at",)),
 )
 _BY_NUMBER = frozenset({"credit_entry", "seal", "call"})
 """Tables whose newest rows are found by their id, in the order of writing."""
@@ -233,11 +264,11 @@ PROOFS: tuple[Proof, ...] = (
         rule="no instant that tells what was is later than now, and nothing is due later than any wait lasts",
         query=f"""
             SELECT found.*, {_NEXT_STEP.format(healed=_HEALED_NAMES)} AS next_step
-            FROM ({" UNION ALL ".join(_everything())}) found""",
+            FROM ({" UNION ".join(_everything())}) found""",
     ),
 )
 
-_GLANCE = text(f"SELECT * FROM ({' UNION ALL '.join(_at_a_glance())}) found LIMIT {_EXAMPLES}")
+_GLANCE = text(f"SELECT * FROM ({' UNION '.join(_at_a_glance())}) found LIMIT {_EXAMPLES}")
 
 
 def at_a_glance(tx: Connection) -> list[Impossible]:
@@ -246,7 +277,7 @@ def at_a_glance(tx: Connection) -> list[Impossible]:
 
 
 def is_healed(found: Impossible) -> bool:
-    """Say whether a running node puts it right by itself."""
+    """Return whether a running node puts it right by itself."""
     return found.table in {rows.table for rows in _HEALED}
 
 

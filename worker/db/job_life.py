@@ -13,7 +13,7 @@ from worker.db.query import Query
 
 
 def find(tx: Connection, name: str) -> UUID | None:
-    """Give the job that has this id, or whose generation has this id, provider's id or idempotency key."""
+    """Return the job that has this id, or whose generation has this id, provider's id or idempotency key."""
     try:
         UUID(name)
     except ValueError:

@@ -13,13 +13,13 @@ _COUNT = """
 
 
 def of_batch(tx: Connection, batch_id: UUID) -> NotDownloaded:
-    """Give those of one batch."""
+    """Return those of one batch."""
     row = tx.execute(text(f"{_COUNT} AND g.batch_id = :id"), {"id": batch_id}).one()
     return NotDownloaded(count=row.images, since=row.since)
 
 
 def of_account(tx: Connection, name: str) -> NotDownloaded:
-    """Give those of the account with that name."""
+    """Return those of the account with that name."""
     row = tx.execute(
         text(f"{_COUNT} AND s.account_id = (SELECT id FROM account WHERE name = :name)"), {"name": name}
     ).one()

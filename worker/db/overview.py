@@ -83,7 +83,7 @@ class Overview:
 
 
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
-    """Give the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
+    """Return the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
     batch = batches.by_id(tx, batch.id) or batch
     jobs = _jobs(tx, batch.id)
     balances = ledger.balances(tx, batch.id)
@@ -100,7 +100,7 @@ def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | 
 
 
 def find(tx: Connection, name: str) -> list[BatchRow]:
-    """Give the batch with that id or token, else the newest with that name, else all whose id begins like that.
+    """Return the batch with that id or token, else the newest with that name, else all whose id begins like that.
 
     Empty when there is none; more than one only for the beginning of an id.
     """
@@ -113,7 +113,7 @@ def find(tx: Connection, name: str) -> list[BatchRow]:
 
 
 def server(tx: Connection) -> str:
-    """Say which server and which database this is."""
+    """Return which server and which database this is."""
     row = tx.execute(text("SELECT current_setting('server_version'), current_database()")).one()
     return f"Postgres {row[0]}, database {row[1]}"
 
@@ -128,7 +128,7 @@ class Pause:
 
 
 def pause(tx: Connection, account: str) -> Pause | None:
-    """Give the pause of the account with that name; None when there is no such account yet."""
+    """Return the pause of the account with that name; None when there is no such account yet."""
     row = tx.execute(
         text("SELECT pause_reason, pause_message, paused_at FROM account WHERE name = :name"), {"name": account}
     ).one_or_none()
@@ -185,9 +185,12 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
     if limit := _limit_of_next(batch, found, now, wallet_floor):
         return limit
     if found.blocked is not None:
-        reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
+        reason = f"the provider asked to wait until {found.blocked:%Y-%m-%d %H:%M:%S} UTC"
         return Obstacle(
-            reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing; work resumes then"
+            reason=reason,
+            is_account_paused=False,
+            ends_by_itself=True,
+            next_step="nothing; work resumes then, or at once with `darkroom account resume`",
         )
     if trouble := troubles.most(tx, batch.id):
         return Obstacle(
@@ -209,7 +212,7 @@ def _held_back(batch: BatchRow, paused_by: str | None) -> Obstacle:
 
 
 def next_step_of(reason: PauseReason) -> str:
-    """Say what a person can do about a pause."""
+    """Return what a person can do about a pause."""
     steps = {
         PauseReason.OPERATOR: "`darkroom account resume`",
         PauseReason.RESULTS_UNREACHABLE: "fix the network route to the images, or the store; work resumes with the"
@@ -236,7 +239,7 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
 
 
 def _limit_of_next(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
-    """Say what keeps the next pending jobs from being begun: their model, or a limit."""
+    """Return what keeps the next pending jobs from being begun: their model, or a limit."""
     if found.paused_models is not None:
         return _without_model(model_pauses.from_json(found.paused_models))
     return None if found.price is None else _limit(batch, found, now, wallet_floor)
@@ -252,7 +255,7 @@ def _without_model(paused: Sequence[PausedModel]) -> Obstacle:
 
 
 def _limit(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
-    """Say which limit the batch's next job does not fit under, the batch's own first."""
+    """Return which limit the batch's next job does not fit under, the batch's own first."""
     month = budgets.month_of(now)
     if found.credit_cap is not None and found.credit_cap - found.committed < found.price:
         least = found.committed + found.price

@@ -14,7 +14,7 @@ _IS_WHOLE_ROW = text("""
 
 
 def is_whole_row(tx: Connection, account_id: UUID, *, count: int, before: datetime, fresh_after: datetime) -> bool:
-    """Say whether so many images are asked for since before the instant, and none has come since ``fresh_after``."""
+    """Return whether so many images are asked for since before the instant, and none has come since ``fresh_after``."""
     values = {"id": account_id, "count": count, "before": before, "fresh_after": fresh_after}
     return bool(tx.execute(_IS_WHOLE_ROW, values).scalar_one())
 

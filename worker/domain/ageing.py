@@ -25,5 +25,5 @@ _BORDERS = (
 
 
 def age_class(age: timedelta) -> AgeClass:
-    """Give the class of an age; one below zero, from a clock that was ahead, counts as new."""
+    """Return the class of an age; one below zero, from a clock that was ahead, counts as new."""
     return next((name for border, name in _BORDERS if age < border), AgeClass.OLDER)

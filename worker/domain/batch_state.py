@@ -58,7 +58,7 @@ class ActionRefused(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         return f"batch {self.batch_id} is {self.state}, so that it cannot be {_DONE[self.action]}: {self._next_step()}"
 
     def _next_step(self) -> str:

@@ -1,6 +1,6 @@
 """What went wrong with an outside call, named by what the caller may do next."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -77,7 +77,7 @@ class ProviderError(Exception):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Say code, HTTP status, words and request id in one line."""
+        """Return code, HTTP status, words and request id in one line."""
         status = "" if self.status is None else f" (HTTP {self.status})"
         words = f": {self.message}" if self.message else ""
         trace = f" [{self.request_id}]" if self.request_id else ""
@@ -147,3 +147,7 @@ class Throttled(ProviderError):
         super().__init__("rate_limited", message, status, request_id)
         self.args = (retry_after, message, status, request_id)
         self.retry_after = retry_after
+        self.sent_at: datetime | None = None
+        """When the request was sent, by the database's clock; whoever made the call sets it."""
+        self.is_write = False
+        """Whether it was a create or an upload; whoever made the call sets it."""

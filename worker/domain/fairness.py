@@ -75,7 +75,7 @@ class _Round:
         self._given_due: dict[Priority, int] = defaultdict(int)
 
     def serve_next(self) -> bool:
-        """Give one slot away; False when nobody can use it."""
+        """Return one slot away; False when nobody can use it."""
         able = [p for p in Priority if self._due.get(p, 0) or self._may_admit(p)]
         if not able:
             return False

@@ -27,7 +27,7 @@ class NotDownloaded:
 
 
 def next_try(*, since: datetime, now: datetime, wait: timedelta) -> datetime:
-    """Say when to ask for the image again: after the wait, and in any case when the alarm is due."""
+    """Return when to ask for the image again: after the wait, and in any case when the alarm is due."""
     alarm_at = since + ALARM_AFTER
     return min(now + wait, alarm_at) if now < alarm_at else now + wait
 

@@ -18,7 +18,7 @@ class ServicesError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        """Say what failed and why, then the next step on a line of its own."""
+        """Return what failed and why, then the next step on a line of its own."""
         return f"{self.what}: {self.reason}\nNext step: {self.next_step}"
 
 

@@ -62,7 +62,7 @@ class TooLarge(DownloadFailed):
 
 
 def address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
-    """Give the image's address; ask for it anew when there is none, or when it has failed before.
+    """Return the image's address; ask for it anew when there is none, or when it has failed before.
 
     The second is whether the provider has just said that there is no better one.
     """
@@ -112,6 +112,7 @@ def stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirm
             height=facts.height,
             frames=facts.frames,
         ),
+        store_id=services.store.identity,
     )
 
 

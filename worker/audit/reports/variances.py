@@ -42,7 +42,7 @@ _COLUMNS = columns(
 
 
 def variances(tx: Connection, asked: Asked) -> tuple[Section, Query]:
-    """Give one row for each variance of each generation held on the days, oldest first, and the query behind them."""
+    """Return one row for each variance of each generation held on the days, oldest first, and the query behind them."""
     query = paid_attempts.variances(asked.scope)
     rows: list[tuple[Cell, ...]] = [
         (
