@@ -1,6 +1,7 @@
 """An operator looks at an account, stops it, continues it, and sets its limits, which outlive a restart."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from sqlalchemy import text
 
 from tests.cli.conftest import Darkroom
 from worker import wiring
+from worker.db import accounts
 from worker.db.session import Database
+from worker.domain.errors import PauseReason
 from worker.settings import Settings
 
 
@@ -186,3 +189,49 @@ def test_what_cannot_be_done_is_said(
 
     assert done.returncode == code
     assert said in done.stderr
+
+
+WORDS = (
+    "9 of 9 prompts failed since 2026-11-28 10:00:00 UTC, last with generation_failed; 7 attempts given back; next"
+    " canary at 2026-11-28 10:05:00 UTC"
+)
+
+
+@pytest.fixture
+def failing(account: str, database: Database) -> str:
+    """Return the name of an account whose provider fails everything."""
+    with database.transaction() as tx:
+        account_id = tx.execute(text("SELECT id FROM account WHERE name = :name"), {"name": account}).scalar_one()
+        accounts.pause(
+            tx,
+            account_id,
+            reason=PauseReason.PROVIDER_FAILING,
+            message=WORDS,
+            now=datetime(2026, 11, 28, 10, tzinfo=UTC),
+            probe_at=datetime(2026, 11, 28, 10, 5, tzinfo=UTC),
+            probes=3,
+        )
+    return account
+
+
+@pytest.mark.parametrize("command", [("account", "show"), ("status", "spring"), ("doctor",)])
+def test_every_look_says_that_the_provider_is_failing_what_was_given_back_and_when_it_is_probed(
+    command: tuple[str, ...], darkroom: Darkroom, failing: str
+) -> None:
+    said = " ".join(darkroom(*command).stdout.split())
+
+    assert "provider_failing" in said
+    assert "9 of 9 prompts failed since 2026-11-28 10:00:00 UTC" in said
+    assert "next canary at 2026-11-28 10:05:00 UTC" in said
+
+
+def test_resume_ends_a_pause_for_a_failing_provider_by_hand(
+    darkroom: Darkroom, failing: str, database: Database
+) -> None:
+    assert "when a canary succeeds" in " ".join(darkroom("account", "show").stdout.split())
+
+    resumed = shown(darkroom, "resume")
+
+    assert resumed["paused"] is None
+    with database.transaction() as tx:
+        assert tx.execute(text("SELECT before FROM change WHERE field = 'pause'")).scalar_one() == "provider_failing"
