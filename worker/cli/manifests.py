@@ -1,7 +1,7 @@
 """A manifest on its way in: read and checked under a spinner, and its faults shown."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -20,11 +20,14 @@ from worker.manifest import Form, read
 from worker.media.store import Store
 
 FAULTS_SHOWN = 50
+_KEPT_SHOWN = 20
 _EVERY = 100
 """Rows between two changes of the spinner's words."""
 
 
-def check(manifest: str, form: Form | None, *, store: Store | None, console: Console) -> Prepared:
+def check(
+    manifest: str, form: Form | None, *, store: Store | None, console: Console, extra: Collection[str] = ()
+) -> Prepared:
     """Read and check every line, and put the references into the store if there is one."""
     path = None if manifest == "-" else Path(manifest)
     rows = read(sys.stdin.buffer if path is None else path, form=form)
@@ -36,7 +39,13 @@ def check(manifest: str, form: Form | None, *, store: Store | None, console: Con
                 spinner.update(f"{count:,} lines checked")
 
         base = Path.cwd() if path is None else path.absolute().parent
-        return prepare(rows, base=base, library=Library(store), progress=tell)
+        return prepare(rows, base=base, library=Library(store), extra=extra, progress=tell)
+
+
+def kept(columns: Collection[str]) -> str:
+    """Name the columns that no line uses, for one line of output."""
+    shown = ", ".join(plain(name) for name in list(columns)[:_KEPT_SHOWN])
+    return shown + (" ..." if len(columns) > _KEPT_SHOWN else "")
 
 
 def show_faults(faults: FaultSpool, console: Console) -> None:

@@ -43,6 +43,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     max_credits: spending.MaxCreditsOption = None,
     wait: Annotated[bool, typer.Option(help="Follow the batch until it is done; 1 when a job failed.")] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
+    allow_extra: output.AllowExtra = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -70,10 +71,11 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         credit_cap=credit_cap,
         deadline=deadline,
         size_policy=size,
+        allow_extra=allow_extra,
     )
     context = resolve(needs_database=not dry_run)
     store = None if dry_run else wiring.store(context.settings, wiring.database(context.settings, connections=1))
-    prepared = manifests.check(manifest, form, store=store, console=console)
+    prepared = manifests.check(manifest, form, store=store, console=console, extra=request.allow_extra)
     if prepared.faults and not as_json:
         manifests.show_faults(prepared.faults, console)
     if faults is not None or not as_json:
@@ -169,6 +171,8 @@ def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool
 
 
 def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
+    from worker.cli import manifests
+
     console = output.answers()
     size = f"{output.plural(receipt.jobs, 'job')}, {output.plural(receipt.credits, 'credit')}"
     if not receipt.is_new:
@@ -177,6 +181,8 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
         console.print(f"batch {receipt.batch_id}: {size} of the sandbox's, which cost nothing.", markup=False)
     else:
         console.print(f"batch {receipt.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
+    if receipt.kept:
+        console.print(f"Kept for the results, not used: {manifests.kept(receipt.kept)}.", markup=False)
     if not wait:
         console.print(f"Follow it with `darkroom watch {receipt.batch_id}`.", markup=False)
 
@@ -190,6 +196,7 @@ def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, A
         "jobs": receipt.jobs,
         "credits": receipt.credits,
         "is_new": receipt.is_new,
+        "kept_not_used": list(receipt.kept),
     }
 
 
