@@ -121,18 +121,19 @@ def _finish(
     as_json: bool,
 ) -> None:
     from worker import wiring
-    from worker.cli import lookup
+    from worker.cli import lookup, serving
     from worker.cli.watch import exit_code, follow
 
+    database = wiring.database(context.settings, connections=1)
     answer = _receipt_as_json(request, receipt)
     faults = map(lookup.fault_as_json, receipt.faults)
     if not as_json:
         _say_receipt(context, receipt, wait=wait)
+        serving.warn_without_node(context, database)
     if not wait:
         if as_json:
-            output.print_json_with(answer, "faults", faults)
+            output.print_json_with(answer | {"nodes": serving.count(database)}, "faults", faults)
         return
-    database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, str(receipt.batch_id))
     found = follow(context, database, row)
