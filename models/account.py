@@ -38,6 +38,9 @@ class Account(Table):
     max_in_flight_setting: Mapped[int | None] = mapped_column(comment="DARKROOM_MAX_IN_FLIGHT when it was last applied")
     next_slot_at: Mapped[datetime] = mapped_column(comment="First request slot that is not given away")
     blocked_until: Mapped[datetime | None] = mapped_column(comment="No request before it: the provider said so")
+    closed_at: Mapped[datetime | None] = mapped_column(
+        comment="When a 429 closed the key, the first of a run; NULL: never"
+    )
     throttled_at: Mapped[datetime | None] = mapped_column(comment="When a 429 last cut the rate")
     raised_at: Mapped[datetime] = mapped_column(
         comment="Since when every slot has been taken, as far as that was not looked at yet"

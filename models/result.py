@@ -1,4 +1,4 @@
-"""A result: an output image, brought home and checked."""
+"""A result: an output image, downloaded and checked."""
 
 from datetime import datetime
 from uuid import UUID

@@ -62,7 +62,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Embedded]:
-    """Give the embedded Postgres and Valkey of this run, without durability."""
+    """Yield the embedded Postgres and Valkey of this run, without durability."""
     home = Path(tempfile.mkdtemp(prefix="darkroom-tests-", dir=quick_place()))
     home.chmod(0o755)
     try:
@@ -73,7 +73,7 @@ def embedded() -> Iterator[Embedded]:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> str:
-    """Give the URL of a Postgres server on which databases may be made: yours, or the embedded one."""
+    """Return the URL of a Postgres server on which databases may be made: yours, or the embedded one."""
     if given := os.environ.get("DARKROOM_TEST_DATABASE_URL"):
         return given
     started: Embedded = request.getfixturevalue("embedded")
@@ -82,28 +82,28 @@ def postgres(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def template(postgres: str) -> Iterator[str]:
-    """Give the name of the migrated database that each test's own is copied from."""
+    """Yield the name of the migrated database that each test's own is copied from."""
     with databases.migrated(postgres) as name:
         yield name
 
 
 @pytest.fixture
 def database_url(postgres: str, template: str) -> Iterator[str]:
-    """Give the URL of a migrated database that is this test's alone."""
+    """Yield the URL of a migrated database that is this test's alone."""
     with databases.clone(postgres, template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres: str) -> Iterator[str]:
-    """Give the URL of a database of this test's own with nothing in it, no table and no migration."""
+    """Yield the URL of a database of this test's own with nothing in it, no table and no migration."""
     with databases.empty(postgres) as url:
         yield url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """Give a pool of connections to this test's own database."""
+    """Yield a pool of connections to this test's own database."""
     opened = Database(database_url)
     yield opened
     opened.close()
@@ -111,14 +111,14 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def broker_urls(embedded: Embedded, pytestconfig: pytest.Config) -> dict[str, str]:
-    """Give the URL of each broker of this run by its name; ``embedded`` is always there."""
+    """Return the URL of each broker of this run by its name; ``embedded`` is always there."""
     others = pytestconfig.stash[BROKERS]
     return {"embedded": embedded.broker_url, **others}
 
 
 @pytest.fixture(params=["embedded", *(server.name for server in brokers.SERVERS)])
 def broker_url(request: pytest.FixtureRequest, broker_urls: dict[str, str]) -> str:
-    """Give each broker in turn, with its kind as the test's parameter; one that is not there is a skip."""
+    """Return each broker in turn, with its kind as the test's parameter; one that is not there is a skip."""
     name: str = request.param
     if name not in broker_urls:
         pytest.skip(f"no {name} here")
@@ -127,6 +127,6 @@ def broker_url(request: pytest.FixtureRequest, broker_urls: dict[str, str]) -> s
 
 @pytest.fixture
 def sandbox() -> Iterator[Provider]:
-    """Give a fresh sandbox process with no latency and plain images."""
+    """Yield a fresh sandbox process with no latency and plain images."""
     with provider.running() as started:
         yield started

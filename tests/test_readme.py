@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.cli import commands
+from worker.settings import Settings
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NAMED = sorted(set(re.findall(r"`(test_\w+)`", README)))
@@ -32,3 +35,24 @@ def test_each_promise_of_the_readme_has_its_test(name: str) -> None:
 @pytest.mark.parametrize("link", LINKS)
 def test_each_document_that_the_readme_links_is_there(link: str) -> None:
     assert (ROOT / link).is_file()
+
+
+SETTINGS = sorted(str(field.alias) for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_setting_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README.partition("## Settings")[2]
+
+
+def test_the_readme_names_no_setting_that_nothing_reads() -> None:
+    named = set(re.findall(r"`((?:DARKROOM|RIVYA)_\w+)`", README))
+
+    assert named <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", [each.name for each in commands.ROOT.commands])
+def test_each_command_is_in_the_readmes_table(name: str) -> None:
+    table = README.partition("## Commands")[2].partition("## Settings")[0]
+
+    assert re.search(rf"`(darkroom )?{name}\b", table)

@@ -11,7 +11,7 @@ from worker.domain.errors import PauseReason
 
 
 def pause(database: Database, name: str, by: Author) -> AccountView:
-    """Leave the account paused until a person resumes it: nothing is paid for, what is at the provider is brought home.
+    """Pause paid work until a person resumes it; generations in flight are polled and downloaded.
 
     It takes the place of a pause that would end by itself.
     """
@@ -31,12 +31,18 @@ def pause(database: Database, name: str, by: Author) -> AccountView:
 
 
 def resume(database: Database, name: str, by: Author) -> AccountView:
-    """Leave the account and its models at work, whatever they were paused for; what lasts pauses them again."""
+    """Resume the account and its models, whatever they were paused for, and open a key that a 429 has closed.
+
+    A cause that lasts pauses them again.
+    """
     with database.transaction() as tx:
         before = _locked(tx, name, by)
         if before.pause_reason is not None:
             accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
             _record(tx, before, "pause", before.pause_reason, None, by)
+        closed_until = accounts.open_key(tx, before.id, now=by.now)
+        if closed_until is not None:
+            _record(tx, before, "closed_until", closed_until.isoformat(), None, by)
         paused = [each.model for each in model_pauses.of_account(tx, before.id)]
         for model in model_pauses.resume(tx, before.id, paused, now=by.now):
             _record(tx, before, "model_pause", model, None, by)

@@ -95,14 +95,14 @@ def _paused(account: AccountRow) -> list[str]:
 
 
 def _affordable(waiting: Waiting, purse: Purse) -> Claim:
-    """Give the batch's claim with room for no more jobs than can be paid: slots that it could not use go to others."""
+    """Limit the batch's claim to the jobs that the wallet can pay, so that unused slots go to other batches."""
     left = purse.left(waiting.claim.owner, cap_left=waiting.cap_left)
     room = waiting.claim.room
     return replace(waiting.claim, room=room if left is None else min(room, left // waiting.price))
 
 
 def _wallet(services: Services, account: AccountRow, now: datetime) -> int | None:
-    """Say how much of the wallet may be committed; None: there is no bound."""
+    """Return how much of the wallet may be committed; None: there is no bound."""
     floor = services.policies.wallet_floor
     return wallet.spendable(left=account.wallet_left, read_at=account.wallet_read_at, floor=floor, now=now)
 
@@ -157,7 +157,7 @@ def _write_generations(
 
 
 def _first_steps(admitted: Sequence[Admitted]) -> list[tuple[StepKind, bool]]:
-    """Say what each job does first, and whether now: of jobs with the same reference only the first uploads it."""
+    """Return what each job does first, and whether now: of jobs with the same reference only the first uploads it."""
     seen: set[str] = set()
     first: list[tuple[StepKind, bool]] = []
     for job in admitted:

@@ -45,13 +45,13 @@ class Done:
 
 
 def freeze(database: Database, action: BatchAction, selection: Selection) -> Frozen:
-    """Give the batches that are not over, that the selection means, and on which the action means something."""
+    """Return the batches that are not over, that the selection means, and on which the action means something."""
     with database.bulk_transaction() as tx:
         return Frozen(action=action, reaches=batch_choice.meant(tx, selection, ACTS_ON[action]))
 
 
 def look(database: Database, batch_id: UUID) -> Reach:
-    """Give what an action on one batch would reach."""
+    """Return what an action on one batch would reach."""
     with database.transaction() as tx:
         return batch_choice.one(tx, batch_id)
 

@@ -20,7 +20,7 @@ from worker.domain.job import JobEvent
 
 @dataclass(frozen=True, kw_only=True)
 class CancelEffect:
-    """What a cancellation did; ``draining`` jobs are at the provider, will be paid, and are brought home."""
+    """What a cancellation did; ``draining`` jobs are at the provider, will be paid for, and are downloaded."""
 
     cancelled: int
     released: int
@@ -60,7 +60,7 @@ class ChangedMeanwhile(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return f"batch {self.batch_id} is {self.state} meanwhile"
 
 
@@ -115,7 +115,7 @@ def cancel(
     by: Author | None = None,
     seen: BatchState | None = None,
 ) -> CancelEffect:
-    """Stop a batch: what was not sent is cancelled and its hold taken back; what was sent is brought home.
+    """Stop a batch: what was not sent is cancelled and its hold taken back; what was sent is downloaded.
 
     A batch that is cancelled already is looked through once more. Raises ChangedMeanwhile as ``pause`` does, and
     ActionRefused for a batch that was never taken.

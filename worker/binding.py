@@ -32,7 +32,7 @@ class OtherProvider(Exception):
         self.account, self.known, self.now, self.open_count = account, known, now, open_count
 
     def __str__(self) -> str:
-        """Say what disagrees and what may be done."""
+        """Return what disagrees and what may be done."""
         return (
             f"account {self.account!r} has {self.open_count} generations open at {self.known}, and RIVYA_BASE_URL is"
             f" {self.now}: set it back, or use another DARKROOM_DATABASE_URL or DARKROOM_ACCOUNT"
@@ -48,7 +48,7 @@ class OtherKey(Exception):
         self.account, self.open_count, self.reason = account, open_count, reason
 
     def __str__(self) -> str:
-        """Say what disagrees and what may be done."""
+        """Return what disagrees and what may be done."""
         return (
             f"account {self.account!r} has {self.open_count} generations open under another key, and {self.reason}:"
             " set RIVYA_API_KEY back, or use another DARKROOM_ACCOUNT; if both keys are of one account at the provider,"
@@ -129,7 +129,7 @@ def _expect_same_provider(found: Bound, place: Place) -> None:
 
 
 def _doubt_of_key(found: Bound, place: Place, client: Client) -> str | None:
-    """Say why the key may be another account's at the provider; None when it is the one before, or proved to be equal.
+    """Return why the key may be another account's at the provider; None if it is known to be the same account's.
 
     The account behind a key is the boundary of what it sees (provider contract, section 1).
     """

@@ -61,7 +61,7 @@ class Dispatcher(bootsteps.StartStopStep):
 
 
 def _services() -> Services:
-    """Give the parts of this node; end it with a sentence when they cannot be put together."""
+    """Return the parts of this node; end it with a sentence when they cannot be put together."""
     try:
         return node.services()
     except (NotConfigured, OtherProvider) as error:

@@ -19,7 +19,7 @@ class CapTooLow(Exception):
         self.committed = committed
 
     def __str__(self) -> str:
-        """Say them, and what stops the batch where it is."""
+        """Return the message, with the cap that stops the batch where it is."""
         return (
             f"the batch has committed {self.committed:,} credits already, so that it cannot be capped at"
             f" {self.wanted:,}: a cap of {self.committed} admits nothing more"

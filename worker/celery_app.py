@@ -1,4 +1,4 @@
-"""The Celery application: ready-now wake-ups by id, and the door for producers that only speak Celery."""
+"""The Celery application: ready-now wake-ups by id, and the entry point for producers that only speak Celery."""
 
 from typing import Any
 

@@ -35,7 +35,7 @@ class NeverTaken(Exception):
         self.batch_id = batch_id
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         return f"batch {self.batch_id} was refused and has no jobs: `darkroom status {self.batch_id}` says why"
 
 

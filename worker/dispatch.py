@@ -47,7 +47,7 @@ class Round:
     """The next instant at which something becomes due; None when nothing is known of."""
 
     def wait(self, now: datetime, *, is_busy: bool) -> timedelta:
-        """Give the time until the next round, of a node whose threads are all busy or not.
+        """Return the time until the next round, of a node whose threads are all busy or not.
 
         Tickets are published in the rhythm of their slots, so that a part of it may be over.
         """
@@ -103,7 +103,7 @@ def _begin_probe(tx: Connection, services: Services, account: AccountRow, now: d
 def _look_again_at(
     tx: Connection, account: AccountRow, now: datetime, *, handed_out: int, upkeep_at: datetime | None
 ) -> datetime | None:
-    """Say when the next round is worth while: at once after a full one, else when the next step is due."""
+    """Return when the next round is worth while: at once after a full one, else when the next step is due."""
     if handed_out:
         return now + GATHER
     due = leases.next_due(tx, account.id, kinds=slots.permitted(account))

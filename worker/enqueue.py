@@ -1,4 +1,4 @@
-"""The producer's door: a batch of requests, written inside the caller's own transaction."""
+"""The Python ingestion API: a batch of requests, written inside the caller's own transaction."""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path

@@ -175,7 +175,7 @@ def _batch(raw: object, token: str, extra: Mapping[str, Any]) -> tuple[BatchRequ
 
 
 def _token(raw: object, message_id: str) -> str:
-    """Give the producer's token when it is one, else a name made from the message."""
+    """Return the producer's token when it is one, else a name made from the message."""
     token = raw.get("token") if isinstance(raw, Mapping) else None
     if token is None or token == "":
         return f"message:{message_id}"

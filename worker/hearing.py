@@ -67,7 +67,11 @@ class Ear:
         self._look_at = now + LOOK_EVERY
         self._hearing, remedy = judge(self._hearing, is_deaf=self._is_deaf(), now=now)
         if remedy is not None:
-            log.error("node.deaf", remedy=remedy, reason="messages wait beside free threads, and none comes in")
+            log.error(
+                "node.deaf",
+                remedy=remedy,
+                reason="messages are queued and threads are free, but the consumer receives none",
+            )
             self._apply(remedy)
 
     def _is_deaf(self) -> bool:
@@ -106,4 +110,4 @@ def _length(connection: Any, queue: str) -> int:
 
 def _break_off() -> NoReturn:
     """Let the consumer see a lost connection, which it mends as any other."""
-    raise ConnectionResetError("the consumer hears nothing")
+    raise ConnectionResetError("the consumer receives nothing")

@@ -32,12 +32,12 @@ class Latencies:
         """As the account's row has it, since the last round of dispatch."""
 
     def schedule(self, model: str, *, has_reference: bool) -> LearnedSchedule:
-        """Give the schedule by which generations of this kind are polled now."""
+        """Return the schedule by which generations of this kind are polled now."""
         seen = self.seen(model, has_reference)
         return LearnedSchedule(documented=self._documented, seen=seen, scarcity=self.scarcity)
 
     def seen(self, model: str, has_reference: bool) -> Histogram:  # noqa: FBT001 - called by position
-        """Give what is known of how long generations of this kind take."""
+        """Return what is known of how long generations of this kind take."""
         return self._seen.get((model, has_reference), _UNKNOWN)
 
     def observe(self, model: str, *, has_reference: bool, low: timedelta, high: timedelta) -> None:

@@ -8,5 +8,5 @@ from worker.services import Services
 
 @lru_cache(maxsize=1)
 def services() -> Services:
-    """Give this process's parts, made from its environment."""
+    """Return this process's parts, made from its environment."""
     return wiring.services(settings.load())

@@ -69,7 +69,7 @@ def adopt(
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
             raise
-        raise UnfitTask(provider_id, "another generation has just taken it") from error
+        raise UnfitTask(provider_id, "another generation has just adopted it") from error
     return found
 
 
@@ -184,7 +184,7 @@ def _accept(
 
 
 def _strange_time(doubt: InDoubt, view: GenerationView) -> Sendings | None:
-    """Give when the generation was being sent, if the task was created at another time; None also when unknown."""
+    """Return when the generation was being sent, if the task was created at another time; None also when unknown."""
     if view.created_at is None or doubt.first_sent_at is None:
         return None
     last_at = doubt.last_sent_at or doubt.first_sent_at

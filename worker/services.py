@@ -114,15 +114,15 @@ class Services:
     writers: Writers | None = None
     """Write together what the threads of a node have to write; None: each writes for itself, at once.
 
-    With them collectors need threads: an image is not brought home in a thread that writes.
+    With them collectors need threads: an image is not downloaded in a thread that writes.
     """
 
     def claimed(self, write: Write["Services", Item, Result], item: Item) -> Result:
-        """Give the result for an item when it is committed: before a call is made, or a promise given."""
+        """Return the result for an item when it is committed: before a call is made, or a promise given."""
         return self._written(self.writers.claims if self.writers else None, write, item)
 
     def write(self, write: Write["Services", Item, Result], item: Item) -> Result:
-        """Give the result for an outcome when it is committed."""
+        """Return the result for an outcome when it is committed."""
         return self._written(self.writers.outcomes if self.writers else None, write, item)
 
     def record(

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     account: str = Field("default", alias="DARKROOM_ACCOUNT", min_length=1, max_length=100)
     """Which account of the database this process works for."""
     max_in_flight: int = Field(500, alias="DARKROOM_MAX_IN_FLIGHT", ge=1, le=100_000)
-    """Generations that may be open at the provider at once."""
+    """Most generations in flight at the provider."""
     rate: Annotated[float, Field(gt=0, le=100_000)] | Literal["auto"] = Field("auto", alias="DARKROOM_RATE")
     """Requests per second to the provider, or ``auto``."""
     read_rate: Annotated[float, Field(gt=0, le=100_000)] | None = Field(None, alias="DARKROOM_READ_RATE")

@@ -27,7 +27,7 @@ WRITES = (StepKind.UPLOAD, StepKind.SUBMIT)
 
 
 def hand_out(tx: Connection, services: Services, account: AccountRow, now: datetime) -> tuple[Ticket, ...]:
-    """Give each slot of the pace to a due step or a pending job; reads take theirs from a pace of their own, if any."""
+    """Assign each slot of the pace to a due step or a pending job; reads may have a pace of their own."""
     services.latencies.scarcity = account.scarcity
     if account.read_pace is None:
         return _by_pace(tx, services, account, (*READS, *WRITES), now)
@@ -38,14 +38,14 @@ def hand_out(tx: Connection, services: Services, account: AccountRow, now: datet
 
 
 def opens_at(account: AccountRow, *, now: datetime) -> datetime | None:
-    """Give the instant from which a round has a slot to give, of either pace; None when it is past."""
+    """Return the instant from which a round has a slot to give, of either pace; None when it is past."""
     paces = (account.pace,) if account.read_pace is None else (account.pace, account.read_pace)
     instants = [pace.opens_at(each, now=now) for each in paces]
     return min((each for each in instants if each is not None), default=None) if None not in instants else None
 
 
 def permitted(account: AccountRow) -> Collection[StepKind]:
-    """Say which steps are handed out: of a paused account those that may read, and those that give their holds back."""
+    """Return the kinds of steps to hand out: those that only read, and void holds, while the account is paused."""
     reason = account.pause_reason
     is_readable = reason is None or reason.permits_reading
     return tuple(StepKind) if is_readable else WRITES
@@ -54,7 +54,7 @@ def permitted(account: AccountRow) -> Collection[StepKind]:
 def _by_pace(
     tx: Connection, services: Services, account: AccountRow, kinds: Collection[StepKind], now: datetime
 ) -> tuple[Ticket, ...]:
-    """Give each slot of the account's pace to a due step of these kinds, or to a pending job."""
+    """Return each slot of the account's pace to a due step of these kinds, or to a pending job."""
     offer = pace.grant(account.pace, now=now, wanted=MOST_PER_ROUND).slots
     tickets = _fill(tx, services, account, kinds, len(offer), now) if offer else []
     if offer:
@@ -84,7 +84,7 @@ def _judged(tx: Connection, account: AccountRow, after: Pace, now: datetime, *, 
 def _by_pace_of_reads(
     tx: Connection, services: Services, account: AccountRow, own: Pace, now: datetime
 ) -> tuple[Ticket, ...]:
-    """Give each slot of the pace of reads to a due read; how scarce these slots are decides how often is polled."""
+    """Return each slot of the pace of reads to a due read; how scarce these slots are decides how often is polled."""
     offer = pace.grant(own, now=now, wanted=MOST_PER_ROUND).slots
     tickets = _fill_with_reads(tx, services, account, len(offer), now) if offer else []
     if offer and (tickets or account.scarcity):

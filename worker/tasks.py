@@ -101,9 +101,9 @@ def _take(services: Services, delivery: Delivery) -> None:
         foreign.take_delivery(services, delivery, loads)
     except _NEVER_STORED as error:
         log.exception("batch.not_storable", message=delivery.name)
-        foreign.refuse_delivery(services, delivery, loads, reason=f"cannot be taken: {str(error).splitlines()[0]}")
+        foreign.refuse_delivery(services, delivery, loads, reason=f"is invalid: {str(error).splitlines()[0]}")
     except (SQLAlchemyError, psycopg.Error, StoreUnavailable):
         raise
     except Exception as error:
         log.exception("batch.not_understood", message=delivery.name)
-        foreign.refuse_delivery(services, delivery, loads, reason=f"cannot be taken: {type(error).__name__}: {error}")
+        foreign.refuse_delivery(services, delivery, loads, reason=f"is invalid: {type(error).__name__}: {error}")

@@ -111,7 +111,7 @@ def _provider_time() -> datetime:
 
 
 def place(settings: Settings) -> Place:
-    """Say where the settings have the account's work sent."""
+    """Return where the settings have the account's work sent."""
     key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
     return Place(base_url=settings.base_url, api_key=key, new_mark=key_mark.mark(key, secrets.token_bytes(16)))
 
@@ -123,7 +123,7 @@ def _starter() -> Author:
 
 
 def account(settings: Settings, db: Database) -> UUID:
-    """Give the id of the account that the settings name; made if it is new."""
+    """Return the id of the account that the settings name; made if it is new."""
     with db.transaction() as tx:
         return accounts.ensure(tx, account_id=new_id(), name=settings.account, now=clock())
 
@@ -189,7 +189,7 @@ def _ready_store(settings: Settings, db: Database) -> Store:
 
 
 def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
-    """Say how often each kind of upkeep is due."""
+    """Return how often each kind of upkeep is due."""
     return {
         UpkeepKind.WALLET: settings.wallet_every,
         UpkeepKind.SEAL: settings.seal_every,
@@ -201,7 +201,7 @@ def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
 
 
 def policies(settings: Settings) -> Policies:
-    """Give the policies that the settings choose."""
+    """Return the policies that the settings choose."""
     return Policies(
         schedule=PollSchedule(first=settings.poll_first, gap=settings.poll_gap),
         replay=ReplayPolicy(window=settings.idempotency_window),

@@ -45,7 +45,7 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signatu
 
 
 def ratio(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> float:
-    """Give how many times as fast ours is: the median over the rounds."""
+    """Return how many times as fast ours is: the median over the rounds."""
     return statistics.median(our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True))
 
 

@@ -64,7 +64,7 @@ class Meter:
         )
 
     def costs(self, before: Reading, after: Reading, *, images: int) -> Costs:
-        """Give what an image cost between two readings."""
+        """Return what an image cost between two readings."""
         with self._log.open("rb") as log:
             log.seek(before.log_bytes)
             said = log.read(after.log_bytes - before.log_bytes)

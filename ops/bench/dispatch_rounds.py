@@ -51,7 +51,7 @@ def _row(pending: int, times_ms: list[float], ratio: float) -> tuple[str, ...]:
 
 
 def _measure(place: Ground, pending: int) -> tuple[list[float], dict[str, str]]:
-    """Give the milliseconds of each round, and the plan of each statement of one."""
+    """Return the milliseconds of each round, and the plan of each statement of one."""
     with (
         ground.sandbox() as provider,
         node.darkroom(place, provider, name=f"dispatch_{pending}", broker=4, **_FAST) as room,
@@ -76,7 +76,7 @@ def _timed_round(services: Services) -> float:
 
 
 def _plans(services: Services) -> dict[str, str]:
-    """Give the plan of each statement that one more round executes."""
+    """Return the plan of each statement that one more round executes."""
     with _noted(services) as statements:
         dispatch.run(services)
     plans = {}
@@ -90,7 +90,7 @@ def _plans(services: Services) -> dict[str, str]:
 
 @contextmanager
 def _noted(services: Services) -> Iterator[list[tuple[str, Any]]]:
-    """Give a list that each statement of the block is added to, with its values."""
+    """Yield a list that each statement of the block is added to, with its values."""
     noted: list[tuple[str, Any]] = []
 
     def note(_: Connection, __: Any, statement: str, values: Any, ___: Any, ____: Any) -> None:
@@ -105,7 +105,7 @@ def _noted(services: Services) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _scans(plans: dict[str, str]) -> str:
-    """Say which tables any statement reads from end to end."""
+    """Return which tables any statement reads from end to end."""
     lines = {line.strip(" ->").partition("  (")[0] for plan in plans.values() for line in plan.splitlines()}
     whole = sorted(line for line in lines if line.startswith("Seq Scan"))
     by_index = sorted({line for line in lines if " using " in line or line.startswith("Bitmap Index Scan")})

@@ -29,7 +29,7 @@ class Finding:
 
 
 def markdown(finding: Finding) -> str:
-    """Give a finding as a section in Markdown."""
+    """Return a finding as a section in Markdown."""
     head = f"| {' | '.join(finding.columns)} |\n|{'---|' * len(finding.columns)}"
     lines = [f"| {' | '.join(row)} |" for row in finding.rows]
     table = "\n".join([head, *lines])
@@ -38,7 +38,7 @@ def markdown(finding: Finding) -> str:
 
 
 def circumstances() -> str:
-    """Say on which machine, with which Python, and when."""
+    """Return on which machine, with which Python, and when."""
     memory = psutil.virtual_memory().total / 1024**3
     return (
         f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()}, Python"
@@ -47,7 +47,7 @@ def circumstances() -> str:
 
 
 def as_json(found: Sequence[Finding]) -> dict[str, object]:
-    """Give all findings as JSON."""
+    """Return all findings as JSON."""
     return {"circumstances": circumstances(), "findings": [asdict(one) for one in found]}
 
 

@@ -89,7 +89,7 @@ class Sandbox:
 
 @contextmanager
 def opened() -> Iterator[Ground]:
-    """Give services of their own; they are gone, data and all, when the block ends."""
+    """Yield services of their own; they are gone, data and all, when the block ends."""
     home = Path(tempfile.mkdtemp(prefix="darkroom-bench-"))
     home.chmod(0o755)
     try:
@@ -101,7 +101,7 @@ def opened() -> Iterator[Ground]:
 
 @contextmanager
 def sandbox(**settings: object) -> Iterator[Sandbox]:
-    """Give a sandbox with these settings and a full wallet; its process ends with the block."""
+    """Yield a sandbox with these settings and a full wallet; its process ends with the block."""
     wanted = {"wallet": RICH, "plain_images": True, **settings}
     options = [part for name, value in wanted.items() for part in ("--set", f"{name}={_as_text(value)}")]
     command = [sys.executable, "-m", "ops.sandbox", *options]
@@ -121,7 +121,7 @@ def _as_text(value: object) -> str:
 
 @contextmanager
 def child(command: list[str], environment: Mapping[str, str], log: Path, *, ready: str) -> Iterator[psutil.Process]:
-    """Give a process that has said that it is ready; it is told to end, and made to, when the block ends."""
+    """Yield a process that has said that it is ready; it is told to end, and made to, when the block ends."""
     with log.open("wb") as stream:
         process = subprocess.Popen(  # noqa: S603 - our own modules
             command,

@@ -29,7 +29,7 @@ class Darkroom:
 
     @contextmanager
     def node(self, **environment: str) -> Iterator[psutil.Process]:
-        """Give a node that works; it drains when the block ends."""
+        """Yield a node that works; it drains when the block ends."""
         number = len(list(self.folder.glob("*.log"))) + 1
         command = [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", "--without-mingle"]
         command += ["-n", f"bench-{number}"]
@@ -59,7 +59,7 @@ class Darkroom:
 
 @contextmanager
 def darkroom(place: Ground, provider: Sandbox, *, name: str, broker: int, **environment: str) -> Iterator[Darkroom]:
-    """Give a Darkroom of its own on the ground's services."""
+    """Yield a Darkroom of its own on the ground's services."""
     folder = place.folder / name
     folder.mkdir()
     url = place.database_url(f"bench_{name}")

@@ -65,7 +65,7 @@ class Pictures:
         return view.id
 
     def poll(self, picture_id: str, provider_id: str) -> str | None:
-        """Give the image's address and record the final price; None while the generation goes on."""
+        """Return the image's address and record the final price; None while the generation goes on."""
         view = self.client.get(provider_id)
         if not view.status.is_terminal:
             return None

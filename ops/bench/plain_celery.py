@@ -33,7 +33,7 @@ app.conf.update(
 
 @lru_cache(maxsize=1)
 def parts() -> Pictures:
-    """Give this process's parts."""
+    """Return this process's parts."""
     return pictures.from_environment()
 
 

@@ -38,12 +38,12 @@ class Latencies:
         return self.median_s * math.exp(self.sigma**2 / 2)
 
     def quantiles(self, count: int) -> list[float]:
-        """Give so many values that stand for equal shares of the distribution, the same each time."""
+        """Return so many values that stand for equal shares of the distribution, the same each time."""
         normal = statistics.NormalDist(math.log(self.median_s), self.sigma)
         return [math.exp(normal.inv_cdf((k + 0.5) / count)) for k in range(count)]
 
     def integral(self) -> float:
-        """Give I, the integral of sqrt(f * S), by the trapezoid rule over the logarithm of time."""
+        """Return I, the integral of sqrt(f * S), by the trapezoid rule over the logarithm of time."""
         normal = statistics.NormalDist()
         low, high = -9.0, 9.0
         width = (high - low) / _STEPS
@@ -58,7 +58,7 @@ class Latencies:
         return total
 
     def least_lag_s(self, polls: float) -> float:
-        """Give the least mean lag that any schedule with so many polls on average can have."""
+        """Return the least mean lag that any schedule with so many polls on average can have."""
         return self.integral() ** 2 / 2 / polls
 
 
@@ -86,7 +86,7 @@ def score(schedule: Schedule, latencies: Sequence[float]) -> Score:
 
 
 def play(schedule: Schedule, latency_s: float) -> tuple[int, float]:
-    """Give how many polls it took, and the age at the one that saw the end."""
+    """Return how many polls it took, and the age at the one that saw the end."""
     age_s, polls = 0.0, 0
     while True:
         age_s += schedule(age_s, polls)
@@ -96,7 +96,7 @@ def play(schedule: Schedule, latency_s: float) -> tuple[int, float]:
 
 
 def taught(latencies: Latencies, *, is_told: bool) -> Histogram:
-    """Give what a node knows after many generations that it polled by what it knew.
+    """Return what a node knows after many generations that it polled by what it knew.
 
     ``is_told`` when the provider's answer says how long it took; else only the last two polls are known to enclose it.
     """

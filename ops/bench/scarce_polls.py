@@ -57,7 +57,7 @@ class Outcome:
 
 
 def play(mix: Sequence[Latencies], *, rate: float, seconds: float, is_ranked: bool) -> Outcome:
-    """Give each slot to the poll that is due longest, or to the one that is worth most."""
+    """Return each slot to the poll that is due longest, or to the one that is worth most."""
     chance = random.Random(_SEED)
     known = [polling.taught(latencies, is_told=True) for latencies in mix]
     waits = [schedules.learned(seen) for seen in known]

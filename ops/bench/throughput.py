@@ -1,4 +1,4 @@
-"""How many images a second one node brings home from a provider that never makes anybody wait, beside other tools."""
+"""Images per second of one node at a provider without limits, compared with other tools."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def measure(place: Ground, contender: Contender, *, images: int, run: int) -> Ou
 
 
 def here() -> Iterator[Contender]:
-    """Give the contenders whose packages are installed."""
+    """Return the contenders whose packages are installed."""
     return (contender for contender in CONTENDERS if contender.is_here)
 
 

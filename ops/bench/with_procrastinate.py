@@ -24,7 +24,7 @@ READY = "procrastinate is ready."
 
 @lru_cache(maxsize=1)
 def parts() -> Pictures:
-    """Give this process's parts."""
+    """Return this process's parts."""
     return pictures.from_environment()
 
 

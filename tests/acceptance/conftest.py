@@ -12,6 +12,6 @@ from tests.fixtures.provider import Provider
 
 @pytest.fixture
 def world(database_url: str, broker_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[World]:
-    """Give a Darkroom on each broker in turn."""
+    """Yield a Darkroom on each broker in turn."""
     with worlds.opened(database_url, broker_url, tmp_path, sandbox) as opened:
         yield opened

@@ -10,7 +10,7 @@ FORMATS = ("png", "jpeg")
 
 
 def plain(count: int) -> list[dict[str, object]]:
-    """Give requests without references."""
+    """Return requests without references."""
     return [
         {
             "key": f"image-{number:04d}",
@@ -23,7 +23,7 @@ def plain(count: int) -> list[dict[str, object]]:
 
 
 def with_references(count: int, folder: Path, *, references: int) -> list[dict[str, object]]:
-    """Give requests that share so many references, which lie in the folder."""
+    """Return requests that share so many references, which lie in the folder."""
     names = [f"reference-{number}.png" for number in range(references)]
     for shade, name in enumerate(names):
         pictures.reference(folder, name, shade=shade)

@@ -65,7 +65,7 @@ class World:
         return self.nodes[-1]
 
     def node(self, *, module: str = "celery", **environment: str) -> WorkerNode:
-        """Give a node that works."""
+        """Return a node that works."""
         started = self.begin_node(module=module, **environment)
         until(started.has_begun, "the node begins to work", timeout_s=START_S)
         return started
@@ -76,7 +76,7 @@ class World:
             return enqueue(tx, batch, requests, base=self.folder, store=self.store)
 
     def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
-        """Give the rows of a query as dictionaries; it is committed.
+        """Return the rows of a query as dictionaries; it is committed.
 
         It has all the rights of the database's owner, who sees and ends the sessions of others.
         """
@@ -105,7 +105,7 @@ class World:
         return self.count("job", f"state NOT IN {ENDED}")
 
     def pass_time(self, seconds: float = LONGEST_LEASE_S) -> None:
-        """Let leases see so much time pass, but for those that a node is writing; by default none outlasts it."""
+        """Move all leases that no node is writing back by this many seconds; by default longer than any lease."""
         self.query(
             """
             UPDATE step SET lease_until = lease_until - make_interval(secs => :s)
@@ -122,13 +122,13 @@ class World:
         )
 
     def words(self) -> str:
-        """Give the last words of each node."""
+        """Return the last words of each node."""
         return "\n".join(f"--- {node.log.name}\n{node.words()[-nodes.TAIL :]}" for node in self.nodes)
 
 
 @contextmanager
 def opened(database_url: str, broker_url: str, folder: Path, provider: Provider) -> Iterator[World]:
-    """Give a Darkroom on an empty broker, with no node yet; its nodes are killed when the block ends."""
+    """Yield a Darkroom on an empty broker, with no node yet; its nodes are killed when the block ends."""
     brokers.empty(broker_url)
     world = World(database=Database(database_url), broker_url=broker_url, folder=folder, provider=provider)
     try:

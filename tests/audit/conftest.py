@@ -29,7 +29,7 @@ POST = """
 
 @pytest.fixture
 def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
-    """Give a ledger of three holds and a correction, entries 1 to 4."""
+    """Yield a ledger of three holds and a correction, entries 1 to 4."""
     made = nodes.make(database_url, tmp_path, Clock(), base_url="http://127.0.0.1:9", key="rvya_sk_none")
     made.submit(*({"prompt": str(number)} for number in range(3)))
     dispatch.run(made.services)
@@ -71,6 +71,6 @@ def seal(node: Node) -> chain.Seal:
 
 
 def broken(node: Node) -> dict[str, tuple[Any, ...]]:
-    """Give the examples of each proof of the closed books that does not hold."""
+    """Return the examples of each proof of the closed books that does not hold."""
     with node.services.database.engine.connect() as tx:
         return {check.name: check.examples for check in verify(tx).checks if not check.ok and check.name in CLOSED}

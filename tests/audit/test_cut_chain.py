@@ -23,7 +23,7 @@ CUT = ("DELETE FROM ledger_rollup WHERE seal_id >= :first", "DELETE FROM seal WH
 
 @pytest.fixture
 def sealed(node: Node) -> Node:
-    """Give a ledger of five seals, an hour apart."""
+    """Return a ledger of five seals, an hour apart."""
     node.keep({UpkeepKind.SEAL: HOUR})
     for _ in range(5):
         seal_on_time(node)

@@ -26,7 +26,7 @@ Broken = Callable[[], dict[str, tuple[Any, ...]]]
 
 @pytest.fixture
 def node(database_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[Node]:
-    """Give two batches: one image that was adopted, one that a person decided about, and two that went well."""
+    """Yield two batches: one image that was adopted, one that a person decided about, and two that went well."""
     made = nodes.make(database_url, tmp_path, Clock(), base_url=sandbox.base_url, key=sandbox.key)
     made.submit({"prompt": "1"}, {"prompt": "2"}, name="doubts")
     sandbox.script(("create", 1, "lost_reply"), ("create", 2, "lost_reply"))
@@ -50,7 +50,7 @@ def task_of(generation_id: UUID, sandbox: Provider) -> str:
 
 @pytest.fixture
 def broken(node: Node) -> Broken:
-    """Give the examples of each proof that does not hold."""
+    """Return the examples of each proof that does not hold."""
 
     def look() -> dict[str, tuple[Any, ...]]:
         with node.services.database.engine.connect() as tx:

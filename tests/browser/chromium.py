@@ -66,7 +66,7 @@ class Browser:
 
     @contextmanager
     def page(self, downloads: Path) -> Iterator["Browser"]:
-        """Give this browser with a new page, whose downloads come to the folder; the page is closed afterwards."""
+        """Yield this browser with a new page, whose downloads come to the folder; the page is closed afterwards."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -163,7 +163,7 @@ class Browser:
 
 @contextmanager
 def running(path: str, folder: Path) -> Iterator[Browser]:
-    """Give a browser whose profile is in the folder; it ends with the block."""
+    """Yield a browser whose profile is in the folder; it ends with the block."""
     given_to, commands = os.pipe()
     answers, taken_from = os.pipe()
     # Chromium's own sandbox cannot be used by the superuser.

@@ -12,7 +12,7 @@ from tests.browser.chromium import Browser
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Give the browser that these tests share."""
+    """Yield the browser that these tests share."""
     path = chromium.found()
     if path is None and os.environ.get("DARKROOM_TEST_REQUIRE_BROWSER") == "1":
         pytest.fail("no Chromium here, and this run must have one: apt install chromium")
@@ -24,7 +24,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(process: Browser, tmp_path: Path) -> Iterator[Browser]:
-    """Give a browser with an empty page."""
+    """Yield a browser with an empty page."""
     downloads = tmp_path / "downloads"
     downloads.mkdir()
     with process.page(downloads) as page:

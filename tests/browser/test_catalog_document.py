@@ -27,7 +27,7 @@ KEYS = ["a", "e", "Escape", "j", "a"]
 
 @pytest.fixture
 def world(database_url: str, broker_urls: dict[str, str], tmp_path: Path) -> Iterator[World]:
-    """Give a Darkroom at work, with the document's files in its folder."""
+    """Yield a Darkroom at work, with the document's files in its folder."""
     with (
         provider.running() as sandbox,
         worlds.opened(database_url, broker_urls["embedded"], tmp_path, sandbox) as opened,
@@ -40,7 +40,7 @@ def world(database_url: str, broker_urls: dict[str, str], tmp_path: Path) -> Ite
 
 @pytest.fixture
 def own_folder() -> Iterator[Path]:
-    """Give a newcomer's folder with the document's files, where servers of its own may run."""
+    """Yield a newcomer's folder with the document's files, where servers of its own may run."""
     with TemporaryDirectory(prefix="darkroom-newcomer-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -66,7 +66,7 @@ def live(world: World) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def reviewed(world: World, browser: Browser) -> World:
-    """Give the world of a newcomer who has come to the live catalog."""
+    """Return the world of a newcomer who has come to the live catalog."""
     for title in ("first", "render", "look"):
         document.run(world, title)
     decide(browser, world, *KEYS)

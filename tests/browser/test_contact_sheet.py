@@ -25,7 +25,7 @@ def picture() -> bytes:
 
 
 def card(line: int) -> Card:
-    """Give one card; every third failed."""
+    """Return one card; every third failed."""
     state = JobState.SUCCEEDED if line % 3 else JobState.FAILED
     image = partial(bytes, picture()) if line % 3 else None
     prompt = f"A {'red' if line % 2 else 'blue'} shoe"
@@ -34,7 +34,7 @@ def card(line: int) -> Card:
 
 @pytest.fixture
 def sheet(tmp_path: Path, browser: Browser) -> Browser:
-    """Give a browser that shows the first of three pages of four cards."""
+    """Return a browser that shows the first of three pages of four cards."""
     counts = {JobState.SUCCEEDED: 8, JobState.FAILED: 4}
     header = Header(
         batch_id="b",

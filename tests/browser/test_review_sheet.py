@@ -30,7 +30,7 @@ def picture(colour: str) -> bytes:
 
 
 def card(number: int, *, lost: int | None = None, stale: int | None = None) -> ReviewCard:
-    """Give one card; every second item has a live image already."""
+    """Return one card; every second item has a live image already."""
     has_live = number % 2 == 1
     return ReviewCard(
         sku=f"sku-{number}",
@@ -49,7 +49,7 @@ def card(number: int, *, lost: int | None = None, stale: int | None = None) -> R
 
 @pytest.fixture
 def sheet(tmp_path: Path, browser: Browser) -> Browser:
-    """Give a browser that shows a sheet of four images."""
+    """Return a browser that shows a sheet of four images."""
     write_review(tmp_path / "sheet.html", header(tmp_path), (card(number) for number in range(4)))
     browser.open((tmp_path / "sheet.html").as_uri())
     return browser
@@ -57,7 +57,7 @@ def sheet(tmp_path: Path, browser: Browser) -> Browser:
 
 @pytest.fixture
 def hindered(tmp_path: Path, browser: Browser) -> Browser:
-    """Give a browser that shows a lost image, one whose item has changed since, and two that are as they should be."""
+    """Return a browser that shows a lost image, one whose item has changed since, and two good ones."""
     write_review(tmp_path / "sheet.html", header(tmp_path), (card(number, lost=0, stale=1) for number in range(4)))
     browser.open((tmp_path / "sheet.html").as_uri())
     return browser

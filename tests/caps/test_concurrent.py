@@ -26,7 +26,7 @@ def clock() -> SharedClock:
 
 @pytest.fixture
 def four(node_for: NodeFor) -> list[Node]:
-    """Give four nodes whose account is quick and has a wide window."""
+    """Return four nodes whose account is quick and has a wide window."""
     nodes = [node_for() for _ in range(4)]
     with nodes[0].services.database.transaction() as tx:
         accounts.configure(tx, nodes[0].services.account_id, rate=2000.0, max_in_flight=200, now=nodes[0].clock())

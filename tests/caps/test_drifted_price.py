@@ -27,7 +27,7 @@ def committed(node: Node, name: str) -> int:
 
 @pytest.fixture
 def dear(node: Node, sandbox: Provider) -> Node:
-    """Give a node that has seen the provider take 6 for an image that costs 4."""
+    """Return a node that has seen the provider take 6 for an image that costs 4."""
     sandbox.set(price_delta=2)
     node.submit({"prompt": "The first"}, name="first")
     node.run_until_quiet()

@@ -103,4 +103,4 @@ def test_the_status_says_that_the_wallet_is_too_low_and_what_to_do(node: Node, s
 
     assert found.obstacle is not None
     assert found.obstacle.reason == "the wallet has 0 credits left, and the next image needs 4"
-    assert found.obstacle.next_step == "top the wallet up: it goes on by itself within a minute"
+    assert found.obstacle.next_step == "top up the wallet; work resumes by itself within a minute"

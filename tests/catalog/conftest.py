@@ -31,19 +31,19 @@ def shop(node: Node) -> Shop:
 
 @pytest.fixture
 def team(node: Node) -> Team:
-    """Give a catalog team whose new images go live by themselves; nothing is imported yet."""
+    """Return a catalog team whose new images go live by themselves; nothing is imported yet."""
     return Team(node=node, recipe=RECIPE)
 
 
 @pytest.fixture
 def reviewing(node: Node) -> Team:
-    """Give a catalog team that looks at each new image."""
+    """Return a catalog team that looks at each new image."""
     return Team(node=node, recipe={**RECIPE, "review": "required"})
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Give a folder with items, their picture and a recipe."""
+    """Return a folder with items, their picture and a recipe."""
     (tmp_path / "photos").mkdir()
     pictures.reference(tmp_path / "photos", "c1.png")
     (tmp_path / "items.csv").write_text(ITEMS_CSV)
@@ -53,14 +53,14 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def darkroom(place: Path, node: Node, database_url: str) -> Darkroom:
-    """Give the command beside a node: they share a database and a store."""
+    """Return the command beside a node: they share a database and a store."""
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(node.folder)}
     return lambda *arguments: run_here(place, settings, "catalog", *arguments)
 
 
 @pytest.fixture
 def imported(darkroom: Darkroom) -> Darkroom:
-    """Give the command with a catalog of two items."""
+    """Return the command with a catalog of two items."""
     done = darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
     assert done.returncode == 0, done.stderr
     return darkroom
@@ -68,7 +68,7 @@ def imported(darkroom: Darkroom) -> Darkroom:
 
 @pytest.fixture
 def told(team: Team, httpserver: HTTPServer) -> Team:
-    """Give a team with one item live and a receiver at /live; nobody has been told yet."""
+    """Return a team with one item live and a receiver at /live; nobody has been told yet."""
     team.stock({"a": "red"})
     add(team, httpserver.url_for("/live"))
     team.refresh()

@@ -29,5 +29,5 @@ def send(team: Team) -> Sent:
 
 
 def owed(team: Team) -> list[dict[str, object]]:
-    """Give the messages that nobody has taken yet."""
+    """Return the messages that nobody has taken yet."""
     return team.node.query("SELECT attempts, last_error FROM hook_delivery WHERE delivered_at IS NULL")

@@ -101,16 +101,16 @@ class Shop:
         return made
 
     def live(self) -> dict[str, str]:
-        """Give the prompt of each item's live image."""
+        """Return the prompt of each item's live image."""
         return {row["sku"]: row["prompt"] for row in self.node.query(LIVE)}
 
     def renders(self) -> list[tuple[str, str]]:
-        """Give SKU and state of every image ever asked for, in the order of asking."""
+        """Return SKU and state of every image ever asked for, in the order of asking."""
         return [(row["sku"], row["state"]) for row in self.node.query(RENDERS)]
 
 
 def reasons(plan: Plan) -> dict[str, list[str]]:
-    """Give what a plan says of each item: why it is rendered, or in brackets why it is kept."""
+    """Return what a plan says of each item: why it is rendered, or in brackets why it is kept."""
     return {
         each.sku: [f"({each.keep})"] if each.keep else [str(reason) for reason in each.reasons]
         for each in plan.outline.decisions
@@ -118,5 +118,5 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
 
 
 def spent(shop: Shop) -> int:
-    """Give the credits that all batches have spent."""
+    """Return the credits that all batches have spent."""
     return books.balance(shop.node, "spent")

@@ -124,7 +124,7 @@ class Team:
         harvest.harvest(self.node.services.database, now=self.clock(), new_id=self.node.services.new_id)
 
     def candidates(self) -> dict[str, Candidate]:
-        """Give the images that wait for a decision, by SKU."""
+        """Return the images that wait for a decision, by SKU."""
         return {each.sku: each for each in catalog_review.candidates(self.node.services.database, self.catalog.id)}
 
     def decide(self, *made: Decision, by: str = "rita") -> Effect:
@@ -139,19 +139,19 @@ class Team:
         Path(self.node.services.store.location(path)).unlink()
 
     def live(self) -> dict[str, str]:
-        """Give the prompt that each live image was made from, by SKU."""
+        """Return the prompt that each live image was made from, by SKU."""
         rows = self.node.query("""
             SELECT i.sku, r.parts ->> 'prompt' AS prompt FROM catalog_item i
             JOIN catalog_render r ON r.id = i.live_render_id AND r.state = 'live' WHERE i.removed_at IS NULL""")
         return {row["sku"]: row["prompt"] for row in rows}
 
     def live_renders(self) -> dict[str, UUID]:
-        """Give the id of each live image, by SKU."""
+        """Return the id of each live image, by SKU."""
         found = catalog_history.live(self.node.services.database, self.catalog.id)
         return {each.sku: each.render_id for each in found}
 
     def spent(self) -> int:
-        """Give the credits that all batches have spent."""
+        """Return the credits that all batches have spent."""
         rows = self.node.query("SELECT coalesce(sum(credits), 0)::int AS n FROM credit_entry WHERE target = 'spent'")
         return int(rows[0]["n"])
 
@@ -207,12 +207,12 @@ class Team:
         ending.remove(self.node.services.database, schedule_id, by="sam", now=self.clock())
 
     def runs(self, schedule_id: UUID) -> Sequence[RunRow]:
-        """Give the runs of a schedule, oldest first."""
+        """Return the runs of a schedule, oldest first."""
         with self.node.services.database.transaction() as tx:
             return schedule_runs.of(tx, schedule_id, limit=1_000)[::-1]
 
     def states(self, schedule_id: UUID) -> list[str]:
-        """Give the states of the runs of a schedule, oldest first."""
+        """Return the states of the runs of a schedule, oldest first."""
         return [each.state.value for each in self.runs(schedule_id)]
 
     def wait(self, **span: float) -> None:
@@ -227,10 +227,10 @@ def at_work(team: Team) -> Team:
 
 
 def accept(candidates: Iterable[Candidate]) -> list[Decision]:
-    """Give the decisions of somebody who likes all of them."""
+    """Return the decisions of somebody who likes all of them."""
     return [Decision(sku=c.sku, render_id=c.render_id, verdict=Verdict.ACCEPT) for c in candidates]
 
 
 def reject(candidate: Candidate, prompt: str | None = None) -> Decision:
-    """Give the decision of somebody who does not like it."""
+    """Return the decision of somebody who does not like it."""
     return Decision(sku=candidate.sku, render_id=candidate.render_id, verdict=Verdict.REJECT, prompt=prompt)

@@ -177,7 +177,7 @@ def test_bad_rows_are_shown_with_their_skus(darkroom: Darkroom, place: Path) -> 
 
     assert refused.returncode == 1
     assert "c1   prompt  the template names 'colour', and the item has no such field" in refused.stderr
-    assert "nothing was imported: 1 row cannot be taken" in refused.stderr
+    assert "nothing was imported: 1 invalid row" in refused.stderr
 
 
 def test_a_plan_lists_what_it_keeps_with_the_reason(imported: Darkroom, place: Path) -> None:

@@ -18,7 +18,7 @@ WELL = {"create": {"fail_generation": 0.0}}
 
 @pytest.fixture
 def failed(team: Team, sandbox: Provider) -> UUID:
-    """Give the batch of one item whose image has failed; the provider is well again."""
+    """Return the batch of one item whose image has failed; the provider is well again."""
     sandbox.set(faults=FAILING)
     team.stock({"a": "red"})
     batch_id = team.refresh().batch_id

@@ -12,7 +12,7 @@ from tests.pipeline.node import Node
 
 @pytest.fixture
 def looking(darkroom: Darkroom, node: Node, place: Path) -> Darkroom:
-    """Give the command where two new images wait for a person."""
+    """Return the command where two new images wait for a person."""
     (place / "recipe.toml").write_text(RECIPE_TOML.replace("none", "required"))
     darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
     darkroom("plan", "chairs", "--out", "plan.json")

@@ -1,4 +1,4 @@
-"""A sample is rendered first; the rest of its plan waits for a look at it."""
+"""A sample is rendered first; the rest of its plan waits for review at it."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_sample_is_rendered_first_and_the_rest_after_a_look(shop: Shop, sandbo
     sample = shop.apply(plan.id)
     shop.node.run_until_quiet()
     harvested = shop.harvest()
-    with pytest.raises(ApprovalNeeded, match="waits for a look"):
+    with pytest.raises(ApprovalNeeded, match="waits for review"):
         shop.apply(plan.id)
     shop.approve(plan.id, "ann")
 

@@ -36,7 +36,7 @@ NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 @pytest.fixture
 def busy(place: Path, node: Node, database_url: str) -> Darkroom:
-    """Give the command where everything that it lists exists: batches, a catalog, a plan, a schedule, a hook."""
+    """Return a runner of commands in a Darkroom with batches, a catalog, a plan, a schedule and a hook."""
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(node.folder)}
 
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

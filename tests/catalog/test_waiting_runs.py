@@ -16,7 +16,7 @@ from worker.domain.schedule import OverlapPolicy
 
 @pytest.fixture
 def careful(team: Team) -> Team:
-    """Give a team whose plans of three images need an approval."""
+    """Return a team whose plans of three images need an approval."""
     team.recipe = {**team.recipe, "approve_above_credits": 2 * PRICE}
     team.stock(THREE)
     return team

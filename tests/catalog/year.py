@@ -113,7 +113,7 @@ class Year:
         self.team.wait(days=2 if late else 0)
 
     def _due(self) -> set[str]:
-        """Give the items that a plan must render, and no others."""
+        """Return the items that a plan must render, and no others."""
         return {sku for sku, prompt in self.wanted.items() if sku in self.rejected or self.shown.get(sku) != prompt}
 
     def _run(self, due: set[str]) -> RunRow:

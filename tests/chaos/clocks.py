@@ -29,7 +29,7 @@ class WallClock:
     file: Path
 
     def set(self, offset_s: float) -> None:
-        """Let it be ahead by so many seconds from now on."""
+        """Set the clock this many seconds ahead of the real one."""
         part = self.file.with_suffix(".part")
         part.write_text(str(offset_s), encoding="ascii")
         part.replace(self.file)
@@ -56,7 +56,7 @@ def _has_images(world: World, wanted: int) -> bool:
 
 
 def nothing_lies_ahead(world: World) -> bool:
-    """Say whether the account's slots, its steps and its upkeep are due within what a wait lasts."""
+    """Return whether no slot, step or upkeep of the account is due later than the longest wait."""
     return not (
         any(row["is_beyond"] for row in world.query(BEYOND))
         or world.count("step", "due_at > now() + interval '15 minutes'")
@@ -65,7 +65,7 @@ def nothing_lies_ahead(world: World) -> bool:
 
 
 def pass_most_of_the_window(world: World, *, seconds: float) -> None:
-    """Let so much time pass for what was sent and for its steps, and at the provider."""
+    """Move the clock of sent requests, their steps and the provider forward by this many seconds."""
     world.query(
         """
         UPDATE generation SET first_sent_at = first_sent_at - make_interval(secs => :s),

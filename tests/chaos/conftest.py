@@ -19,14 +19,14 @@ ANY_BROKER = "embedded"
 
 @pytest.fixture
 def world(database_url: str, broker_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[World]:
-    """Give a Darkroom on each broker in turn."""
+    """Yield a Darkroom on each broker in turn."""
     with worlds.opened(database_url, broker_url, tmp_path, sandbox) as opened:
         yield opened
 
 
 @pytest.fixture
 def local_world(database_url: str, broker_urls: dict[str, str], tmp_path: Path, sandbox: Provider) -> Iterator[World]:
-    """Give a Darkroom on the embedded broker, for what does not depend on the broker."""
+    """Yield a Darkroom on the embedded broker, for what does not depend on the broker."""
     with worlds.opened(database_url, broker_urls[ANY_BROKER], tmp_path, sandbox) as opened:
         yield opened
 
@@ -45,7 +45,7 @@ class OwnServices:
 
 @pytest.fixture
 def own_services(tmp_path: Path, sandbox: Provider) -> Iterator[OwnServices]:
-    """Give a Darkroom on services that no other test uses."""
+    """Yield a Darkroom on services that no other test uses."""
     home = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
     home.chmod(0o755)
     try:

@@ -42,7 +42,7 @@ def broker_proxy(broker_url: str) -> Iterator[Proxy]:
 def behind_broker(
     database_url: str, broker_url: str, broker_proxy: Proxy, tmp_path: Path, sandbox: Provider
 ) -> Iterator[World]:
-    """Give a Darkroom that reaches each broker in turn through a proxy."""
+    """Yield a Darkroom that reaches each broker in turn through a proxy."""
     parts = urlsplit(broker_url)
     address = f"{parts.hostname}:{parts.port}"
     through = broker_url.replace(address, f"127.0.0.1:{broker_proxy.port}")

@@ -49,26 +49,26 @@ def run_here(folder: Path, environment: Mapping[str, str], *arguments: str) -> "
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Darkroom:
-    """Give the command in an empty folder where nothing runs and nothing is set."""
+    """Return the command in an empty folder where nothing runs and nothing is set."""
     return lambda *arguments, **environment: run_here(tmp_path, environment, *arguments)
 
 
 @pytest.fixture
 def spawned(tmp_path: Path) -> Darkroom:
-    """Give the command as a process of its own, in an empty folder where nothing runs and nothing is set."""
+    """Return the command as a process of its own, in an empty folder where nothing runs and nothing is set."""
     return lambda *arguments, **environment: run(tmp_path, environment, *arguments)
 
 
 @pytest.fixture
 def darkroom(tmp_path: Path, database_url: str) -> Darkroom:
-    """Give the command on a database of this test's own, with a store beside it and no node."""
+    """Return the command on a database of this test's own, with a store beside it and no node."""
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store")}
     return lambda *arguments, **environment: run_here(tmp_path, {**settings, **environment}, *arguments)
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Give a manifest of two good lines, and between them a bad one."""
+    """Return a manifest of two good lines, and between them a bad one."""
     path = tmp_path / "chairs.jsonl"
     path.write_text(
         '{"key": "red", "prompt": "A red chair", "sku": 7}\n'
@@ -80,7 +80,7 @@ def manifest(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def good_manifest(tmp_path: Path) -> Path:
-    """Give a manifest of one good line."""
+    """Return a manifest of one good line."""
     path = tmp_path / "good.jsonl"
     path.write_text('{"key": "red", "prompt": "A red chair"}\n')
     return path
@@ -88,7 +88,7 @@ def good_manifest(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Give `darkroom up`, at work."""
+    """Yield `darkroom up`, at work."""
     log = tmp_path / "up.log"
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     with log.open("wb") as stream:

@@ -12,7 +12,7 @@ from worker.domain.errors import Conflict
 
 @contextmanager
 def node_of(database_url: str, folder: Path) -> Iterator[Node]:
-    """Give a node at the time of the test's commands, whose creates all meet a conflict."""
+    """Yield a node at the time of the test's commands, whose creates all meet a conflict."""
     clock = Clock(now=datetime.now(UTC))
     node = nodes.make(
         database_url, folder, clock, base_url="http://127.0.0.1:9", key="rvya_sk_none", listener=_raise_conflict

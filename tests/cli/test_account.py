@@ -1,4 +1,4 @@
-"""An operator looks at an account, stops it, lets it go on, and sets its limits, which outlive a restart."""
+"""An operator looks at an account, stops it, continues it, and sets its limits, which outlive a restart."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from worker.settings import Settings
 
 @pytest.fixture
 def account(darkroom: Darkroom, good_manifest: Path) -> str:
-    """Give the name of an account that a first batch has made."""
+    """Return the name of an account that a first batch has made."""
     darkroom("submit", str(good_manifest), "--token", "spring")
     return "default"
 

@@ -15,7 +15,7 @@ CHANGES = "SELECT subject, field, before, after, actor, reason FROM change ORDER
 
 @pytest.fixture
 def batch(darkroom: Darkroom, good_manifest: Path) -> str:
-    """Give the id of a batch of one pending job, whose owner is mia."""
+    """Return the id of a batch of one pending job, whose owner is mia."""
     done = darkroom("submit", str(good_manifest), "--owner", "mia", "--token", "spring", "--json")
     return str(json.loads(done.stdout)["batch"])
 

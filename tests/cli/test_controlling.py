@@ -23,7 +23,7 @@ STATES = "SELECT token, state FROM batch ORDER BY token"
 
 @pytest.fixture
 def submit(darkroom: Darkroom, good_manifest: Path) -> Submit:
-    """Give what submits a batch of one pending job under a token, and gives its id."""
+    """Return what submits a batch of one pending job under a token, and gives its id."""
 
     def submitted(token: str, *options: str) -> str:
         done = darkroom("submit", str(good_manifest), "--token", token, "--json", *options)
@@ -222,7 +222,7 @@ def test_a_filter_by_the_time_of_submission_leaves_out_what_came_later(
     darkroom("pause", "--since", "2026-01-01T00:00:00Z", "--yes")
 
     assert early.returncode == 1
-    assert "no batch" in early.stderr
+    assert "no matching active batches" in early.stderr
     assert states(database) == {"spring": "paused"}
 
 

@@ -22,14 +22,14 @@ Beside = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def beside(tmp_path: Path, node: Node, database_url: str) -> Beside:
-    """Give the command beside a node: they share a database and a store."""
+    """Return the command beside a node: they share a database and a store."""
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(node.folder)}
     return lambda *arguments, **environment: run_here(tmp_path, {**settings, **environment}, *arguments)
 
 
 @pytest.fixture
 def rendered(node: Node) -> Node:
-    """Give a node that has rendered a batch of three, one of whose prompts a spreadsheet would take for a formula."""
+    """Return a node that has rendered a batch of three, one of whose prompts a spreadsheet would take for a formula."""
     node.submit(
         {"key": "red", "prompt": "A red chair"},
         {"key": "sum", "prompt": "=1+1"},

@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def batch(darkroom: Darkroom, manifest: Path) -> str:
-    """Give the id of a batch of two pending jobs and one refused line."""
+    """Return the id of a batch of two pending jobs and one refused line."""
     done = darkroom("submit", str(manifest), "--skip-invalid", "--token", "spring", "--json")
     return str(json.loads(done.stdout)["batch"])
 

@@ -10,7 +10,7 @@ from worker.cli.homes import Home
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """Give a folder with a home in which something was started."""
+    """Return a folder with a home in which something was started."""
     (tmp_path / "shop" / ".darkroom" / "run").mkdir(parents=True)
     return tmp_path / "shop"
 

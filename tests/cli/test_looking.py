@@ -15,7 +15,7 @@ from worker.db.session import Database
 
 @pytest.fixture
 def batch(darkroom: Darkroom, manifest: Path) -> str:
-    """Give the id of a batch of two pending jobs and one refused line."""
+    """Return the id of a batch of two pending jobs and one refused line."""
     done = darkroom("submit", str(manifest), "--skip-invalid", "--token", "spring", "--credit-cap", "100", "--json")
     return str(json.loads(done.stdout)["batch"])
 

@@ -13,7 +13,7 @@ WEEKLY = ("schedule", "add", "weekly", "--catalog", "mugs", "--cron", "0 2 * * 1
 
 @pytest.fixture
 def mugs(darkroom: Darkroom, tmp_path: Path) -> Darkroom:
-    """Give the command where a catalog of one item is imported, and nothing is rendered."""
+    """Return the command where a catalog of one item is imported, and nothing is rendered."""
     (tmp_path / "items.csv").write_text("sku,colour\na,red\n")
     (tmp_path / "recipe.toml").write_text('prompt = "A {{ colour }} mug"\nreview = "required"\n')
     done = darkroom("catalog", "import", "mugs", "items.csv", "--recipe", "recipe.toml")

@@ -36,7 +36,7 @@ def test_a_database_that_does_not_answer_is_no_traceback(bare: Darkroom) -> None
     refused = bare("status", DARKROOM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith("darkroom: the database did not do it: ")
+    assert refused.stderr.startswith("darkroom: the database reported an error: ")
     assert "Traceback" not in refused.stderr
 
 

@@ -15,7 +15,7 @@ SIGNED = ("--by", "ann", "--reason", "the wallet shows it")
 
 @pytest.fixture
 def doubt(darkroom: Darkroom, database_url: str, tmp_path: Path) -> dict[str, Any]:
-    """Give the only generation in doubt as `audit in-doubt --json` shows it."""
+    """Return the only generation in doubt as `audit in-doubt --json` shows it."""
     with node_of(database_url, tmp_path) as node:
         node.submit({"prompt": "A chair", "key": "red"}, name="chairs", owner="mia")
         node.round()

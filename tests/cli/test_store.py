@@ -19,7 +19,7 @@ Asked = Callable[..., "CompletedProcess[str]"]
 
 @pytest.fixture
 def full(node: Node) -> Node:  # noqa: F811
-    """Give a node whose store holds three images and a reference."""
+    """Return a node whose store holds three images and a reference."""
     pictures.reference(node.folder, "chair.png")
     node.submit({"key": "a", "prompt": "A chair", "reference": "chair.png"})
     node.submit({"key": "b", "prompt": "A table"}, {"key": "c", "prompt": "A lamp"})

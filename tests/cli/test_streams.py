@@ -18,7 +18,7 @@ COMMANDS = ["--help", "status", "status --json", "audit statement", "results caf
 
 @pytest.fixture
 def shell(tmp_path: Path, database_url: str, darkroom: Darkroom) -> Shell:
-    """Give a shell in which ``$D`` is the command, on a database with one batch."""
+    """Return a shell in which ``$D`` is the command, on a database with one batch."""
     manifest = tmp_path / "café.jsonl"
     manifest.write_text('{"key": "red", "prompt": "Ein roter Stuhl, 赤い椅子"}\n', encoding="utf-8")
     assert darkroom("submit", str(manifest)).returncode == 0

@@ -26,7 +26,7 @@ LAPTOP = (
 
 @pytest.fixture
 def laptop(tmp_path: Path, database_url: str) -> Darkroom:
-    """Give the command on a machine whose clock is a day ahead."""
+    """Return the command on a machine whose clock is a day ahead."""
     offset = tmp_path / "offset"
     offset.write_text(str(DAY_S))
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store"), FILE: str(offset)}
@@ -107,4 +107,4 @@ def test_the_doctor_names_a_slot_that_cannot_be(darkroom: Darkroom, good_manifes
     [found] = [each for each in examined if each["part"] == "instants"]
     assert found["verdict"] == "warning"
     assert found["detail"].startswith("account.next_slot_at of default is ")
-    assert "a running node puts it right" in found["next_step"]
+    assert "a running node corrects it" in found["next_step"]

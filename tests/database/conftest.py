@@ -20,7 +20,7 @@ def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture
 def owner(database_url: str) -> Iterator[Engine]:
-    """Give connections of the tables' owner, who is not bound to the application's rights."""
+    """Yield connections of the tables' owner, who is not bound to the application's rights."""
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
     yield engine
     engine.dispose()

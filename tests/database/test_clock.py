@@ -34,7 +34,7 @@ def server_time(database: Database) -> datetime:
 
 @pytest.fixture
 def clock(database: Database) -> DatabaseClock:
-    """Give the database's clock on a machine whose wall clock is a day ahead."""
+    """Return the database's clock on a machine whose wall clock is a day ahead."""
     made = DatabaseClock(wall=lambda: time.time() + DAY_S)
     made.follow(database)
     return made

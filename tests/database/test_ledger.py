@@ -12,7 +12,7 @@ AGAIN = """
 
 @pytest.fixture
 def entry(node: Node) -> Node:
-    """Give a ledger with one hold."""
+    """Return a ledger with one hold."""
     node.submit({"prompt": "1"})
     dispatch.run(node.services)
     return node

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
+from worker.cli import node_problems
 from worker.db import nodes
 from worker.db.nodes import Beat, NodeRow
 from worker.db.session import Database
@@ -46,6 +47,31 @@ def test_a_node_that_was_not_seen_lately_is_not_alive(database: Database) -> Non
     age(database, node_id, seconds=60)
 
     assert [row.is_alive for row in found(database)] == [False]
+
+
+def test_a_node_whose_dispatcher_completed_no_round_lately_is_reported(database: Database) -> None:
+    beat(database, uuid7(), round_age_s=90.0)
+
+    with database.transaction() as tx:
+        assert [each.said for each in node_problems.of_running(tx)] == ["node host:1: no dispatch round for 1.5 min"]
+
+
+def test_a_node_that_completes_rounds_has_no_problem(database: Database) -> None:
+    beat(database, uuid7())
+
+    with database.transaction() as tx:
+        assert (node_problems.of_running(tx), node_problems.of_silent(tx)) == ([], [])
+
+
+def test_a_node_that_did_not_end_and_is_not_seen_is_reported(database: Database) -> None:
+    node_id = uuid7()
+    beat(database, node_id)
+
+    age(database, node_id, seconds=60)
+
+    with database.transaction() as tx:
+        [problem] = node_problems.of_silent(tx)
+    assert problem.said.startswith("node host:1: not seen since ")
 
 
 def test_a_node_that_is_long_gone_is_forgotten_when_another_beats(database: Database) -> None:

@@ -62,7 +62,7 @@ def own(url: str, statement: str) -> None:
 
 
 def rights(database: Database) -> tuple[str, int]:
-    """Give the role that a connection works as, and how many rights it has too many."""
+    """Return the role that a connection works as, and how many rights it has too many."""
     with database.transaction() as tx:
         found = verify(tx)
     with database.transaction() as tx:

@@ -68,7 +68,7 @@ def test_a_server_that_says_nothing_is_given_up(database: Database) -> None:
 
 @pytest.fixture(params=["session", "transaction"])
 def pooled(request: pytest.FixtureRequest, database_url: str) -> Iterator[Database]:
-    """Give a database behind PgBouncer, in each of its modes."""
+    """Yield a database behind PgBouncer, in each of its modes."""
     if not pgbouncer.is_here():
         if os.environ.get("DARKROOM_TEST_REQUIRE_BROKERS"):
             pytest.fail("no PgBouncer here: apt install pgbouncer")

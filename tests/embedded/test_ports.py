@@ -10,7 +10,7 @@ from worker.embedded import ports
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """Give a port on which somebody listens."""
+    """Yield a port on which somebody listens."""
     with socket.create_server((ports.HOST, 0)) as server:
         yield server.getsockname()[1]
 

@@ -33,7 +33,7 @@ def test_a_database_that_cannot_be_written_shows_the_words_of_initdb_and_the_nex
 
     assert result.returncode == 1
     assert "ServicesError: The embedded database could not be made: initdb ended with status" in result.stdout
-    assert "Next step: mend what it says" in result.stdout
+    assert "Next step: fix what it says" in result.stdout
 
 
 def test_a_database_that_could_not_be_made_is_made_by_the_next_start(home: Path) -> None:

@@ -26,7 +26,7 @@ HASHES = st.just(()) | st.just(("0" * 64,)) | st.just(("0" * 64, "1" * 64))
 
 
 def named(references: tuple[str, ...]) -> object:
-    """Give what stands for the references: nothing or one as before there could be several."""
+    """Return what stands for the references: nothing or one as before there could be several."""
     return list(references) if len(references) > 1 else next(iter(references), None)
 
 

@@ -24,7 +24,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 
 @pytest.fixture
 def bucket(service: S3) -> Store:
-    """Give a store that has been used, and that does not sleep."""
+    """Return a store that has been used, and that does not sleep."""
     opened = open_store("s3://images/results/")
     opened._pause = lambda _: None
     opened.ready()

@@ -25,7 +25,7 @@ def into(tmp_path: Path) -> Path:
 
 @contextmanager
 def tunnel(to_port: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Give the port of a proxy that passes one connection on to this port, and the heads of what it was asked."""
+    """Yield the port of a proxy that passes one connection on to this port, and the heads of what it was asked."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_pass_on, args=(listener, to_port, asked), daemon=True).start()

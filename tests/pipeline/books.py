@@ -23,7 +23,7 @@ STRANDED = """
 
 
 def balance(node: Node, name: str) -> int:
-    """Give what lies in one of the four accounts, summed over all batches."""
+    """Return what lies in one of the four accounts, summed over all batches."""
     credits_: int = node.query(BALANCE, name=name)[0]["balance"]
     return credits_
 
@@ -45,7 +45,7 @@ def check(node: Node, provider: Provider) -> None:
 
 
 def unclaimed(node: Node, provider: Provider) -> set[str]:
-    """Give the tasks of the provider whose id we never got to know; only a generation in doubt may have one."""
+    """Return the tasks of the provider whose id we never got to know; only a generation in doubt may have one."""
     doubtful = {
         row["idempotency_key"] for row in node.query("SELECT idempotency_key FROM generation WHERE state = 'in_doubt'")
     }
@@ -61,6 +61,6 @@ def check_all_done(node: Node, provider: Provider) -> None:
 
 
 def failed_checks(node: Node) -> list[str]:
-    """Give the names of Darkroom's own proofs that do not hold."""
+    """Return the names of Darkroom's own proofs that do not hold."""
     with node.services.database.engine.connect() as tx:
         return [check.name for check in verify(tx).checks if not check.ok]

@@ -27,14 +27,14 @@ def process() -> Iterator[Provider]:
 
 @pytest.fixture
 def sandbox(process: Provider) -> Provider:
-    """Give a fresh account with 10,000 credits at the shared sandbox, which behaves as by default, quickly."""
+    """Return a fresh account with 10,000 credits at the shared sandbox, which behaves as by default, quickly."""
     process.reset()
     return process.sibling(f"acct_{next(_accounts)}")
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Give the folder of the store, in memory if possible: each image is synced to its disk."""
+    """Yield the folder of the store, in memory if possible: each image is synced to its disk."""
     with TemporaryDirectory(prefix="darkroom-tests-store-", dir=quick_place()) as path:
         yield Path(path)
 
@@ -68,7 +68,7 @@ def node(node_for: NodeFor) -> Node:
 
 @pytest.fixture
 def lost(node: Node, sandbox: Provider) -> Node:
-    """Give a node with one job whose create was answered to nobody, past the window; the task exists."""
+    """Return a node with one job whose create was answered to nobody, past the window; the task exists."""
     node.submit({"prompt": "A chair"}, owner="mia")
     sandbox.script(("create", 1, "lost_reply"))
     node.run_for(timedelta(seconds=0.2))
@@ -79,7 +79,7 @@ def lost(node: Node, sandbox: Provider) -> Node:
 
 @pytest.fixture
 def unknown(node: Node, sandbox: Provider) -> Node:
-    """Give a node with one job whose task the provider accepted and does not know any more."""
+    """Return a node with one job whose task the provider accepted and does not know any more."""
     node.submit({"prompt": "A chair"}, owner="mia")
     sandbox.set(not_found_after_create_s=10**6)
     node.run_until_quiet()

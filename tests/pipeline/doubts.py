@@ -9,6 +9,6 @@ ANN = Signature(actor="ann", reason="the provider's support said so")
 
 
 def doubtful(node: Node) -> UUID:
-    """Give the id of the only generation in doubt."""
+    """Return the id of the only generation in doubt."""
     generation_id: UUID = node.query("SELECT id FROM generation WHERE state = 'in_doubt'")[0]["id"]
     return generation_id

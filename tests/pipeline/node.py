@@ -126,29 +126,29 @@ class Node:
             upkeep_rows.configure(tx, self.services.account_id, every, now=self.clock())
 
     def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
-        """Give the rows of a query as dictionaries."""
+        """Return the rows of a query as dictionaries."""
         with self.services.database.engine.begin() as tx:
             return [dict(row) for row in tx.execute(text(statement), values).mappings()]
 
     def jobs(self) -> list[str]:
-        """Give the states of all jobs in line order."""
+        """Return the states of all jobs in line order."""
         return [row["state"] for row in self.query("SELECT state FROM job ORDER BY batch_id, line")]
 
     def failures(self) -> list[str]:
-        """Give the failure code of each job that has one, in line order."""
+        """Return the failure code of each job that has one, in line order."""
         rows = self.query("SELECT failure_code FROM job WHERE failure_code IS NOT NULL ORDER BY line")
         return [row["failure_code"] for row in rows]
 
     def generations(self) -> list[str]:
-        """Give the states of all generations in the order of their making."""
+        """Return the states of all generations in the order of their making."""
         return [row["state"] for row in self.query("SELECT state FROM generation ORDER BY id")]
 
     def entries(self) -> list[tuple[str, int]]:
-        """Give kind and credits of each entry of the ledger, in the order of writing."""
+        """Return kind and credits of each entry of the ledger, in the order of writing."""
         return [(r["kind"], r["credits"]) for r in self.query("SELECT kind, credits FROM credit_entry ORDER BY id")]
 
     def pause_reason(self) -> str | None:
-        """Give the reason why the account is paused."""
+        """Return the reason why the account is paused."""
         reason: str | None = self.query("SELECT pause_reason FROM account")[0]["pause_reason"]
         return reason
 
@@ -164,7 +164,7 @@ def make(
     window: timedelta = timedelta(hours=1),
     binding: int = 1,
 ) -> Node:
-    """Give a node; any number of them may share a database, a folder, a clock and a provider."""
+    """Return a node; any number of them may share a database, a folder, a clock and a provider."""
     database = HookedDatabase(database_url, connections=2)
     database.listener = lambda _: None
     account_id = _account(database, clock)

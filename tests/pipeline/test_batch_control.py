@@ -1,4 +1,4 @@
-"""An owner holds a batch back, lets it go on, or moves it to another class; what is begun is always brought home."""
+"""An owner holds a batch back, continues it, or moves it to another class; what is begun is always brought home."""
 
 from uuid import UUID
 

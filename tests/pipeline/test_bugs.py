@@ -36,7 +36,7 @@ def broken(*args: object, **named: object) -> Any:
 
 @pytest.fixture
 def node(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
-    """Give a node that does its steps as the tasks do."""
+    """Return a node that does its steps as the tasks do."""
     monkeypatch.setattr(nodes, "perform", attempt)
     return node
 

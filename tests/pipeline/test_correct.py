@@ -36,7 +36,7 @@ def posted(node: Node) -> list[tuple[str, str, int]]:
 
 @pytest.fixture
 def done(node: Node) -> Node:
-    """Give a node with one image that cost 4 credits."""
+    """Return a node with one image that cost 4 credits."""
     node.submit({"prompt": "A chair"}, owner="mia")
     node.run_until_quiet()
     return node
@@ -44,7 +44,7 @@ def done(node: Node) -> Node:
 
 @pytest.fixture
 def failed(node: Node, sandbox: Provider) -> Node:
-    """Give a node with one job whose only generation was refused and cost nothing."""
+    """Return a node with one job whose only generation was refused and cost nothing."""
     node.submit({"prompt": "A chair"}, owner="mia")
     sandbox.script(("create", 1, "lost_reply"))
     node.run_for(timedelta(seconds=0.2))

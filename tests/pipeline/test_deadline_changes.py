@@ -16,7 +16,7 @@ from worker.enqueue import RequestsRefused
 
 @pytest.fixture
 def node(node: Node) -> Node:
-    """Give a node that looks after deadlines and doubts."""
+    """Return a node that looks after deadlines and doubts."""
     return timed.keeping(node)
 
 

@@ -17,7 +17,7 @@ LATE = "SELECT outcome, provider_id FROM call WHERE kind = 'create' AND is_late"
 
 @pytest.fixture
 def node(node: Node) -> Node:
-    """Give a node that looks after deadlines and doubts."""
+    """Return a node that looks after deadlines and doubts."""
     return timed.keeping(node)
 
 

@@ -29,7 +29,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def spooling(node: Node, disk: Path) -> Node:
-    """Give a node whose folder for temporary files is on the small disk."""
+    """Return a node whose folder for temporary files is on the small disk."""
     node.keep({UpkeepKind.STORE: MINUTE})
     node.services.store.spool = SpoolFolder(disk / "spool")
     return node

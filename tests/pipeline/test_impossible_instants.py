@@ -103,7 +103,7 @@ def test_a_first_send_that_is_dated_in_the_future_is_not_sent_again(lost_soon: N
 
 @pytest.fixture
 def lost_soon(node: Node, sandbox: Provider) -> Node:
-    """Give a node with one job whose create was just answered to nobody."""
+    """Return a node with one job whose create was just answered to nobody."""
     node.submit(CHAIR)
     sandbox.script(("create", 1, "lost_reply"))
     node.run_for(timedelta(seconds=0.2))

@@ -16,7 +16,7 @@ UNAVAILABLE, REFUSED = Unavailable("http_503"), Refused("validation_failed")
 
 
 def overtaking(node: Node, effect: str, error: Exception | None) -> Callable[[str], None]:
-    """Give a listener that lets another worker move on with the step at the first such effect, which then fails."""
+    """Return a listener that lets another worker move on with the step at the first such effect, which then fails."""
     seen: list[str] = []
 
     def listener(now: str) -> None:

@@ -26,7 +26,7 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 
 @pytest.fixture
 def used(node: Node) -> Node:
-    """Give a node that looks after its store, which holds one image."""
+    """Return a node that looks after its store, which holds one image."""
     node.keep({UpkeepKind.STORE: MINUTE})
     node.submit({"key": "first", "prompt": "A chair"})
     node.run_for(20 * SECOND)
@@ -114,7 +114,7 @@ def test_a_store_that_is_away_is_an_alarm_with_the_identity_that_is_expected(use
     said = [each for each in logs if each["event"] == "store.unavailable"]
     assert expected in said[0]["error"]
     assert "darkroom store adopt" in said[0]["error"]
-    assert [each["key"] for each in logs if each["event"] == "result.long_not_in_hand"] == ["paid"]
+    assert [each["key"] for each in logs if each["event"] == "result.long_not_downloaded"] == ["paid"]
 
 
 def test_the_status_of_a_batch_says_that_it_waits_for_the_store(used: Node, database_url: str, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def pictures_of(node: Node, count: int) -> list[str]:
 
 
 def sent(node: Node) -> list[dict[str, Any]]:
-    """Give the bodies that were sent, in the order of the lines."""
+    """Return the bodies that were sent, in the order of the lines."""
     rows = node.query("SELECT g.body FROM generation g JOIN job j ON j.id = g.job_id ORDER BY j.line, g.number")
     return [json.loads(row["body"]) for row in rows]
 

@@ -18,13 +18,13 @@ from worker.rivya.client import Client
 
 @pytest.fixture
 def other(sandbox: Provider) -> Provider:
-    """Give another account at the same address."""
+    """Return another account at the same address."""
     return sandbox.sibling(f"{sandbox.account}_other")
 
 
 @pytest.fixture
 def sister(sandbox: Provider) -> Provider:
-    """Give another key of the same account."""
+    """Return another key of the same account."""
     return sandbox.sibling(sandbox.account)
 
 

@@ -136,7 +136,7 @@ def test_a_429_to_a_later_try_to_collect_closes_the_key_for_every_worker(node: N
 
 
 def paused(node: Node, sandbox: Provider) -> Node:
-    """Give a node whose account has no credits."""
+    """Return a node whose account has no credits."""
     node.submit({"prompt": "A chair"})
     sandbox.fund(0)
     node.run_for(SECOND)

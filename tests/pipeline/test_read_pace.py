@@ -16,7 +16,7 @@ PACES = "SELECT rate, next_slot_at, read_next_slot_at, blocked_until FROM accoun
 
 @pytest.fixture
 def split(node: Node) -> Node:
-    """Give a node with 4 requests a second, and 20 reads beside them."""
+    """Return a node with 4 requests a second, and 20 reads beside them."""
     with node.services.database.transaction() as tx:
         accounts.configure(tx, node.services.account_id, rate=4.0, max_in_flight=100, now=node.clock())
         account_limits.set_read_rate(tx, node.services.account_id, 20.0)

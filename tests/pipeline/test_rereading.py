@@ -16,7 +16,7 @@ SAID = "SELECT status, reserved, final, code FROM generation_reading ORDER BY re
 
 @pytest.fixture
 def node(node: Node) -> Node:
-    """Give a node that does its upkeep."""
+    """Return a node that does its upkeep."""
     node.keep(EVERY)
     return node
 

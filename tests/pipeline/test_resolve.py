@@ -41,7 +41,7 @@ def not_charged(node: Node) -> Resolution:
 
 @pytest.fixture
 def unarrived(node: Node, sandbox: Provider) -> Node:
-    """Give a node with one job whose create never arrived, past the window."""
+    """Return a node with one job whose create never arrived, past the window."""
     node.submit({"prompt": "A chair"}, owner="mia")
     sandbox.script(("create", 1, "reset_before"))
     node.run_for(timedelta(seconds=0.2))

@@ -36,7 +36,7 @@ CLOSE = """
 
 @pytest.fixture
 def services(node: Node) -> Services:
-    """Give the node's parts with threads that write."""
+    """Return the node's parts with threads that write."""
     return writing.together(node.services, collectors=4)
 
 
@@ -74,7 +74,7 @@ def taken(services: Services, claimed: Claimed) -> Accepted:
 
 
 def rounds(node: Node) -> Iterator[Sequence[Ticket]]:
-    """Give what each round hands out, until no job is left."""
+    """Yield what each round hands out, until no job is left."""
     while {"pending", "active"} & set(node.jobs()):
         decided = dispatch.run(node.services)
         yield decided.tickets

@@ -12,7 +12,7 @@ from worker.db.overview import Obstacle
 
 
 def obstacle(node: Node) -> Obstacle | None:
-    """Give what the newest batch waits for."""
+    """Return what the newest batch waits for."""
     with node.services.database.transaction() as tx:
         return overview.read(tx, batches.newest(tx, limit=1)[0], now=node.clock()).obstacle
 

@@ -16,7 +16,7 @@ WINDOW = 12
 
 @pytest.fixture
 def narrow(node: Node) -> Node:
-    """Give a node that has a dozen generations open at most."""
+    """Return a node that has a dozen generations open at most."""
     with node.services.database.transaction() as tx:
         accounts.configure(tx, node.services.account_id, rate=None, max_in_flight=WINDOW, now=node.clock())
     return node

@@ -18,7 +18,7 @@ READINGS = "SELECT credits, extract(epoch FROM read_at - :start)::int AS after_s
 
 @pytest.fixture
 def node(node: Node) -> Node:
-    """Give a node that does its upkeep."""
+    """Return a node that does its upkeep."""
     return keeping(node)
 
 
@@ -29,7 +29,7 @@ def keeping(node: Node, *, wallet_floor: int | None = None) -> Node:
 
 
 def readings(node: Node) -> list[tuple[int, int]]:
-    """Give each reading of the wallet: seconds since the start, and credits."""
+    """Return each reading of the wallet: seconds since the start, and credits."""
     return [(row["after_s"], row["credits"]) for row in node.query(READINGS, start=START)]
 
 

@@ -20,7 +20,7 @@ def keeping(node: Node) -> Node:
 
 
 def author(node: Node) -> Author:
-    """Give who changes a deadline, at this instant."""
+    """Return who changes a deadline, at this instant."""
     return Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
 
 

@@ -36,7 +36,7 @@ def taken(world: World, token: str, *, timeout_s: float = 20.0) -> dict[str, Any
 
 
 def faults(world: World, token: str) -> list[tuple[int, str | None, str]]:
-    """Give line, key and field of each fault of a batch."""
+    """Return line, key and field of each fault of a batch."""
     return [(row["line"], row["key"], row["field"]) for row in world.query(block("faults"), token=token)]
 
 

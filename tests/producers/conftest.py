@@ -12,7 +12,7 @@ from tests.producers import document
 
 @pytest.fixture(scope="module", params=["embedded", *(server.name for server in brokers.SERVERS)])
 def broker(request: pytest.FixtureRequest, broker_urls: dict[str, str]) -> str:
-    """Give each broker in turn; one that is not there is a skip."""
+    """Return each broker in turn; one that is not there is a skip."""
     if request.param not in broker_urls:
         pytest.skip(f"no {request.param} here")
     return broker_urls[request.param]
@@ -20,7 +20,7 @@ def broker(request: pytest.FixtureRequest, broker_urls: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def world(broker: str, postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Give a Darkroom at work, to which the document's first message was sent before there was a worker."""
+    """Yield a Darkroom at work, to which the document's first message was sent before there was a worker."""
     folder = tmp_path_factory.mktemp("producers")
     with (
         provider.running() as sandbox,
@@ -36,7 +36,7 @@ def world(broker: str, postgres: str, template: str, tmp_path_factory: pytest.Te
 def quiet_world(
     database_url: str, broker_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """Give a Darkroom without a worker, for the door that needs none."""
+    """Yield a Darkroom without a worker, for the door that needs none."""
     folder = tmp_path_factory.mktemp("producers")
     with provider.running() as sandbox, worlds.opened(database_url, broker_urls["embedded"], folder, sandbox) as opened:
         yield opened

@@ -20,7 +20,7 @@ TOKENS = "SELECT token, size FROM batch ORDER BY token"
 
 @pytest.fixture
 def shop(quiet_world: World) -> World:
-    """Give a database in which a shop has a table of its own, and the photo that the document refers to."""
+    """Return a database in which a shop has a table of its own, and the photo that the document refers to."""
     quiet_world.query(SHOP)
     (quiet_world.folder / "photos").mkdir()
     pictures.reference(quiet_world.folder / "photos", "mug.png")

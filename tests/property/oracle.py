@@ -77,7 +77,7 @@ class Oracle:
     # What is there.
 
     def balances(self) -> dict[tuple[UUID, str], int]:
-        """Give the sum that must lie in each account of each batch, where it is not zero."""
+        """Return the sum that must lie in each account of each batch, where it is not zero."""
         sums: Counter[tuple[UUID, str]] = Counter()
         for slip in self.slips.values():
             for paper in slip.papers:
@@ -87,22 +87,22 @@ class Oracle:
         return {place: amount for place, amount in sums.items() if amount}
 
     def states(self) -> dict[UUID, str]:
-        """Give the state that each job must have."""
+        """Return the state that each job must have."""
         return {job: slip.state for job, slip in self.slips.items()}
 
     def doubtful(self) -> list[UUID]:
-        """Give the jobs in doubt."""
+        """Return the jobs in doubt."""
         return [job for job, slip in self.slips.items() if slip.state == "in_doubt"]
 
     def is_idle(self) -> bool:
-        """Say whether nothing waits and no request is open."""
+        """Return whether nothing waits and no request is open."""
         return not any(
             s.state == "pending" or (s.state == "active" and s.paper.lies in {"held", "reserved"})
             for s in self.slips.values()
         )
 
     def left(self, batch: UUID, now: datetime) -> int | None:
-        """Give what the batch may still commit; None without any limit."""
+        """Return what the batch may still commit; None without any limit."""
         folder = self.folders[batch]
         limits = []
         if folder.cap is not None:
@@ -112,21 +112,21 @@ class Oracle:
         return min(limits) if limits else None
 
     def in_month(self, owner: str, now: datetime) -> int:
-        """Give what the owner has committed in the month."""
+        """Return what the owner has committed in the month."""
         month = now.date().replace(day=1)
         mine = ((s, p) for s, p in self._papers() if self.folders[s.batch].owner == owner)
         return sum(p.amount for _, p in mine if p.month == month)
 
     def committed(self, batch: UUID) -> int:
-        """Give what the batch has committed."""
+        """Return what the batch has committed."""
         return sum(p.amount for s, p in self._papers() if s.batch == batch)
 
     def price(self) -> int:
-        """Give what the next attempt holds."""
+        """Return what the next attempt holds."""
         return max(PRICE, self.last_figure)
 
     def pending(self, batch: UUID) -> int:
-        """Give how many of its jobs wait."""
+        """Return how many of its jobs wait."""
         return sum(s.batch == batch and s.state == "pending" for s in self.slips.values())
 
     def _papers(self) -> Iterator[tuple[Slip, Paper]]:
@@ -159,7 +159,7 @@ class Oracle:
             assert not can_go_on, "whatever a cap has left is used"
 
     def expects_create(self, job: UUID, now: datetime) -> bool:
-        """Say whether a live ticket to submit leads to a request; if not, do what happens instead."""
+        """Return whether a live ticket to submit leads to a request; if not, do what happens instead."""
         slip, paper = self.slips[job], self.slips[job].paper
         if self.blocked is not None and now < self.blocked:
             return False

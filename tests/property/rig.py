@@ -57,12 +57,12 @@ class Rig:
             return receipt.batch_id, list(jobs.scalars())
 
     def keys(self, jobs: list[UUID]) -> dict[UUID, str]:
-        """Give the key of each job's newest generation."""
+        """Return the key of each job's newest generation."""
         with self.services.database.transaction() as tx:
             return {job: key for job, key in tx.execute(KEYS, {"ids": jobs})}  # noqa: C416 - rows are no pairs to mypy
 
     def look(self, batches: list[UUID]) -> tuple[dict[tuple[UUID, str], int], dict[UUID, str]]:
-        """Give what the ledger says, where it is not zero, and the state of each job."""
+        """Return what the ledger says, where it is not zero, and the state of each job."""
         with self.services.database.transaction() as tx:
             balances = {(batch, name): amount for batch, name, amount in tx.execute(BALANCES, {"ids": batches})}
             states = {job: state for job, state in tx.execute(STATES, {"ids": batches})}  # noqa: C416 - as above
@@ -74,7 +74,7 @@ def leave(services: Services, work: Work) -> None:
 
 
 def make(database: Database, clock: Clock) -> Rig:
-    """Give a rig with an account of its own."""
+    """Return a rig with an account of its own."""
     world, name = World(), f"account-{uuid7()}"
     with database.transaction() as tx:
         account_id = accounts.ensure(tx, account_id=uuid7(), name=name, now=clock())

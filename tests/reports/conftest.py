@@ -36,12 +36,12 @@ class World:
         return self.as_of
 
     def report(self, name: ReportName, **asked: object) -> Report:
-        """Give a report as of the closed instant, or another one."""
+        """Return a report as of the closed instant, or another one."""
         with self.node.services.database.transaction() as tx:
             return build(tx, self._asked(name, asked))
 
     def printed(self, name: ReportName, as_format: Format, **asked: object) -> Printed:
-        """Give the bytes of the same, with their evidence."""
+        """Return the bytes of the same, with their evidence."""
         return printed(self.node.services.database, self._asked(name, asked), as_format)
 
     def read_wallet(self) -> None:
@@ -78,7 +78,7 @@ def forget_prices(node: Node) -> None:
 
 @pytest.fixture(scope="session")
 def world(postgres: str, template: str, process: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Give a world that all tests share: they only look at it."""
+    """Yield a world that all tests share: they only look at it."""
     process.reset()
     with databases.clone(postgres, template) as url:
         made = work(url, tmp_path_factory.mktemp("store"), process.sibling("acct_reports"))
@@ -88,7 +88,7 @@ def world(postgres: str, template: str, process: Provider, tmp_path_factory: pyt
 
 @pytest.fixture
 def own_world(database_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[World]:
-    """Give a world of the test's own, in which it may go on working."""
+    """Yield a world of the test's own, in which it may go on working."""
     made = work(database_url, tmp_path, sandbox)
     yield made
     made.end()

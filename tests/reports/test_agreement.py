@@ -18,14 +18,14 @@ from worker.domain.reporting import By, ReportName, SpendBy
 
 
 def totals(report: Report, section: str) -> dict[str, Any]:
-    """Give the totals of a section by column."""
+    """Return the totals of a section by column."""
     found = next(each for each in report.sections if each.name == section)
     assert found.totals is not None
     return dict(zip((column.name for column in found.columns), found.totals, strict=True))
 
 
 def rows(report: Report, section: str) -> list[dict[str, Any]]:
-    """Give the rows of a section by column."""
+    """Return the rows of a section by column."""
     found = next(each for each in report.sections if each.name == section)
     return [dict(zip((column.name for column in found.columns), row, strict=True)) for row in found.rows]
 
@@ -165,7 +165,7 @@ def test_every_variance_is_named_with_its_generation(world: World) -> None:
     assert [(row["variance"], row["key"], row["credits"]) for row in found] == [
         ("refunded in full", "chair-0", -4),
         ("final differs from reserved", "chair-1", 1),
-        ("paid for, no image in hand", "chair-2", 4),
+        ("paid for, no image stored", "chair-2", 4),
         ("reserved differs from hold", "lamp-0", 1),
         ("reserved differs from hold", "lamp-1", 1),
         ("reserved differs from hold", "lamp-2", 1),

@@ -22,7 +22,7 @@ AUDIT = "audit"
 
 @pytest.fixture
 def darkroom(tmp_path: Path, world: World) -> Darkroom:
-    """Give the command on the database of the shared world."""
+    """Return the command on the database of the shared world."""
     url = world.node.services.database.url.render_as_string(hide_password=False)
     return lambda *arguments: run_here(tmp_path, {"DARKROOM_DATABASE_URL": url}, *arguments)
 
@@ -166,7 +166,7 @@ def test_json_on_standard_output_carries_its_evidence(darkroom: Darkroom, as_of:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("statement", "--as-of", "yesterday"), "is no instant: write 2026-11-30T18:00:00Z"),
+        (("statement", "--as-of", "yesterday"), "is not a time: write 2026-11-30T18:00:00Z"),
         (("statement", "--as-of", "2026-11-30T18:00:00"), "has no time zone: write 2026-11-30T18:00:00Z for UTC"),
         (("statement", "--as-of", "2999-01-01"), "name an earlier --as-of"),
         (("statement", "--from", "2026-12-01", "--to", "2026-11-01"), "lies before --from"),

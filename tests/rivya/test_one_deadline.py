@@ -69,7 +69,7 @@ def client(port: int, scheme: str = "http") -> Client:
 
 
 def failure(port: int, scheme: str = "http") -> tuple[ProviderError, float]:
-    """Give the error of a create, and how long it took."""
+    """Return the error of a create, and how long it took."""
     began = time.monotonic()
     with pytest.raises(ProviderError) as caught:
         client(port, scheme).create(body=b"{}", idempotency_key="k")

@@ -22,7 +22,7 @@ CHUNK = 1 << 16
 
 @contextmanager
 def slow_server(*, bytes_per_s: int) -> Iterator[str]:
-    """Give the address of a server that reads one upload at this pace, and then answers it."""
+    """Yield the address of a server that reads one upload at this pace, and then answers it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
         thread = threading.Thread(target=_serve, args=(listener, threading.Event(), CHUNK / bytes_per_s), daemon=True)

@@ -36,11 +36,11 @@ class Run:
     chance: random.Random = field(default_factory=lambda: random.Random(1))
 
     def share(self, limit: float, since_s: float, until_s: float) -> float:
-        """Give how much of the limit was used."""
+        """Return how much of the limit was used."""
         return self._count(self.answered, since_s, until_s) / (limit * (until_s - since_s))
 
     def refusals(self, since_s: float, until_s: float) -> float:
-        """Give how many of all requests were refused."""
+        """Return how many of all requests were refused."""
         refused = self._count(self.refused, since_s, until_s)
         return refused / (refused + self._count(self.answered, since_s, until_s))
 
@@ -82,8 +82,19 @@ class Run:
             if at_s <= until_s:
                 answered = self._count(self.answered, at_s - 1 - LOGGED_S, at_s - LOGGED_S)
                 now = START + timedelta(seconds=at_s)
-                self.state = learned_rate.throttled(self.state, now=now, retry_after=retry_after, answered=answered)
+                self.state = learned_rate.throttled(
+                    self.state,
+                    now=now,
+                    retry_after=retry_after,
+                    answered=answered,
+                    is_again=self._is_again(at_s),
+                )
         return [at_s for at_s in coming if at_s > until_s]
+
+    def _is_again(self, at_s: float) -> bool:
+        """Return whether nothing was answered since the key was opened."""
+        opened = self.state.blocked_until
+        return opened is not None and not self._count(self.answered, _seconds(opened), at_s - LOGGED_S)
 
     def _count(self, times: list[float], since_s: float, until_s: float) -> int:
         return bisect_right(times, until_s) - bisect_left(times, since_s)

@@ -29,14 +29,14 @@ class Download:
 
 @pytest.fixture
 def collectors() -> Iterator[Collectors]:
-    """Give a pool of one thread."""
+    """Yield a pool of one thread."""
     opened = Collectors(1)
     yield opened
     opened.drain()
 
 
 def begun(collectors: Collectors) -> Download:
-    """Give a download that the thread is at."""
+    """Return a download that the thread is at."""
     download = Download()
     collectors.take(download.do, download.leave)
     assert download.begun.wait(SOON_S)

@@ -17,6 +17,7 @@ FOUND = replace(
     refused_rate=10.0,
     throttled_at=NOW - 62 * SECOND,
     blocked_until=NOW - 60 * SECOND,
+    closed_at=NOW - 62 * SECOND,
 )
 """A limit of 10 was met a minute ago, and the key was closed for two seconds."""
 

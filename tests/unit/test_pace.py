@@ -36,7 +36,7 @@ def test_slots_are_one_over_the_rate_apart_within_a_round_and_between_rounds(
 
 
 def _arrivals(rate: float) -> list[datetime]:
-    """Give when requests of three seconds arrive, those of the first second late."""
+    """Return when requests of three seconds arrive, those of the first second late."""
     state, slots = replace(PLAIN, rate=rate, is_learned=False), list[datetime]()
     while not slots or slots[-1] < NOW + 3 * SECOND:
         given = pace.next_slot(state, now=NOW)
@@ -78,21 +78,21 @@ def test_a_round_that_uses_fewer_slots_leaves_the_rest_to_the_next(wanted: int, 
 
 @pytest.mark.parametrize("later_s", [0, 29.999])
 def test_no_slot_is_given_while_the_key_is_closed(later_s: float) -> None:
-    closed = pace.closed(PLAIN, until=NOW + timedelta(seconds=30))
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(seconds=30))
 
     assert pace.grant(closed, now=NOW + timedelta(seconds=later_s), wanted=1).slots == ()
 
 
 def test_slots_are_given_again_from_the_named_instant_on() -> None:
-    closed = pace.closed(PLAIN, until=NOW + timedelta(seconds=30))
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(seconds=30))
 
     assert pace.grant(closed, now=NOW + timedelta(seconds=30), wanted=1).slots == (NOW + timedelta(seconds=30),)
 
 
 def test_a_shorter_wait_does_not_open_a_key_that_is_closed_for_longer() -> None:
-    closed = pace.closed(PLAIN, until=NOW + timedelta(seconds=30))
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(seconds=30))
 
-    again = pace.closed(closed, until=NOW + timedelta(seconds=1))
+    again = pace.closed(closed, now=NOW, wait=timedelta(seconds=1))
 
     assert again.blocked_until == NOW + timedelta(seconds=30)
 

@@ -25,7 +25,7 @@ def due(
     model: str = "known",
     priority: Priority = BULK,
 ) -> Due:
-    """Give a step of a job; ``looked_s`` is the age at the last look."""
+    """Return a step of a job; ``looked_s`` is the age at the last look."""
     since = NOW - age_s * SECOND
     return Due(
         job_id=UUID(int=number),
@@ -40,7 +40,7 @@ def due(
 
 
 def order(*steps: Due) -> list[int]:
-    """Give the numbers of the jobs of the bulk class in the order in which they are served."""
+    """Return the numbers of the jobs of the bulk class in the order in which they are served."""
     found = ranked(steps, lambda model, _: KNOWN if model == "known" else Histogram(), now=NOW)
     return [job_id.int for job_id in found[BULK]]
 

@@ -11,7 +11,7 @@ NOTHING = Border()
 
 
 def interval(change: int, ours: int = 0, *, start: Border = NOTHING, end: Border = NOTHING, **more: int) -> Interval:
-    """Give one hour; ``number`` says which, ``before`` what the wallet held."""
+    """Return one hour; ``number`` says which, ``before`` what the wallet held."""
     begins_at = NOON + timedelta(hours=more.get("number", 0))
     before = more.get("before", 1_000)
     return Interval(

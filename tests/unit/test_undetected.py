@@ -25,7 +25,7 @@ def log_normal(median_s: float, sigma: float) -> tuple[F, Callable[[float], floa
 
 
 def learned(quantile: Callable[[float], float]) -> Ends:
-    """Give what a histogram says that has counted equal shares of a distribution, none of them forgotten."""
+    """Return what a histogram says that has counted equal shares of a distribution, none of them forgotten."""
     counts = list(Histogram().counts)
     for k in range(SAMPLES):
         took = timedelta(seconds=quantile((k + 0.5) / SAMPLES))
@@ -36,7 +36,7 @@ def learned(quantile: Callable[[float], float]) -> Ends:
 
 
 def on_paper(f: F, looked_s: float, age_s: float) -> float:
-    """Give the integral of (F(t) - F(looked)) / (1 - F(looked)) as a sum over short steps."""
+    """Return the integral of (F(t) - F(looked)) / (1 - F(looked)) as a sum over short steps."""
     step = (age_s - looked_s) / STEPS
     known = f(looked_s)
     return sum((f(looked_s + (k + 0.5) * step) - known) / (1 - known) * step for k in range(STEPS))

@@ -27,7 +27,7 @@ class NoAnchor(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        """Say what would do."""
+        """Return what would do."""
         return f"{self.path} names no seal: give evidence files, their folder, or a log with lines of ledger.sealed"
 
 
@@ -41,7 +41,7 @@ class Anchor:
 
 
 def read(paths: Sequence[Path]) -> list[Anchor]:
-    """Give every anchor of evidence files, of JSON reports, of folders of evidence and of logs; raise NoAnchor."""
+    """Return every anchor of evidence files, of JSON reports, of folders of evidence and of logs; raise NoAnchor."""
     found: list[Anchor] = []
     for path in paths:
         files = sorted(path.glob(_EVIDENCE)) if path.is_dir() else [path]
@@ -53,7 +53,7 @@ def read(paths: Sequence[Path]) -> list[Anchor]:
 
 
 def check(tx: Connection, anchors: Sequence[Anchor]) -> Check:
-    """Say which of the anchors the chain does not contain, the oldest seal first: from there on it was made anew."""
+    """Return which of the anchors the chain does not contain, the oldest seal first: from there on it was made anew."""
     hashes = seals.hashes(tx, {anchor.seal for anchor in anchors})
     strayed = [anchor for anchor in anchors if hashes.get(anchor.seal) != anchor.hash]
     strayed.sort(key=lambda anchor: anchor.seal)

@@ -21,12 +21,12 @@ class NoEvidence(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it."""
-        return f"this is no evidence of Darkroom: {self.reason}"
+        """Return the message."""
+        return f"this is not an evidence file of Darkroom: {self.reason}"
 
 
 def against_evidence(found: Printed) -> list[str]:
-    """Say what of the body contradicts its evidence, or of the evidence itself; nothing when it is what was printed."""
+    """Return how the body contradicts its evidence, or the evidence itself; empty if the report is as printed."""
     evidence = found.evidence
     try:
         body, sqls = evidence["body"], evidence["queries"]

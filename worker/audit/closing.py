@@ -17,9 +17,9 @@ class NotClosed(Exception):
         self.closed = closed
 
     def __str__(self) -> str:
-        """Say what disagrees and what to do."""
+        """Return what disagrees and what to do."""
         return (
-            f"the books are closed up to {self.closed.isoformat()} and say nothing for ever of"
+            f"the books are closed up to {self.closed.isoformat()}, so no report is possible as of"
             f" {self.wanted.isoformat()}: name an earlier --as-of, or leave it out for the newest"
         )
 

@@ -10,7 +10,7 @@ _PARTS = ("audit", "db", "domain")
 
 
 def version() -> str:
-    """Give the version of the installed package."""
+    """Return the version of the installed package."""
     try:
         return metadata.version("darkroom")
     except metadata.PackageNotFoundError:

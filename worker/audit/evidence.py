@@ -38,7 +38,7 @@ class Printed:
 
 
 def printed(database: Database, asked: Asked, as_format: Format) -> Printed:
-    """Give the report with its evidence, both from one snapshot."""
+    """Return the report with its evidence, both from one snapshot."""
     with database.transaction() as tx:
         report = build(tx, asked)
         seal, schema = closing.seal_at(tx, asked.as_of), closing.schema_revision(tx)

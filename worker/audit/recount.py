@@ -10,7 +10,7 @@ from worker.domain.reporting import Format
 
 
 def recounted(body: bytes, as_format: Format, known: Mapping[str, int]) -> tuple[int, dict[str, int]] | None:
-    """Give the rows and the sums of the ``known`` columns; None for a format that is only for reading.
+    """Return the rows and the sums of the ``known`` columns; None for a format that is only for reading.
 
     Raises ValueError for a body that is not in the format.
     """

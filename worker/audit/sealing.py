@@ -20,7 +20,7 @@ class LedgerBusy(Exception):
     """Somebody has posted for longer than sealing waits; nothing was sealed."""
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Return the message, with what to do."""
         return "the ledger is being written to and could not be closed: try again in a moment"
 
 

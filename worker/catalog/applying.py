@@ -34,7 +34,7 @@ class PlanUnknown(Exception):
         self.plan_id = plan_id
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Return the message, with what to do."""
         return f"plan {self.plan_id} was not made with this database: make one with `darkroom catalog plan NAME --out`"
 
 
@@ -66,7 +66,7 @@ class ApprovalNeeded(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say who may do what."""
+        """Return who may do what."""
         return f"{self.reason}: `darkroom catalog approve {self.plan_id} --by NAME`"
 
 
@@ -79,7 +79,7 @@ class PlanRefused(Exception):
         self.plan_id, self.by, self.reason = plan_id, by, reason
 
     def __str__(self) -> str:
-        """Say it, and what may be done instead."""
+        """Return it, and what may be done instead."""
         return f"{self.by} has refused plan {self.plan_id} ({self.reason}): make a new plan"
 
 
@@ -151,7 +151,7 @@ def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
 
 
 def _earlier(tx: Connection, plan: PlanRow) -> Applied:
-    """Say what the plan became; of one with a sample, that is the rest."""
+    """Return what the plan became; of one with a sample, that is the rest."""
     batch = None if plan.batch_id is None else batches.by_id(tx, plan.batch_id)
     count = 0 if batch is None else batch.size
     return Applied(
@@ -207,14 +207,14 @@ def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
             plan.id, f"this plan of {plan.price:,} credits needs the approval of somebody else than {plan.made_by}"
         )
     if plan.sample is not None:
-        raise ApprovalNeeded(plan.id, "the sample of this plan waits for a look; go on with the rest by")
+        raise ApprovalNeeded(plan.id, "the sample of this plan waits for review; go on with the rest by")
 
 
 def _check_samples(tx: Connection, plan: PlanRow) -> None:
     """Take one sample at a time where an approval is needed: many samples are no way around it."""
     other = catalog_plans.waiting_sample(tx, plan.catalog_id)
     if other is not None:
-        raise ApprovalNeeded(other, f"the sample of plan {other} waits for a look: refuse that plan, or approve it by")
+        raise ApprovalNeeded(other, f"the sample of plan {other} waits for review: refuse that plan, or approve it by")
 
 
 def _not_yet_asked(tx: Connection, plan: PlanRow, found: Outline) -> list[Decision]:
@@ -267,7 +267,7 @@ def _submit(
 
 
 def _cap_left(plan: PlanRow) -> int | None:
-    """Give what the batch may commit: sample and rest share the one cap of their plan."""
+    """Return what the batch may commit: sample and rest share the one cap of their plan."""
     cap, renders = read_wish(plan.document).credit_cap, len(plan.document["renders"])
     if cap is None or plan.sampled_at is None or plan.sample is None:
         return cap

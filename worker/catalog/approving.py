@@ -18,7 +18,7 @@ class ApprovalRefused(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return self.reason
 
 

@@ -32,7 +32,7 @@ class Timing:
     tz: str
 
     def after(self, instant: datetime) -> Iterator[datetime]:
-        """Give the due times that are later than the instant, as UTC, without end."""
+        """Yield the due times that are later than the instant, as UTC, without end."""
         last = instant
         for local in CronSim(self.cron, instant.astimezone(ZoneInfo(self.tz))):
             due = local.astimezone(UTC)
@@ -42,7 +42,7 @@ class Timing:
                 yield due
 
     def next_times(self, instant: datetime, count: int) -> list[datetime]:
-        """Give the next few due times after the instant."""
+        """Return the next few due times after the instant."""
         return list(islice(self.after(instant), count))
 
 
@@ -55,7 +55,7 @@ class Owed:
 
 
 def owed(timing: Timing, *, since: datetime, now: datetime) -> Owed | None:
-    """Give what has come due after ``since`` and until ``now``; None when nothing has."""
+    """Return what has come due after ``since`` and until ``now``; None when nothing has."""
     latest, count = None, 0
     for due in takewhile(lambda due: due <= now, timing.after(since)):
         latest, count = due, count + 1
@@ -63,7 +63,7 @@ def owed(timing: Timing, *, since: datetime, now: datetime) -> Owed | None:
 
 
 def timing(cron: str, tz: str, *, now: datetime) -> Timing:
-    """Give the checked pair; raise BadTiming that says which of the two is at fault and what is permitted."""
+    """Return the checked pair; raise BadTiming that says which of the two is at fault and what is permitted."""
     line = " ".join(cron.split())
     if len(line.split()) != _FIELDS or len(line) > _MOST_FIELDS_TEXT:
         raise BadTiming(
@@ -77,7 +77,7 @@ def timing(cron: str, tz: str, *, now: datetime) -> Timing:
     except CronSimError as error:
         raise BadTiming(f"the cron line {line!r} cannot be read: {error}") from error
     if not upcoming:
-        raise BadTiming(f"the cron line {line!r} is never due: no such day is in the calendar")
+        raise BadTiming(f"the cron line {line!r} is never due: no such day exists")
     return found
 
 

@@ -81,7 +81,7 @@ def decide(
 
 
 def _lost(database: Database, store: Store, decisions: Sequence[Decision]) -> set[UUID]:
-    """Give the accepted images that are not in the store; it is asked with no transaction open."""
+    """Return the accepted images that are not in the store; it is asked with no transaction open."""
     accepted = [each.render_id for each in decisions if each.verdict is Verdict.ACCEPT]
     with database.transaction() as tx:
         standings = catalog_review.standings(tx, accepted)
@@ -114,7 +114,7 @@ class _Sorted:
             self.rejected[decision.render_id] = decision.prompt
 
     def _unfit_image(self, decision: Decision, standing: Standing) -> str | None:
-        """Say why an image cannot go live that a person has accepted."""
+        """Return why an image cannot go live that a person has accepted."""
         if decision.verdict is not Verdict.ACCEPT:
             return None
         if decision.render_id in self._lost:

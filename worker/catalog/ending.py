@@ -23,7 +23,7 @@ class RunGoesOn(Exception):
         self.run = run
 
     def __str__(self) -> str:
-        """Say what may be done instead."""
+        """Return what may be done instead."""
         if self.run.ended_at is not None:
             return f"run {self.run.id} is over already: {self.run.outcome}"
         if self.run.batch_id is None:

@@ -25,7 +25,7 @@ class ExportForm(StrEnum):
 
 
 def rows(items: Iterable[LiveItem], store: Store) -> Iterator[dict[str, Any]]:
-    """Give each item as it is exported; ``file`` is the name in the store, ``url`` where that is."""
+    """Yield each item as it is exported; ``file`` is the name in the store, ``url`` where that is."""
     for each in items:
         yield {
             "sku": each.sku,
@@ -40,7 +40,7 @@ def rows(items: Iterable[LiveItem], store: Store) -> Iterator[dict[str, Any]]:
 
 
 def lines(found: Iterable[dict[str, Any]], form: ExportForm) -> Iterator[str]:
-    """Give the export piece by piece; the same rows give the same bytes."""
+    """Return the export piece by piece; the same rows give the same bytes."""
     return _csv(found) if form is ExportForm.CSV else _json(found)
 
 
@@ -64,6 +64,6 @@ def _json(found: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def url(store: Store, path: str) -> str:
-    """Give the address of a stored file: file:// for a folder, that of the bucket otherwise."""
+    """Return the address of a stored file: file:// for a folder, that of the bucket otherwise."""
     location = store.location(path)
     return location if "://" in location else Path(location).as_uri()

@@ -27,7 +27,7 @@ class ScheduleGone(Exception):
     """The schedule was removed meanwhile; nothing was asked for."""
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return "the schedule was removed meanwhile: `darkroom schedule list` shows those that are kept"
 
 
@@ -96,7 +96,7 @@ def _owed(found: ScheduleRow, now: datetime) -> Owed | None:
 
 
 def _fate(tx: Connection, found: ScheduleRow, owed: Owed, now: datetime) -> tuple[RunState, str | None]:
-    """Say how the run begins, and what is to be said of it already."""
+    """Return how the run begins, and what is to be said of it already."""
     is_missed = now - owed.due_at > IN_TIME
     if is_missed and found.missed is MissedPolicy.SKIP:
         return RunState.SKIPPED, f"missed: no node was alive ({_times(owed.count)})"

@@ -27,7 +27,7 @@ class Harvest:
     failed: int = 0
 
     def __add__(self, other: "Harvest") -> "Harvest":
-        """Give both together."""
+        """Return both together."""
         return Harvest(
             live=self.live + other.live,
             candidates=self.candidates + other.candidates,

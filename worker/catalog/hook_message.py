@@ -18,14 +18,14 @@ SIGNATURE_HEADER = "Darkroom-Signature"
 
 
 def body(delivery_id: UUID, payload: Mapping[str, Any], url: Callable[[str], str]) -> bytes:
-    """Give the bytes that are sent: the same for each try, with the address of each file."""
+    """Return the bytes that are sent: the same for each try, with the address of each file."""
     items = [each | {"url": url(each["file"])} for each in payload.get("items", ())]
     content = {"id": str(delivery_id), **payload, "items": items}
     return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def facts(delivery_id: UUID, payload: Mapping[str, Any]) -> dict[str, str]:
-    """Give what a command finds in its environment beside the message."""
+    """Return what a command finds in its environment beside the message."""
     return {
         "DARKROOM_EVENT": str(payload["event"]),
         "DARKROOM_CATALOG": str(payload.get("catalog", "")),
@@ -34,7 +34,7 @@ def facts(delivery_id: UUID, payload: Mapping[str, Any]) -> dict[str, str]:
 
 
 def headers(delivery_id: UUID, event: str, content: bytes, *, secret: str, timestamp: int) -> dict[str, str]:
-    """Give the headers of a POST."""
+    """Return the headers of a POST."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "darkroom",
@@ -46,6 +46,6 @@ def headers(delivery_id: UUID, event: str, content: bytes, *, secret: str, times
 
 
 def signature(content: bytes, *, secret: str, timestamp: int) -> str:
-    """Give the signature of a body that is sent at this second."""
+    """Return the signature of a body that is sent at this second."""
     signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + content, hashlib.sha256)
     return f"v1={signed.hexdigest()}"

@@ -67,7 +67,7 @@ def _check_command(line: str) -> None:
 
 
 def wait_after(attempts: int) -> timedelta:
-    """Give how long to wait after so many tries: 30 s, 1 min, 2 min ... up to an hour."""
+    """Return how long to wait after so many tries: 30 s, 1 min, 2 min ... up to an hour."""
     doublings = max(0, min(attempts - 1, 20))
     return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
 

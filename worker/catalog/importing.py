@@ -35,10 +35,10 @@ class TooManyRemoved(Exception):
         self.removed, self.items = removed, items
 
     def __str__(self) -> str:
-        """Say what would happen and how to agree to it."""
+        """Return what would happen and how to agree to it."""
         return (
             f"this import would remove {self.removed:,} of {self.items:,} items, so nothing was changed:"
-            " look at the source, or add --remove-many if it is meant"
+            " check the source, or add --remove-many if this is intended"
         )
 
 
@@ -62,7 +62,7 @@ class Import:
 
 
 def checked_name(name: str) -> str:
-    """Give the name if a catalog may have it; raise UnfitError."""
+    """Return the name if a catalog may have it; raise UnfitError."""
     found = label(name)
     if found != found.strip():
         raise UnfitError("begins or ends with a space")
@@ -109,7 +109,7 @@ def import_items(
 
 
 def hash_of(recipe: Recipe) -> str:
-    """Give the SHA-256 over the recipe, in hex."""
+    """Return the SHA-256 over the recipe, in hex."""
     return hashlib.sha256(json.dumps(recipe.as_json(), sort_keys=True).encode()).hexdigest()
 
 

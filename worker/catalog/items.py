@@ -51,7 +51,7 @@ def prepare(
     extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Item]:
-    """Give all items, their references in the library's store; raise ItemsRefused when there is any fault.
+    """Return all items, their references in the library's store; raise ItemsRefused when there is any fault.
 
     ``base`` is the folder that paths of references are relative to; None where no path is permitted.
     Columns in ``extra`` are the item's own although they look like others.
@@ -61,7 +61,7 @@ def prepare(
         intake.take(found)
         progress(count)
     if not intake.items and not intake.faults:
-        intake.faults.append(Fault(line=0, field="items", reason="there is not one item"))
+        intake.faults.append(Fault(line=0, field="items", reason="there is no item"))
     if intake.faults:
         raise ItemsRefused(tuple(intake.faults))
     return intake.items

@@ -151,7 +151,7 @@ def outline_of(
 
 
 def current(tx: Connection, catalog: CatalogRow) -> dict[str, str]:
-    """Give the fingerprint of what each item should show, by SKU; one of which no prompt can be made is left out."""
+    """Return the fingerprint of what each item should show, by SKU; one of which no prompt can be made is left out."""
     template = _template(catalog)
     found = {}
     for row in catalog_items.snapshot(tx, catalog.id):
@@ -161,7 +161,7 @@ def current(tx: Connection, catalog: CatalogRow) -> dict[str, str]:
 
 
 def _sample(recipe: Recipe, found: Outline, sample: int | None) -> int | None:
-    """Give the sample's size; None when it would be all. A sample is not a way around an approval."""
+    """Return the sample's size; None when it would be all. A sample is not a way around an approval."""
     if sample is None or sample >= len(found.renders):
         return None
     if _needs_approval(recipe, found, found.renders[:sample]):
@@ -254,7 +254,7 @@ def _faults(decision: Decision) -> tuple[str, ...]:
 
 
 def as_request(decision: Decision) -> dict[str, object]:
-    """Give the line of a manifest that the decision asks for."""
+    """Return the line of a manifest that the decision asks for."""
     wanted = decision.wanted
     named = [f"sha256:{sha256}" for sha256 in wanted.references]
     reference: object = named if len(named) > 1 else next(iter(named), None)

@@ -24,7 +24,7 @@ class RecipeFaulty(Exception):
 
 
 def read(path: Path) -> Recipe:
-    """Give the recipe that the file holds; raise RecipeFaulty with everything that is wrong with it."""
+    """Return the recipe that the file holds; raise RecipeFaulty with everything that is wrong with it."""
     try:
         raw = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -37,7 +37,7 @@ def read(path: Path) -> Recipe:
 
 
 def checked(raw: Mapping[str, object], name: str) -> Recipe:
-    """Give the recipe that the mapping holds; raise RecipeFaulty naming ``name`` with all that is wrong with it."""
+    """Return the recipe that the mapping holds; raise RecipeFaulty naming ``name`` with all that is wrong with it."""
     found = recipe(raw)
     if isinstance(found, tuple):
         raise RecipeFaulty(name, tuple(_said(fault) for fault in found))

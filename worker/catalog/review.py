@@ -84,7 +84,7 @@ def _sheet(catalog: CatalogRow, to: Path, number: int, of: int, *, images: int, 
 
 
 def stem_of(name: str) -> str:
-    """Give the catalog's name as files have it in theirs."""
+    """Return the catalog's name as files have it in theirs."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
 
 
@@ -125,7 +125,7 @@ _PARTS = {
 
 
 def _reasons(each: Candidate) -> list[str]:
-    """Say what differs between the two images; made from the same, it was asked for once more."""
+    """Return what differs between the two images; made from the same, it was asked for once more."""
     live = each.live
     if live is None:
         return [Reason.NEW]

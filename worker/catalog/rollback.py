@@ -76,7 +76,7 @@ def roll_back(
 def _lost(
     database: Database, store: Store, catalog_id: UUID, to: UUID | datetime, skus: Sequence[str] | None, now: datetime
 ) -> set[UUID]:
-    """Give the images to go back to that are not in the store; it is asked with no transaction open."""
+    """Return the images to go back to that are not in the store; it is asked with no transaction open."""
     with database.transaction() as tx:
         _check(tx, catalog_id, skus)
         found = _targets(tx, catalog_id, to, skus, now)

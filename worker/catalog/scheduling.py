@@ -83,7 +83,7 @@ def _record(services: Services, run: RunRow, changed: RunRow) -> bool:
 
 
 def _next(services: Services, run: RunRow, now: datetime) -> RunRow:
-    """Give the run as it is after its next step; one that cannot be planned or applied has failed."""
+    """Return the run as it is after its next step; one that cannot be planned or applied has failed."""
     try:
         return _step(services, run, now)
     except PlanRefused as error:
@@ -184,7 +184,7 @@ def _plan_of(services: Services, run: RunRow) -> PlanRow | None:
 
 
 def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
-    """Say what came of the batch once all of it has ended; what the cap does not reach is left for the next run."""
+    """Return what came of the batch once all of it has ended; what the cap does not reach is left for the next run."""
     if run.batch_id is None:
         return replace(run, state=RunState.APPROVAL)
     with services.database.transaction() as tx:

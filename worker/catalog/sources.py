@@ -11,18 +11,18 @@ from worker.manifest import Form, Row, read
 
 
 def from_file(path: Path, *, form: Form | None, sku: str) -> Iterator[Row | Fault]:
-    """Give the rows of a file; a CSV header must have the column of the SKU."""
+    """Return the rows of a file; a CSV header must have the column of the SKU."""
     return read(path, form=form, required=sku)
 
 
 def from_query(url: str, query: str) -> Iterator[Row | Fault]:
-    """Give the rows of a query, numbered from 1; raises SourceFailed when it is not answered."""
+    """Yield the rows of a query, numbered from 1; raises SourceFailed when it is not answered."""
     for number, raw in enumerate(foreign_rows.rows(url, query), start=1):
         yield Row(line=number, raw={name: _plain(value) for name, value in raw.items()})
 
 
 def _plain(value: object) -> object:
-    """Give the value as JSON can hold it."""
+    """Return the value as JSON can hold it."""
     match value:
         case None | bool() | int() | float() | str() | list() | dict():
             return value

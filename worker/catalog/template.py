@@ -62,7 +62,7 @@ class PromptTemplate:
             raise UnfitError(f"is not a template: {type(error).__name__}: {error}") from error
 
     def prompt(self, fields: Mapping[str, object]) -> str:
-        """Give the prompt, trimmed; raise UnfitError that names the field when there is none.
+        """Return the prompt, trimmed; raise UnfitError that names the field when there is none.
 
         A field that is null, empty or blank counts as one that is not there, so that no prompt has a hole in it.
         """

@@ -42,7 +42,7 @@ class _Steps:
 
 
 def allowance() -> dict[str, object]:
-    """Give what a rendering gets beside its fields, anew for each."""
+    """Return what a rendering gets beside its fields, anew for each."""
     return {_STEPS: _Steps()}
 
 
@@ -120,7 +120,7 @@ def _format(value: Any, *args: Any, **kwargs: Any) -> str:
 
 
 def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the filter with what it gives measured; how Jinja calls it stays as it was."""
+    """Return the filter with what it gives measured; how Jinja calls it stays as it was."""
 
     @wraps(function)
     def measured(*args: Any, **kwargs: Any) -> Any:

@@ -29,7 +29,7 @@ class Wish:
 
 
 def read_wish(document: Mapping[str, Any]) -> Wish:
-    """Give the wish of a saved plan."""
+    """Return the wish of a saved plan."""
     raw = document["wish"]
     made_before = raw["made_before"]
     return Wish(

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from worker.db.account_limits import AccountView
     from worker.db.session import Database
 
-Name = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Its name; without: what DARKROOM_ACCOUNT says.")]
+Name = Annotated[
+    str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's name. [default: DARKROOM_ACCOUNT]")
+]
 
 
 def show(account: Name = None, as_json: output.AsJson = False) -> None:
-    """Show pace, window, wallet and pause of an account."""
+    """Show an account's request rate, in-flight window, wallet and pause."""
     database, name = _open(account)
     account_view.answer(_view(database, name), as_json=as_json)
 
@@ -39,7 +41,7 @@ def resume(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Let paid work go on, whatever it was paused for; a reason that is still there pauses it again."""
+    """Resume paid work, whatever it was paused for; a cause that persists pauses it again."""
     from worker import account_control
 
     database, name = _open(account)
@@ -73,20 +75,24 @@ def same_key(
 def set_limits(
     account: Name = None,
     rate: Annotated[
-        str | None, typer.Option(metavar="N|auto", help="Requests a second to the provider; auto: learned by trying.")
+        str | None,
+        typer.Option(metavar="N|auto", help="Requests per second to the provider; auto: learned from its answers."),
     ] = None,
     read_rate: Annotated[
         str | None,
-        typer.Option(metavar="N|shared", help="Reads a second, beside the other requests; shared: one pace for all."),
+        typer.Option(
+            metavar="N|shared",
+            help="Reads per second, if the provider counts them separately; shared: one rate for all requests.",
+        ),
     ] = None,
     max_in_flight: Annotated[
-        int | None, typer.Option(min=1, max=100_000, help="Generations that may be open at the provider at once.")
+        int | None, typer.Option(min=1, max=100_000, help="Most generations in flight at the provider.")
     ] = None,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Set the pace, that of reads, or the window of an account, in force at once.
+    """Set an account's request rate, read rate or in-flight window; takes effect at once.
 
     It stays over restarts of the nodes, until DARKROOM_RATE, DARKROOM_READ_RATE or DARKROOM_MAX_IN_FLIGHT of a node
     that starts says something else than it said before.
@@ -116,7 +122,7 @@ def _open(account: str | None) -> "tuple[Database, str]":
 
 
 def _view(database: "Database", name: str) -> "AccountView":
-    """Give the account; raise CliError when there is none of that name."""
+    """Return the account; raise CliError when there is none of that name."""
     from worker import wiring
     from worker.cli.errors import CliError
     from worker.db import account_limits

@@ -64,9 +64,12 @@ def _lines(found: "AccountView") -> dict[str, str]:
         "paused": "no",
     }
     if found.wallet_left is not None and found.wallet_read_at is not None:
-        lines["wallet"] = f"{output.plural(found.wallet_left, 'credit')} left, read {found.wallet_read_at:%H:%M:%S} UTC"
+        lines["wallet"] = (
+            f"{output.plural(found.wallet_left, 'credit')} left, read {found.wallet_read_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
     if found.blocked_until is not None:
-        lines["closed until"] = f"{found.blocked_until:%H:%M:%S} UTC: the provider said so"
+        until = f"{found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+        lines["closed until"] = f"{until}: the provider answered 429; `darkroom account resume` opens it"
     if found.pause_reason is not None:
         words = f" ({found.pause_message})" if found.pause_message else ""
         lines["paused"] = f"{found.pause_reason}{words} since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC"

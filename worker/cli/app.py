@@ -57,7 +57,7 @@ def _run() -> None:
 
 
 def _is_text(argument: str) -> bool:
-    """Say whether the shell's bytes were text; a file's name may be anything."""
+    """Return whether the shell's bytes were text; a file's name may be anything."""
     return not any("\ud800" <= char <= "\udfff" for char in argument) or Path(argument).exists()
 
 
@@ -79,4 +79,4 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
     ] = False,
 ) -> None:
-    """Render images in bulk, and prove where every credit went."""
+    """Render images in bulk, and account for every credit."""

@@ -24,7 +24,7 @@ def verify(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check, not only broken ones.")] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Check every rule of the ledger and of job states on the rows; exit status 1 if one is broken."""
+    """Check the invariants of the ledger and of job states; exit status 1 if one is violated."""
     from worker import wiring
     from worker.audit import verify as prove
     from worker.cli.context import resolve

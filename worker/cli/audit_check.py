@@ -54,11 +54,11 @@ def _read(file: Path) -> "Printed":
     except OSError as error:
         raise CliError(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise CliError(f"{beside} is no JSON: {error}") from error
+        raise CliError(f"{beside} is not JSON: {error}") from error
 
 
 def _rewritten(file: Path, found: "Printed") -> list[str]:
-    """Say so when a report with its evidence inside is not written byte for byte as it is written anew."""
+    """Return so when a report with its evidence inside is not written byte for byte as it is written anew."""
     body = file.read_bytes()
     if body == found.body or body == found.with_evidence:  # noqa: PLR1714 - the second can be made of JSON only
         return []

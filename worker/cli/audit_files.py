@@ -39,7 +39,7 @@ def write(made: Printed, as_format: Format, to: Path | None) -> None:
 
 
 def evidence_of(path: Path) -> Path:
-    """Give the place of a report's evidence."""
+    """Return the place of a report's evidence."""
     return path.with_name(path.name + SUFFIX)
 
 

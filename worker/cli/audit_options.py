@@ -42,7 +42,7 @@ def instant(text: str | None) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise CliError(
-            f"--as-of {text!r} is no instant: write 2026-11-30T18:00:00Z, or 2026-11-30 for the end of that day",
+            f"--as-of {text!r} is not a time: write 2026-11-30T18:00:00Z, or 2026-11-30 for the end of that day",
             MISUSED,
         ) from None
     if found.tzinfo is None:
@@ -55,7 +55,7 @@ def day(option: str, text: str | None) -> date | None:
     try:
         return None if text is None else date.fromisoformat(text)
     except ValueError:
-        raise CliError(f"{option} {text!r} is no day: write 2026-11-30", MISUSED) from None
+        raise CliError(f"{option} {text!r} is not a date: write 2026-11-30", MISUSED) from None
 
 
 def days(first: str | None, last: str | None) -> tuple[date | None, date | None]:
@@ -67,7 +67,7 @@ def days(first: str | None, last: str | None) -> tuple[date | None, date | None]
 
 
 def batch_id(database: "Database", name: str | None) -> UUID | None:
-    """Give the id of the batch that is meant."""
+    """Return the id of the batch that is meant."""
     from worker.cli import lookup
 
     if name is None:

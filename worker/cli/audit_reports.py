@@ -21,7 +21,7 @@ def statement(
     format_: options.As = Format.TABLE,
     output: options.To = None,
 ) -> None:
-    """Show what stood in the accounts, what moved, and what stands there now."""
+    """Show opening balances, movements and closing balances."""
     first, last = options.days(from_, to)
     _print(ReportName.STATEMENT, as_of, format_, output, batch=batch, by=by, owner=owner, from_day=first, to_day=last)
 
@@ -33,7 +33,7 @@ def outstanding(
     format_: options.As = Format.TABLE,
     output: options.To = None,
 ) -> None:
-    """Show the credits that are held or reserved and not decided yet, by age, the oldest first."""
+    """Show credits that are held or reserved and not settled yet, the oldest first."""
     _print(ReportName.OUTSTANDING, as_of, format_, output, batch=batch, owner=owner)
 
 
@@ -45,7 +45,7 @@ def spend(
     format_: options.As = Format.TABLE,
     output: options.To = None,
 ) -> None:
-    """Show per batch or image what was promised, reserved, charged and given back."""
+    """Show the credits held, reserved, charged and released, per batch or image."""
     _print(ReportName.SPEND, as_of, format_, output, batch=batch, by=by, owner=owner)
 
 
@@ -95,7 +95,7 @@ def reconcile(
     format_: options.As = Format.TABLE,
     output: options.To = None,
 ) -> None:
-    """Explain every change of the wallet by our entries, and class what is left."""
+    """Match changes of the wallet with the ledger, and classify the differences."""
     first, last = options.days(from_, to)
     limits: dict[str, Any] = {"near_s": near, "top_up_from": top_up_from, "from_day": first, "to_day": last}
     _print(ReportName.RECONCILE, as_of, format_, output, **limits)
@@ -118,7 +118,10 @@ def export(
 def changes(
     subject: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="How it begins: batch:ID, owner:NAME, account:NAME, generation:ID."),
+        typer.Option(
+            metavar="TEXT",
+            help="Only subjects that begin with this: batch:ID, owner:NAME, account:NAME, generation:ID.",
+        ),
     ] = None,
     as_of: options.AsOf = None,
     format_: options.As = Format.TABLE,

@@ -49,7 +49,7 @@ def _run_on_one(database: Database, choice: Choice, order: Order, name: str) -> 
 def _run_on_many(database: Database, choice: Choice, order: Order) -> None:
     frozen = batch_choice.freeze(database, order.action, choice.selection)
     if not frozen.reaches:
-        raise CliError(f"no batch that is not over, and that this would change, is meant by the filter: {_NOTHING}")
+        raise CliError(f"no matching active batches: {_NOTHING}")
     if choice.dry_run:
         _show(frozen, choice)
         return
@@ -64,7 +64,7 @@ def _ask(frozen: Frozen, choice: Choice) -> None:
     """Show the effect and ask whoever sits there; raise CliError without a yes."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         _show(frozen, choice)
-        raise CliError(f"{_NOTHING}: nobody can be asked here, so add --yes", MISUSED)
+        raise CliError(f"{_NOTHING}: there is no terminal to ask on; add --yes", MISUSED)
     output.notes().print(batch_effects.table(frozen.action, frozen.reaches))
     count = len(frozen.reaches)
     question = f"{frozen.action.value.capitalize()} {count:,} {'batch' if count == 1 else 'batches'}?"

@@ -62,7 +62,7 @@ def done_as_json(action: BatchAction, done: Done) -> dict[str, Any]:
 
 
 def sentence(action: BatchAction, done: Done) -> str:
-    """Say what came of one batch."""
+    """Return what came of one batch."""
     reach = done.reach
     waiting = f"{output.plural(reach.pending, 'pending job')}, {output.plural(reach.pending_credits, 'credit')}"
     match action:
@@ -81,10 +81,10 @@ def sentence(action: BatchAction, done: Done) -> str:
 
 
 def cancelled(jobs: int, released: int, draining: int) -> str:
-    """Say what a cancellation did."""
+    """Return what a cancellation did."""
     text = f"{output.plural(jobs, 'job')} cancelled, {output.plural(released, 'credit')} released."
     if draining:
-        text += f" {output.plural(draining, 'job')} at the provider will still be paid and brought home."
+        text += f" {output.plural(draining, 'job')} at the provider will still be paid for and downloaded."
     return text
 
 

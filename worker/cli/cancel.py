@@ -7,7 +7,7 @@ from worker.domain.batch_state import BatchAction
 
 @acting.command
 def cancel(typed: Typed) -> None:
-    """Cancel batches: what is not begun never will be; what the provider has is paid and brought home.
+    """Cancel batches: unsent jobs are dropped; generations at the provider are paid for and downloaded.
 
     A filter is looked up once; the batches that it finds are shown with the effect, and only they are cancelled.
     """

@@ -30,7 +30,7 @@ def cap(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Set the credit cap of a batch, or the monthly cap of an owner, in force at once."""
+    """Set the credit cap of a batch or the monthly cap of an owner; takes effect at once."""
     from worker import wiring
     from worker.cli.context import resolve
 

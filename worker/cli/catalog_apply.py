@@ -45,7 +45,7 @@ def approve(
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who approves it.")],
     as_json: output.AsJson = False,
 ) -> None:
-    """Agree to a plan; one above a threshold of the recipe needs somebody else than its planner."""
+    """Approve a plan; above the recipe's threshold, the approver must not be its author."""
     from worker import wiring
     from worker.catalog import approving
     from worker.cli import catalog_lookup, signing
@@ -65,11 +65,11 @@ def approve(
 
 def refuse(
     plan: PlanName,
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who says no.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who rejects it.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the plan.")],
     as_json: output.AsJson = False,
 ) -> None:
-    """Say no to a plan: it can be neither approved nor applied, and a run that waits for it is over."""
+    """Reject a plan: it can no longer be approved or applied, and a run that waits for it ends."""
     from worker import wiring
     from worker.catalog import approving
     from worker.cli import catalog_lookup, signing
@@ -96,13 +96,13 @@ def _as_json(done: "Applied") -> dict[str, Any]:
 
 
 def say(context: "Context", done: "Applied", plan: str) -> None:
-    """Say what came of applying a plan, and how to go on."""
+    """Print what came of applying a plan, and how to go on."""
     from worker import wiring
     from worker.cli import serving
 
     console = output.answers()
     if done.batch_id is None:
-        console.print("Nothing was to be rendered, and nothing was spent.")
+        console.print("Nothing to render; nothing was spent.")
         return
     size = f"{output.plural(done.jobs, 'job')}, {output.plural(done.credits, 'credit')}"
     if not done.is_new:

@@ -128,7 +128,7 @@ def _say(effect: "Effect", again: _Again | None) -> None:
     for each in effect.refused:
         output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
     if effect.unchanged and not (effect.accepted or effect.rejected or effect.refused):
-        output.notes().print("Everything in it was decided before: was this the file that was saved last?")
+        output.notes().print("Everything in it was decided before: is this the file that was saved last?")
     if again is None or not again.plan.outline.renders:
         return
     plan = again.plan

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 def add(
     name: CatalogName,
     command: Annotated[
-        str | None, typer.Option("--command", help="A command that gets the message as JSON on its standard input.")
+        str | None, typer.Option("--command", help="A command that receives the message as JSON on its standard input.")
     ] = None,
     post: Annotated[
-        str | None, typer.Option("--post", metavar="URL", help="An address that gets it as a POST.")
+        str | None, typer.Option("--post", metavar="URL", help="A URL that receives the message as a POST.")
     ] = None,
     secret_file: Annotated[
         Path | None, typer.Option(help="A file with the secret that a POST is signed with, 16 characters or more.")
     ] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Tell a command or an address from now on; nodes send, and try again for a week."""
+    """Add a hook: a command or URL that is called when items go live; retried for a week."""
     from worker import wiring
     from worker.catalog import hooks as telling
     from worker.cli.errors import MISUSED, CliError
@@ -60,7 +60,7 @@ def add(
 
 
 def list_(name: CatalogName, as_json: output.AsJson = False) -> None:
-    """List the hooks of a catalog, with what is still to be delivered."""
+    """List the hooks of a catalog, with their pending deliveries."""
     from worker.db import hooks
 
     _, database, catalog = opened(name)
@@ -84,7 +84,7 @@ def remove(
     hook: Annotated[str, typer.Argument(metavar="HOOK", help="Its id.")],
     as_json: output.AsJson = False,
 ) -> None:
-    """Tell it nothing more, nor what is still to be delivered to it."""
+    """Remove a hook and drop its pending deliveries."""
     from worker import wiring
     from worker.cli.errors import CliError
     from worker.db import hooks

@@ -31,17 +31,17 @@ def import_(  # noqa: PLR0917 - typer gives each by its name
     recipe: Annotated[
         Path | None, typer.Option(help="A TOML file: prompt, params, review ... [default: the catalog's own]")
     ] = None,
-    sql: Annotated[str | None, typer.Option(help="A query that gives the items, one to a row.")] = None,
+    sql: Annotated[str | None, typer.Option(help="A query that returns the items, one per row.")] = None,
     database_url: Annotated[
         str | None,
-        typer.Option(envvar="DARKROOM_ITEMS_URL", show_envvar=True, help="Where --sql is asked; only read."),
+        typer.Option(envvar="DARKROOM_ITEMS_URL", show_envvar=True, help="The database that --sql queries, read-only."),
     ] = None,
     form: Annotated[Form | None, typer.Option("--format", help="The file's form. [default: by its name]")] = None,
     allow_extra: output.AllowExtra = None,
-    remove_many: Annotated[bool, typer.Option(help="Agree that most of the items may be removed.")] = False,
+    remove_many: Annotated[bool, typer.Option(help="Allow the import to remove most of the items.")] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Make a catalog's items those of a file or a query, and say what that changed; spends nothing."""
+    """Replace a catalog's items with those of a file or a query, and show the changes. Spends nothing."""
     from worker import wiring
     from worker.catalog import importing
     from worker.catalog.items import ItemsRefused
@@ -146,7 +146,7 @@ def _refuse(faults: "tuple[Fault, ...]", *, as_json: bool) -> None:
         if len(faults) > _FAULTS_SHOWN:
             console.print(f"... and {len(faults) - _FAULTS_SHOWN:,} more; --json gives all")
     lines = len({fault.line for fault in faults})
-    raise CliError(f"nothing was imported: {output.plural(lines, 'row')} cannot be taken")
+    raise CliError(f"nothing was imported: {output.plural(lines, 'invalid row')}")
 
 
 def _as_json(name: str, done: "Import") -> dict[str, Any]:

@@ -19,7 +19,7 @@ from worker.domain.fault import plain
 
 
 def opened() -> tuple[Context, Database]:
-    """Give the database, with every finished image taken in."""
+    """Return the database, with every finished image taken in."""
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     harvest.harvest(database, now=wiring.clock(), new_id=wiring.new_id)
@@ -27,7 +27,7 @@ def opened() -> tuple[Context, Database]:
 
 
 def catalog(tx: Connection, name: str) -> CatalogRow:
-    """Give the catalog of that name; raise CliError when there is none."""
+    """Return the catalog of that name; raise CliError when there is none."""
     found = catalogs.by_name(tx, name)
     if found is None:
         known = ", ".join(repr(row.name) for row in catalogs.newest(tx)[:10])
@@ -39,7 +39,7 @@ def catalog(tx: Connection, name: str) -> CatalogRow:
 
 
 def plan(tx: Connection, name: str) -> PlanRow:
-    """Give the plan that a file or an id names; raise CliError when the file is none, or has been changed."""
+    """Return the plan that a file or an id names; raise CliError when the file is none, or has been changed."""
     plan_id, content_hash = _named(name)
     found = catalog_plans.by_id(tx, plan_id)
     if found is None:

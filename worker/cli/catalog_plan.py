@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 def plan(  # noqa: PLR0917 - typer gives each by its name
     name: CatalogName,
     out: Annotated[Path | None, typer.Option(help="Save the plan, so that it can be applied.")] = None,
-    force: Annotated[list[str] | None, typer.Option(metavar="SKU", help="Render this one in any case.")] = None,
+    force: Annotated[
+        list[str] | None, typer.Option(metavar="SKU", help="Render this item even if nothing changed.")
+    ] = None,
     older_than: Annotated[
-        int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="Render again what is older.")
+        int | None,
+        typer.Option(min=1, max=36_500, metavar="DAYS", help="Also render images older than this many days."),
     ] = None,
     credit_cap: Annotated[
-        int | None, typer.Option(min=0, help="Most credits; what it does not reach is left for the next plan.")
+        int | None, typer.Option(min=0, help="Most credits to spend; the remaining items are left for the next plan.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Render N items first, and wait for a look at them.")
+        int | None, typer.Option(min=1, metavar="N", help="Render N items first, then wait for approval of the rest.")
     ] = None,
     rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
     by: ByOption = None,
@@ -144,7 +147,7 @@ def _lines(made: "Plan", forecast: "Forecast") -> dict[str, str]:
     if made.needs_approval:
         lines["approval"] = f"needed, by somebody else than {made.made_by}"
     if made.wish.sample is not None:
-        lines["sample"] = f"{output.plural(made.wish.sample, 'item')} first, then it waits for a look"
+        lines["sample"] = f"{output.plural(made.wish.sample, 'item')} first, then it waits for review"
     return lines
 
 
@@ -160,7 +163,7 @@ def _table(made: "Plan", rows: int) -> Any:
 
 def _next_step(made: "Plan", out: Path | None) -> str:
     if not made.outline.renders:
-        return "Nothing is to be rendered."
+        return "Nothing to render."
     if out is None:
         return "Nothing was saved or spent; the same command with --out plan.json makes a plan that can be applied."
     if made.needs_approval and made.wish.sample is None:

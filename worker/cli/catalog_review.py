@@ -154,7 +154,7 @@ def export(
 
 
 def opened(name: str) -> "tuple[Context, Database, CatalogRow]":
-    """Give the catalog, with everything that has ended taken in; raise CliError when there is none of that name."""
+    """Return the catalog, with everything that has ended taken in; raise CliError when there is none of that name."""
     from worker.cli import catalog_lookup
 
     context, database = catalog_lookup.opened()

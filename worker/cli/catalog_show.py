@@ -76,7 +76,7 @@ def state_of(plan: "PlanRow") -> str:
     if plan.approved_at is not None:
         return "approved"
     if plan.sampled_at is not None:
-        return "sampled, waits for a look"
+        return "sampled, waits for review"
     return "waits for approval" if plan.needs_approval else "saved"
 
 

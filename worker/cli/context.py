@@ -77,7 +77,7 @@ class Context:
 
 
 def resolve(*, needs_database: bool = True) -> Context:
-    """Give the context of this process; raise CliError when there is no database and one is needed."""
+    """Return the context of this process; raise CliError when there is no database and one is needed."""
     given = load()
     if given.api_key is None and "base_url" in given.model_fields_set:
         raise CliError(
@@ -96,7 +96,7 @@ def resolve(*, needs_database: bool = True) -> Context:
 
 
 def home() -> Path:
-    """Give the home of this process, which need not exist."""
+    """Return the home of this process, which need not exist."""
     return find_home(load()).path
 
 
@@ -107,13 +107,13 @@ def find_home(given: Settings) -> Home:
 
 
 def is_embedded(given: Settings) -> bool:
-    """Say whether a server of the home is used: the environment does not name two others."""
+    """Return whether a server of the home is used: the environment does not name two others."""
     own = _without_own_urls(given, find_home(given))
     return own.database_url is None or own.broker_url is None
 
 
 def other_mode() -> tuple[str, str, str] | None:
-    """Give the other mode's embedded database, what that mode is called, and how a person gets there.
+    """Return the other mode's embedded database, what that mode is called, and how a person gets there.
 
     None where this process does not use the embedded database of a home.
     """
@@ -181,7 +181,7 @@ def _without_own_urls(given: Settings, place: Home) -> Settings:
 
 
 def no_database(place: Home) -> str:
-    """Say that there is no database, where it was looked for, and what to do."""
+    """Return that there is no database, where it was looked for, and what to do."""
     if place.is_given:
         looked = f"in {place.path}, which DARKROOM_HOME names"
     else:
@@ -200,7 +200,7 @@ def _user_folder() -> Path | None:
 
 
 def _running(place: Path) -> Services | None:
-    """Give the embedded services if both run; a start that finds them running only looks at them."""
+    """Return the embedded services if both run; a start that finds them running only looks at them."""
     found = services.status(place)
     return None if found.postgres is None or found.valkey is None else services.start(place)
 

@@ -60,7 +60,7 @@ def correct(
 
 
 def _chosen(database: "Database", name: str) -> UUID:
-    """Give the one generation that is meant."""
+    """Return the one generation that is meant."""
     from worker.cli.errors import CliError
     from worker.db import ended
     from worker.domain.fault import plain

@@ -14,7 +14,7 @@ DeadlineOption = Annotated[
     typer.Option(
         "--deadline",
         metavar="WHEN",
-        help="When what has not ended is ended: 90s, 30m, 6h, 2d, or 2026-11-30T18:00:00Z.",
+        help="When unfinished jobs are ended: 90s, 30m, 6h, 2d, or 2026-11-30T18:00:00Z.",
     ),
 ]
 
@@ -49,7 +49,7 @@ def deadline(
 
 
 def read(when: str, *, now: datetime) -> datetime | None:
-    """Give the instant that is meant; None for none. Raises CliError for one that cannot be read or has passed."""
+    """Return the instant that is meant; None for none. Raises CliError for one that cannot be read or has passed."""
     from worker.domain.deadline import deadline as parsed
     from worker.domain.deadline import falls_at
     from worker.domain.fault import UnfitError

@@ -43,7 +43,7 @@ def demo(
 
 
 def _run(house: "House", manifest: Path, console: "Console", *, yes: bool) -> bool:
-    """Give whether every good line has its image and the books are right."""
+    """Return whether every good line has its image and the books are right."""
     from worker import wiring
 
     database = wiring.database(house.context.settings, connections=1)
@@ -83,7 +83,7 @@ def _show_bad_lines(prepared: "Prepared", manifest: Path, console: "Console") ->
 
     if prepared.faults:
         console.print(
-            f"\n{output.plural(prepared.faults.lines, 'line')} of {manifest.name} cannot be taken, and hold no credit:"
+            f"\n{output.plural(prepared.faults.lines, 'invalid line')} in {manifest.name}, left out at no cost:"
         )
         console.print(manifests.fault_table(prepared.faults))
         console.print()

@@ -15,11 +15,11 @@ def doctor(
         bool,
         typer.Option(
             "--verify-store",
-            help="Instead, read every image and reference that the database knows from the store, and compare it.",
+            help="Instead, read every stored image and reference again and compare it with the database.",
         ),
     ] = False,
     sample: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="With --verify-store: only N of them, by chance.")
+        int | None, typer.Option(min=1, metavar="N", help="With --verify-store: check a random sample of N files.")
     ] = None,
     as_json: output.AsJson = False,
 ) -> None:

@@ -14,7 +14,9 @@ _LOOK_S = 0.1
 
 
 def down(
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for nodes to finish what they began.")] = 90,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for nodes to finish the jobs in progress.")
+    ] = 90,
     as_json: output.AsJson = False,
 ) -> None:
     """End `darkroom up` and the embedded services of this home, as Ctrl-C in its terminal does.
@@ -30,7 +32,7 @@ def down(
     for each in found:
         os.kill(each.pid, signal.SIGTERM)
     console, until = output.notes(), time.monotonic() + timeout
-    with console.status("nodes finish what they have begun ...") if console.is_terminal else nullcontext():
+    with console.status("nodes finish the jobs in progress ...") if console.is_terminal else nullcontext():
         while any(map(running.is_alive, found)) and time.monotonic() < until:
             time.sleep(_LOOK_S)
     left = [each.pid for each in found if running.is_alive(each)]

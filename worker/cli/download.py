@@ -31,7 +31,7 @@ class Counts:
     missing: int = 0
 
     def __str__(self) -> str:
-        """Say all three."""
+        """Return all three."""
         missing = f", {self.missing:,} missing" if self.missing else ""
         return f"{self.copied:,} copied, {self.present:,} there already{missing}"
 
@@ -102,7 +102,7 @@ def _copy(found: "Outcome", store: "Store", folder: Path, counts: Counts) -> Non
 
 
 def _has(place: Path, sha256: str) -> bool:
-    """Say whether the file is there with these bytes."""
+    """Return whether the file is there with these bytes."""
     try:
         return hashlib.sha256(place.read_bytes()).hexdigest() == sha256
     except OSError:

@@ -19,7 +19,7 @@ class CliError(Exception):
         self.exit_code = exit_code
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return self.text
 
 
@@ -65,7 +65,7 @@ def _explain_settings(error: Exception) -> Explained | None:
     from worker.wiring import NotConfigured
 
     if isinstance(error, SettingsFaulty):
-        return Explained(text=f"darkroom: the settings cannot be used:\n{error}", exit_code=MISUSED)
+        return Explained(text=f"darkroom: the settings are invalid:\n{error}", exit_code=MISUSED)
     if isinstance(error, NotConfigured | OtherKey | OtherProvider):
         return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
     if isinstance(error, ValueError) and any(name in str(error) for name in ("RIVYA_", "DARKROOM_")):
@@ -81,7 +81,7 @@ def _explain_outside(error: Exception) -> Explained | None:
     from worker.media.store import NotStored, StoreUnavailable
 
     if isinstance(error, StoreUnavailable | NotStored):
-        return Explained(text=f"darkroom: {error}; look at DARKROOM_STORE, or run `darkroom doctor`")
+        return Explained(text=f"darkroom: {error}; check DARKROOM_STORE, or run `darkroom doctor`")
     if isinstance(error, ProviderError):
         return Explained(text=f"darkroom: the provider: {error}; run `darkroom doctor`")
     if isinstance(error, ServicesError | ManifestError | RequestsRefused | TokenTaken):
@@ -124,11 +124,11 @@ def _explain_database(error: Exception) -> Explained | None:
     if isinstance(error.orig, errors.UndefinedTable | errors.UndefinedColumn):
         return Explained(text=f"darkroom: {_lacks_tables()}")
     reason = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
-    return Explained(text=f"darkroom: the database did not do it: {reason}; run `darkroom doctor`")
+    return Explained(text=f"darkroom: the database reported an error: {reason}; run `darkroom doctor`")
 
 
 def _lacks_tables() -> str:
-    """Say what to do about a database without tables; the other mode of a home has a database of its own."""
+    """Return what to do about a database without tables; the other mode of a home has a database of its own."""
     from worker.cli.context import other_mode, resolve
 
     step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"

@@ -1,4 +1,4 @@
-"""All faults of a manifest as a file, for those who mend many lines: CSV or JSON lines by its ending."""
+"""Write all faults of a manifest to a file, as CSV or JSON lines by its extension."""
 
 import csv
 import json

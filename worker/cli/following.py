@@ -16,7 +16,7 @@ _STILL_S = 5.0
 
 
 def lines(database: Database, store: Store, row: BatchRow) -> Iterator[dict[str, Any]]:
-    """Give the refused lines, then each job when it has ended, once; of one that is asked for again, each end."""
+    """Yield the refused lines, then each job when it has ended, once; of one that is asked for again, each end."""
     yield from outcomes.refused(database, row.id)
     ends, changed_at, is_over = Ends(database, row.id), time.monotonic(), False
     while not is_over:
@@ -31,7 +31,7 @@ def lines(database: Database, store: Store, row: BatchRow) -> Iterator[dict[str,
 
 
 def _is_over(database: Database, row: BatchRow, *, still_s: float) -> bool:
-    """Say whether all jobs have ended, or whether waiting longer would not help."""
+    """Return whether all jobs have ended, or whether waiting longer would not help."""
     with database.transaction() as tx:
         if not has_live(tx, row.id):
             return True

@@ -54,7 +54,7 @@ def as_json(found: Forecast) -> dict[str, Any]:
 
 
 def wallet_line(found: Forecast) -> str:
-    """Say what is in the wallet and what would be left."""
+    """Return what is in the wallet and what would be left."""
     if found.wallet is None:
         return "not known: the provider did not say"
     if found.wallet >= found.price:
@@ -64,7 +64,7 @@ def wallet_line(found: Forecast) -> str:
 
 
 def duration_line(found: Forecast) -> str:
-    """Say how long it would take, between which bounds, and what that rests on."""
+    """Return how long it would take, between which bounds, and what that rests on."""
     pace, seconds = found.pace, found.duration_s
     if pace is None or seconds is None:
         return "not known: no account here has worked yet"

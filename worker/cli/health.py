@@ -8,15 +8,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
-from worker.cli import migrate, node_clocks, nodes, scopes
+from worker.cli import migrate, node_problems, nodes, scopes
 from worker.cli.context import Context, no_database
-from worker.db import crashes, in_hand, instants, model_pauses, overview
+from worker.db import account_limits, crashes, instants, model_pauses, not_downloaded, overview
 from worker.db.nodes import OFF_S
 from worker.domain import crash
 from worker.domain.availability import why_not
 from worker.domain.errors import PauseReason, ProviderError
-from worker.domain.in_hand import ALARM_AFTER, GRAVE_AFTER
 from worker.domain.model_spec import DEFAULT_MODEL, MODELS
+from worker.domain.not_downloaded import ALARM_AFTER, GRAVE_AFTER
+from worker.domain.pace import PROBED_AFTER
 from worker.media.store import StoreUnavailable, WrongStore
 from worker.rivya.client import Client
 
@@ -40,7 +41,7 @@ class Finding:
 
 
 def examine(context: Context) -> Iterator[Finding]:
-    """Give a finding for every part, one after the other."""
+    """Yield a finding for every part, one after the other."""
     yield from _database(context)
     yield from _broker(context)
     yield _store(context)
@@ -71,11 +72,12 @@ def _database(context: Context) -> Iterator[Finding]:
             migrations = _migrations(tx)
             yield migrations
             if migrations.verdict is Verdict.OK:
-                yield from _node_clocks(tx)
+                yield from _node_problems(tx)
                 yield _instants(tx)
                 yield _account(tx, context)
+                yield from _rate_limit(tx, context)
                 yield _models(tx, context)
-                yield _in_hand(tx, context)
+                yield _not_downloaded(tx, context)
                 yield _crashes(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
@@ -92,18 +94,20 @@ def _clock(tx: Connection) -> Finding:
     wiring.clock.read(tx)
     offset_s = wiring.clock.wall_offset_s()
     if abs(offset_s) > OFF_S:
-        detail = f"this machine's clock is {node_clocks.off_by(offset_s)} the database's, which alone counts"
-        return _warning("clock", detail, node_clocks.NEXT_STEP)
+        detail = f"this machine's clock is {node_problems.off_by(offset_s)} the database's, which alone counts"
+        return _warning("clock", detail, node_problems.SET_THE_CLOCK)
     return _ok("clock", f"{offset_s:+.3f} s against the database's")
 
 
 def _instants(tx: Connection) -> Finding:
     found = instants.at_a_glance(tx)
     if not found:
-        return _ok("instants", "none that cannot be")
-    detail = f"{found[0]}, which cannot be" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
+        return _ok("instants", "no impossible timestamps")
+    detail = f"{found[0]}, which is impossible" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     if instants.is_healed(found[0]):
-        return _warning("instants", detail, "nothing: a running node puts it right within seconds; see instant.healed")
+        return _warning(
+            "instants", detail, "nothing; a running node corrects it within seconds, see instant.healed in its log"
+        )
     return _warning(
         "instants",
         detail,
@@ -112,9 +116,9 @@ def _instants(tx: Connection) -> Finding:
     )
 
 
-def _node_clocks(tx: Connection) -> Iterator[Finding]:
-    for said in node_clocks.wrong(tx):
-        yield _warning("clock", said, node_clocks.NEXT_STEP)
+def _node_problems(tx: Connection) -> Iterator[Finding]:
+    for found in (*node_problems.of_running(tx), *node_problems.of_silent(tx)):
+        yield _warning(found.check, found.said, found.next_step)
 
 
 def _migrations(tx: Connection) -> Finding:
@@ -137,19 +141,33 @@ def _account(tx: Connection, context: Context) -> Finding:
     return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
 
 
-def _in_hand(tx: Connection, context: Context) -> Finding:
-    found, now = in_hand.of_account(tx, context.settings.account), wiring.clock()
+def _rate_limit(tx: Connection, context: Context) -> Iterator[Finding]:
+    found = account_limits.view(tx, context.settings.account, now=wiring.clock())
+    if found is None or found.blocked_until is None or found.closed_at is None:
+        return
+    detail = (
+        f"the provider answers 429 since {found.closed_at:%Y-%m-%d %H:%M:%S} UTC; no request before"
+        f" {found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if found.blocked_until - found.closed_at < PROBED_AFTER:
+        yield _ok("rate limit", detail)
+    else:
+        yield _warning("rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`")
+
+
+def _not_downloaded(tx: Connection, context: Context) -> Finding:
+    found, now = not_downloaded.of_account(tx, context.settings.account), wiring.clock()
     if found.since is None:
-        return _ok("images", "every paid image is in hand")
-    detail = f"{found.count:,} paid and not in hand, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
+        return _ok("images", "every paid image is downloaded")
+    detail = f"{found.count:,} paid and not downloaded yet, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
     if not found.is_older_than(ALARM_AFTER, now=now):
-        return _ok("images", f"{detail}: on their way")
+        return _ok("images", f"{detail}: being downloaded")
     judge = _failed if found.is_older_than(GRAVE_AFTER, now=now) else _warning
     return judge(
         "images",
         detail,
-        "see result.not_in_hand in the nodes' log, and mend the store or the way to the provider's images: they are"
-        " asked for during a day",
+        "see result.not_downloaded in the nodes' log, then fix the store or the network route to the provider's"
+        " images; downloads are retried for a day",
     )
 
 
@@ -157,14 +175,14 @@ def _models(tx: Connection, context: Context) -> Finding:
     paused = model_pauses.of_name(tx, context.settings.account)
     if not paused:
         return _ok("models", "none is paused")
-    step = "nothing: their jobs go on by themselves when the provider offers them again, or `darkroom account resume`"
+    step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
     return _warning("models", "; ".join(str(each) for each in paused), step)
 
 
 def _crashes(tx: Connection) -> Finding:
     found = crashes.count(tx, now=wiring.clock())
     if not found.steps and not found.ended:
-        return _ok("crashes", "no step of a job crashes")
+        return _ok("crashes", "no job step keeps crashing")
     words = f" ({found.error})" if found.error else ""
     detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {crash.CODE} within a day"
     step = (
@@ -200,7 +218,7 @@ def _store(context: Context) -> Finding:
     except (StoreUnavailable, ValueError) as error:
         return _failed("store", str(error), "check DARKROOM_STORE, its room and its permissions: what needs it waits")
     except DBAPIError:
-        return _warning("store", f"{place}: not compared with what the database knows", "mend the database first")
+        return _warning("store", f"{place}: not compared with what the database knows", "fix the database first")
     finally:
         if database is not None:
             database.close()
@@ -271,7 +289,7 @@ def _prices(client: Client, in_use: set[str]) -> Finding:
     if drifted:
         return _failed("prices", "; ".join(drifted), "upgrade Darkroom before you submit: caps and prices are off")
     if missing:
-        step = "nothing: jobs of such a model wait, and go on by themselves when the provider offers it"
+        step = "nothing; jobs of such a model wait until the provider offers it"
         return _warning("prices", f"not offered: {', '.join(missing)}", step)
     as_listed = (f"{spec.id} {spec.credits}" for spec in MODELS.values() if listed.get(spec.id) is not None)
     return _ok("prices", f"credits as listed: {', '.join(as_listed)}")

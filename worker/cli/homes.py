@@ -30,7 +30,7 @@ def find(given: Path | None, *, here: Path, user: Path | None) -> Home:
 
 
 def _is_home(folder: Path) -> bool:
-    """Say whether services or a sandbox were ever started in the folder."""
+    """Return whether services or a sandbox were ever started in the folder."""
     try:
         return (folder / "run").is_dir()
     except OSError:

@@ -48,7 +48,7 @@ class House:
     def context(self) -> Context:
         """Where everything is; only inside the ``with``."""
         if self._context is None:
-            raise RuntimeError("the house has not been entered")
+            raise RuntimeError("the local stack is not running")
         return self._context
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class House:
                 self._say(child.recipe.name, news)
             if child.ends >= _HOPELESS_ENDS and child.recipe.log is not None:
                 raise CliError(
-                    f"{child.recipe.name} ends again and again; {child.recipe.log} ends with:\n{tail(child.recipe.log)}"
+                    f"{child.recipe.name} keeps ending; {child.recipe.log} ends with:\n{tail(child.recipe.log)}"
                 )
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_S
@@ -153,7 +153,7 @@ class House:
     def _drain(self) -> None:
         with Patience(lambda: self._say("stop", "at once")) as patience:
             if self._workers:
-                self._say("stop", "nodes finish what they have begun; Ctrl-C again ends them at once")
+                self._say("stop", "nodes finish the jobs in progress; Ctrl-C again ends them at once")
                 parts.end(self._workers, grace_s=NODE_GRACE_S, is_hurried=patience.is_over, meanwhile=self._show_logs)
                 self._show_logs()
             if self._sandbox is not None:

@@ -72,7 +72,7 @@ class Listing:
         return natural if column.is_number or column.is_whole else min(natural, _NARROWEST)
 
     def _widths(self, shown: Sequence[int], width: int) -> list[int]:
-        """Give each column what its longest cell takes; where that is too much, the widest texts are folded."""
+        """Return each column what its longest cell takes; where that is too much, the widest texts are folded."""
         widths = [self._natural(at) for at in shown]
         while (surplus := _total(widths) - width) > 0:
             spare = {n: widths[n] - self._least(at) for n, at in enumerate(shown) if widths[n] > self._least(at)}
@@ -87,7 +87,7 @@ class Listing:
     def _folded(
         self, console: Console, row: Sequence[Text], shown: Sequence[int], widths: Sequence[int]
     ) -> Iterable[Text]:
-        """Give the lines of one row."""
+        """Yield the lines of one row."""
         cells = [
             list(row[at].wrap(console, max(width, 1), overflow="fold")) if row[at].plain else [Text("")]
             for at, width in zip(shown, widths, strict=True)
@@ -113,7 +113,7 @@ def _line(cells: Sequence[Text], columns: Sequence[Column], widths: Sequence[int
 
 
 def _pairs(console: Console, pairs: Iterable[tuple[str, Text]], width: int) -> Iterable[Text]:
-    """Give headings with their values, as many to a line as fit."""
+    """Yield headings with their values, as many to a line as fit."""
     line = Text()
     for heading, value in pairs:
         pair = Text.assemble((f"{heading} ", "dim"), value)

@@ -21,7 +21,7 @@ _NAMESAKES = 10
 
 
 def batch(tx: Connection, name: str) -> BatchRow:
-    """Give the one batch that is meant; raise CliError when there is none or more than one."""
+    """Return the one batch that is meant; raise CliError when there is none or more than one."""
     found = overview.find(tx, name)
     if not found:
         raise CliError(f"there is no batch {plain(name)!r}{_elsewhere(name)}: `darkroom status` lists the newest ones")
@@ -32,7 +32,7 @@ def batch(tx: Connection, name: str) -> BatchRow:
 
 
 def _elsewhere(name: str) -> str:
-    """Say that the other mode of this home has such a batch, if so."""
+    """Return that the other mode of this home has such a batch, if so."""
     from worker.cli.context import other_mode
 
     found = other_mode()
@@ -51,19 +51,19 @@ def _elsewhere(name: str) -> str:
 
 
 def one_batch(tx: Connection, name: str) -> BatchRow:
-    """Give the one batch that is meant where money hangs on it: a name that several have is refused, with their ids."""
+    """Return the one batch of this name for a command that spends; raise CliError with the ids if several have it."""
     found = batch(tx, name)
     if found.name != name or name in {str(found.id), found.token}:
         return found
     namesakes = batches.by_name(tx, name, limit=_NAMESAKES)
     if len(namesakes) > 1:
         shown = ", ".join(f"{row.id} ({row.created_at:%Y-%m-%d %H:%M})" for row in namesakes)
-        raise CliError(f"several batches are called {plain(name)!r}: give the id of the one that is meant: {shown}")
+        raise CliError(f"several batches are called {plain(name)!r}: give the id of one of them: {shown}")
     return found
 
 
 def look(database: Database, row: BatchRow) -> Overview:
-    """Give the batch's overview as it is now."""
+    """Return the batch's overview as it is now."""
     with database.transaction() as tx:
         return overview.read(tx, row, now=wiring.clock(), wallet_floor=load().wallet_floor)
 
@@ -83,7 +83,7 @@ def as_json(found: Overview) -> dict[str, Any]:
             "reserved": found.reserved,
             "spent": found.spent,
         },
-        "not_in_hand": _not_in_hand(found),
+        "not_downloaded": _not_downloaded(found),
         "not_as_ordered": [asdict(each) for each in found.not_as_ordered],
         "waiting_for": _waiting_for(found),
         "owner": row.owner,
@@ -101,9 +101,9 @@ def instant(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat()
 
 
-def _not_in_hand(found: Overview) -> dict[str, Any]:
-    since = found.not_in_hand.since
-    return {"count": found.not_in_hand.count, "since": None if since is None else since.isoformat()}
+def _not_downloaded(found: Overview) -> dict[str, Any]:
+    since = found.not_downloaded.since
+    return {"count": found.not_downloaded.count, "since": None if since is None else since.isoformat()}
 
 
 def _waiting_for(found: Overview) -> dict[str, str] | None:

@@ -65,7 +65,7 @@ def keep_faults(faults: FaultSpool, manifest: str, to: Path | None, console: Con
 
 
 def fault_table(faults: Iterable[Fault]) -> Listing:
-    """Give faults as a table: where, which field, why, and what would be taken instead."""
+    """Return faults as a table: where, which field, why, and what would be taken instead."""
     table = output.table("line", "key", "field", "reason", numbers=("line",), details=("reason",))
     for fault in faults:
         permitted = f"; permitted: {', '.join(fault.permitted)}" if fault.permitted else ""

@@ -14,7 +14,7 @@ class BrokerUnreachable(Exception):
 
 
 def alive(context: Context) -> list[str]:
-    """Give the names of the worker nodes that answer within a second; raise BrokerUnreachable."""
+    """Return the names of the worker nodes that answer within a second; raise BrokerUnreachable."""
     if context.settings.broker_url is None:
         raise BrokerUnreachable("no broker is running here: start Darkroom with `darkroom up`")
     app = make_app(context.settings)
@@ -29,7 +29,7 @@ def alive(context: Context) -> list[str]:
 
 
 def why_still(context: Context) -> str | None:
-    """Say why nothing happens, as far as nodes and broker explain it."""
+    """Return why nothing happens, as far as nodes and broker explain it."""
     try:
         found = alive(context)
     except BrokerUnreachable as error:

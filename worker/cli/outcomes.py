@@ -15,13 +15,13 @@ from worker.media.store import Store
 
 
 def lines(database: Database, store: Store, batch_id: UUID) -> Iterator[dict[str, Any]]:
-    """Give one object per line; line 0 is a fault of the batch itself."""
+    """Yield one object per line; line 0 is a fault of the batch itself."""
     jobs = (job_as_json(each, store) for each in outcomes_view.outcomes(database, batch_id))
     yield from merge(jobs, refused(database, batch_id), key=lambda each: int(each["line"]))
 
 
 def refused(database: Database, batch_id: UUID) -> Iterator[dict[str, Any]]:
-    """Give the lines that were not taken."""
+    """Return the lines that were not taken."""
     return (_refused(each) for each in outcomes_view.refused_lines(database, batch_id))
 
 

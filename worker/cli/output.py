@@ -105,5 +105,5 @@ def short_id(batch_id: UUID) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Say a number of things, such as ``1 job`` or ``1,200 jobs``."""
+    """Return a number of things, such as ``1 job`` or ``1,200 jobs``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -7,7 +7,7 @@ from worker.domain.batch_state import BatchAction
 
 @acting.command
 def pause(typed: Typed) -> None:
-    """Pause batches: nothing more is begun until `darkroom resume`; what is begun goes on.
+    """Pause batches: no further job starts until `darkroom resume`; jobs in progress continue.
 
     A filter is looked up once; the batches that it finds are shown with the effect, and only they are paused.
     """

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from worker import wiring
 from worker.db.overview import Overview
-from worker.domain.in_hand import SHOWN_AFTER
 from worker.domain.job import ENDED, JobState
+from worker.domain.not_downloaded import SHOWN_AFTER
 
 TICK_S = 0.25
 """Between two looks; a look that takes long is followed by a longer pause, so that it costs little."""
@@ -59,7 +59,7 @@ class Progress:
         self._spinner = Spinner("dots", style="cyan")
 
     def follow(self) -> Overview:
-        """Give the batch as it is when it is done, or when waiting longer would not help."""
+        """Return the batch as it is when it is done, or when waiting longer would not help."""
         if not self._console.is_terminal:
             return self._loop(self._print_line)
         with Live(console=self._console, refresh_per_second=8, transient=False) as live:
@@ -121,7 +121,7 @@ class Progress:
 
 
 def plain_line(found: Overview, pace: Pace, reason: str = "") -> str:
-    """Say where the batch stands in one line."""
+    """Return where the batch stands in one line."""
     jobs = ", ".join(f"{label} {count:,}" for label, count, _ in _counts(found))
     rate = "" if pace.per_second is None else f"; {pace.per_second:.1f} images/s"
     left = "" if pace.left_s is None or found.is_done else f", {_duration(pace.left_s)} left"
@@ -144,10 +144,10 @@ def _counts(found: Overview) -> list[tuple[str, int, str]]:
         ("done", jobs[JobState.SUCCEEDED], "green"),
         ("failed", jobs[JobState.FAILED], "red"),
     ]
-    awaited = found.not_in_hand
+    awaited = found.not_downloaded
     is_long = awaited.is_older_than(SHOWN_AFTER, now=wiring.clock())
     seldom = [
-        ("paid but not in hand", awaited.count if is_long else 0, "yellow"),
+        ("paid, not downloaded yet", awaited.count if is_long else 0, "yellow"),
         ("cancelled", jobs[JobState.CANCELLED], "magenta"),
         ("in doubt", jobs[JobState.IN_DOUBT], "yellow"),
     ]

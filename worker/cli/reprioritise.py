@@ -19,7 +19,7 @@ def reprioritise(
         int | None, typer.Option(min=1, max=1000, help="Its share beside the other batches of the class.")
     ] = None,
 ) -> None:
-    """Have the pending jobs of batches admitted in another class, or with another weight, from now on.
+    """Change the priority class or the weight of batches; it applies to their pending jobs at once.
 
     A filter is looked up once; the batches that it finds are shown with the effect, and only they are changed.
     """

@@ -23,7 +23,7 @@ def resolve(
     *,
     adopt: Annotated[
         str | None,
-        typer.Option("--adopt", metavar="TASK_ID", help="It is this task at the provider: follow it from now on."),
+        typer.Option("--adopt", metavar="TASK_ID", help="It is this task at the provider: follow that task."),
     ] = None,
     charged: Annotated[
         int | None,
@@ -38,7 +38,7 @@ def resolve(
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Decide about a generation in doubt; the entries carry your name and reason.
+    """Resolve a generation in doubt; the entries carry your name and reason.
 
     After --not-charged and --charged the job has failed, and `darkroom retry BATCH --failed` asks for it once more.
     """
@@ -67,7 +67,7 @@ def resolve(
 
 
 def _chosen(database: "Database", name: str) -> UUID:
-    """Give the one generation that is meant; an id in full may also be of one that is not in doubt any more."""
+    """Return the one generation that is meant; an id in full may also be of one that is not in doubt any more."""
     from worker.cli.errors import CliError
     from worker.db import in_doubt
     from worker.domain.fault import plain

@@ -23,7 +23,8 @@ def results(
         typer.Option("-o", "--output", help="Write this file, whole or not at all. [default: standard output]"),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Print each line when its job has ended; 1 when one has no image.")
+        bool,
+        typer.Option("--follow", help="Print each line when its job has ended; exit status 1 if one has no image."),
     ] = False,
     failed: Annotated[bool, typer.Option("--failed", help="Only lines that have ended without an image.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV with a header instead of JSON lines.")] = False,

@@ -7,7 +7,7 @@ from worker.domain.batch_state import BatchAction
 
 @acting.command
 def resume(typed: Typed) -> None:
-    """Let paused batches go on, each in its turn.
+    """Resume paused batches.
 
     A filter is looked up once; the batches that it finds are shown with the effect, and only they are resumed.
     """

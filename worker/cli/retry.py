@@ -73,12 +73,12 @@ def _said(effect: "RetryEffect") -> str:
     anew = f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}"
     if not effect.recalled:
         return anew
-    return f"{output.plural(effect.recalled, 'paid image')} asked for once more, for nothing; {anew}"
+    return f"{output.plural(effect.recalled, 'paid image')} downloaded again, free of charge; {anew}"
 
 
 def _agrees(context: "Context", price: "RetryEffect", consent: Consent) -> bool:
     if price.jobs == 0:
         return True
-    free = f"{output.plural(price.recalled, 'paid image')} once more for nothing; " if price.recalled else ""
+    free = f"{output.plural(price.recalled, 'paid image')} again free of charge; " if price.recalled else ""
     what = f"{free}{output.plural(price.jobs, 'job')} again"
     return spending.is_permitted(context, what, price.credits, consent)

@@ -44,7 +44,7 @@ def read(home: Path) -> list[Running]:
 
 
 def is_alive(running: Running) -> bool:
-    """Say whether the process has not ended."""
+    """Return whether the process has not ended."""
     import psutil
 
     try:

@@ -36,7 +36,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         OverlapPolicy, typer.Option(help="What a run does while the one before it is not over.")
     ] = OverlapPolicy.SKIP,
     missed: Annotated[
-        Missed, typer.Option(help="What becomes of fire times at which no node was alive.")
+        Missed, typer.Option(help="How fire times are handled at which no node was running.")
     ] = Missed.RUN_ONCE,
     by: ByOption = None,
     as_json: output.AsJson = False,
@@ -117,7 +117,7 @@ def list_(as_json: output.AsJson = False) -> None:
 
 
 def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
-    """Let a schedule rest; a run that is under way goes on."""
+    """Pause a schedule; a run in progress continues."""
     from worker import wiring
     from worker.db import schedules
 
@@ -129,7 +129,7 @@ def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
 
 
 def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
-    """Let a schedule count again, from now on; what was due while it rested is not made up for."""
+    """Resume a schedule; fire times that passed while it was paused are not made up for."""
     from worker import wiring
     from worker.db import schedules
 
@@ -175,7 +175,7 @@ def _next(found: "ScheduleRow", now: datetime) -> list[datetime]:
 
 
 def _next_shown(found: "ScheduleRow", now: datetime) -> list[str]:
-    """Give the next fire times on the schedule's own clock, with its distance from UTC."""
+    """Return the next fire times on the schedule's own clock, with its distance from UTC."""
     from zoneinfo import ZoneInfo
 
     if found.paused_at:

@@ -15,7 +15,7 @@ ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="The schedule.
 
 
 def opened() -> "tuple[Context, Database]":
-    """Give the context of this process, and its database."""
+    """Return the context of this process, and its database."""
     from worker import wiring
     from worker.cli.context import resolve
 
@@ -24,7 +24,7 @@ def opened() -> "tuple[Context, Database]":
 
 
 def found_schedule(tx: "Connection", name: str, *, or_removed: bool = False) -> "ScheduleRow":
-    """Give the schedule of that name; raise CliError when there is none."""
+    """Return the schedule of that name; raise CliError when there is none."""
     from worker.cli.errors import CliError
     from worker.db import schedules
     from worker.domain.fault import plain

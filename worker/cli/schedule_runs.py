@@ -82,7 +82,7 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 20,
     as_json: output.AsJson = False,
 ) -> None:
-    """List what came of each fire time: plan, price, credits spent, outcome."""
+    """List the runs of a schedule: fire time, plan, price, credits spent, outcome."""
     from worker.db import schedule_runs
 
     _, database = opened()

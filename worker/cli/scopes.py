@@ -14,14 +14,14 @@ UNPROVED = (
 
 
 def of_reading(client: Client) -> tuple[list[str], list[str]]:
-    """Give the scopes for reading that the key has, and those that it lacks; raise ProviderError on another answer."""
+    """Return the read scopes that the key has and those that it lacks; raise ProviderError on any other answer."""
     asked: dict[str, Callable[[str], object]] = {"generations:read": client.get, "files:read": client.file}
     found = {scope: _has_scope(ask) for scope, ask in asked.items()}
     return [scope for scope, has in found.items() if has], [scope for scope, has in found.items() if not has]
 
 
 def _has_scope(ask: Callable[[str], object]) -> bool:
-    """Say whether the provider looked for the object: it looks at the scope before that."""
+    """Return whether the provider looked for the object: it looks at the scope before that."""
     try:
         ask(_NOBODYS)
     except ProviderError as error:

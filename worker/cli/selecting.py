@@ -79,7 +79,7 @@ def _instant(option: str, text: str | None) -> datetime | None:
             return datetime.combine(date.fromisoformat(text), time.min, UTC)
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise CliError(f"{option} {text!r} is no instant: write 2026-11-30 or 2026-11-30T18:00:00Z", MISUSED) from None
+        raise CliError(f"{option} {text!r} is not a time: write 2026-11-30 or 2026-11-30T18:00:00Z", MISUSED) from None
     if found.tzinfo is None:
         raise CliError(f"{option} {text!r} has no time zone: write {text}Z for UTC", MISUSED)
     return found

@@ -4,7 +4,7 @@ from worker.cli import output
 
 
 def start(as_json: output.AsJson = False) -> None:
-    """Start both servers, bring the tables up to date, and print what to export.
+    """Start both servers, migrate the database, and print the variables to export.
 
     `export $(darkroom services start)`, then `celery -A worker.celery_app worker` runs a node.
     """
@@ -22,7 +22,7 @@ def start(as_json: output.AsJson = False) -> None:
 
 
 def stop(as_json: output.AsJson = False) -> None:
-    """Stop both servers; nothing running is fine."""
+    """Stop both servers; succeeds if none is running."""
     from worker.cli import sharing
     from worker.cli.context import home
     from worker.embedded import services
@@ -41,7 +41,7 @@ def stop(as_json: output.AsJson = False) -> None:
 
 
 def status(as_json: output.AsJson = False) -> None:
-    """Show which of the servers run."""
+    """Show which of the servers are running."""
     from dataclasses import asdict
 
     from rich.text import Text

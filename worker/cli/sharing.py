@@ -32,19 +32,19 @@ class Guest:
 
 
 def mark_passing(home: Path) -> None:
-    """Say that the services were started by a guest, and end with the last one."""
+    """Record that the services were started by a guest, and end with the last one."""
     _passing(home).touch()
     _stopped(home).unlink(missing_ok=True)
 
 
 def mark_staying(home: Path) -> None:
-    """Say that the services run until somebody stops them."""
+    """Record that the services run until somebody stops them."""
     _passing(home).unlink(missing_ok=True)
     _stopped(home).unlink(missing_ok=True)
 
 
 def mark_stopped(home: Path) -> None:
-    """Say that somebody has stopped the services: guests do not start them again."""
+    """Record that somebody has stopped the services: guests do not start them again."""
     _passing(home).unlink(missing_ok=True)
     _stopped(home).touch()
 

@@ -43,6 +43,6 @@ def sheet(
 
 
 def file_name(name: str, batch_id: str) -> str:
-    """Give a file name that tells batches apart: the end of an id differs where its beginning is the time."""
+    """Return a file name that tells batches apart: the end of an id differs where its beginning is the time."""
     plain = "".join(char if char.isalnum() or char in "-_" else "-" for char in name)[:60].strip("-")
     return f"{plain or 'batch'}-{batch_id[-8:]}.html"

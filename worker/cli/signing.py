@@ -22,12 +22,12 @@ ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who 
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with the change.")]
 
 OverOption = Annotated[
-    bool, typer.Option("--over", help="More was charged than was ever held or reserved, and that is meant.")
+    bool, typer.Option("--over", help="More was charged than was ever held or reserved, and that is correct.")
 ]
 
 
 def author(by: str | None, why: str | None) -> "Author":
-    """Give who changes a setting, and why, at this instant."""
+    """Return who changes a setting, and why, at this instant."""
     from worker import wiring
     from worker.changes import Author
     from worker.cli.context import resolve
@@ -39,12 +39,12 @@ def author(by: str | None, why: str | None) -> "Author":
 
 
 def actor(by: str | None) -> str:
-    """Give the name that was given, or the operating system's user at this host."""
+    """Return the name that was given, or the operating system's user at this host."""
     return _fit(by, "--by", _NAME_MAX) or f"{_user()}@{socket.gethostname()}"
 
 
 def text(given: str) -> str:
-    """Give a reason that has to be there."""
+    """Return a reason that has to be there."""
     found = _fit(given, "--reason", _REASON_MAX)
     if found is None:
         raise CliError("--reason: say why in a few words; they are kept", MISUSED)
@@ -52,7 +52,7 @@ def text(given: str) -> str:
 
 
 def required(by: str | None, text: str | None) -> tuple[str, str]:
-    """Give name and reason; raise CliError when one is missing: credits are corrected by a named person only."""
+    """Return name and reason; raise CliError when one is missing: credits are corrected by a named person only."""
     name, why = _fit(by, "--by", _NAME_MAX), _fit(text, "--reason", _REASON_MAX)
     if name is None or why is None:
         raise CliError("a correction needs both: --by NAME and --reason TEXT, which are kept with every entry", MISUSED)
@@ -69,13 +69,13 @@ def with_consent(post: Callable[[bool], _Posted], *, over: bool) -> _Posted:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise CliError(str(error), MISUSED) from None
         output.notes().print(f"{error.charged:,} credits, where {error.expected:,} were expected.", markup=False)
-        if not typer.confirm("Is that meant?", default=False, err=True):
+        if not typer.confirm("Is that intended?", default=False, err=True):
             raise CliError("nothing was changed") from None
     return post(True)
 
 
 def shown(movements: Sequence["Movement"]) -> list[dict[str, str | int]]:
-    """Give the entries as scripts read them."""
+    """Return the entries as scripts read them."""
     return [
         {"kind": m.kind.value, "source": m.source.value, "target": m.target.value, "credits": m.credits}
         for m in movements
@@ -83,7 +83,7 @@ def shown(movements: Sequence["Movement"]) -> list[dict[str, str | int]]:
 
 
 def print_entries(movements: Sequence["Movement"]) -> None:
-    """Say each entry in a line."""
+    """Print each entry in a line."""
     for m in movements:
         moved = output.plural(m.credits, "credit")
         output.answers().print(f"  {m.kind.value}: {moved} from {m.source.value} to {m.target.value}", markup=False)

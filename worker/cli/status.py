@@ -76,16 +76,16 @@ def status(
         found = [_show_one(database, batch, as_json=as_json)]
     if not as_json and any(each.is_open for each in found):
         serving.warn_without_node(context, database)
-    _note_clocks(database)
+    _note_nodes(database)
 
 
-def _note_clocks(database: "Database") -> None:
-    """Say on standard error which nodes have a wall clock that is off."""
-    from worker.cli import node_clocks
+def _note_nodes(database: "Database") -> None:
+    """Print the problems of running nodes to standard error."""
+    from worker.cli import node_problems
 
     with database.transaction() as tx:
-        for said in node_clocks.wrong(tx):
-            output.notes().print(f"{said}; `darkroom doctor` says more", style="yellow", markup=False)
+        for found in node_problems.of_running(tx):
+            output.notes().print(f"{found.said}; `darkroom doctor` says more", style="yellow", markup=False)
 
 
 def ls(
@@ -147,7 +147,7 @@ def _list(found: "list[Overview]") -> Any:
             each.held,
             each.reserved,
             each.spent,
-            each.not_in_hand.count,
+            each.not_downloaded.count,
         )
         figures = [f"{count:,}" if count or at in _ALWAYS else "" for at, count in enumerate(counts)]
         table.add_row(
@@ -195,8 +195,8 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
     }
     if row.deadline_at is not None:
         lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
-    if found.not_in_hand.since is not None:
-        lines["not in hand"] = Text(_not_in_hand(found), style="yellow")
+    if found.not_downloaded.since is not None:
+        lines["not downloaded"] = Text(_not_downloaded(found), style="yellow")
     if found.not_as_ordered:
         lines["not as ordered"] = Text("\n".join(map(str, found.not_as_ordered)), style="yellow")
     if found.obstacle:
@@ -212,7 +212,7 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
     if failures:
         _print_failures(failures, str(row.id))
     if faults:
-        console.print(f"\n{output.plural(len(faults), 'fault')} in lines that were not taken:")
+        console.print(f"\n{output.plural(len(faults), 'fault')} in invalid lines:")
         for fault in faults[:_FAULTS_SHOWN]:
             console.print(f"  {fault}", markup=False)
         if len(faults) > _FAULTS_SHOWN:
@@ -229,9 +229,9 @@ def _print_failures(failures: "list[FailureGroup]", batch: str) -> None:
     console.print(f"Retry them with `darkroom retry {batch}`, or those of one code with --code CODE.", markup=False)
 
 
-def _not_in_hand(found: "Overview") -> str:
-    images = output.plural(found.not_in_hand.count, "paid image")
-    return f"{images}, the oldest since {found.not_in_hand.since:%Y-%m-%d %H:%M:%S} UTC; being asked for"
+def _not_downloaded(found: "Overview") -> str:
+    images = output.plural(found.not_downloaded.count, "paid image")
+    return f"{images}, the oldest since {found.not_downloaded.since:%Y-%m-%d %H:%M:%S} UTC; downloads are retried"
 
 
 def _counts(found: "Overview") -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show(as_json: output.AsJson = False) -> None:
-    """Show the identity that the database knows, the one that is there, and whether the store works.
+    """Show the expected and the actual identity of the store, and whether it works.
 
     Ends with 1 when it cannot be used.
     """
@@ -29,12 +29,14 @@ def show(as_json: output.AsJson = False) -> None:
 
 
 def adopt(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Adopt it; without this option, only show what would change.")
+    ] = False,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Make what is at DARKROOM_STORE now the account's store from now on; the change is recorded.
+    """Make what is at DARKROOM_STORE the account's store; the change is recorded.
 
     For a store that was replaced on purpose. Images and references of the store before stay where they are: what the
     database knows and this store lacks is listed by `darkroom doctor --verify-store`. Nodes follow by themselves.

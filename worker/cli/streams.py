@@ -20,7 +20,7 @@ def prepare() -> None:
 
 
 def holds_any_text(stream: TextIO) -> bool:
-    """Say whether the stream's encoding has every character."""
+    """Return whether the stream's encoding has every character."""
     return (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-").startswith("utf")
 
 
@@ -31,7 +31,7 @@ def finish() -> None:
 
 
 def is_reader_gone(error: BaseException) -> bool:
-    """Say whether whoever read the output has ended, as ``| head`` does."""
+    """Return whether whoever read the output has ended, as ``| head`` does."""
     return isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE
 
 

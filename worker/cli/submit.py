@@ -22,18 +22,18 @@ _OPTIONS = {"size_policy": "size"}
 
 def submit(  # noqa: PLR0917 - typer gives each by its name
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A CSV or JSONL file; - is standard input.")],
-    name: Annotated[str | None, typer.Option(help="What people call the batch. [default: the file's name]")] = None,
-    owner: Annotated[str | None, typer.Option(help="Who answers for its credits. [default: the user]")] = None,
+    name: Annotated[str | None, typer.Option(help="The batch's name. [default: the file's name]")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who pays for its credits. [default: the user]")] = None,
     purpose: Annotated[Purpose, typer.Option(help="What it is for.")] = Purpose.BULK,
-    priority: Annotated[
-        Priority | None, typer.Option(help="Its class when work is shared out. [default: by purpose]")
-    ] = None,
-    credit_cap: Annotated[int | None, typer.Option(min=0, help="Most credits that it may ever commit.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="Its priority class. [default: by purpose]")] = None,
+    credit_cap: Annotated[int | None, typer.Option(min=0, help="Most credits that the batch may commit.")] = None,
     deadline: DeadlineOption = None,
     token: Annotated[
-        str | None, typer.Option(help="Your own id of this submission: the same token is the same batch.")
+        str | None, typer.Option(help="Your own id of this submission; submitting the same token again adds nothing.")
     ] = None,
-    skip_invalid: Annotated[bool, typer.Option(help="Leave bad lines out instead of refusing the manifest.")] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option(help="Leave invalid lines out instead of rejecting the manifest.")
+    ] = False,
     faults: Annotated[
         Path | None,
         typer.Option(help="Write every fault here, as .csv or .jsonl. [default: if many, MANIFEST.faults.csv]"),
@@ -41,7 +41,9 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     dry_run: Annotated[bool, typer.Option(help="Only check, and print the plan; nothing is stored.")] = False,
     yes: spending.YesOption = False,
     max_credits: spending.MaxCreditsOption = None,
-    wait: Annotated[bool, typer.Option(help="Follow the batch until it is done; 1 when a job failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Follow the batch until it is done; exit status 1 if a job failed.")
+    ] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
     allow_extra: output.AllowExtra = None,
     size: Annotated[
@@ -164,9 +166,9 @@ def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool
         counts = {"jobs": 0, "credits": 0, "is_new": False}
         output.print_json_with(refused | counts, "faults", map(lookup.fault_as_json, prepared.faults))
     if skip_invalid:
-        raise CliError("nothing was submitted: not one line of the manifest can be taken")
+        raise CliError("nothing was submitted: no line of the manifest is valid")
     raise CliError(
-        f"nothing was submitted: {output.plural(prepared.faults.lines, 'line')} cannot be taken. Mend them, or leave"
+        f"nothing was submitted: {output.plural(prepared.faults.lines, 'invalid line')}. Fix them, or leave"
         " them out with --skip-invalid"
     )
 

@@ -25,7 +25,7 @@ def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json
 
 
 def lines(context: Context, prepared: Prepared) -> dict[str, str]:
-    """Say what a batch would be, cost and take, as labels and values."""
+    """Return what a batch would be, cost and take, as labels and values."""
     return _lines(prepared, _forecast(context, prepared))
 
 

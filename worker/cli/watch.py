@@ -57,7 +57,7 @@ def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overvi
 
 
 def say_what_waits(found: "Overview", console: "Console") -> None:
-    """Say how many jobs wait in vain, if any do, and why."""
+    """Print how many jobs wait in vain, if any do, and why."""
     if not found.is_done and found.obstacle:
         waiting = output.plural(found.batch.size - found.ended, "job")
         until = f" before {found.obstacle.next_step}" if found.state == "paused" else ""

@@ -83,7 +83,9 @@ class AccountView:
     max_in_flight: int
     max_in_flight_setting: int | None
     in_flight: int
+    closed_at: datetime | None
     blocked_until: datetime | None
+    """Until when a 429 has closed the key; None while it is open."""
     pause_reason: str | None
     pause_message: str | None
     paused_at: datetime | None
@@ -96,17 +98,18 @@ _VIEW = text("""
     SELECT a.id, a.name, a.base_url, a.rate, a.is_rate_learned, a.rate_setting, a.read_rate,
            a.read_rate_setting, a.max_in_flight, a.max_in_flight_setting,
            (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
+           a.closed_at,
            CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
            a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at
     FROM account a WHERE a.name = :name""")
 
 
 def view(tx: Connection, name: str, *, now: datetime) -> AccountView | None:
-    """Give the account of that name as it is; None when there is none."""
+    """Return the account of that name as it is; None when there is none."""
     row = tx.execute(_VIEW, {"name": name, "now": now}).one_or_none()
     return None if row is None else AccountView(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def names(tx: Connection) -> list[str]:
-    """Give the names of all accounts."""
+    """Return the names of all accounts."""
     return list(tx.execute(text("SELECT name FROM account ORDER BY name")).scalars())

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from worker.db import model_pauses, turns
 from worker.db.model_pauses import PausedModel
 from worker.db.prices import NEXT
+from worker.domain import pace as paces
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
 from worker.domain.turns import Turns
@@ -45,7 +46,7 @@ class AccountRow:
 
 
 def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
-    """Give the id of the account with that name, made with a learned pace if it is new."""
+    """Return the id of the account with that name, made with a learned pace if it is new."""
     tx.execute(
         text("""
             INSERT INTO account (id, name, rate, is_rate_learned, max_in_flight, next_slot_at, raised_at, class_times)
@@ -87,14 +88,14 @@ def lock(tx: Connection, account_id: UUID) -> AccountRow | None:
 
 
 def read(tx: Connection, account_id: UUID) -> AccountRow | None:
-    """Give the account as it is, without a lock."""
+    """Return the account as it is, without a lock."""
     return _read(tx, account_id, "")
 
 
 def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
-            SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, throttled_at,
+            SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, closed_at, throttled_at,
                    raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
                    binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models
@@ -130,6 +131,7 @@ def _pace(row: Any) -> Pace:
         is_learned=row.is_rate_learned,
         next_slot_at=row.next_slot_at,
         blocked_until=row.blocked_until,
+        closed_at=row.closed_at,
         throttled_at=row.throttled_at,
         raised_at=row.raised_at,
         refused_rate=row.refused_rate,
@@ -145,6 +147,7 @@ def _read_pace(row: Any) -> Pace | None:
 
 _SAVE_PACE = text("""
     UPDATE account SET rate = :rate, next_slot_at = :next_slot_at, blocked_until = :blocked_until,
+        closed_at = :closed_at,
         throttled_at = :throttled_at, raised_at = :raised_at, refused_rate = :refused_rate,
         scarcity = coalesce(:scarcity, scarcity) WHERE id = :id""")
 
@@ -158,6 +161,7 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float |
             "rate": pace.rate,
             "next_slot_at": pace.next_slot_at,
             "blocked_until": pace.blocked_until,
+            "closed_at": pace.closed_at,
             "throttled_at": pace.throttled_at,
             "raised_at": pace.raised_at,
             "refused_rate": pace.refused_rate,
@@ -228,6 +232,27 @@ def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: dateti
     return changed.rowcount == 1
 
 
+def open_key(tx: Connection, account_id: UUID, *, now: datetime) -> datetime | None:
+    """Open a key that a 429 has closed, and make the requests that wait for it due; return until when it was closed.
+
+    None if it was open. The steps' rows are taken as they come: one that a node writes keeps its due time.
+    """
+    before = lock_now(tx, account_id).pace
+    after = paces.opened(before, now=now)
+    if after is before:
+        return None
+    save_pace(tx, account_id, after)
+    tx.execute(
+        text("""
+            UPDATE step SET due_at = :now WHERE job_id IN (
+                SELECT job_id FROM step WHERE account_id = :id AND kind IN ('upload', 'submit', 'poll')
+                    AND due_at > :now AND due_at <= :until
+                FOR UPDATE SKIP LOCKED)"""),
+        {"id": account_id, "now": now, "until": before.blocked_until},
+    )
+    return before.blocked_until
+
+
 def begin_probe(tx: Connection, account_id: UUID, *, next_at: datetime) -> None:
     """Count a probe, and say when the one after it is due."""
     tx.execute(
@@ -261,7 +286,7 @@ def record_wallet(
 
 
 def lowest_price(tx: Connection, account_id: UUID) -> int:
-    """Give the fewest credits that any waiting batch's next job needs; 1 when none waits."""
+    """Return the fewest credits that any waiting batch's next job needs; 1 when none waits."""
     price = tx.execute(
         text(f"""
             SELECT min({NEXT.format(batch="b")}) FROM batch b

@@ -65,7 +65,7 @@ _ONE = text(f"{_REACH} WHERE b.id = :id")
 
 
 def meant(tx: Connection, selection: Selection, states: Collection[BatchState]) -> list[Reach]:
-    """Give the batches in these states that are not over and that the selection means, the oldest first."""
+    """Return the batches in these states that are not over and that the selection means, the oldest first."""
     values = {
         "states": list(states),
         "owner": selection.owner,
@@ -79,7 +79,7 @@ def meant(tx: Connection, selection: Selection, states: Collection[BatchState]) 
 
 
 def one(tx: Connection, batch_id: UUID) -> Reach:
-    """Give what an action on one batch would reach."""
+    """Return what an action on one batch would reach."""
     return _read(tx.execute(_ONE, {"id": batch_id}).mappings().one())
 
 

@@ -117,17 +117,17 @@ _COLUMNS = """
 
 
 def by_token(tx: Connection, token: str) -> BatchRow | None:
-    """Give the batch that was submitted under this token."""
+    """Return the batch that was submitted under this token."""
     return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE token = :t"), {"t": token}).all())
 
 
 def by_id(tx: Connection, batch_id: UUID) -> BatchRow | None:
-    """Give the batch with this id."""
+    """Return the batch with this id."""
     return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE id = :i"), {"i": batch_id}).all())
 
 
 def by_name(tx: Connection, name: str, *, limit: int = 2) -> list[BatchRow]:
-    """Give the newest batches of that name."""
+    """Return the newest batches of that name."""
     query = f"SELECT {_COLUMNS} FROM batch WHERE name = :n ORDER BY created_at DESC, id DESC LIMIT :limit"
     return [_row(r) for r in tx.execute(text(query), {"n": name, "limit": limit})]
 
@@ -158,7 +158,7 @@ def _row(row: Any) -> BatchRow:
 
 
 def faults(tx: Connection, batch_id: UUID) -> list[Fault]:
-    """Give the faults of the batch's refused lines, in line order."""
+    """Return the faults of the batch's refused lines, in line order."""
     rows = tx.execute(
         text("""
             SELECT line, key, field, reason, permitted FROM refused_line
@@ -238,7 +238,7 @@ def save_turn(tx: Connection, batch_id: UUID, *, virtual_time: float) -> None:
 
 
 def rename_token(tx: Connection, batch_id: UUID, token: str) -> None:
-    """Give a refused batch another token, so that its own can be used for the mended requests."""
+    """Give a refused batch another token, so that its own can be used for the corrected requests."""
     tx.execute(text("UPDATE batch SET token = :token WHERE id = :id"), {"token": token, "id": batch_id})
 
 
@@ -270,7 +270,7 @@ class Turn:
 
 
 def turn(tx: Connection, batch_id: UUID) -> Turn:
-    """Give the class and the weight of a batch."""
+    """Return the class and the weight of a batch."""
     row = tx.execute(text("SELECT priority, weight FROM batch WHERE id = :id"), {"id": batch_id}).one()
     return Turn(priority=Priority(row.priority), weight=row.weight)
 

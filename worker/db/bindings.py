@@ -34,13 +34,13 @@ _READ = """
 
 
 def read(tx: Connection, account_id: UUID) -> Bound:
-    """Give what the account is bound to, without a lock."""
+    """Return what the account is bound to, without a lock."""
     row = tx.execute(text(_READ), {"id": account_id}).one()
     return Bound(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def lock(tx: Connection, account_id: UUID) -> Bound:
-    """Give the same, the account locked."""
+    """Return the same, the account locked."""
     tx.execute(text("SELECT 1 FROM account WHERE id = :id FOR NO KEY UPDATE"), {"id": account_id})
     return read(tx, account_id)
 

@@ -38,6 +38,6 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 def is_disconnect(error: BaseException) -> bool:
-    """Say whether the connection that raised the error is no use any more."""
+    """Return whether the connection that raised the error is no use any more."""
     state = getattr(error, "sqlstate", None)
     return isinstance(error, AnswerTimeout) or bool(state and state.startswith(DISCONNECTED))

@@ -20,7 +20,7 @@ _BEGIN_MONTH = text("""
 
 
 def month_of(instant: datetime) -> date:
-    """Give the first day of the instant's month, UTC."""
+    """Return the first day of the instant's month, UTC."""
     return instant.astimezone(UTC).date().replace(day=1)
 
 
@@ -58,13 +58,13 @@ def set_batch_cap(tx: Connection, batch_id: UUID, credits_: int | None) -> int |
 
 
 def committed_by_batch(tx: Connection, batch_id: UUID) -> int:
-    """Give the credits that a batch has committed."""
+    """Return the credits that a batch has committed."""
     found: int = tx.execute(text("SELECT committed FROM batch WHERE id = :id"), {"id": batch_id}).scalar_one()
     return found
 
 
 def committed_by_owner(tx: Connection, owner: str, *, now: datetime) -> int:
-    """Give the credits that an owner has committed in the instant's month."""
+    """Return the credits that an owner has committed in the instant's month."""
     found: int | None = tx.execute(
         text("SELECT committed FROM owner_month WHERE owner = :owner AND month = :month"),
         {"owner": owner, "month": month_of(now)},
@@ -73,7 +73,7 @@ def committed_by_owner(tx: Connection, owner: str, *, now: datetime) -> int:
 
 
 def owner_cap(tx: Connection, owner: str) -> int | None:
-    """Give an owner's monthly cap; None: there is none."""
+    """Return an owner's monthly cap; None: there is none."""
     found: int | None = tx.execute(
         text("SELECT monthly_cap FROM owner_cap WHERE owner = :owner"), {"owner": owner}
     ).scalar()

@@ -35,7 +35,7 @@ ADD = Part(
 
 
 def adding(call: Call, *, account_id: UUID, generation_id: UUID | None) -> Row:
-    """Give the row for ``ADD``, which writes the calls in their order; without a generation it is about the wallet."""
+    """Return the row for ``ADD``, which writes calls in order; one without a generation is about the wallet."""
     return vars(call) | {"account_id": account_id, "generation_id": generation_id}
 
 
@@ -93,7 +93,7 @@ _SELECT = """
 
 
 def for_generation(tx: Connection, generation_id: UUID, *, until: datetime | None = None) -> list[LoggedCall]:
-    """Give every call for the paid attempt that was begun up to ``until``, in the order of writing."""
+    """Return every call for the paid attempt that was begun up to ``until``, in the order of writing."""
     rows = tx.execute(
         text(f"""{_SELECT} WHERE c.generation_id = :id
                  AND (CAST(:until AS timestamptz) IS NULL OR c.started_at <= :until) ORDER BY c.id"""),

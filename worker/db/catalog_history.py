@@ -49,7 +49,7 @@ _HISTORY = text("""
 
 
 def of(tx: Connection, catalog_id: UUID, sku: str) -> list[Change]:
-    """Give each image that was live for the item, oldest first."""
+    """Return each image that was live for the item, oldest first."""
     return [Change(**row) for row in tx.execute(_HISTORY, {"catalog_id": catalog_id, "sku": sku}).mappings()]
 
 
@@ -60,7 +60,7 @@ _UNKNOWN = text("""
 
 
 def unknown(tx: Connection, catalog_id: UUID, skus: Sequence[str]) -> list[str]:
-    """Give those of the SKUs that the catalog does not have."""
+    """Return those of the SKUs that the catalog does not have."""
     return list(tx.execute(_UNKNOWN, {"catalog_id": catalog_id, "skus": list(skus)}).scalars())
 
 
@@ -85,7 +85,7 @@ class Then:
 
 
 def at(tx: Connection, catalog_id: UUID, instant: datetime, skus: Sequence[str] | None) -> list[Then]:
-    """Give what each item showed at the instant; None stands for all items."""
+    """Return what each item showed at the instant; None stands for all items."""
     asked = {"catalog_id": catalog_id, "instant": instant, "skus": None if skus is None else list(skus)}
     return [Then(**row) for row in tx.execute(_AT, asked).mappings()]
 
@@ -98,7 +98,7 @@ _WITH_RENDER = text("""
 
 
 def with_render(tx: Connection, catalog_id: UUID, render_id: UUID) -> Then | None:
-    """Give the item that showed this image at some time; None when none did."""
+    """Return the item that showed this image at some time; None when none did."""
     asked = {"catalog_id": catalog_id, "render_id": render_id}
     row = tx.execute(_WITH_RENDER, asked).mappings().one_or_none()
     return None if row is None else Then(**row)
@@ -113,7 +113,7 @@ _LIVE = text("""
 
 
 def live(database: Database, catalog_id: UUID) -> Iterator[LiveItem]:
-    """Give every item that shows an image, in the order of the SKUs' bytes, whatever the database's language is.
+    """Yield every item that shows an image, in the order of the SKUs' bytes, whatever the database's language is.
 
     All of them as they are at one instant: what goes live while they are read is not among them.
     """

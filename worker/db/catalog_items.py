@@ -45,7 +45,7 @@ _SNAPSHOT = text("""
 
 
 def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
-    """Give every item that is not removed, in the order of the last import.
+    """Yield every item that is not removed, in the order of the last import.
 
     What the live images were made from is not among it: ``contents`` has that, for the few that need it.
     """
@@ -82,7 +82,7 @@ def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
 
 
 def contents(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Content]:
-    """Give what these images were made from."""
+    """Return what these images were made from."""
     query = text("SELECT id, parts FROM catalog_render WHERE id = ANY(:ids)")
     return {r.id: from_parts(r.parts) for r in tx.execute(query, {"ids": list(render_ids)})}
 

@@ -97,7 +97,7 @@ _SHOWN = text("""
 
 
 def shown_by(tx: Connection, catalog_id: UUID, skus: Sequence[str]) -> list[WentLive]:
-    """Give what these items show, for those that show an image."""
+    """Return what these items show, for those that show an image."""
     return [_went_live(row) for row in tx.execute(_SHOWN, {"catalog_id": catalog_id, "skus": list(skus)})]
 
 

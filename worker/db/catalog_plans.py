@@ -84,13 +84,13 @@ def add(
 
 
 def by_id(tx: Connection, plan_id: UUID) -> PlanRow | None:
-    """Give the plan with this id."""
+    """Return the plan with this id."""
     row = tx.execute(text(f"SELECT {_COLUMNS} FROM catalog_plan WHERE id = :id"), {"id": plan_id}).one_or_none()
     return None if row is None else _row(row)
 
 
 def newest(tx: Connection, catalog_id: UUID, *, limit: int) -> list[PlanRow]:
-    """Give the newest plans of a catalog, newest first."""
+    """Return the newest plans of a catalog, newest first."""
     query = f"SELECT {_COLUMNS} FROM catalog_plan WHERE catalog_id = :id ORDER BY made_at DESC, id DESC LIMIT :limit"
     return [_row(r) for r in tx.execute(text(query), {"id": catalog_id, "limit": limit})]
 
@@ -117,7 +117,7 @@ def refuse(tx: Connection, plan_id: UUID, *, by: str, reason: str, now: datetime
 
 
 def waiting_sample(tx: Connection, catalog_id: UUID) -> UUID | None:
-    """Give a plan of the catalog whose sample is applied and whose rest waits for a yes or a no; None without one."""
+    """Return a plan of the catalog whose sample is applied and whose rest waits for a yes or a no; None without one."""
     query = """
         SELECT id FROM catalog_plan
         WHERE catalog_id = :id AND sampled_at IS NOT NULL AND applied_at IS NULL AND approved_at IS NULL

@@ -84,7 +84,7 @@ class AskedBefore:
 
 
 def of_plan(tx: Connection, plan_id: UUID) -> dict[str, AskedBefore]:
-    """Give every image that the plan has asked for, by SKU."""
+    """Return every image that the plan has asked for, by SKU."""
     rows = tx.execute(
         text("""
             SELECT i.sku, r.fingerprint, r.state FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
@@ -111,7 +111,7 @@ _IS_ODD = """
 
 
 def finished_catalogs(tx: Connection) -> list[UUID]:
-    """Give the catalogs that have images which are there and that do not know it yet."""
+    """Return the catalogs that have images which are there and that do not know it yet."""
     query = f"SELECT DISTINCT i.catalog_id {_FINISHED} ORDER BY 1"
     return list(tx.execute(text(query)).scalars())
 
@@ -128,7 +128,7 @@ class Finished:
 
 
 def finished(tx: Connection, catalog_id: UUID, *, limit: int) -> list[Finished]:
-    """Give images of the catalog that are to be taken in; the caller has locked the catalog."""
+    """Return images of the catalog that are to be taken in; the caller has locked the catalog."""
     query = f"""
         SELECT r.id, r.needs_review, j.state AS job_state, ({_IS_ODD}) AS is_odd {_FINISHED} AND i.catalog_id = :id
         ORDER BY r.id LIMIT :limit"""

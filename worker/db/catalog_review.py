@@ -86,7 +86,7 @@ def count(tx: Connection, catalog_id: UUID) -> int:
 
 
 def candidates(database: Database, catalog_id: UUID) -> Iterator[Candidate]:
-    """Give the images that wait, in the order of the last import, each page as it stands when it is read."""
+    """Yield the images that wait, in the order of the last import, each page as it stands when it is read."""
     position, sku = -1, ""
     while True:
         with database.transaction() as tx:
@@ -134,7 +134,7 @@ def lock_standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Sta
 
 
 def standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing]:
-    """Give where each of these images stands at this moment; one that is not there is left out."""
+    """Return where each of these images stands at this moment; one that is not there is left out."""
     rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
     return {row["render_id"]: Standing(**{**row, "state": RenderState(row["state"])}) for row in rows}
 

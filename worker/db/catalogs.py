@@ -23,7 +23,7 @@ class RecipeUnknown(Exception):
         self.catalog, self.reason = catalog, reason
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Return the message, with what to do."""
         return f"the recipe of catalog {self.catalog!r} cannot be used ({self.reason}): import it with a new one"
 
 
@@ -66,12 +66,12 @@ _COLUMNS = "id, name, recipe, recipe_hash, created_at, updated_at"
 
 
 def by_name(tx: Connection, name: str) -> CatalogRow | None:
-    """Give the catalog of that name."""
+    """Return the catalog of that name."""
     return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE name = :key", name)
 
 
 def name_of(tx: Connection, catalog_id: UUID) -> str:
-    """Give the catalog's name."""
+    """Return the catalog's name."""
     name: str = tx.execute(text("SELECT name FROM catalog WHERE id = :id"), {"id": catalog_id}).scalar_one()
     return name
 
@@ -96,7 +96,7 @@ def lock_if_free(tx: Connection, catalog_id: UUID) -> bool:
 
 
 def newest(tx: Connection) -> list[CatalogRow]:
-    """Give all catalogs by name."""
+    """Return all catalogs by name."""
     return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM catalog ORDER BY name"))]
 
 

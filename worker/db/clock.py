@@ -24,7 +24,7 @@ class ClockUnread(Exception):
     """The time was asked for before anything said which database it is the time of."""
 
     def __str__(self) -> str:
-        """Say what is missing."""
+        """Return what is missing."""
         return "the database's clock is not known yet: open the database first (worker.wiring.database)"
 
 

@@ -19,7 +19,7 @@ class SealMark:
 
 
 def closed_until(tx: Connection) -> datetime | None:
-    """Give the instant at or before which nothing can be posted any more; None when nothing was ever sealed."""
+    """Return the instant at or before which nothing can be posted any more; None when nothing was ever sealed."""
     found: datetime | None = tx.execute(text("SELECT sealed_at FROM seal ORDER BY id DESC LIMIT 1")).scalar()
     return found
 
@@ -33,7 +33,7 @@ def await_writers(tx: Connection) -> None:
 
 
 def seal_at(tx: Connection, instant: datetime) -> SealMark | None:
-    """Give the last seal whose instant is not later."""
+    """Return the last seal whose instant is not later."""
     row = tx.execute(
         text("""
             SELECT id, sealed_at, encode(hash, 'hex') AS hash FROM seal WHERE sealed_at <= :instant
@@ -44,6 +44,6 @@ def seal_at(tx: Connection, instant: datetime) -> SealMark | None:
 
 
 def schema_revision(tx: Connection) -> str:
-    """Give the number of the last migration."""
+    """Return the number of the last migration."""
     found: str = tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     return found

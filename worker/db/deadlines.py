@@ -16,7 +16,7 @@ GRACE = LEASES[StepKind.SUBMIT]
 
 
 def read(tx: Connection, batch_id: UUID) -> datetime | None:
-    """Give the batch's deadline."""
+    """Return the batch's deadline."""
     found: datetime | None = tx.execute(text("SELECT deadline_at FROM batch WHERE id = :id"), {"id": batch_id}).scalar()
     return found
 
@@ -42,7 +42,7 @@ _PASSED = text(f"""
 
 
 def passed(tx: Connection, account_id: UUID, *, now: datetime) -> list[UUID]:
-    """Give the batches whose deadline has passed and that may have pending or live jobs, in the order of locking."""
+    """Return the batches whose deadline has passed and that may have pending or live jobs, in the order of locking."""
     return list(tx.execute(_PASSED, {"account_id": account_id, "now": now}).scalars())
 
 

@@ -39,7 +39,7 @@ _AROUND = text("""
 
 
 def wallet_around(tx: Connection, doubt: InDoubt) -> Sequence[WalletReading]:
-    """Give the last reading before the first send and the first after the last one, as far as they are there."""
+    """Return the last reading before the first send and the first after the last one, as far as they are there."""
     if doubt.first_sent_at is None:
         return []
     values = {"account_id": doubt.account_id, "first": doubt.first_sent_at, "last": doubt.last_sent_at}
@@ -52,6 +52,6 @@ _LAST_SAID = text("""
 
 
 def last_said(tx: Connection, generation_id: UUID) -> Said | None:
-    """Give what the provider said last; None when it was never asked again."""
+    """Return what the provider said last; None when it was never asked again."""
     row = tx.execute(_LAST_SAID, {"id": generation_id}).mappings().one_or_none()
     return None if row is None else Said(**row)

@@ -40,7 +40,7 @@ _FIND = text("""
 
 
 def find(tx: Connection, name: str, *, limit: int = 5) -> list[UUID]:
-    """Give the generations whose id begins like that, or that have this provider's id or idempotency key."""
+    """Return the generations whose id begins like that, or that have this provider's id or idempotency key."""
     digits = name.strip().lower().removeprefix("darkroom-").replace("-", "")
     is_hex = digits and len(digits) <= _HEX_DIGITS and set(digits) <= set("0123456789abcdef")
     values = {

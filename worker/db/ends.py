@@ -38,7 +38,7 @@ class Ends:
         self._since = _NEVER
 
     def new(self) -> Iterator[Outcome]:
-        """Give what came of every job whose end was not given yet, in the order in which they ended."""
+        """Yield what came of every job whose end was not given yet, in the order in which they ended."""
         began_at, last = self._now(), End(ended_at=self._since, job_id=_NO_JOB)
         while True:
             with self._database.transaction() as tx:

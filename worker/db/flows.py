@@ -19,7 +19,7 @@ class Scope:
     to_day: date | None = None
 
     def values(self) -> dict[str, Value]:
-        """Give the values of the limits that are set, by the names that the queries use."""
+        """Return the values of the limits that are set, by the names that the queries use."""
         limits: dict[str, Value] = {
             "owner": self.owner,
             "batch_id": self.batch_id,
@@ -29,7 +29,7 @@ class Scope:
         return {"as_of": self.as_of} | {name: value for name, value in limits.items() if value is not None}
 
     def conditions(self) -> str:
-        """Give the limits as SQL over ``b`` (the batch), to go behind a WHERE that has a condition already."""
+        """Return the limits as SQL over ``b`` (the batch), to go behind a WHERE that has a condition already."""
         owner = " AND b.owner = :owner" if self.owner is not None else ""
         batch = " AND b.id = :batch_id" if self.batch_id is not None else ""
         return owner + batch

@@ -19,12 +19,12 @@ class SourceFailed(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return self.reason
 
 
 def rows(url: str, query: str) -> Iterator[dict[str, Any]]:
-    """Give each row of the query by column name; nothing that the query does is ever committed."""
+    """Yield each row of the query by column name; nothing that the query does is ever committed."""
     address = _address(url)
     try:
         engine = create_engine(address)

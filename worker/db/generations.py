@@ -90,7 +90,7 @@ ACCEPT = Part(
 
 
 def accepting(taken: Acceptance, *, now: datetime) -> Row:
-    """Give the row for ``ACCEPT``."""
+    """Return the row for ``ACCEPT``."""
     return vars(taken) | {"accepted_at": now}
 
 
@@ -121,7 +121,7 @@ END = Part(
 
 
 def ending(outcome: Outcome, *, now: datetime) -> Row:
-    """Give the row for ``END``."""
+    """Return the row for ``END``."""
     return vars(outcome) | {"ended_at": now}
 
 

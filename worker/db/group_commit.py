@@ -148,7 +148,7 @@ def _fail(group: Sequence[_Entry], error: BaseException) -> None:
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Say whether it would be the same for each item, or nobody knows whether they were committed.
+    """Return whether it would be the same for each item, or nobody knows whether they were committed.
 
     The error of a broken connection has no SQLSTATE, or one of those of a server that goes away.
     """

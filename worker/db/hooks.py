@@ -86,7 +86,7 @@ _OF = text("""
 
 
 def of(tx: Connection, catalog_id: UUID) -> list[HookRow]:
-    """Give the hooks of a catalog, oldest first; secrets stay where they are."""
+    """Return the hooks of a catalog, oldest first; secrets stay where they are."""
     rows = tx.execute(_OF, {"id": catalog_id}).mappings()
     return [HookRow(**{**row, "kind": HookKind(row["kind"])}) for row in rows]
 
@@ -106,7 +106,7 @@ _RECEIVERS = text("""
 
 
 def receivers(tx: Connection, catalog_ids: Sequence[UUID]) -> list[Receiver]:
-    """Give the hooks of these catalogs."""
+    """Return the hooks of these catalogs."""
     return [Receiver(**row) for row in tx.execute(_RECEIVERS, {"ids": list(catalog_ids)}).mappings()]
 
 
@@ -120,7 +120,7 @@ def owe(tx: Connection, messages: Sequence[Message], *, now: datetime) -> None:
         tx.execute(statement, values)
 
 
-# A hook hears of one thing after the other: only its oldest open message may be sent, so that an image which was
+# A hook receives one message after the other: only its oldest open message may be sent, so that an image which was
 # live for an hour never arrives after the one that took its place. No wait is longer than an hour: what is due later
 # was dated by a clock that was wrong.
 _CLAIM = text("""

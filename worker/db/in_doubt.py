@@ -71,12 +71,12 @@ _SELECT = """
 
 
 def all_of_them(tx: Connection) -> list[InDoubt]:
-    """Give every generation in doubt, the oldest doubt first."""
+    """Return every generation in doubt, the oldest doubt first."""
     return [_read(row) for row in tx.execute(text(f"{_SELECT} ORDER BY g.ended_at, g.id"))]
 
 
 def find(tx: Connection, name: str, *, limit: int = 5) -> list[InDoubt]:
-    """Give those whose id, or whose idempotency key, begins like that."""
+    """Return those whose id, or whose idempotency key, begins like that."""
     prefix = name.strip().lower().removeprefix("darkroom-")
     rows = tx.execute(
         text(f"{_SELECT} AND starts_with(g.id::text, :prefix) ORDER BY g.id LIMIT :limit"),
@@ -86,7 +86,7 @@ def find(tx: Connection, name: str, *, limit: int = 5) -> list[InDoubt]:
 
 
 def state_of(tx: Connection, generation_id: UUID) -> GenerationState | None:
-    """Give the state of any generation; None when there is none with this id."""
+    """Return the state of any generation; None when there is none with this id."""
     found = tx.execute(text("SELECT state FROM generation WHERE id = :id"), {"id": generation_id}).scalar()
     return None if found is None else GenerationState(found)
 
@@ -102,7 +102,7 @@ def lock(tx: Connection, generation_id: UUID) -> InDoubt | None:
 
 
 def holder_of(tx: Connection, provider_id: str) -> UUID | None:
-    """Give the generation that has this id of the provider's."""
+    """Return the generation that has this id of the provider's."""
     found: UUID | None = tx.execute(
         text("SELECT id FROM generation WHERE provider_id = :id"), {"id": provider_id}
     ).scalar()

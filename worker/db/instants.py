@@ -16,7 +16,7 @@ from worker.db.proofs import Proof
 from worker.domain.retry import CLOCK_SLACK
 from worker.domain.step import LEASES
 
-MOST_BLOCKED = timedelta(days=1)
+MOST_BLOCKED = timedelta(minutes=15)
 """The longest a key is closed after a 429, as ``worker.rivya.errors.LONGEST_WAIT`` has it."""
 
 MOST_WAIT = timedelta(minutes=15)
@@ -68,6 +68,7 @@ _HEALED = (
             _Column(name="next_slot_at", latest=_SLOTS.format(now="{now}", rate="r.rate")),
             _Column(name="read_next_slot_at", latest=_SLOTS.format(now="{now}", rate="coalesce(r.read_rate, r.rate)")),
             _Column(name="blocked_until", latest=f"{{now}} + {_seconds(MOST_BLOCKED + CLOCK_SLACK)}"),
+            _Column(name="closed_at"),
             _Column(name="throttled_at"),
             # A stretch begins when a closed key opens.
             _Column(name="raised_at", latest=f"greatest({{now}}, r.blocked_until) + {_seconds(CLOCK_SLACK)}"),
@@ -246,7 +247,7 @@ def at_a_glance(tx: Connection) -> list[Impossible]:
 
 
 def is_healed(found: Impossible) -> bool:
-    """Say whether a running node puts it right by itself."""
+    """Return whether a running node puts it right by itself."""
     return found.table in {rows.table for rows in _HEALED}
 
 

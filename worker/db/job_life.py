@@ -13,7 +13,7 @@ from worker.db.query import Query
 
 
 def find(tx: Connection, name: str) -> UUID | None:
-    """Give the job that has this id, or whose generation has this id, provider's id or idempotency key."""
+    """Return the job that has this id, or whose generation has this id, provider's id or idempotency key."""
     try:
         UUID(name)
     except ValueError:
@@ -84,7 +84,7 @@ def entries(job_id: UUID, *, as_of: datetime) -> Query:
 
 
 def images(job_id: UUID, *, as_of: datetime) -> Query:
-    """Ask for what was brought home."""
+    """Return the query for downloaded results."""
     return Query(
         name="images",
         sql="""

@@ -128,7 +128,7 @@ END = Part(
 
 
 def ending(end: End, *, now: datetime) -> Row:
-    """Give the row for ``END``."""
+    """Return the row for ``END``."""
     return {
         "id": end.job_id,
         "state": next_state(JobState.ACTIVE, end.event),

@@ -42,7 +42,7 @@ def save(
 
 
 def read(tx: Connection, account_id: UUID) -> dict[tuple[str, bool], Histogram]:
-    """Give all histograms of the account, by model and whether there is a reference."""
+    """Return all histograms of the account, by model and whether there is a reference."""
     rows = tx.execute(
         text("SELECT model, has_reference, counts FROM latency WHERE account_id = :id"), {"id": account_id}
     )

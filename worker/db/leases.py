@@ -82,7 +82,7 @@ _DUE = text(f"""
 
 
 def due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind], now: datetime) -> list[Due]:
-    """Give the due steps of each class that a choice is made from: others before polls, longest due first."""
+    """Return the due steps of each class that a choice is made from: others before polls, longest due first."""
     rows = tx.execute(
         _DUE,
         {
@@ -128,7 +128,7 @@ _NEXT_DUE = text("""
 
 
 def next_due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind]) -> datetime | None:
-    """Give the instant at which the next step becomes due or its lease ends; None when there is no step."""
+    """Return the instant at which the next step becomes due or its lease ends; None when there is no step."""
     found: datetime | None = tx.execute(_NEXT_DUE, {"id": account_id, "kinds": list(kinds)}).scalar()
     return found
 

@@ -35,7 +35,7 @@ class Posting:
 
 
 def posting_rows(postings: Iterable[Posting], *, now: datetime) -> list[Row]:
-    """Give the rows for ``POST``; the batches' committed sums must be changed beside them (``commit_to``)."""
+    """Return the rows for ``POST``; the batches' committed sums must be changed beside them (``commit_to``)."""
     return [
         {
             "batch_id": posting.batch_id,

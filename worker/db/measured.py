@@ -49,7 +49,7 @@ class MeasuredPace:
         return self._mean.duration_s(images, uploads=uploads)
 
     def range_s(self, images: int, *, uploads: int = 0) -> tuple[float, float] | None:
-        """Give the least and the most seconds; None while too few images were made to say.
+        """Return the least and the most seconds; None while too few images were made to say.
 
         The newest 500 images are parted into ten stretches of time. The least is what it takes when the whole batch
         fares like the best stretch (fewest polls, shortest latency) at the highest rate that the present one may
@@ -90,12 +90,12 @@ _PACE = """
 
 
 def pace(tx: Connection, account_id: UUID) -> MeasuredPace:
-    """Give the pace of the account."""
+    """Return the pace of the account."""
     return _pace(tx.execute(text(_PACE.format(column="id")), _asked(account_id)).one())
 
 
 def pace_of(tx: Connection, account: str) -> MeasuredPace | None:
-    """Give the pace of the account with that name; None when there is no such account yet."""
+    """Return the pace of the account with that name; None when there is no such account yet."""
     row = tx.execute(text(_PACE.format(column="name")), _asked(account)).one_or_none()
     return None if row is None else _pace(row)
 

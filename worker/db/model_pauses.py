@@ -22,7 +22,7 @@ class PausedModel:
     probes: int
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         return (
             f"the provider does not offer the model {self.model} (model_unavailable: {self.status}) since"
             f" {self.since:%Y-%m-%d %H:%M:%S} UTC; its list is read again at {self.probe_at:%Y-%m-%d %H:%M:%S} UTC"

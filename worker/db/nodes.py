@@ -9,6 +9,9 @@ from sqlalchemy import Connection, text
 ALIVE_FOR = timedelta(seconds=30)
 """A node whose row is older than this does not run, or does not reach the database."""
 
+STALLED_AFTER = timedelta(seconds=30)
+"""A dispatcher completes a round at least every second; one that has not for so long is stalled."""
+
 OFF_S = 2.0
 """A wall clock that is off by more seconds is reported: nodes work without theirs, but log lines and TLS do not."""
 
@@ -31,6 +34,11 @@ class NodeRow:
     version: str
     is_alive: bool
     """Whether its row was renewed lately."""
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether its dispatcher had completed no round for ``STALLED_AFTER`` when the row was last renewed."""
+        return self.seen_at - (self.last_round_at or self.started_at) > STALLED_AFTER
 
 
 # The times are the server's own, so that nothing here depends on a node's clock. A row that another node is removing or

@@ -79,7 +79,7 @@ _FAULTY = frozenset({JobState.FAILED, JobState.IN_DOUBT})
 
 
 def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
-    """Give every job of the batch in line order, each page as it stands when it is read."""
+    """Yield every job of the batch in line order, each page as it stands when it is read."""
     line, last = -1, UUID(int=0)
     while True:
         with database.transaction() as tx:
@@ -92,12 +92,12 @@ def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
 
 
 def of_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
-    """Give what came of these jobs, by id."""
+    """Return what came of these jobs, by id."""
     return {row.id: _outcome(row) for row in tx.execute(_OF_JOBS, {"ids": list(ids)})} if ids else {}
 
 
 def refused_lines(database: Database, batch_id: UUID) -> list[RefusedLine]:
-    """Give every line that was not taken, in order; line 0 is the batch itself."""
+    """Return every line that was not taken, in order; line 0 is the batch itself."""
     with database.transaction() as tx:
         faults = batches.faults(tx, batch_id)
     by_line: dict[int, list[Fault]] = {}

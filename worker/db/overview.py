@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.db import batches, budgets, in_hand, ledger, model_pauses, odd_images, troubles
+from worker.db import batches, budgets, ledger, model_pauses, not_downloaded, odd_images, troubles
 from worker.db.batches import BatchRow
 from worker.db.model_pauses import PausedModel
 from worker.db.odd_images import OddImages
@@ -17,9 +17,9 @@ from worker.db.prices import NEXT
 from worker.domain import wallet
 from worker.domain.batch_state import BatchState
 from worker.domain.errors import PauseReason
-from worker.domain.in_hand import NotInHand
 from worker.domain.job import ENDED, JobState
 from worker.domain.ledger import CreditAccount
+from worker.domain.not_downloaded import NotDownloaded
 
 _ID_PREFIX_MIN = 4
 """Fewer characters of an id say next to nothing."""
@@ -47,7 +47,7 @@ class Overview:
     reserved: int
     spent: int
     obstacle: Obstacle | None
-    not_in_hand: NotInHand = field(default_factory=NotInHand)
+    not_downloaded: NotDownloaded = field(default_factory=NotDownloaded)
     """Paid images that are not in the store yet."""
     not_as_ordered: tuple[OddImages, ...] = ()
     """Images that differ from what was ordered."""
@@ -88,7 +88,7 @@ class Overview:
 
 
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
-    """Give the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
+    """Return the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
     batch = batches.by_id(tx, batch.id) or batch
     jobs = _jobs(tx, batch.id)
     balances = ledger.balances(tx, batch.id)
@@ -99,13 +99,13 @@ def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | 
         reserved=balances[CreditAccount.RESERVED],
         spent=balances[CreditAccount.SPENT],
         obstacle=_obstacle(tx, batch, now, wallet_floor) if jobs[JobState.PENDING] + jobs[JobState.ACTIVE] else None,
-        not_in_hand=in_hand.of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotInHand(),
+        not_downloaded=not_downloaded.of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotDownloaded(),
         not_as_ordered=odd_images.of_batch(tx, batch.id, batch.size_policy),
     )
 
 
 def find(tx: Connection, name: str) -> list[BatchRow]:
-    """Give the batch with that id or token, else the newest with that name, else all whose id begins like that.
+    """Return the batch with that id or token, else the newest with that name, else all whose id begins like that.
 
     Empty when there is none; more than one only for the beginning of an id.
     """
@@ -118,7 +118,7 @@ def find(tx: Connection, name: str) -> list[BatchRow]:
 
 
 def server(tx: Connection) -> str:
-    """Say which server and which database this is."""
+    """Return which server and which database this is."""
     row = tx.execute(text("SELECT current_setting('server_version'), current_database()")).one()
     return f"Postgres {row[0]}, database {row[1]}"
 
@@ -133,7 +133,7 @@ class Pause:
 
 
 def pause(tx: Connection, account: str) -> Pause | None:
-    """Give the pause of the account with that name; None when there is no such account yet."""
+    """Return the pause of the account with that name; None when there is no such account yet."""
     row = tx.execute(
         text("SELECT pause_reason, pause_message, paused_at FROM account WHERE name = :name"), {"name": account}
     ).one_or_none()
@@ -190,16 +190,19 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
     if limit := _limit_of_next(batch, found, now, wallet_floor):
         return limit
     if found.blocked is not None:
-        reason = f"the provider asked to wait until {found.blocked:%H:%M:%S} UTC"
+        reason = f"the provider asked to wait until {found.blocked:%Y-%m-%d %H:%M:%S} UTC"
         return Obstacle(
-            reason=reason, is_account_paused=False, ends_by_itself=True, next_step="nothing: it goes on then"
+            reason=reason,
+            is_account_paused=False,
+            ends_by_itself=True,
+            next_step="nothing; work resumes then, or at once with `darkroom account resume`",
         )
     if trouble := troubles.most(tx, batch.id):
         return Obstacle(
             reason=str(trouble),
             is_account_paused=False,
             ends_by_itself=True,
-            next_step="nothing: it goes on by itself; `darkroom doctor` looks at each part",
+            next_step="nothing; work resumes by itself, and `darkroom doctor` checks each part",
         )
     return None
 
@@ -214,20 +217,20 @@ def _held_back(batch: BatchRow, paused_by: str | None) -> Obstacle:
 
 
 def next_step_of(reason: PauseReason) -> str:
-    """Say what a person can do about a pause."""
+    """Return what a person can do about a pause."""
     steps = {
         PauseReason.OPERATOR: "`darkroom account resume`",
-        PauseReason.RESULTS_UNREACHABLE: "mend the way to the images, or to the store: it goes on with the first that"
-        " comes; those given up are asked for with `darkroom retry BATCH --failed`, for nothing",
-        PauseReason.PROVIDER_FAILING: "nothing: one job at a time tries whether the provider works again",
-        PauseReason.OUTCOMES_UNKNOWN: "nothing: one job at a time tries whether the provider answers again;"
+        PauseReason.RESULTS_UNREACHABLE: "fix the network route to the images, or the store; work resumes with the"
+        " first image that is downloaded, and `darkroom retry BATCH` downloads those given up, free of charge",
+        PauseReason.PROVIDER_FAILING: "nothing; one job at a time probes whether the provider works again",
+        PauseReason.OUTCOMES_UNKNOWN: "nothing; one job at a time probes whether the provider answers again;"
         " `darkroom audit in-doubt` lists what may have been paid",
-        PauseReason.STORE_UNAVAILABLE: "make the store (DARKROOM_STORE) available again: it goes on by itself;"
+        PauseReason.STORE_UNAVAILABLE: "make the store (DARKROOM_STORE) available again; work resumes by itself, and"
         " `darkroom doctor` says what is wrong with it",
-        PauseReason.INSUFFICIENT_CREDITS: "top the wallet up: it goes on by itself",
-        PauseReason.PUBLIC_API_DISABLED: "nothing: it goes on by itself when the provider is back",
+        PauseReason.INSUFFICIENT_CREDITS: "top up the wallet; work resumes by itself",
+        PauseReason.PUBLIC_API_DISABLED: "nothing; work resumes by itself when the provider is back",
     }
-    return steps.get(reason, "mend the key (RIVYA_API_KEY) or its scopes: it goes on by itself")
+    return steps.get(reason, "fix the key (RIVYA_API_KEY) or its scopes; work resumes by itself")
 
 
 def _paused(reason: PauseReason, message: str | None) -> Obstacle:
@@ -241,7 +244,7 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
 
 
 def _limit_of_next(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
-    """Say what keeps the next pending jobs from being begun: their model, or a limit."""
+    """Return what keeps the next pending jobs from being begun: their model, or a limit."""
     if found.paused_models is not None:
         return _without_model(model_pauses.from_json(found.paused_models))
     return None if found.price is None else _limit(batch, found, now, wallet_floor)
@@ -252,12 +255,12 @@ def _without_model(paused: Sequence[PausedModel]) -> Obstacle:
         reason="; ".join(str(each) for each in paused),
         is_account_paused=False,
         ends_by_itself=True,
-        next_step="nothing: its jobs go on when the provider offers it again; those of other models go on",
+        next_step="nothing; its jobs resume when the provider offers it again, and other models are not affected",
     )
 
 
 def _limit(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
-    """Say which limit the batch's next job does not fit under, the batch's own first."""
+    """Return which limit the batch's next job does not fit under, the batch's own first."""
     month = budgets.month_of(now)
     if found.credit_cap is not None and found.credit_cap - found.committed < found.price:
         least = found.committed + found.price
@@ -282,7 +285,7 @@ def _wallet_too_low(found: Any, floor: int | None) -> Obstacle:
         reason=f"the wallet {left}, and the next image needs {found.price}{below}",
         is_account_paused=False,
         ends_by_itself=True,
-        next_step="top the wallet up: it goes on by itself within a minute"
+        next_step="top up the wallet; work resumes by itself within a minute"
         + (f"; or start the nodes with a DARKROOM_WALLET_FLOOR below {floor}" if floor else ""),
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def is_between(driver_connection: Any) -> bool:
-    """Say whether a pooler answers in the server's place.
+    """Return whether a pooler answers in the server's place.
 
     A server names its process when a session begins. A pooler makes the client's session up itself, so that the process
     that executes a statement is another one; in its transaction mode it may be another one each time.

@@ -96,7 +96,7 @@ _OF_FAILED = text(f"""
 
 
 def of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> list[Known]:
-    """Give the prompts of the batch's failed jobs (with that failure code, if given) that have failures remembered."""
+    """Return the prompts of the batch's failed jobs, of that failure code if given, that have failures on record."""
     rows = tx.execute(_OF_FAILED, {"batch_id": batch_id, "code": code})
     return [Known(account_id=r.account_id, model=r.model, prompt_hash=bytes(r.prompt_hash)) for r in rows]
 

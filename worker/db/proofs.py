@@ -145,7 +145,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="succeeded_has_result",
-        rule="every job that succeeded, and no other, has its image in hand and a generation that made it",
+        rule="every job that succeeded, and no other, has a stored image and the generation that made it",
         query="""
             SELECT coalesce(j.id, r.job_id) AS id, j.state, r.path, g.state AS generation_state
             FROM (SELECT * FROM job WHERE state = 'succeeded') j FULL JOIN result r ON r.job_id = j.id
@@ -156,14 +156,14 @@ PROOFS: tuple[Proof, ...] = (
 
 
 def contradictions(tx: Connection, proof: Proof, *, limit: int) -> tuple[int, list[Mapping[str, Any]]]:
-    """Give how many rows break the rule, and the first of them."""
+    """Return how many rows break the rule, and the first of them."""
     # The query is one of the constants above.
     count: int = tx.execute(text(f"SELECT count(*) FROM ({proof.query}) broken")).scalar_one()
     return count, _first(tx, proof.query, limit=limit) if count else []
 
 
 def notes(tx: Connection, proof: Proof, *, limit: int) -> list[Mapping[str, Any]]:
-    """Give the first rows that are worth a word although the rule holds."""
+    """Return the first rows that are worth a word although the rule holds."""
     return [] if proof.noted is None else _first(tx, proof.noted, limit=limit)
 
 

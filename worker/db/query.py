@@ -27,9 +27,9 @@ class Query:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def rows(self, tx: Connection) -> Sequence[Row[Any]]:
-        """Give all rows."""
+        """Return all rows."""
         return tx.execute(text(self.sql), self.values).all()
 
     def stream(self, tx: Connection) -> Iterator[Row[Any]]:
-        """Give the rows one after the other, a page in memory at a time."""
+        """Yield the rows one after the other, a page in memory at a time."""
         yield from tx.execution_options(yield_per=_PAGE).execute(text(self.sql), self.values)

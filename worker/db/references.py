@@ -55,7 +55,7 @@ def add(tx: Connection, facts: Iterable[ReferenceFacts], *, now: datetime) -> No
 
 
 def find(tx: Connection, hashes: Iterable[str]) -> dict[str, ReferenceFacts]:
-    """Give those of the references that are known, by hash."""
+    """Return those of the references that are known, by hash."""
     rows = tx.execute(
         text("""
             SELECT sha256, name, size_bytes, mime_type, width, height FROM reference
@@ -107,7 +107,7 @@ def lease_upload(
 
 
 def fresh_upload(tx: Connection, account_id: UUID, reference_hash: str, *, fresh_after: datetime) -> str | None:
-    """Give the URL of an upload that is trusted to be still there."""
+    """Return the URL of an upload that is trusted to be still there."""
     url: str | None = tx.execute(
         text("""
             SELECT url FROM upload

@@ -1,4 +1,4 @@
-"""Results in the database: what is in hand."""
+"""Results in the database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +44,7 @@ ADD = Part(
 
 
 def adding(found: Result, *, now: datetime) -> Row:
-    """Give the row for ``ADD``."""
+    """Return the row for ``ADD``."""
     return {
         "job_id": found.job_id,
         "generation_id": found.generation_id,

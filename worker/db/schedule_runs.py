@@ -81,13 +81,13 @@ def claim(
 
 
 def of(tx: Connection, schedule_id: UUID, *, limit: int) -> list[RunRow]:
-    """Give the newest runs, newest first."""
+    """Return the newest runs, newest first."""
     query = f"{_SELECT} WHERE r.schedule_id = :id ORDER BY r.due_at DESC LIMIT :limit"
     return [_row(row) for row in tx.execute(text(query), {"id": schedule_id, "limit": limit}).mappings()]
 
 
 def by_id(tx: Connection, run_id: UUID) -> RunRow:
-    """Give one run; raise when there is none."""
+    """Return one run; raise when there is none."""
     return _row(tx.execute(text(f"{_SELECT} WHERE r.id = :id"), {"id": run_id}).mappings().one())
 
 
@@ -97,13 +97,13 @@ def is_known(tx: Connection, run_id: UUID) -> bool:
 
 
 def unfinished(tx: Connection, schedule_id: UUID) -> list[RunRow]:
-    """Give the schedule's runs that are not over, in the order in which they were asked for."""
+    """Return the schedule's runs that are not over, in the order in which they were asked for."""
     query = f"{_SELECT} WHERE r.schedule_id = :id AND r.state IN {_OPEN} ORDER BY r.started_at, r.id"
     return [_row(row) for row in tx.execute(text(query), {"id": schedule_id}).mappings()]
 
 
 def free(tx: Connection, account_id: UUID, *, now: datetime) -> list[UUID]:
-    """Give the runs that are not over and that no node has, of the account's schedules, oldest first."""
+    """Return the runs that are not over and that no node has, of the account's schedules, oldest first."""
     query = f"""
         SELECT r.id FROM schedule_run r JOIN schedule s ON s.id = r.schedule_id
         WHERE r.state IN {_OPEN} AND (r.lease_until IS NULL OR r.lease_until <= :now)
@@ -186,7 +186,7 @@ _PROGRESS = text(f"""
 
 
 def progress(tx: Connection, batch_id: UUID) -> Progress:
-    """Give how far a batch is, and what its ledger says was spent."""
+    """Return how far a batch is, and what its ledger says was spent."""
     return Progress(**tx.execute(_PROGRESS, {"id": batch_id}).mappings().one())
 
 

@@ -45,7 +45,7 @@ class NameTaken(Exception):
         self.name = name
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Return the message, with what to do."""
         return f"there is a schedule {self.name!r} already: choose another name, or remove it first"
 
 
@@ -58,12 +58,12 @@ _SELECT = """
 
 
 def every(tx: Connection) -> list[ScheduleRow]:
-    """Give all schedules by name, paused ones too."""
+    """Return all schedules by name, paused ones too."""
     return [_row(row) for row in tx.execute(text(f"{_SELECT} WHERE s.removed_at IS NULL ORDER BY s.name")).mappings()]
 
 
 def kept_by(tx: Connection, account_id: UUID) -> list[ScheduleRow]:
-    """Give the schedules that nodes of this account keep, and that do not rest."""
+    """Return the schedules that nodes of this account keep, and that do not rest."""
     query = f"""
         {_SELECT}
         WHERE s.removed_at IS NULL AND s.paused_at IS NULL AND coalesce(s.account_id, :account) = :account
@@ -72,7 +72,7 @@ def kept_by(tx: Connection, account_id: UUID) -> list[ScheduleRow]:
 
 
 def by_name(tx: Connection, name: str, *, or_removed: bool = False) -> ScheduleRow | None:
-    """Give the schedule of that name; ``or_removed``: where there is none, the one that was removed last."""
+    """Return the schedule of that name; ``or_removed``: where there is none, the one that was removed last."""
     query = f"""
         {_SELECT} WHERE s.name = :name AND (s.removed_at IS NULL OR :or_removed)
         ORDER BY s.removed_at DESC NULLS FIRST LIMIT 1"""
@@ -81,7 +81,7 @@ def by_name(tx: Connection, name: str, *, or_removed: bool = False) -> ScheduleR
 
 
 def by_id(tx: Connection, schedule_id: UUID) -> ScheduleRow:
-    """Give one schedule, even when it is removed: its runs go on."""
+    """Return one schedule, even when it is removed: its runs go on."""
     return _row(tx.execute(text(f"{_SELECT} WHERE s.id = :id"), {"id": schedule_id}).mappings().one())
 
 

@@ -27,20 +27,20 @@ def lock_ledger(tx: Connection, *, patience_s: float) -> None:
 
 
 def last(tx: Connection) -> Seal | None:
-    """Give the newest seal; None when nothing was ever sealed."""
+    """Return the newest seal; None when nothing was ever sealed."""
     row = tx.execute(text(f"SELECT {_SEAL} FROM seal ORDER BY id DESC LIMIT 1")).mappings().one_or_none()
     return None if row is None else Seal(**row)
 
 
 def last_closed_by(tx: Connection, instant: datetime) -> Seal | None:
-    """Give the newest seal that closed the books at or before the instant; None when none had by then."""
+    """Return the newest seal that closed the books at or before the instant; None when none had by then."""
     query = text(f"SELECT {_SEAL} FROM seal WHERE sealed_at <= :instant ORDER BY id DESC LIMIT 1")
     row = tx.execute(query, {"instant": instant}).mappings().one_or_none()
     return None if row is None else Seal(**row)
 
 
 def hashes(tx: Connection, numbers: Collection[int]) -> dict[int, str]:
-    """Give the hash of each of these seals that is there, in hexadecimal."""
+    """Return the hash of each of these seals that is there, in hexadecimal."""
     rows = tx.execute(
         text("SELECT id, encode(hash, 'hex') AS hash FROM seal WHERE id = ANY(:ids)"), {"ids": list(numbers)}
     )
@@ -48,7 +48,7 @@ def hashes(tx: Connection, numbers: Collection[int]) -> dict[int, str]:
 
 
 def latest_posting(tx: Connection, *, after: int) -> datetime | None:
-    """Give the latest instant at which an entry behind this id was posted; None when there is none."""
+    """Return the latest instant at which an entry behind this id was posted; None when there is none."""
     query = text("SELECT max(posted_at) FROM credit_entry WHERE id > :after")
     found: datetime | None = tx.execute(query, {"after": after}).scalar()
     return found
@@ -89,7 +89,7 @@ def add(tx: Connection, seal: Seal, *, digests: bytes, first: int) -> None:
 
 
 def walk(tx: Connection) -> Iterator[tuple[Seal, bytes]]:
-    """Give every seal with its digests, in the order of the chain, one at a time."""
+    """Yield every seal with its digests, in the order of the chain, one at a time."""
     query = text(f"SELECT {_SEAL}, digests FROM seal WHERE id > :after ORDER BY id LIMIT 1")
     after = LOWEST_ID
     while (row := tx.execute(query, {"after": after}).mappings().one_or_none()) is not None:
@@ -160,6 +160,6 @@ PROOFS: tuple[Proof, ...] = (
 
 
 def strayed(tx: Connection, seal_id: int, *, limit: int) -> list[dict[str, Any]]:
-    """Give the sums of one seal's roll-up that its entries do not give any more: what a change changed."""
+    """Return the sums of one seal's roll-up that its entries do not give any more: what a change changed."""
     query = text(f"SELECT * FROM ({_ROLLED_UP}) d WHERE seal = :seal ORDER BY day, batch, kind LIMIT :limit")
     return [dict(row) for row in tx.execute(query, {"seal": seal_id, "limit": limit}).mappings()]

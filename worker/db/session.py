@@ -117,7 +117,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Give a connection; commit when the block ends, roll back when it raises."""
+        """Yield a connection; commit when the block ends, roll back when it raises."""
         with self.engine.begin() as connection:
             if self._has_pooler:
                 # Behind a pooler nothing that is set for a session stays with it.
@@ -127,7 +127,7 @@ class Database:
 
     @contextmanager
     def bulk_transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
-        """Give a transaction that may take as long as a million rows take; a snapshot sees one instant, to be read."""
+        """Yield a transaction that may take as long as a million rows take; a snapshot sees one instant, to be read."""
         with self.engine.connect() as connection, connection.begin():
             driver: Any = connection.connection.driver_connection
             driver.answer_s = BULK_ANSWER_S
@@ -154,7 +154,7 @@ class Database:
 
 
 def violated(error: IntegrityError) -> str | None:
-    """Give the name of the constraint that the statement broke."""
+    """Return the name of the constraint that the statement broke."""
     return error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
 
 

@@ -81,7 +81,7 @@ class Next:
 
 
 def postponing(later: Later) -> Row:
-    """Give the row for ``POSTPONE``."""
+    """Return the row for ``POSTPONE``."""
     return _ours(later.work) | {
         "due_at": later.due_at,
         "attempts": later.attempts,
@@ -92,7 +92,7 @@ def postponing(later: Later) -> Row:
 
 
 def advancing(following: Next) -> Row:
-    """Give the row for ``ADVANCE``."""
+    """Return the row for ``ADVANCE``."""
     return _ours(following.work) | {
         "kind": following.kind,
         "due_at": following.due_at,
@@ -102,7 +102,7 @@ def advancing(following: Next) -> Row:
 
 
 def finishing(work: Work) -> Row:
-    """Give the row for ``FINISH``."""
+    """Return the row for ``FINISH``."""
     return _ours(work)
 
 

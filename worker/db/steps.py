@@ -94,7 +94,7 @@ class Work:
     binding: int
     """Of the account, as it is now."""
     collected_at: datetime | None
-    """When an image of the account was last brought home, as far as the account's row knows."""
+    """When an image of the account was last downloaded, as far as the account's row knows."""
     store_failed_at: datetime | None
     """Since when the account's store has failed; None: it works."""
     sent_binding: int | None

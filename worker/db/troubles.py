@@ -31,10 +31,10 @@ class Trouble:
     next_at: datetime
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         one, many = _NAMES[self.kind]
         what = f"1 {one} is" if self.count == 1 else f"{self.count:,} {many} are"
-        return f"{what} tried again: {self.error}; next try {self.next_at:%H:%M:%S} UTC"
+        return f"{what} tried again: {self.error}; next try {self.next_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 _MOST = text("""
@@ -45,7 +45,7 @@ _MOST = text("""
 
 
 def most(tx: Connection, batch_id: UUID) -> Trouble | None:
-    """Give the kind of step that most of the batch's troubled jobs are at; None when there is no trouble."""
+    """Return the kind of step that most of the batch's troubled jobs are at; None when there is no trouble."""
     row = tx.execute(_MOST, {"id": batch_id, "attempts": SHOWN_FROM, "store": STORE_UNAVAILABLE}).one_or_none()
     if row is None:
         return None

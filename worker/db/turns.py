@@ -11,7 +11,7 @@ from worker.domain.turns import Turns
 
 
 def read(classes: dict[str, float], owners: dict[str, Any] | None = None) -> Turns:
-    """Give the turns that the columns of an account hold."""
+    """Return the turns that the columns of an account hold."""
     return Turns(
         classes={Priority(name): time for name, time in classes.items()},
         owners={Priority(name): dict(times) for name, times in (owners or {}).items()},

@@ -1,4 +1,4 @@
-"""Paid images that are not in hand, in the database."""
+"""Paid images that cannot be downloaded, in the database."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,11 +14,11 @@ _IS_WHOLE_ROW = text("""
 
 
 def is_whole_row(tx: Connection, account_id: UUID, *, count: int, before: datetime, fresh_after: datetime) -> bool:
-    """Say whether so many images are asked for since before the instant, and none has come since ``fresh_after``."""
+    """Return whether so many images are asked for since before the instant, and none has come since ``fresh_after``."""
     values = {"id": account_id, "count": count, "before": before, "fresh_after": fresh_after}
     return bool(tx.execute(_IS_WHOLE_ROW, values).scalar_one())
 
 
 def remember_collected(tx: Connection, account_id: UUID, *, now: datetime) -> None:
-    """Keep when an image was last brought home."""
+    """Store when an image was last downloaded."""
     tx.execute(text("UPDATE account SET collected_at = :now WHERE id = :id"), {"now": now, "id": account_id})

@@ -79,7 +79,7 @@ _UNENDED = text("""
 
 
 def unended(tx: Connection, account_id: UUID, *, accepted_before: datetime, limit: int, now: datetime) -> list[Unended]:
-    """Give generations in doubt, and old ones that have not ended, those first that were longest not asked about.
+    """Return generations in doubt, and old ones that have not ended, those first that were longest not asked about.
 
     Those that were asked about since the last time are left out.
     """

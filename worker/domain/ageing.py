@@ -10,7 +10,7 @@ class AgeClass(StrEnum):
     HOUR = "under 1 h"
     """Work in progress."""
     DAY = "1 h to 24 h"
-    """Slow, or waiting for an account to be mended."""
+    """Slow, or waiting for an account to be fixed."""
     WEEK = "1 d to 7 d"
     """Somebody should look."""
     OLDER = "over 7 d"
@@ -25,5 +25,5 @@ _BORDERS = (
 
 
 def age_class(age: timedelta) -> AgeClass:
-    """Give the class of an age; one below zero, from a clock that was ahead, counts as new."""
+    """Return the class of an age; one below zero, from a clock that was ahead, counts as new."""
     return next((name for border, name in _BORDERS if age < border), AgeClass.OLDER)

@@ -7,7 +7,7 @@ AVAILABLE = "available"
 
 
 def why_not(model: str, statuses: Mapping[str, str | None]) -> str | None:
-    """Say why a model cannot be called; None when it can, or when its entry says nothing about it.
+    """Return why a model cannot be called; None when it can, or when its entry says nothing about it.
 
     ``statuses`` has the ``api_status`` of each listed model. The list is documented to be whole: it includes models
     that cannot be called yet (provider contract, section 5).

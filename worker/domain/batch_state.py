@@ -12,7 +12,7 @@ class BatchState(StrEnum):
     PAUSED = "paused"
     """Its owner holds it back: nothing more is admitted until it is resumed; what is begun goes on."""
     CANCELLED = "cancelled"
-    """Nothing more is admitted; what is at the provider is brought home."""
+    """Nothing more is admitted; what is at the provider is downloaded."""
     REFUSED = "refused"
     """It had faults and was not taken; it has no jobs."""
 
@@ -58,7 +58,7 @@ class ActionRefused(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         return f"batch {self.batch_id} is {self.state}, so that it cannot be {_DONE[self.action]}: {self._next_step()}"
 
     def _next_step(self) -> str:
@@ -69,9 +69,9 @@ class ActionRefused(Exception):
             case BatchState.REFUSED:
                 return f"it has no jobs, and `darkroom status {self.batch_id}` says why"
             case BatchState.PAUSED:
-                return f"`darkroom resume {self.batch_id}` lets it go on"
+                return f"`darkroom resume {self.batch_id}` continues it"
             case BatchState.OPEN:
-                return f"it is not held back, and `darkroom status {self.batch_id}` says what it waits for"
+                return f"it is not paused; `darkroom status {self.batch_id}` says what it waits for"
 
 
 _DONE: dict[BatchAction, str] = {

@@ -66,7 +66,7 @@ _BY_ERROR: tuple[tuple[type[ProviderError], CallOutcome], ...] = (
 
 
 def outcome_of(error: ProviderError) -> CallOutcome:
-    """Give the word for an error; one of no known class leaves the outcome unknown."""
+    """Return the word for an error; one of no known class leaves the outcome unknown."""
     return next((word for kind, word in _BY_ERROR if isinstance(error, kind)), CallOutcome.UNKNOWN)
 
 
@@ -96,7 +96,7 @@ class Call:
 
 
 def failed(call: Call, error: ProviderError) -> Call:
-    """Give the call with the error as its outcome."""
+    """Return the call with the error as its outcome."""
     return replace(
         call,
         outcome=outcome_of(error),

@@ -8,7 +8,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def canonical(value: object) -> str:
-    """Give the value as JSON in ASCII, its names sorted, without blanks."""
+    """Return the value as JSON in ASCII, its names sorted, without blanks."""
     # What most lines of a manifest have spares them the encoder, which takes longer to be set up than to run.
     if value is None:
         return "null"
@@ -16,7 +16,7 @@ def canonical(value: object) -> str:
 
 
 def canonical_values(values: Mapping[str, str | int | float]) -> str:
-    """Give the same for a few values by name, of which a million lines mostly have a dozen different ones."""
+    """Return the same for a few values by name, of which a million lines mostly have a dozen different ones."""
     if all(map(_is_text, values.values())):
         return _canonical_pairs(tuple(values.items()))
     return canonical(dict(values))

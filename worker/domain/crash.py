@@ -15,7 +15,7 @@ MOST = 5
 """So many crashes in a row are no accident."""
 
 WAITS = Backoff(first=timedelta(seconds=30), most=timedelta(minutes=10))
-"""Between two tries: a node of another version, or one that has been mended, may do the step meanwhile."""
+"""Between two tries: a node of another version, or one with the bug fixed, may do the step meanwhile."""
 
 
 class Verdict(Enum):
@@ -32,7 +32,7 @@ class Verdict(Enum):
 
 
 def verdict(kind: StepKind, *, crashes: int, is_perhaps_sent: bool, age: timedelta) -> Verdict:
-    """Say what follows after so many crashes in a row.
+    """Return what follows after so many crashes in a row.
 
     ``age`` is the time since the provider accepted the generation, or of a collect since the image is paid for: what
     is at the provider has as much time as if it had not answered.

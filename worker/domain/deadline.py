@@ -30,7 +30,7 @@ class DeadlinePassed(Exception):
         self.deadline_at = deadline_at
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         return (
             f"the deadline of batch {self.batch_id} has passed ({self.deadline_at:%Y-%m-%d %H:%M:%S} UTC):"
             f" `darkroom retry {self.batch_id} --failed --deadline 6h` sets a new one"
@@ -54,7 +54,7 @@ def deadline(value: object) -> Deadline:
 
 
 def falls_at(wanted: Deadline, *, now: datetime) -> datetime:
-    """Give the instant of a deadline that is set now."""
+    """Return the instant of a deadline that is set now."""
     return now + wanted if isinstance(wanted, timedelta) else wanted
 
 
@@ -77,4 +77,4 @@ def _instant(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
-        raise UnfitError("lies beyond all calendars") from None
+        raise UnfitError("is out of range") from None

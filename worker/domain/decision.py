@@ -17,7 +17,7 @@ class NotInDoubt(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         how = "does not exist" if self.state is None else f"is {self.state}, not in doubt"
         return f"the generation {self.generation_id} {how}: `darkroom audit in-doubt` lists those that are"
 
@@ -32,7 +32,7 @@ class NotEnded(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         is_doubt = self.state is GenerationState.IN_DOUBT
         step = "`darkroom resolve` decides about it" if is_doubt else "only one that has ended can be corrected"
         return f"the generation {self.generation_id} is {self.state}: {step}"
@@ -48,7 +48,7 @@ class TooMuch(Exception):
         self.expected = expected
 
     def __str__(self) -> str:
-        """Say it, with the next step."""
+        """Return the message, with the next step."""
         return (
             f"{self.charged:,} credits are more than the {self.expected:,} that were held or reserved:"
             " if the provider charged that much, say so with --over"
@@ -65,7 +65,7 @@ class UnfitTask(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return f"the task {self.provider_id} cannot be adopted: {self.reason}"
 
 
@@ -88,7 +88,7 @@ class Sendings:
         return begins_at <= created_at <= ends_at
 
     def __str__(self) -> str:
-        """Say it as a person reads it."""
+        """Return it as a person reads it."""
         return f"{self.first_at:%Y-%m-%d %H:%M:%S} to {self.last_at + self.call:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -51,12 +51,12 @@ class DecisionsFaulty(Exception):
 
 
 def read(content: bytes, *, catalog: str) -> list[Decision]:
-    """Give the decisions of a saved document; raise DecisionsFaulty with all that is wrong with it."""
+    """Return the decisions of a saved document; raise DecisionsFaulty with all that is wrong with it."""
     return _read(content, catalog)[1]
 
 
 def read_all(contents: Iterable[bytes], *, catalog: str) -> list[Decision]:
-    """Give the decisions of several documents; what was saved later counts. Raises DecisionsFaulty."""
+    """Return the decisions of several documents; what was saved later counts. Raises DecisionsFaulty."""
     found: dict[UUID, Decision] = {}
     for _, decisions in sorted((_read(each, catalog) for each in contents), key=itemgetter(0)):
         found |= {each.render_id: each for each in decisions}
@@ -64,7 +64,7 @@ def read_all(contents: Iterable[bytes], *, catalog: str) -> list[Decision]:
 
 
 def _read(content: bytes, catalog: str) -> tuple[str, list[Decision]]:
-    """Give when a document was saved, and what it holds."""
+    """Return when a document was saved, and what it holds."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:

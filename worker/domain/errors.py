@@ -1,6 +1,6 @@
 """What went wrong with an outside call, named by what the caller may do next."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -10,7 +10,7 @@ class PauseReason(StrEnum):
     INSUFFICIENT_CREDITS = "insufficient_credits"
     """The wallet is empty; a top-up ends it."""
     API_KEY_MISSING = "api_key_missing"
-    """The provider saw no key; a mend of the configuration ends it."""
+    """The provider saw no key; a corrected configuration ends it."""
     API_KEY_INVALID = "api_key_invalid"
     """The provider does not know the key."""
     API_KEY_REVOKED = "api_key_revoked"
@@ -24,7 +24,7 @@ class PauseReason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     """A 401 or 403 with a code that is not known here."""
     RESULTS_UNREACHABLE = "results_unreachable"
-    """Paid images cannot be brought home; the first one that can be ends it."""
+    """Paid images cannot be downloaded; the first download that succeeds ends it."""
     PROVIDER_FAILING = "provider_failing"
     """Generations of many different prompts fail at the provider; a canary that succeeds ends it."""
     OUTCOMES_UNKNOWN = "outcomes_unknown"
@@ -36,7 +36,7 @@ class PauseReason(StrEnum):
 
     @property
     def permits_reading(self) -> bool:
-        """Whether what is already at the provider can still be asked about and brought home."""
+        """Whether what is already at the provider can still be polled and downloaded."""
         return self is PauseReason.INSUFFICIENT_CREDITS or not self.is_the_providers
 
     @property
@@ -72,7 +72,7 @@ class ProviderError(Exception):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Say code, HTTP status, words and request id in one line."""
+        """Return code, HTTP status, words and request id in one line."""
         status = "" if self.status is None else f" (HTTP {self.status})"
         words = f": {self.message}" if self.message else ""
         trace = f" [{self.request_id}]" if self.request_id else ""
@@ -142,3 +142,7 @@ class Throttled(ProviderError):
         super().__init__("rate_limited", message, status, request_id)
         self.args = (retry_after, message, status, request_id)
         self.retry_after = retry_after
+        self.sent_at: datetime | None = None
+        """When the request was sent, by the database's clock; whoever made the call sets it."""
+        self.is_write = False
+        """Whether it was a create or an upload; whoever made the call sets it."""

@@ -47,7 +47,7 @@ def allot(
 ) -> Allotment:
     """Share the slots out one by one to the class, then the owner, then the batch, that has had the least so far.
 
-    ``due`` steps of a class come before its admissions: what is begun is brought home first. ``rooms`` is what the
+    ``due`` steps of a class come before its admissions: what is begun is finished first. ``rooms`` is what the
     window has left (``window.rooms``); None: it has no end. Whoever comes back after a pause starts among the others.
     """
     round_ = _Round(claims, turns, due or {}, rooms)
@@ -75,7 +75,7 @@ class _Round:
         self._given_due: dict[Priority, int] = defaultdict(int)
 
     def serve_next(self) -> bool:
-        """Give one slot away; False when nobody can use it."""
+        """Return one slot away; False when nobody can use it."""
         able = [p for p in Priority if self._due.get(p, 0) or self._may_admit(p)]
         if not able:
             return False

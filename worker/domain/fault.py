@@ -29,7 +29,7 @@ class Fault:
     permitted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say place, field, reason and permitted values in one line of text."""
+        """Return place, field, reason and permitted values in one line of text."""
         place = f"line {self.line}" if self.line else "batch"
         key = f" (key {plain(self.key)})" if self.key is not None else ""
         field = f", {plain(self.field)}" if self.field else ""

@@ -21,7 +21,7 @@ class Circumstances:
     """The same for the image that ends last."""
 
     def duration_s(self, images: int, *, uploads: int = 0) -> float:
-        """Give the seconds for so many images with so many references to upload: one create each, and its polls."""
+        """Return the seconds for so many images with so many references to upload: one create each, and its polls."""
         if images == 0:
             return 0.0
         by_rate = (images * (1 + self.polls) + uploads) / self.rate
@@ -29,7 +29,7 @@ class Circumstances:
 
 
 def rate_bounds(rate: float, *, is_learned: bool, was_throttled: bool) -> tuple[float, float]:
-    """Give the lowest and the highest mean rate that the present one may turn out to be.
+    """Return the lowest and the highest mean rate that the present one may turn out to be.
 
     A rate that was set is kept. A learned one keeps between nine tenths of what the provider refused and that rate
     itself, so the average is within a tenth of the present one. Before the first 429 the limit is not known at all: it

@@ -28,7 +28,7 @@ class Hearing:
 
 
 def judge(before: Hearing, *, is_deaf: bool, now: datetime) -> tuple[Hearing, Remedy | None]:
-    """Give the hearing after a look, and the remedy that is due, if any; each has the whole patience to work."""
+    """Return the hearing after a look, and the remedy that is due, if any; each has the whole patience to work."""
     if not is_deaf:
         return Hearing(), None
     if before.deaf_since is None:

@@ -76,12 +76,12 @@ class IllegalTransition(Exception):
         self.event = event
 
     def __str__(self) -> str:
-        """Say which event met which state."""
+        """Return which event met which state."""
         return f"a job that is {self.state} cannot take the event {self.event}"
 
 
 def next_state(state: JobState, event: JobEvent) -> JobState:
-    """Give the state after the event, or raise IllegalTransition."""
+    """Return the state after the event, or raise IllegalTransition."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:

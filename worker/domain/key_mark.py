@@ -8,18 +8,18 @@ _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 
 
 def mark(key: str, salt: bytes) -> str:
-    """Give what may be stored of a key: the salt, and a hash that the key cannot be found from."""
+    """Return what may be stored of a key: the salt, and a hash that the key cannot be found from."""
     return f"{salt.hex()}${_hashed(key, salt)}"
 
 
 def is_marked(key: str, known: str) -> bool:
-    """Say whether ``known`` is a mark of this key."""
+    """Return whether ``known`` is a mark of this key."""
     salt, _, hashed = known.partition("$")
     return hmac.compare_digest(_hashed(key, bytes.fromhex(salt)), hashed)
 
 
 def shown(known: str | None) -> str | None:
-    """Give the part of a mark by which people tell two of them apart."""
+    """Return the part of a mark by which people tell two of them apart."""
     return None if known is None else f"mark {known.partition('$')[2][:12]}"
 
 

@@ -57,7 +57,7 @@ class Histogram:
         return Histogram(counts=tuple(kept))
 
     def quantile(self, share: float) -> timedelta:
-        """Give the age by which this share (0 to 1) of the generations has ended."""
+        """Return the age by which this share (0 to 1) of the generations has ended."""
         left = share * self.total
         for k, count in enumerate(self.counts):
             if count >= left > 0:
@@ -66,7 +66,7 @@ class Histogram:
         return timedelta(seconds=_lower(0))
 
     def smoothed(self) -> "Histogram":
-        """Give what may be expected of further generations, from what was seen and what is always possible."""
+        """Return what may be expected of further generations, from what was seen and what is always possible."""
         counts = [_DOUBT / len(_PLAUSIBLE) if k in _PLAUSIBLE else 0.0 for k in range(BUCKETS)]
         for k, count in enumerate(self.counts):
             for offset, share in _KERNEL:
@@ -74,7 +74,7 @@ class Histogram:
         return Histogram(counts=tuple(counts))
 
     def gap(self, age: timedelta, *, undetected_s: float) -> timedelta | None:
-        """Give the time after which a generation of this age has on average been ended for so many seconds.
+        """Return the time after which a generation of this age has on average been ended for so many seconds.
 
         That is the gap over which (F(u) - F(age)) / S(age) has this integral, F the share that has ended by an age and
         S the share that has not; None when it is never reached, or beyond all that was seen.
@@ -102,7 +102,7 @@ def merged(older: Histogram, newer: Sequence[tuple[timedelta, timedelta]]) -> Hi
 
 
 def bucket(age: timedelta) -> int:
-    """Give the bucket in which an age lies."""
+    """Return the bucket in which an age lies."""
     seconds = age.total_seconds()
     if seconds <= FIRST_EDGE_S:
         return 0
@@ -110,7 +110,7 @@ def bucket(age: timedelta) -> int:
 
 
 def _share_left(k: int, age_s: float) -> float:
-    """Give how much of a bucket lies behind an age in it."""
+    """Return how much of a bucket lies behind an age in it."""
     return min(max((_upper(k) - age_s) / (_upper(k) - _lower(k)), 0.0), 1.0)
 
 

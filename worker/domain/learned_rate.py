@@ -53,17 +53,26 @@ _DISPROVED = 1.05
 """When a refused rate is exceeded by so much without a 429, the limit has risen."""
 
 
-def throttled(pace: Pace, *, now: datetime, retry_after: timedelta | None, answered: int) -> Pace:
+def throttled(
+    pace: Pace,
+    *,
+    now: datetime,
+    retry_after: timedelta | None,
+    answered: int,
+    sent_at: datetime | None = None,
+    is_again: bool = False,
+) -> Pace:
     """Close the key until the provider's time; cut a learned rate once for a burst of 429s, and keep what was refused.
 
-    ``answered`` counts the requests of a second, as late as is known, that were not refused.
+    ``answered`` counts the requests of a second, as late as is known, that were not refused. ``sent_at`` and
+    ``is_again`` are those of ``pace.closed``.
     """
-    until = now + (paces.THROTTLE_WAIT if retry_after is None else retry_after)
-    closed = paces.closed(pace, until=until)
+    closed = paces.closed(pace, now=now, wait=retry_after, sent_at=sent_at, is_again=is_again)
+    assert closed.blocked_until is not None
     is_same_burst = pace.throttled_at is not None and now < pace.throttled_at + SETTLED
     if is_same_burst or not pace.is_learned:
         return closed
-    cut = replace(closed, throttled_at=now, raised_at=until)
+    cut = replace(closed, throttled_at=now, raised_at=closed.blocked_until)
     if pace.throttled_at is None or pace.blocked_until is None:
         # While the rate doubles, the answers of a second say where the limit is about, but not what is too much.
         return replace(cut, rate=max(FLOOR, _CUT * min(pace.rate, answered)))
@@ -73,7 +82,7 @@ def throttled(pace: Pace, *, now: datetime, retry_after: timedelta | None, answe
 
 
 def has_stretch(pace: Pace, *, now: datetime) -> bool:
-    """Say whether a learned rate was used to the full for long enough to be judged."""
+    """Return whether a learned rate was used to the full for long enough to be judged."""
     return pace.is_learned and now >= pace.raised_at + _stretch(pace)
 
 
@@ -110,5 +119,5 @@ def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
     just_under = _JUST_UNDER * pace.refused_rate
     if pace.rate < just_under:
         return min(climbed, just_under)
-    is_patient = now < pace.blocked_until + _PATIENCE * (pace.blocked_until - pace.throttled_at)
+    is_patient = now < pace.blocked_until + _PATIENCE * pace.closing
     return pace.rate if is_patient else probed

@@ -119,7 +119,7 @@ def correct_spent(*, spent: int, charged: int) -> tuple[Movement, ...]:
 
 
 def committed(movements: Iterable[Movement]) -> int:
-    """Say by how much the movements change what a batch has committed (held, reserved and spent)."""
+    """Return by how much the movements change what a batch has committed (held, reserved and spent)."""
     return sum(m.credits * ((m.source is CreditAccount.CAP) - (m.target is CreditAccount.CAP)) for m in movements)
 
 

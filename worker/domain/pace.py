@@ -9,6 +9,18 @@ HORIZON = timedelta(milliseconds=250)
 THROTTLE_WAIT = timedelta(seconds=2)
 """How long a key is closed after a 429 that names no time."""
 
+SHORTEST_CLOSING = timedelta(seconds=1)
+"""How long a key is closed at the least, whatever the provider says: ``Retry-After: 0`` is no wait at all."""
+
+LONGEST_GROWN = timedelta(minutes=1)
+"""The longest wait that comes from doubling; the provider may name a longer one."""
+
+PROBED_AFTER = timedelta(minutes=1)
+"""After a run of refusals for so long, one request goes out first and the others wait for ``PROBE_WAIT``."""
+
+PROBE_WAIT = timedelta(seconds=5)
+"""Long enough for the answer to most requests."""
+
 UNDER = 0.97
 """Of a rate that was set, how much is used: whoever sets it names the provider's limit, and a stream at exactly that
 overruns a window of a second as soon as a request travels a little longer than the one after it."""
@@ -38,6 +50,15 @@ class Pace:
     """Since when every slot has been taken, as far as that was not looked at yet."""
     refused_rate: float | None = None
     """What is known to be too much, in requests per second; None when nothing is."""
+    closed_at: datetime | None = None
+    """When a 429 closed the key, the first of a run of them; None when none did, or it is not known."""
+
+    @property
+    def closing(self) -> timedelta:
+        """How long the last run of refusals was, to the end of the last wait."""
+        if self.blocked_until is None or self.closed_at is None:
+            return timedelta(0)
+        return self.blocked_until - self.closed_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,34 +77,79 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
     gap = _gap(pace)
     free = max(0, int((now + HORIZON - start) / gap) + 1) if start <= now + HORIZON else 0
     count = min(wanted, free)
+    if count and _probes(pace):
+        return Grant(slots=(start,), pace=replace(pace, next_slot_at=start + max(gap, PROBE_WAIT)))
     slots = tuple(start + gap * n for n in range(count))
     after = replace(pace, next_slot_at=start + gap * count) if count else pace
     return Grant(slots=slots, pace=after)
 
 
 def opens_at(pace: Pace, *, now: datetime) -> datetime | None:
-    """Give the instant from which a round has a slot to give; None when it is past."""
+    """Return the instant from which a round has a slot to give; None when it is past."""
     slot_at = pace.next_slot_at - HORIZON
     opens = slot_at if pace.blocked_until is None else max(slot_at, pace.blocked_until)
     return opens if opens > now else None
 
 
 def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
-    """Give the next slot that is not given away, however far ahead; None while the key is closed."""
+    """Return the next slot that is not given away, however far ahead; None while the key is closed."""
     if pace.blocked_until is not None and now < pace.blocked_until:
         return None
     slot = max(pace.next_slot_at, now)
-    return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + _gap(pace)))
+    gap = max(_gap(pace), PROBE_WAIT) if _probes(pace) else _gap(pace)
+    return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + gap))
+
+
+def _probes(pace: Pace) -> bool:
+    """Return whether the next request is the first one after the key was closed for long."""
+    return pace.closing >= PROBED_AFTER and pace.blocked_until is not None and pace.next_slot_at <= pace.blocked_until
 
 
 def _gap(pace: Pace) -> timedelta:
-    """Give the time between two slots; a learned rate is under the limit already."""
+    """Return the time between two slots; a learned rate is under the limit already."""
     return timedelta(seconds=1 / (pace.rate if pace.is_learned else pace.rate * UNDER))
 
 
-def closed(pace: Pace, *, until: datetime) -> Pace:
-    """Let no request out before the instant; a key that is closed for longer stays so."""
-    return replace(pace, blocked_until=until if pace.blocked_until is None else max(until, pace.blocked_until))
+def closed(
+    pace: Pace, *, now: datetime, wait: timedelta | None, sent_at: datetime | None = None, is_again: bool = False
+) -> Pace:
+    """Close the key after a 429, for the provider's ``wait`` if it named one.
+
+    ``sent_at`` is when the refused request was sent: one that was sent before the key was closed says nothing new,
+    unless it names a longer wait. ``is_again`` says that no such request was answered since the key was opened; that
+    doubles the wait, up to ``LONGEST_GROWN``.
+    """
+    if pace.blocked_until is None:
+        return _closed(pace, now, _named(wait))
+    was_in_flight = sent_at is not None and pace.closed_at is not None and sent_at <= pace.closed_at
+    if now < pace.blocked_until or was_in_flight:
+        return pace if wait is None else replace(pace, blocked_until=max(now + wait, pace.blocked_until))
+    if not is_again or pace.closed_at is None:
+        return _closed(pace, now, _named(wait))
+    # As long as the whole run of refusals so far: twice the last wait.
+    grown = min(now - pace.closed_at, LONGEST_GROWN)
+    return replace(_closed(pace, now, max(_named(wait), grown)), closed_at=pace.closed_at)
+
+
+def _named(wait: timedelta | None) -> timedelta:
+    return THROTTLE_WAIT if wait is None else wait
+
+
+def held(pace: Pace, *, now: datetime, wait: timedelta) -> Pace:
+    """Close the key before a 429 comes: the provider says that no request remains until its limit resets."""
+    if pace.blocked_until is not None and now + wait <= pace.blocked_until:
+        return pace
+    return replace(pace, closed_at=now, blocked_until=now + wait)
+
+
+def opened(pace: Pace, *, now: datetime) -> Pace:
+    """Open a key that is closed, as a person asks for; the rate stays."""
+    is_closed = pace.blocked_until is not None and now < pace.blocked_until
+    return replace(pace, closed_at=None, blocked_until=now) if is_closed else pace
+
+
+def _closed(pace: Pace, now: datetime, wait: timedelta) -> Pace:
+    return replace(pace, closed_at=now, blocked_until=now + max(wait, SHORTEST_CLOSING))
 
 
 def scarcer(scarcity: float, *, is_full: bool) -> float:

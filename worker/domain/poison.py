@@ -27,7 +27,7 @@ class Record:
     last_code: str
 
     def is_poisoned(self, now: datetime) -> bool:
-        """Say whether nothing more is to be paid for it."""
+        """Return whether nothing more is to be paid for it."""
         return self.failures >= POISONED_AFTER and now < self.last_failed_at + FORGOTTEN_AFTER
 
     @property

@@ -26,7 +26,7 @@ class PollSchedule:
     gap: timedelta
 
     def wait(self, *, age: timedelta, polls: int) -> timedelta:
-        """Give the wait before the next poll of a generation that is ``age`` old and was polled so often.
+        """Return the wait before the next poll of a generation that is ``age`` old and was polled so often.
 
         The gap grows from the documented lower to the documented upper pace, and to a minute once overdue.
         """
@@ -54,7 +54,7 @@ class LearnedSchedule:
     """From 0, every request finds a slot, to 1, all wait for one."""
 
     def wait(self, *, age: timedelta, polls: int) -> timedelta:
-        """Give the wait before the next poll of a generation that is ``age`` old and was polled so often."""
+        """Return the wait before the next poll of a generation that is ``age`` old and was polled so often."""
         if not self.seen.is_known or age >= OVERDUE_AFTER:
             return self.documented.wait(age=age, polls=polls)
         expected = self.seen.smoothed()

@@ -31,7 +31,7 @@ class Due:
 
 
 def ranked(steps: Iterable[Due], seen: Seen, *, now: datetime) -> dict[Priority, list[UUID]]:
-    """Give the jobs of each class, the most worthwhile step first.
+    """Return the jobs of each class, the most worthwhile step first.
 
     Uploads, submits and collects that are tried again come before polls, oldest first: each surely brings its image
     forward, and most were promised a slot before. A poll may find nothing. Polls follow by the time for which,
@@ -49,7 +49,7 @@ def ranked(steps: Iterable[Due], seen: Seen, *, now: datetime) -> dict[Priority,
 
 
 def _order(step: Due, known: Ends | None, now: datetime) -> tuple[bool, float]:
-    """Give what sorts the step into its class: smaller is earlier."""
+    """Return what sorts the step into its class: smaller is earlier."""
     is_poll = step.kind is StepKind.POLL
     if not is_poll or known is None:
         return is_poll, -(now - step.due_at).total_seconds()

@@ -70,7 +70,7 @@ class Recipe:
 
 
 def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
-    """Give the recipe that the mapping holds, or every fault of it at once, each with line 0."""
+    """Return the recipe that the mapping holds, or every fault of it at once, each with line 0."""
     faults = [_fault(str(name), not_known(str(name), FIELDS)) for name in raw if name not in FIELDS]
 
     def field(name: str, default: _T, check: Callable[[object], _T]) -> _T:
@@ -120,7 +120,7 @@ def _prompt(value: object) -> str:
 
 
 def _params(value: object, model: str) -> dict[str, ParamValue]:
-    """Give every parameter of the model; what is not named has the model's default."""
+    """Return every parameter of the model; what is not named has the model's default."""
     if not isinstance(value, Mapping):
         raise UnfitError("must be a table, such as [params]")
     spec = MODELS[model]

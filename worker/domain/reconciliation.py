@@ -44,11 +44,11 @@ class Border:
     """Credits that came back by entries shortly before it; the provider perhaps gave them back only afterwards."""
 
     def most_earlier(self) -> int:
-        """Say how much more may have left the wallet before the reading than our entries show."""
+        """Return how much more may have left the wallet before the reading than our entries show."""
         return self.spent_after + self.released_before
 
     def most_later(self) -> int:
-        """Say how much less may have left it before the reading."""
+        """Return how much less may have left it before the reading."""
         return self.released_after + self.spent_before
 
 
@@ -116,7 +116,7 @@ class Explained:
     """Credits by cause, with the sign that they have in the wallet."""
 
     def amount(self, cause: Cause) -> int:
-        """Give the credits of one cause."""
+        """Return the credits of one cause."""
         return self.amounts.get(cause, 0)
 
     @property

@@ -84,7 +84,7 @@ class Decision:
 
 
 def decide(item: Item, options: Options) -> Decision:
-    """Give the decision for one item; the same item and options give the same decision."""
+    """Return the decision for one item; the same item and options give the same decision."""
     reasons = _reasons(item, options)
     keep = _keep(item, reasons)
     return Decision(
@@ -100,7 +100,7 @@ def decide(item: Item, options: Options) -> Decision:
 
 
 def _reasons(item: Item, options: Options) -> tuple[Reason, ...]:
-    """Give every reason to render, whether or not something speaks against it."""
+    """Return every reason to render, whether or not something speaks against it."""
     attempt = item.attempt
     has_failed = attempt is not None and attempt.state is RenderState.FAILED and attempt.fingerprint == item.fingerprint
     found: Mapping[Reason, bool] = {
@@ -132,7 +132,7 @@ def _differences(item: Item) -> tuple[Reason, ...]:
 
 
 def _keep(item: Item, reasons: tuple[Reason, ...]) -> Keep | None:
-    """Give what speaks against rendering; a person's own wish is only held up by the same image being on its way."""
+    """Return what speaks against rendering; a person's own wish is only held up by the same image being on its way."""
     attempt = item.attempt
     is_same = attempt is not None and attempt.fingerprint == item.fingerprint
     if attempt is not None and is_same and attempt.state is RenderState.PLANNED:

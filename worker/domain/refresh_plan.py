@@ -78,12 +78,12 @@ def outline(decisions: Iterable[Decision], *, credit_cap: int | None, conditions
 
 
 def price_of(decision: Decision) -> int:
-    """Give the credits of one generation of the item."""
+    """Return the credits of one generation of the item."""
     return MODELS[decision.wanted.model].credits
 
 
 def differences(then: Mapping[str, str | None], now: Sequence[Decision], *, most: int = 20) -> list[str]:
-    """Say what is no longer as a plan has it; ``then`` has each SKU, with its fingerprint where it was rendered."""
+    """Return what is no longer as a plan has it; ``then`` has each SKU, with its fingerprint where it was rendered."""
     wanted = {each.sku: each for each in now}
     return list(islice((*_gone(then, wanted), *_added(then, now)), most))
 

@@ -1,4 +1,4 @@
-"""A request is one line that somebody asked for, checked once, in the same way for every door."""
+"""A request is one validated manifest line, checked the same way for every ingestion interface."""
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -12,7 +12,7 @@ class Backoff:
     most: timedelta
 
     def wait(self, attempts: int, jitter: float) -> timedelta:
-        """Give the wait after that many failed tries (1 or more).
+        """Return the wait after that many failed tries (1 or more).
 
         ``jitter`` is a random number from 0 to 1: the wait lies between half and the whole of the step, so that
         tries that failed together do not come back together.
@@ -54,7 +54,7 @@ class ReplayPolicy:
     """How long the provider is trusted to know an idempotency key; its documentation names no figure."""
 
     def is_open(self, *, first_sent_at: datetime, now: datetime, call: timedelta) -> bool:
-        """Say whether a replay that may last for ``call`` surely arrives inside the window."""
+        """Return whether a replay that may last for ``call`` surely arrives inside the window."""
         return now + call < first_sent_at + self.window
 
 
@@ -97,7 +97,7 @@ class Patience:
     """So many tries at least before that."""
 
     def is_over(self, *, waited: timedelta, tries: int, is_lost: bool) -> bool:
-        """Say whether an image that was asked for so long and so often is given up."""
+        """Return whether an image that was asked for so long and so often is given up."""
         if is_lost:
             return waited >= self.lost and tries >= self.lost_tries
         return waited >= self.unreachable and tries >= self.unreachable_tries
@@ -121,7 +121,7 @@ STORE_PAUSE_AFTER = timedelta(seconds=30)
 """A store that has failed for so long stops all that would be paid for."""
 
 UNREACHABLE_AFTER = timedelta(minutes=3)
-"""A paid image that is not in hand after this is late."""
+"""A paid image that is not downloaded after this is late."""
 
 UNREACHABLE_COUNT = 10
 """So many late images, and none that came, stop all that would be paid for."""

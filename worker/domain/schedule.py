@@ -13,7 +13,7 @@ class OverlapPolicy(StrEnum):
 
 
 class MissedPolicy(StrEnum):
-    """What becomes of fire times at which no node was alive."""
+    """How fire times are handled at which no node was running."""
 
     RUN_ONCE = "run_once"
     """The newest of them is made up for, the others are left out."""

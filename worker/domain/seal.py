@@ -40,13 +40,13 @@ class Seal:
 
 
 def digest(line: bytes) -> bytes:
-    """Give id and digest of one entry from its line, as COPY writes it (columns and order: ``worker.db.seals``)."""
+    """Return id and digest of one entry from its line, as COPY writes it (columns and order: ``worker.db.seals``)."""
     number = int(line[: line.index(b"\t")])
     return number.to_bytes(8, "big", signed=True) + sha256(line).digest()[:16]
 
 
 def entry_ids(digests: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the id and the digest of each entry, in the order in which they were sealed."""
+    """Yield the id and the digest of each entry, in the order in which they were sealed."""
     for start in range(0, len(digests), DIGEST_BYTES):
         piece = digests[start : start + DIGEST_BYTES]
         yield int.from_bytes(piece[:8], "big", signed=True), piece
@@ -55,7 +55,7 @@ def entry_ids(digests: bytes) -> Iterator[tuple[int, bytes]]:
 def link(
     *, id_: int, sealed_at: datetime, last_entry_id: int, entries: int, credits_: int, previous: bytes, digests: bytes
 ) -> Seal:
-    """Give the seal over the digests, chained to the hash of the one before."""
+    """Return the seal over the digests, chained to the hash of the one before."""
     head = f"{FORMAT}\n{id_}\n{_microseconds(sealed_at)}\n{last_entry_id}\n{entries}\n{credits_}\n"
     return Seal(
         id=id_,

@@ -32,5 +32,5 @@ _LIKE = {"*": "%", "?": "_"}
 
 
 def like(pattern: str) -> str:
-    """Give the same pattern in the words of SQL's LIKE, in which everything but ``*`` and ``?`` means itself."""
+    """Return the same pattern in the words of SQL's LIKE, in which everything but ``*`` and ``?`` means itself."""
     return _SPECIAL.sub(lambda found: _LIKE.get(found.group(), "\\" + found.group()), pattern)

@@ -23,7 +23,7 @@ class Flow:
     credits: int
 
     def into(self, account: CreditAccount) -> int:
-        """Say how much the account has more (or, below zero, less) because of it."""
+        """Return how much the account has more (or, below zero, less) because of it."""
         return self.credits * ((self.target is account) - (self.source is account))
 
 
@@ -41,7 +41,7 @@ class Standing:
         return self.held + self.reserved + self.spent
 
     def after(self, flows: Iterable[Flow]) -> "Standing":
-        """Give the standing once the flows have happened."""
+        """Return the standing once the flows have happened."""
         known = tuple(flows)
         return Standing(
             held=self.held + _net(known, CreditAccount.HELD),
@@ -50,7 +50,7 @@ class Standing:
         )
 
     def plus(self, other: "Standing") -> "Standing":
-        """Give both together."""
+        """Return both together."""
         return Standing(
             held=self.held + other.held, reserved=self.reserved + other.reserved, spent=self.spent + other.spent
         )
@@ -66,7 +66,7 @@ def by_kind(flows: Iterable[Flow]) -> Mapping[EntryKind, int]:
 
 
 def corrections(flows: Iterable[Flow]) -> Mapping[CreditAccount, int]:
-    """Say what corrections brought to held, reserved and spent; below zero: took from them."""
+    """Return what corrections brought to held, reserved and spent; below zero: took from them."""
     made = tuple(flow for flow in flows if flow.kind is EntryKind.CORRECT)
     return {account: _net(made, account) for account in CORRECTED}
 

@@ -26,7 +26,7 @@ class Turns:
 
 
 def classes_at_work(turns: Turns, at_work: Collection[Priority]) -> dict[Priority, float]:
-    """Give the time of every class, those at work lifted to less than a turn behind the one that has had most."""
+    """Return the time of every class, those at work lifted to less than a turn behind the one that has had most."""
     known = {p: turns.classes.get(p, 0.0) for p in Priority}
     return known | caught_up({p: known[p] for p in at_work}, floor=max(known.values()) - 1.0)
 

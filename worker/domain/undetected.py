@@ -15,7 +15,7 @@ class Ends:
     integrals_s: tuple[float, ...]
 
     def undetected_s(self, *, looked_s: float, age_s: float) -> float:
-        """Give the expected seconds since the end, of a generation that is ``age_s`` old and was alive at ``looked_s``.
+        """Return the expected seconds since the end of a generation aged ``age_s`` that was alive at ``looked_s``.
 
         It is the integral of (F(t) - F(looked)) / (1 - F(looked)) from the last look until now. One that is older than
         all that were ever seen counts as ended since that look.
@@ -29,7 +29,7 @@ class Ends:
         return max(0.0, (until_s - before_s - ended * span_s) / (1 - ended))
 
     def _at(self, t_s: float) -> tuple[float, float]:
-        """Give F(t) and its integral from 0 to t."""
+        """Return F(t) and its integral from 0 to t."""
         k = bisect_right(EDGES_S, t_s) - 1
         past_s = t_s - EDGES_S[k]
         if k == len(EDGES_S) - 1:
@@ -42,7 +42,7 @@ _NONE_LEFT = 1e-9
 
 
 def ends(seen: Histogram) -> Ends | None:
-    """Give the distribution that a histogram stands for; None while it says nothing."""
+    """Return the distribution that a histogram stands for; None while it says nothing."""
     if not seen.is_known:
         return None
     total = seen.total

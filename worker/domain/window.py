@@ -16,7 +16,7 @@ that a window full of bulk jobs is hardly slower for it.
 
 
 def rooms(max_in_flight: int, in_flight: Mapping[Priority, int]) -> dict[Priority, int]:
-    """Give for each class how many more generations it and those below it may open together.
+    """Return for each class how many more generations it and those below it may open together.
 
     Only its own kind and what is less urgent counts against a class, so that urgent work in plenty does not shut the
     others out: what ends is shared by turns.
@@ -30,10 +30,10 @@ def rooms(max_in_flight: int, in_flight: Mapping[Priority, int]) -> dict[Priorit
 
 
 def room_of(priority: Priority, left: Mapping[Priority, int]) -> int:
-    """Give how many more the class may open: as many as fit into its own room and those of the classes above it."""
+    """Return how many more the class may open: as many as fit into its own room and those of the classes above it."""
     return max(0, min(left[above] for above in at_and_above(priority)))
 
 
 def at_and_above(priority: Priority) -> tuple[Priority, ...]:
-    """Give the class and all that are more urgent: whose rooms a generation of it takes up."""
+    """Return the class and all that are more urgent: whose rooms a generation of it takes up."""
     return BY_RANK[: BY_RANK.index(priority) + 1]

@@ -18,14 +18,14 @@ class Change:
     into: str
 
     def __str__(self) -> str:
-        """Say it as ``oak -> walnut``, ``+walnut`` or ``-oak``."""
+        """Return it as ``oak -> walnut``, ``+walnut`` or ``-oak``."""
         if not self.out:
             return f"+{self.into}"
         return f"{self.out} -> {self.into}" if self.into else f"-{self.out}"
 
 
 def changes(before: str, after: str) -> tuple[Change, ...]:
-    """Give the words that differ, in order; a difference of white space alone is one change of nothing."""
+    """Return the words that differ, in order; a difference of white space alone is one change of nothing."""
     old, new = _WORD.findall(before), _WORD.findall(after)
     found = tuple(_compare(old, new))
     if not found and before != after:

@@ -18,7 +18,7 @@ class ServicesError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        """Say what failed and why, then the next step on a line of its own."""
+        """Return what failed and why, then the next step on a line of its own."""
         return f"{self.what}: {self.reason}\nNext step: {self.next_step}"
 
 
@@ -41,5 +41,5 @@ def explain_system_errors(home: Path) -> Iterator[None]:
         raise ServicesError(
             "The embedded services met an error of the operating system",
             f"{error.strerror or error} at {place}",
-            "free space or mend the permissions there, or set DARKROOM_HOME to another folder.",
+            "free space or fix the permissions there, or set DARKROOM_HOME to another folder.",
         ) from error

@@ -98,7 +98,7 @@ class Postgres:
             raise ServicesError(
                 "The embedded database could not be made",
                 f"initdb ended with status {status}:\n{output.strip()}",
-                f"mend what it says (often space or permissions below {self.data.parent}) and start again.",
+                f"fix what it says (often space or permissions below {self.data.parent}) and start again.",
             )
         unfinished.rename(self.data)
 

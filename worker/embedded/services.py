@@ -100,7 +100,7 @@ def status(path: Path) -> Status:
 
 
 def is_own_url(path: Path, url: str) -> bool:
-    """Say whether a URL is one of this home's servers, wherever they listen: it has their password."""
+    """Return whether a URL is one of this home's servers, wherever they listen: it has their password."""
     known = records.known_passwords(home.at(path).passwords)
     if known is None:
         return False

@@ -120,5 +120,5 @@ def _failed(server: Server, reason: str, log: Path) -> ServicesError:
     return ServicesError(
         f"The embedded {server.name} does not serve",
         f"{reason}; its log {log} ends with:\n{tail(log)}",
-        "mend what the log says, then run `darkroom services stop` and start again.",
+        "fix what the log says, then run `darkroom services stop` and start again.",
     )

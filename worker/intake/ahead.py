@@ -16,7 +16,7 @@ AHEAD = 64
 
 
 def examined(items: Iterable[CheckedRequest | Fault], library: Library) -> Iterator[CheckedRequest | Fault]:
-    """Give every item in its order; the library has begun with its references, and ``take`` waits for the end of it."""
+    """Yield the items in order; references are fetched ahead, and ``take`` waits until one is there."""
     waiting: deque[CheckedRequest | Fault] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reference") as pool:
         try:

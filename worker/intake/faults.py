@@ -39,7 +39,7 @@ class FaultSpool(Collection[Fault]):
         return any(fault == each for each in self)
 
     def __iter__(self) -> Iterator[Fault]:
-        """Give the faults in their order, from the first."""
+        """Yield the faults in their order, from the first."""
         self._file.seek(0)
         for row in self._file:
             line, key, field, reason, permitted = json.loads(row)

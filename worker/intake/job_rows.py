@@ -19,7 +19,7 @@ _AT_ONCE = 1_000
 
 
 def row_of(request: JobRequest, references: Sequence[str]) -> bytes:
-    """Give what is known of a job's row, in the order of the columns from ``line`` on, with its line feed."""
+    """Return what is known of a job's row, in the order of the columns from ``line`` on, with its line feed."""
     cells = (
         str(request.line),
         _escaped(request.key),
@@ -36,7 +36,7 @@ def row_of(request: JobRequest, references: Sequence[str]) -> bytes:
 
 
 def completed(rows: Iterable[bytes], *, batch_id: UUID, now: datetime, new_id: Callable[[], UUID]) -> Iterator[bytes]:
-    """Give the rows with an id, their batch, state and time before them, many in each piece."""
+    """Yield the rows with an id, their batch, state and time before them, many in each piece."""
     shared = f"\t{batch_id}\t{JobState.PENDING}\t{now.isoformat()}\t".encode()
     rest = iter(rows)
     while some := list(islice(rest, _AT_ONCE)):

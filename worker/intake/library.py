@@ -43,7 +43,7 @@ class Library:
             self._begun[source] = pool.submit(self._examine, source)
 
     def take(self, source: Located) -> str:
-        """Give the hash of the reference, which is in the store afterwards; raise UnfitError when it is no use.
+        """Return the hash of the reference, which is in the store afterwards; raise UnfitError when it is no use.
 
         A stored hash is taken as it is: whether it is known is checked when the batch is written.
         """

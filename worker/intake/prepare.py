@@ -72,7 +72,7 @@ def prepare(
         intake.take(item)
         progress(count)
     if intake.spool.count == 0 and not intake.faults:
-        intake.faults.add(Fault(line=0, field="requests", reason="there is not one request"))
+        intake.faults.add(Fault(line=0, field="requests", reason="there is no request"))
     return intake.done()
 
 

@@ -34,7 +34,7 @@ class Spool:
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the rows in their order, from the first."""
+        """Yield the rows in their order, from the first."""
         self._file.seek(0)
         yield from self._file
 
@@ -44,7 +44,7 @@ class Spool:
 
 
 def _identity(request: JobRequest, references: Sequence[str]) -> bytes:
-    """Give what tells the request from others, for ever the same: batches of earlier versions have hashes over it."""
+    """Return what tells the request from others, for ever the same: batches of earlier versions have hashes over it."""
     parts = (
         str(request.line),
         canonical(request.key),

@@ -45,7 +45,7 @@ class TokenTaken(Exception):
         self.batch_id = batch_id
 
     def __str__(self) -> str:
-        """Say what to do."""
+        """Return the message, with what to do."""
         return (
             f"token {self.token!r} belongs to batch {self.batch_id}, which has other requests:"
             " submit these under another token"
@@ -90,7 +90,7 @@ def write(
     if earlier is None or earlier.state is BatchState.REFUSED:
         _expect_time(request, now)
     if earlier is not None and earlier.state is BatchState.REFUSED:
-        # What was refused has been mended: the token now means the mended batch, the old one keeps its faults.
+        # The refused batch was corrected: its token now names the new batch, and the old one keeps its faults.
         batches.rename_token(tx, earlier.id, _other_token(token, earlier.content_hash))
     is_new = batches.insert(
         tx,
@@ -168,12 +168,12 @@ def write_refused(
 
 
 def _other_token(token: str, digest: str) -> str:
-    """Give a name for what cannot have the token itself."""
+    """Return a name for what cannot have the token itself."""
     return f"{token[:130]}#{digest}"
 
 
 def _earlier(tx: Connection, token: str, prepared: Prepared) -> Receipt:
-    """Give the batch that has the token already, if it is this one."""
+    """Return the batch that has the token already, if it is this one."""
     earlier = _taken(tx, token)
     if earlier.content_hash != prepared.spool.content_hash:
         raise TokenTaken(token, earlier.id)
@@ -217,7 +217,7 @@ def _write_references(tx: Connection, prepared: Prepared, now: datetime) -> None
 
 
 def _unusable(sha256: str, how: Referring, found: Mapping[str, ReferenceFacts]) -> Fault | None:
-    """Say what is wrong with a reference: it is not stored, or the model of a job that names it takes none such."""
+    """Return what is wrong with a reference: it is not stored, or the model of a job that names it takes none such."""
     if sha256 not in found:
         return Fault(line=how.line, field="reference", reason=f"no reference sha256:{sha256} is stored")
     try:

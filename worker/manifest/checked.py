@@ -1,4 +1,4 @@
-"""Rows become checked requests: the one validation that every door goes through."""
+"""Rows become checked requests: the one validation of all ingestion interfaces."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass

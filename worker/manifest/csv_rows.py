@@ -97,7 +97,7 @@ class _Records:
         yield from csv.reader(self._texts(first), delimiter=self._delimiter, strict=True)
 
     def _filled(self) -> str | None:
-        """Give the next line with anything on it."""
+        """Return the next line with anything on it."""
         while (text := next(self._texts(), None)) is not None and not text.strip():
             self._first = self._size = 0
         return text

@@ -27,7 +27,7 @@ def resolve_references(request: JobRequest, base: Path | None) -> tuple[Located 
     """Where each of the request's references is, in their order, or what is wrong with it.
 
     A path is taken relative to ``base``, the manifest's folder, and may lead out of it: the files are the
-    user's own. With ``base`` None, as for every door but the command line, a path is a fault: a message from
+    user's own. With ``base`` None, as for every interface but the command line, a path is a fault: a message from
     elsewhere must not make a worker read its own files.
     """
     return tuple(_located(request, place, base) for place in range(len(request.references)))

@@ -29,7 +29,7 @@ class Bucket:
 
     @contextmanager
     def opened(self) -> Iterator["Bucket"]:
-        """Give itself: each call is a request of its own."""
+        """Yield itself: each call is a request of its own."""
         yield self
 
     def read(self, name: str) -> bytes:

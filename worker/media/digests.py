@@ -17,7 +17,7 @@ def digest(chunks: Iterable[bytes]) -> tuple[int, str]:
 
 
 def is_same(source: Path | bytes, size_bytes: int, chunks: Callable[[], Iterable[bytes]]) -> bool:
-    """Say whether bytes of this size, which come in parts, are those of the source."""
+    """Return whether bytes of this size, which come in parts, are those of the source."""
     own_size = len(source) if isinstance(source, bytes) else source.stat().st_size
     return own_size == size_bytes and digest(chunks()) == digest(_chunks_of(source))
 

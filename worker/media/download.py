@@ -95,7 +95,7 @@ def _visit(hop: Hop, into: Path) -> Fetched | str:
 def _target(hop: Hop, response: http.client.HTTPResponse) -> str:
     location = response.getheader("Location")
     if not location:
-        raise hop.failed(FetchProblem.REFUSED, "redirects to nowhere", response.status)
+        raise hop.failed(FetchProblem.REFUSED, "redirects without a location", response.status)
     # Header bytes arrive as Latin-1 although they are mostly UTF-8 or ASCII.
     readable = location.encode("latin-1", "replace").decode("utf-8", "replace")
     try:

@@ -115,7 +115,7 @@ def pinned_connection(hop: Hop, parts: SplitResult) -> PinnedConnection:
 
 
 def _addresses(hop: Hop, host: str, port: int) -> tuple[str, ...]:
-    """Give the addresses to connect to; of a host behind a proxy only an address that the URL names can be checked."""
+    """Return the addresses to connect to; behind a proxy only an address literal in the URL can be checked."""
     if hop.proxy is None:
         return _permitted_addresses(hop, host, port)
     if is_address(host) or is_loopback_name(host):
@@ -171,7 +171,7 @@ def _target(hop: Hop, parts: SplitResult) -> str:
 
 
 def _is_relayed(hop: Hop, parts: SplitResult) -> bool:
-    """Say whether a proxy reads the request itself; with TLS it only passes bytes on."""
+    """Return whether a proxy reads the request itself; with TLS it only passes bytes on."""
     return hop.proxy is not None and parts.scheme == "http"
 
 
@@ -186,9 +186,9 @@ def check_answer(hop: Hop, response: http.client.HTTPResponse) -> None:
     """The answer is a whole file within the limits, or FetchFailed is raised."""
     status = response.status
     if status in _GONE:
-        raise hop.failed(FetchProblem.GONE, f"is not given out (HTTP {status})", status)
+        raise hop.failed(FetchProblem.GONE, f"was refused (HTTP {status})", status)
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
-        raise hop.failed(FetchProblem.TEMPORARY, f"the server cannot give it now (HTTP {status})", status)
+        raise hop.failed(FetchProblem.TEMPORARY, f"the server is unavailable (HTTP {status})", status)
     if status != http.HTTPStatus.OK:
         raise hop.failed(FetchProblem.REFUSED, f"the server answered HTTP {status}", status)
     if response.length is not None and response.length > hop.limits.max_bytes:

@@ -54,7 +54,7 @@ class PinnedConnection(http.client.HTTPConnection):
         if self._tls is not None:
             self._wire = self.sock = self._tls.wrap_socket(self.sock, server_hostname=name)
         if self._is_cut:
-            raise TimeoutError("the time was up before the connection stood")
+            raise TimeoutError("the deadline passed before the connection was established")
         self.sock.settimeout(self._read_s)
 
     def cut(self) -> None:

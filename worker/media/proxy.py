@@ -36,7 +36,7 @@ def none(_url: str) -> None:
 
 
 def of_environment(url: str) -> Proxy | None:
-    """Give what http_proxy, https_proxy and no_proxy say of this URL; a proxy of another kind than HTTP is not used."""
+    """Return the HTTP proxy for this URL from http_proxy, https_proxy and no_proxy; other kinds are ignored."""
     named = select_proxy(url, get_environ_proxies(url, no_proxy=None))
     return None if named is None else _parsed(named if "://" in named else f"http://{named}")
 

@@ -175,7 +175,7 @@ class Store:
             return self._marker(opened)
 
     def initialise(self) -> UUID:
-        """Give the store an identity if it has none, and return the one that it has."""
+        """Return the store an identity if it has none, and return the one that it has."""
         with self._translated(MARKER):
             self._backend.make()
             with self._backend.opened() as opened:

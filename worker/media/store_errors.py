@@ -11,7 +11,7 @@ class StoreUnavailable(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Return the message."""
         return f"the store {self.place} failed: {self.reason}"
 
 
@@ -19,7 +19,7 @@ class SpoolUnavailable(StoreUnavailable):
     """The folder for temporary files could not be written or read."""
 
     def __str__(self) -> str:
-        """Say it with the next step."""
+        """Return the message, with the next step."""
         return (
             f"the folder for temporary files {self.place} failed: {self.reason};"
             " free space there, or set DARKROOM_SPOOL to another folder"
@@ -30,7 +30,7 @@ class WrongStore(StoreUnavailable):
     """What is at the store's place is not the store that the database knows, or may not be."""
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Return the message."""
         return f"what is at {self.place} is not the store that is wanted: {self.reason}"
 
 
@@ -43,7 +43,7 @@ class NotStored(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Return the message."""
         return f"nothing is stored as {self.path}"
 
 
@@ -56,5 +56,5 @@ class Conflicting(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Return the message."""
         return f"other bytes are stored as {self.path}"

@@ -49,7 +49,7 @@ class Attempt:
         """Let the deadline cut this socket; raises TimeoutError when it has passed already."""
         self._wire = wire
         if self.is_over:
-            raise TimeoutError("the time was up before the connection stood")
+            raise TimeoutError("the deadline passed before the connection was established")
 
     def _cut(self) -> None:
         """End the exchange from the watchdog's thread: whoever reads or writes gets an error or the end at once."""

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ import requests
 
 from worker.domain import content_codes
 from worker.domain.errors import ProviderError
-from worker.rivya import answers, errors, sending
+from worker.rivya import answers, errors, rate_limit_headers, sending
 from worker.rivya.attempt import Attempt
 from worker.rivya.sending import Sending
 from worker.rivya.session import BearerKey, checked_base_url, new_session
@@ -39,8 +39,8 @@ class _Answer:
     status: int
     content: bytes
     request_id: str | None
-    retry_after: str | None
-    date: str | None
+    headers: Mapping[str, str]
+    """Names in any case."""
 
 
 class Client:
@@ -86,7 +86,8 @@ class Client:
             data=body,
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
         )
-        return self._read(answer, self._generation_parser(answer, is_create=True), is_paid=True)
+        view = self._read(answer, self._generation_parser(answer, is_create=True), is_paid=True)
+        return replace(view, limit_resets_in=self._until_reset(answer))
 
     def get(self, provider_id: str) -> GenerationView:
         """The generation as it stands now; an answer about another one is malformed."""
@@ -135,7 +136,7 @@ class Client:
         return self._base_url
 
     def credential(self) -> str:
-        """Give the Authorization header; for the provider's own origin only."""
+        """Return the Authorization header; for the provider's own origin only."""
         return self._auth.header()
 
     def close(self) -> None:
@@ -171,8 +172,7 @@ class Client:
                 status=response.status_code,
                 content=self._auth.hide(self._content(response, attempt)),
                 request_id=_request_id(response),
-                retry_after=response.headers.get("Retry-After"),
-                date=response.headers.get("Date"),
+                headers=response.headers,
             )
 
     def _content(self, response: requests.Response, attempt: Attempt) -> bytes:
@@ -204,12 +204,22 @@ class Client:
         return errors.from_answer(
             status=answer.status,
             envelope=envelope,
-            retry_after=errors.parse_retry_after(
-                answer.retry_after, now=lambda: errors.parse_date(answer.date) or self._now()
-            ),
+            retry_after=self._wait(answer),
             is_paid=is_paid,
             refused_content=self._refused_content,
         )
+
+    def _wait(self, answer: _Answer) -> timedelta | None:
+        named = errors.parse_retry_after(answer.headers.get("Retry-After"), now=lambda: self._time_of(answer))
+        return self._until_reset(answer) if named is None else named
+
+    def _until_reset(self, answer: _Answer) -> timedelta | None:
+        wait = rate_limit_headers.wait_until_reset(answer.headers, now=lambda: self._time_of(answer))
+        return None if wait is None else min(wait, errors.LONGEST_WAIT)
+
+    def _time_of(self, answer: _Answer) -> datetime:
+        """Return the time by the provider's clock where the answer says it."""
+        return errors.parse_date(answer.headers.get("Date")) or self._now()
 
     def _unusable(self, answer: _Answer, detail: str, *, is_paid: bool) -> ProviderError:
         if answers.is_bare_error(answer.content):

@@ -25,8 +25,8 @@ from worker.domain.errors import (
 from worker.rivya.answers import Envelope
 from worker.rivya.sending import SendTimeout
 
-LONGEST_WAIT = timedelta(days=1)
-"""A longer Retry-After is cut to this, so that one odd answer cannot close an account for years."""
+LONGEST_WAIT = timedelta(minutes=15)
+"""A longer Retry-After is cut to this: one request then probes whether the limit still holds."""
 
 _PAUSING = {reason.value: reason for reason in PauseReason if reason.is_the_providers}
 _BY_CODE: dict[str, type[ProviderError]] = {

@@ -27,7 +27,7 @@ class Sending(io.BytesIO):
         self._ends_at: float | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Give the next part, never a large one; raise SendTimeout when the time is over."""
+        """Return the next part, never a large one; raise SendTimeout when the time is over."""
         if self._ends_at is None:
             self._ends_at = self._monotonic() + self._most_s
         if self._monotonic() > self._ends_at:
@@ -36,5 +36,5 @@ class Sending(io.BytesIO):
 
 
 def form(fields: Mapping[str, str], *, name: str, content: bytes, mime_type: str) -> tuple[bytes, str]:
-    """Give a multipart form with one file, and its Content-Type."""
+    """Return a multipart form with one file, and its Content-Type."""
     return encode_multipart_formdata({**fields, "file": (name, content, mime_type)})

@@ -26,7 +26,7 @@ class BearerKey(AuthBase):
         return r
 
     def header(self) -> str:
-        """Give the header's value."""
+        """Return the header's value."""
         return f"Bearer {self._key}"
 
     def __repr__(self) -> str:

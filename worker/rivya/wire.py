@@ -58,6 +58,8 @@ class GenerationView:
     """Amounts that the answer holds and that are none, such as ``reserved_credits is 4.5``."""
     created_at: datetime | None = field(default=None, compare=False)
     """When, by the provider's own clock; None when it does not say."""
+    limit_resets_in: timedelta | None = field(default=None, compare=False)
+    """The wait after a create until the provider's rate limit resets, if it says that no request remains."""
     took: timedelta | None = field(default=None, compare=False)
     """From its creation to its last change, by the provider's own clock; None when it does not say."""
 

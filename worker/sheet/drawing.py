@@ -24,7 +24,7 @@ class Drawn:
 
 
 def drawn(cards: Iterable[Card]) -> Iterator[Drawn]:
-    """Give every card with its thumbnail."""
+    """Yield every card with its thumbnail."""
     waiting: deque[Future[Drawn]] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="thumbnail") as pool:
         try:

@@ -49,18 +49,18 @@ class Page:
 
 
 def page_path(sheet: Path, number: int) -> Path:
-    """Give where that page of the sheet is."""
+    """Return where that page of the sheet is."""
     return sheet if number == 1 else sheet.with_name(f"{sheet.stem}-{number}{sheet.suffix}")
 
 
 def pages(sheet: Path, *, cards: int, per_page: int) -> list[Page]:
-    """Give the pages for so many cards; there is always one."""
+    """Return the pages for so many cards; there is always one."""
     last = max(1, -(-cards // per_page))
     return [Page(sheet=sheet, number=number, last=last) for number in range(1, last + 1)]
 
 
 def surplus(sheet: Path, last: int) -> list[Path]:
-    """Give the pages of an earlier, longer sheet that had the same name; nothing else that is called like them."""
+    """Return the pages of an earlier, longer sheet that had the same name; nothing else that is called like them."""
     found: list[Path] = []
     while is_page_of(sheet, path := page_path(sheet, last + len(found) + 1)):
         found.append(path)
@@ -77,7 +77,7 @@ def is_page_of(sheet: Path, path: Path) -> bool:
 
 
 def marker(first_name: str) -> str:
-    """Give what the head of each further page says."""
+    """Return what the head of each further page says."""
     return f'<meta name="darkroom-page-of" content="{quote(first_name)}">'
 
 

@@ -90,7 +90,7 @@ def write_review(path: Path, header: ReviewHeader, cards: Iterable[ReviewCard]) 
 
 
 def differing(before: str | None, after: str) -> list[Words]:
-    """Give the words of ``after`` in order, with those of ``before`` that are gone at their places."""
+    """Return the words of ``after`` in order, with those of ``before`` that are gone at their places."""
     old, new = (before or "").split(), after.split()
     if before is None or old == new or max(len(old), len(new)) > _MOST_WORDS:
         return [Words(text=after)]

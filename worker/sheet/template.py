@@ -59,7 +59,7 @@ def _part(path: Path, pieces: Iterable[str]) -> Path:
 
 
 def environment() -> Environment:
-    """Give the templates, which escape all that is put into them and refuse a name that is not there."""
+    """Return the templates, which escape all that is put into them and refuse a name that is not there."""
     made = Environment(
         loader=PackageLoader(__package__, _TEMPLATES),
         autoescape=True,
@@ -72,14 +72,14 @@ def environment() -> Environment:
 
 
 def own_text(*names: str) -> Markup:
-    """Give files of the templates' folder, one after the other, as they are."""
+    """Return files of the templates' folder, one after the other, as they are."""
     folder = files(__package__).joinpath(_TEMPLATES)
     text = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
     return Markup(text)  # noqa: S704  files of this package, not a user's text
 
 
 def content_hash(text: str) -> str:
-    """Give the hash by which a page's own policy permits one script or style."""
+    """Return the hash by which a page's own policy permits one script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 

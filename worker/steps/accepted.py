@@ -117,8 +117,10 @@ def _first_poll(services: Services, work: Work, now: datetime) -> Next:
 
 
 def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:
-    """Say that the provider answered with an id that another generation has: whose it is, nobody can tell."""
-    error = OutcomeUnknown("provider_id_reused", f"the provider answered with {view.id}, which is taken")
+    """Put the generation in doubt: the provider answered with the id of another generation."""
+    error = OutcomeUnknown(
+        "provider_id_reused", f"the provider answered with {view.id}, which belongs to another generation"
+    )
     try:
         with services.database.transaction() as tx:
             outcomes.doubt(tx, work, error, services)

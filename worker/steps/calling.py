@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from worker.db import calls, parts
 from worker.db.parts import Row
 from worker.domain.call import Call, CallKind, CallOutcome, failed
-from worker.domain.errors import STORE_UNAVAILABLE, ProviderError
+from worker.domain.errors import STORE_UNAVAILABLE, ProviderError, Throttled
 from worker.media.addresses import is_same_origin
 from worker.media.download import Fetched, FetchFailed, FetchLimits, fetch
 from worker.rivya.wire import GenerationView, ModelView, UploadedFile
@@ -20,6 +20,7 @@ from worker.services import Services
 
 T = TypeVar("T")
 
+_WRITES = frozenset({CallKind.CREATE, CallKind.UPLOAD})
 _TURNED_AWAY = frozenset({HTTPStatus.UNAUTHORIZED.value, HTTPStatus.FORBIDDEN.value})
 
 
@@ -47,7 +48,7 @@ class Calls:
         return self._ask(CallKind.GET, lambda: self._services.client.get(provider_id), _of_generation)
 
     def upload(self, content: bytes, *, name: str, mime_type: str, model: str) -> UploadedFile:
-        """Give the provider an image."""
+        """Return the provider an image."""
         client, trace = self._services.client, str(self._generation_id)
         return self._ask(
             CallKind.UPLOAD,
@@ -105,7 +106,7 @@ class Calls:
         return self._ask(CallKind.MODELS, self._services.client.models, lambda call, _: call)
 
     def rows(self) -> list[Row]:
-        """Give what was called so far, to be written down in the transaction that records the outcome."""
+        """Return what was called so far, to be written down in the transaction that records the outcome."""
         account_id = self._services.account_id
         return [calls.adding(call, account_id=account_id, generation_id=self._generation_id) for call in self._made]
 
@@ -132,6 +133,8 @@ class Calls:
         try:
             answer = ask()
         except ProviderError as error:
+            if isinstance(error, Throttled):
+                error.sent_at, error.is_write = call.started_at, kind in _WRITES
             self._made.append(failed(replace(call, ended_at=self._services.clock()), error))
             raise
         self._made.append(described(replace(call, ended_at=self._services.clock()), answer))
@@ -145,7 +148,7 @@ class Calls:
 
 
 def rows_of(made_by: Iterable[Calls]) -> list[Row]:
-    """Give what was called for several paid attempts."""
+    """Return what was called for several paid attempts."""
     return [row for each in made_by for row in each.rows()]
 
 

@@ -12,14 +12,14 @@ from worker.db import generations, jobs, parts, results, step_moves
 from worker.db.jobs import End
 from worker.db.results import Result
 from worker.db.steps import StaleFence, Ticket, Work
-from worker.domain import in_hand, retry
+from worker.domain import not_downloaded, retry
 from worker.domain.job import JobEvent
 from worker.domain.step import COLLECT_WAIT, LEASES, StepKind
 from worker.media.store import StoreUnavailable
 from worker.services import Services
 from worker.steps import calling, claiming, crashes, downloads, outcomes, reach, store_outage
 from worker.steps.calling import Calls
-from worker.steps.downloads import GONE, NOT_AN_IMAGE, NotInHand, Unreadable
+from worker.steps.downloads import GONE, NOT_AN_IMAGE, DownloadFailed, Unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ def _bring_home(services: Services, work: Work) -> None:
         stored = downloads.stored(services, work, calls, url, is_confirmed=is_confirmed)
     except StoreUnavailable as error:
         _wait_for_store(services, work, calls, error)
-    except NotInHand as problem:
+    except DownloadFailed as problem:
         _record_problem(services, work, calls, problem)
     else:
         whose = {"job_id": work.job_id, "generation_id": work.generation_id}
@@ -108,7 +108,7 @@ def _record(services: Services, found: InHand) -> None:
 
 
 def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list[None]:
-    """Write down the images that are in hand, and end their jobs."""
+    """Record the downloaded images, and end their jobs."""
     now = services.clock()
     ends = [End(job_id=one.work.job_id, event=JobEvent.COLLECT) for one in found]
     parts.run(
@@ -126,7 +126,7 @@ def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list
     return [None] * len(found)
 
 
-def _record_problem(services: Services, work: Work, calls: Calls, problem: NotInHand) -> None:
+def _record_problem(services: Services, work: Work, calls: Calls, problem: DownloadFailed) -> None:
     """Try again later; once patience is at its end the job fails, its credits spent; after ten minutes, say so once."""
     now = services.clock()
     has_waited = retry.COLLECT_PATIENCE.is_over(
@@ -134,7 +134,7 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
     )
     is_over = has_waited or problem.code == NOT_AN_IMAGE or (work.recalls > 0 and problem.code == GONE)
     tell = log.error if is_over or problem.is_lost else log.warning
-    tell("result.not_in_hand", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
+    tell("result.not_downloaded", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
     try:
         with services.database.transaction() as tx:
             _postpone_or_fail(tx, services, work, problem, is_over=is_over)
@@ -145,8 +145,8 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: NotIn
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
     else:
-        if in_hand.is_alarm(since=work.since, due_at=work.due_at, now=now):
-            log.error("result.long_not_in_hand", **outcomes.ids(work), since=work.since, code=problem.code)
+        if not_downloaded.is_alarm(since=work.since, due_at=work.due_at, now=now):
+            log.error("result.long_not_downloaded", **outcomes.ids(work), since=work.since, code=problem.code)
         reach.missed(services, work, f"{problem.code}: {problem.message}")
 
 
@@ -162,7 +162,9 @@ def _wait_for_store(services: Services, work: Work, calls: Calls, error: StoreUn
         store_outage.note(services, work, error)
 
 
-def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: NotInHand, *, is_over: bool) -> None:
+def _postpone_or_fail(
+    tx: Connection, services: Services, work: Work, problem: DownloadFailed, *, is_over: bool
+) -> None:
     now = services.clock()
     if is_over:
         step_moves.finish(tx, work)
@@ -170,5 +172,5 @@ def _postpone_or_fail(tx: Connection, services: Services, work: Work, problem: N
         jobs.end(tx, failed, now=now)
         return
     wait = problem.wait.wait(work.attempts + 1, services.jitter())
-    due_at = in_hand.next_try(since=work.since, now=now, wait=wait)
+    due_at = not_downloaded.next_try(since=work.since, now=now, wait=wait)
     step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=f"{problem.code}: {problem.message}")

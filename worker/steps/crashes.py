@@ -119,7 +119,7 @@ def _void(tx: Connection, services: Services, found: Crashed, words: str) -> Non
 
 
 def _described(error: Exception) -> str:
-    """Say which exception, and where in our code; its words may hold a prompt, and are for the log alone."""
+    """Return which exception, and where in our code; its words may hold a prompt, and are for the log alone."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/worker/" in frame.filename]
     kind = type(error).__name__
     if not frames:

@@ -29,7 +29,7 @@ NOT_AN_IMAGE = "result_not_an_image"
 _NO_MORE = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.GONE.value})
 
 
-class NotInHand(Exception):
+class DownloadFailed(Exception):
     """A paid image could not be had this time; ``is_lost`` when waiting is not likely to help."""
 
     wait = retry.COLLECT
@@ -42,7 +42,7 @@ class NotInHand(Exception):
         self.is_lost = is_lost
 
 
-class Unreadable(NotInHand):
+class Unreadable(DownloadFailed):
     """What came is no image that can be read; the same bytes have come ``times`` times in a row."""
 
     wait = retry.UNREADABLE
@@ -55,14 +55,14 @@ class Unreadable(NotInHand):
         self.times = times
 
 
-class TooLarge(NotInHand):
+class TooLarge(DownloadFailed):
     """What came has more bytes than is permitted."""
 
     wait = retry.UNREADABLE
 
 
 def address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
-    """Give the image's address; ask for it anew when there is none, or when it has failed before.
+    """Return the image's address; ask for it anew when there is none, or when it has failed before.
 
     The second is whether the provider has just said that there is no better one.
     """
@@ -75,10 +75,10 @@ def address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
         if isinstance(error, Throttled):
             pacing.close_key(services, error)
         if work.result_url is None:
-            raise NotInHand(error.code, str(error), False) from error
+            raise DownloadFailed(error.code, str(error), False) from error
         return work.result_url, isinstance(error, NotFound)
     if not urls and work.result_url is None:
-        raise NotInHand("no_result_url", "the provider names no address for the image", True)
+        raise DownloadFailed("no_result_url", "the provider names no address for the image", True)
     return (urls[0] if urls else work.result_url or ""), True
 
 
@@ -92,7 +92,7 @@ def stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirm
             path = _put(services, work, file, facts)
         except FetchFailed as error:
             is_lost = error.kind is not FetchProblem.TEMPORARY
-            kind = TooLarge if error.kind is FetchProblem.TOO_LARGE else NotInHand
+            kind = TooLarge if error.kind is FetchProblem.TOO_LARGE else DownloadFailed
             raise kind(_code(error, is_confirmed=is_confirmed), str(error), is_lost) from error
         except BadImage as error:
             raise _unreadable(services, work, file, fetched, error) from error

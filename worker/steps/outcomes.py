@@ -37,7 +37,7 @@ RELAPSE = timedelta(minutes=1)
 
 
 def is_held_up(services: Services, work: Work, now: datetime) -> bool:
-    """Say whether the account is closed to this step, paused, or used with another key.
+    """Return whether the account is closed to this step, paused, or used with another key.
 
     A step that only reads goes on while the reason of the pause permits reading; an image that is paid for is
     collected whatever became of the account.
@@ -195,7 +195,7 @@ def book(tx: Connection, services: Services, guards: Rows, bookings: Sequence[Bo
 
 
 def posting(work: Work, movements: tuple[Movement, ...]) -> Posting:
-    """Give what moves for a step."""
+    """Return what moves for a step."""
     return Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=movements)
 
 

@@ -3,10 +3,13 @@
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from worker.db import accounts, calls
 from worker.domain import learned_rate, pace
 from worker.domain.errors import Throttled
+from worker.domain.pace import Pace
 from worker.services import Services
 
 log = structlog.get_logger(__name__)
@@ -43,8 +46,41 @@ def close_key(services: Services, error: Throttled) -> timedelta:
         before = accounts.lock_now(tx, services.account_id).pace
         until = now - _LOGGED
         answered = calls.answered(tx, services.account_id, since=until - _A_SECOND, until=until)
-        after = learned_rate.throttled(before, now=now, retry_after=error.retry_after, answered=answered)
+        after = learned_rate.throttled(
+            before,
+            now=now,
+            retry_after=error.retry_after,
+            answered=answered,
+            sent_at=error.sent_at,
+            is_again=_is_again(tx, services, before, error, now),
+        )
         accounts.save_pace(tx, services.account_id, after)
     log.warning("account.throttled", account=str(services.account_id), until=after.blocked_until, rate=after.rate)
     assert after.blocked_until is not None
     return max(after.blocked_until - now, timedelta(0))
+
+
+def _is_again(tx: Connection, services: Services, before: Pace, error: Throttled, now: datetime) -> bool:
+    """Return whether nothing like the refused request was answered since the key was opened."""
+    if before.blocked_until is None or now < before.blocked_until:
+        return False
+    return not calls.answered(
+        tx, services.account_id, since=before.blocked_until, until=now, are_reads_apart=error.is_write
+    )
+
+
+def hold_key(services: Services, wait: timedelta) -> None:
+    """Close the key for every worker until the provider's limit resets: it says that no request remains.
+
+    Without the database nothing is closed, and the provider answers with a 429.
+    """
+    now = services.clock()
+    try:
+        with services.database.transaction() as tx:
+            before = accounts.lock_now(tx, services.account_id).pace
+            after = pace.held(before, now=now, wait=wait)
+            accounts.save_pace(tx, services.account_id, after)
+    except DBAPIError as error:
+        log.warning("account.not_held", error=str(error.orig).splitlines()[0])
+        return
+    log.info("account.limit_used_up", account=str(services.account_id), until=after.blocked_until)

@@ -16,7 +16,7 @@ COLLECTED_EVERY = retry.UNREACHABLE_AFTER / 3
 
 
 def missed(services: Services, work: Work, words: str) -> None:
-    """Pause the account when so many paid images in a row are not in hand; the tries to collect go on."""
+    """Pause the account when so many paid images in a row could not be downloaded; downloads are still tried."""
     now = services.clock()
     before = now - retry.UNREACHABLE_AFTER
     if work.pause_reason is not None or now < work.since + retry.UNREACHABLE_AFTER:
@@ -40,7 +40,7 @@ def missed(services: Services, work: Work, words: str) -> None:
 
 
 def collected(services: Services, work: Work) -> None:
-    """Remember that an image was brought home, and end a pause for the want of one."""
+    """Store that an image was downloaded, and end a pause for failed downloads."""
     now = services.clock()
     is_paused = work.pause_reason is PauseReason.RESULTS_UNREACHABLE
     is_known = work.collected_at is not None and now < work.collected_at + COLLECTED_EVERY

@@ -148,7 +148,7 @@ def _end_refused(tx: Connection, services: Services, work: Work, view: Generatio
 
 
 def _will_poison(work: Work) -> bool:
-    """Say whether, as far as is known, one more failure is as many as a prompt may have."""
+    """Return whether, as far as is known, one more failure is as many as a prompt may have."""
     return work.prompt_record is not None and work.prompt_record.failures + 1 >= POISONED_AFTER
 
 

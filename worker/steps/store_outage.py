@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from worker.db import step_moves, stores, upkeep
 from worker.db.steps import Work
-from worker.domain import in_hand, retry
+from worker.domain import not_downloaded, retry
 from worker.domain.errors import STORE_UNAVAILABLE
 from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
@@ -27,7 +27,7 @@ def postpone(tx: Connection, services: Services, work: Work, error: StoreUnavail
     wait = retry.STORE.wait(now - work.since, services.jitter())
     due_at = now + wait
     if work.kind is StepKind.COLLECT:
-        due_at = in_hand.next_try(since=work.since, now=now, wait=wait)
+        due_at = not_downloaded.next_try(since=work.since, now=now, wait=wait)
     step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts, error=f"{STORE_UNAVAILABLE}: {error}")
 
 
@@ -35,8 +35,8 @@ def note(services: Services, work: Work, error: StoreUnavailable) -> None:
     """Remember that the store fails, so that it is looked at soon, and paid work stops when that lasts."""
     now = services.clock()
     log.warning("step.waits_for_store", **outcomes.ids(work), step=work.kind, error=str(error))
-    if work.kind is StepKind.COLLECT and in_hand.is_alarm(since=work.since, due_at=work.due_at, now=now):
-        log.error("result.long_not_in_hand", **outcomes.ids(work), since=work.since, code=STORE_UNAVAILABLE)
+    if work.kind is StepKind.COLLECT and not_downloaded.is_alarm(since=work.since, due_at=work.due_at, now=now):
+        log.error("result.long_not_downloaded", **outcomes.ids(work), since=work.since, code=STORE_UNAVAILABLE)
     if work.store_failed_at is not None:
         return
     with services.database.transaction() as tx:

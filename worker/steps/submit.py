@@ -13,7 +13,7 @@ from worker.domain.errors import ModelUnavailable, OutcomeUnknown, ProviderError
 from worker.domain.generation import GenerationState
 from worker.domain.step import CALL, StepKind
 from worker.services import Services
-from worker.steps import accepted, availability, claiming, outcomes, unaccepted
+from worker.steps import accepted, availability, claiming, outcomes, pacing, unaccepted
 from worker.steps.accepted import Accepted
 from worker.steps.calling import Calls
 from worker.steps.claiming import Obstacle
@@ -93,5 +93,8 @@ def _create(services: Services, work: Work, body: bytes) -> None:
         # is no amount would be the same in the replay (decision 0018).
         lost = OutcomeUnknown("reserved_missing", f"the provider took it as {view.id} and named no reserved credits")
         unaccepted.record(services, work, calls, lost)
-        return
-    accepted.record(services, Accepted(work=work, calls=calls, view=view))
+    else:
+        accepted.record(services, Accepted(work=work, calls=calls, view=view))
+    if view.limit_resets_in is not None:
+        # After the answer: nothing may keep that from being written.
+        pacing.hold_key(services, view.limit_resets_in)

@@ -80,7 +80,7 @@ def _settle(  # noqa: C901 - one case for each class of answer
 
 
 def _is_a_conflict_for_good(services: Services, work: Work) -> bool:
-    """Say whether the first request can no longer be under way."""
+    """Return whether the first request can no longer be under way."""
     return work.first_sent_at is None or services.clock() >= work.first_sent_at + retry.CONFLICT_PATIENCE
 
 

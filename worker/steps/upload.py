@@ -150,5 +150,5 @@ def _record_error(services: Services, task: _Task, calls: Calls, error: Provider
 
 
 def _is_hopeless(work: Work, now: datetime) -> bool:
-    """Say whether the reference was offered often enough, and for long enough."""
+    """Return whether the reference was offered often enough, and for long enough."""
     return work.attempts + 1 >= retry.UPLOAD_TRIES and now >= work.since + retry.UPLOAD_PATIENCE

@@ -24,5 +24,5 @@ _RENDERERS: Mapping[Format, Callable[[Report], bytes]] = {
 
 
 def render(report: Report, as_format: Format) -> bytes:
-    """Give the report's bytes; raise Unfit when it cannot be printed like that."""
+    """Return the report's bytes; raise Unfit when it cannot be printed like that."""
     return _RENDERERS[as_format](report)

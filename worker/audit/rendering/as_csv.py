@@ -11,7 +11,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(report: Report) -> bytes:
-    """Give one line per row; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """Return one line per row; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
     names = list(dict.fromkeys(column.name for section in report.sections for column in section.columns))
     place = {name: at for at, name in enumerate(names)}
     out = StringIO(newline="")

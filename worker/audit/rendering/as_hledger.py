@@ -19,7 +19,7 @@ _ACCOUNTS = {
 
 
 def as_hledger(report: Report) -> bytes:
-    """Give the journal, every account declared; raise Unfit for a report that is no export."""
+    """Return the journal, every account declared; raise Unfit for a report that is no export."""
     if report.name != "export":
         raise Unfit("only an export can be a journal: `darkroom audit export --format hledger`")
     (section,) = report.sections
@@ -35,7 +35,7 @@ def as_hledger(report: Report) -> bytes:
 
 
 def account(name: str, batch_id: object) -> str:
-    """Give the journal's account of a batch."""
+    """Return the journal's account of a batch."""
     return f"{_ACCOUNTS[CreditAccount(name)]}:{batch_id}"
 
 
@@ -67,5 +67,5 @@ def _transaction(entry: Mapping[str, Any]) -> str:
 
 
 def _value(cell: Any) -> str:
-    """Give a tag's value: a comma or a line's end would end it."""
+    """Return a tag's value: a comma or a line's end would end it."""
     return re.sub(r"[,;\s\x00-\x1f]+", " ", exact(cell)).strip()

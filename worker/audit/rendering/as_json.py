@@ -8,7 +8,7 @@ from worker.audit.reports.report import Cell, Column, Report, Section
 
 
 def as_json(report: Report) -> bytes:
-    """Give the report as one JSON object that ends with a newline."""
+    """Return the report as one JSON object that ends with a newline."""
     return written(
         {
             "report": report.name,
@@ -21,7 +21,7 @@ def as_json(report: Report) -> bytes:
 
 
 def written(document: Mapping[str, object]) -> bytes:
-    """Give a JSON document in the one form that it is hashed in; what was read from it is written the same again."""
+    """Return a JSON document in the one form that it is hashed in; what was read from it is written the same again."""
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 

@@ -11,7 +11,7 @@ _LONGEST = 80
 
 
 def as_table(report: Report) -> bytes:
-    """Give a heading, and below it every section with its totals."""
+    """Return a heading, and below it every section with its totals."""
     asked = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.parameters.items())
     heading = [f"{report.title}, as of {instant(report.as_of)}"] + ([_visible(asked)] if asked else [])
     parts = [heading, *(_section(section) for section in report.sections)]

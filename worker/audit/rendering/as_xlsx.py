@@ -18,7 +18,7 @@ _WIDEST = 60
 
 
 def as_xlsx(report: Report) -> bytes:
-    """Give the bytes of the workbook; times are texts in UTC, credits are numbers."""
+    """Return the bytes of the workbook; times are texts in UTC, credits are numbers."""
     for section in report.sections:
         if len(section.rows) + 2 > _ROWS_MAX:
             raise Unfit(

@@ -14,17 +14,17 @@ class Unfit(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it."""
+        """Return the message."""
         return self.reason
 
 
 def exact(cell: Cell) -> str:
-    """Give the cell in full: nothing is empty, an instant has its microseconds."""
+    """Return the cell in full: nothing is empty, an instant has its microseconds."""
     if cell is None:
         return ""
     return instant(cell) if isinstance(cell, datetime) else str(cell)
 
 
 def instant(value: datetime) -> str:
-    """Give an instant as ISO 8601 in UTC, always with six places, so that texts sort as times do."""
+    """Return an instant as ISO 8601 in UTC, always with six places, so that texts sort as times do."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

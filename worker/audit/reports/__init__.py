@@ -31,7 +31,7 @@ _BUILDERS: Mapping[ReportName, Callable[[Connection, Asked], Report]] = {
 
 
 def build(tx: Connection, asked: Asked) -> Report:
-    """Give the report from one snapshot; the transaction must not have been used yet."""
+    """Return the report from one snapshot; the transaction must not have been used yet."""
     tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))
     return _BUILDERS[asked.report](tx, asked)

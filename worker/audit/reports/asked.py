@@ -64,7 +64,7 @@ class Asked:
 
 
 def again(report: str, as_of: str, parameters: Mapping[str, str | int | None]) -> Asked:
-    """Give what was asked from its written form; raise ValueError or KeyError when it is not one."""
+    """Return what was asked from its written form; raise ValueError or KeyError when it is not one."""
     name = ReportName(report)
     by = str(parameters["by"]) if "by" in parameters else None
     days = {key: date.fromisoformat(str(parameters[key])) for key in ("from_day", "to_day") if key in parameters}

@@ -10,7 +10,7 @@ _COLUMNS = columns("changed_at:instant subject field before after actor reason i
 
 
 def changes(tx: Connection, asked: Asked) -> Report:
-    """Give every change up to the instant, oldest first."""
+    """Return every change up to the instant, oldest first."""
     query = change_log.changes(as_of=asked.as_of, subject=asked.subject)
     rows = [tuple(row) for row in query.rows(tx)]
     return Report(

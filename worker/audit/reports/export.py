@@ -13,7 +13,7 @@ ENTRIES = columns(
 
 
 def export(tx: Connection, asked: Asked) -> Report:
-    """Give the entries in the order of writing."""
+    """Return the entries in the order of writing."""
     query = journal.entries(asked.scope)
     rows = [tuple(row) for row in query.stream(tx)]
     return Report(

@@ -25,7 +25,7 @@ _CALLS = columns(
 
 
 def job(tx: Connection, asked: Asked) -> Report:
-    """Give all that was written down about the job up to the instant."""
+    """Return all that was written down about the job up to the instant."""
     assert asked.job_id is not None
     facts = job_life.job(asked.job_id)
     parts = (

@@ -18,7 +18,7 @@ _OPEN = columns(
 
 
 def outstanding(tx: Connection, asked: Asked) -> Report:
-    """Give the open amounts by class of age, and each of them."""
+    """Return the open amounts by class of age, and each of them."""
     query = paid_attempts.open_amounts(asked.scope)
     rows = [_open(row, asked) for row in query.rows(tx)]
     classes = [_class(rows, each) for each in AgeClass]

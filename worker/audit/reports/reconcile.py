@@ -33,7 +33,7 @@ _RATES = columns("within due:credits matched:credits share")
 
 
 def reconcile(tx: Connection, asked: Asked) -> Report:
-    """Give the comparison with its proof, its intervals, the variances and the completeness rate."""
+    """Return the comparison with its proof, its intervals, the variances and the completeness rate."""
     near_s = NEAR_S if asked.near_s is None else asked.near_s
     top_up_from = TOP_UP_FROM if asked.top_up_from is None else asked.top_up_from
     own, reserved = flows.rolled_up(asked.scope), paid_attempts.reservations(asked.scope)

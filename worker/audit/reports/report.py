@@ -88,7 +88,7 @@ def columns(spec: str, *, details: frozenset[str] = frozenset()) -> tuple[Column
 
 
 def added_up(cols: Sequence[Column], rows: Sequence[tuple[Cell, ...]], *, label: str = "total") -> tuple[Cell, ...]:
-    """Give the row of totals: the label first, a sum below each column of numbers, nothing below the others."""
+    """Return the row of totals: the label first, a sum below each column of numbers, nothing below the others."""
     sums: list[Cell] = [
         sum(_number(row[at]) for row in rows) if column.is_number else None for at, column in enumerate(cols)
     ]

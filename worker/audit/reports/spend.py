@@ -20,7 +20,7 @@ _IMAGES = columns(f"batch_id batch owner line key job_id model generations:count
 
 
 def spend(tx: Connection, asked: Asked) -> Report:
-    """Give one line per batch, or with ``by`` image one per job that ever had a hold."""
+    """Return one line per batch, or with ``by`` image one per job that ever had a hold."""
     is_per_image = asked.by is SpendBy.IMAGE
     query = (paid_attempts.spend_per_image if is_per_image else paid_attempts.spend_per_batch)(asked.scope)
     cols = _IMAGES if is_per_image else _BATCHES

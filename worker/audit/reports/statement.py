@@ -65,7 +65,7 @@ class _Line:
 
 
 def statement(tx: Connection, asked: Asked, *, is_raw: bool = False) -> Report:
-    """Give the statement; ``is_raw`` reads the entries alone and not the roll-up, with the same result."""
+    """Return the statement; ``is_raw`` reads the entries alone and not the roll-up, with the same result."""
     by = By(asked.by or By.DAY)
     query = flows.movements(by, asked.scope, is_raw=is_raw)
     groups = _grouped(query.rows(tx), width=len(_KEYS[by].split()))
@@ -128,7 +128,7 @@ def _opening(groups: list[_Group]) -> Standing:
 
 
 def _summary(whole: _Line) -> Section:
-    """Say per account how opening, movements and closing hang together."""
+    """Return per account how opening, movements and closing hang together."""
     cols: tuple[Column, ...] = columns("account opening:credits in:credits out:credits closing:credits")
     closing = whole.opening.after(whole.flows)
     rows = [

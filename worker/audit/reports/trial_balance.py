@@ -16,7 +16,7 @@ _PER_ACCOUNT = columns("account moved_in:credits moved_out:credits balance:credi
 
 
 def trial_balance(tx: Connection, asked: Asked) -> Report:
-    """Give the balances of the accounts, and what went in and out of each."""
+    """Return the balances of the accounts, and what went in and out of each."""
     query = flows.per_batch(asked.scope)
     found = query.rows(tx)
     batches = _batches(found)

@@ -30,8 +30,8 @@ class Variance(StrEnum):
     """Nobody has said for an hour what became of it."""
     UNDECIDED = "held and never answered"
     """Perhaps in doubt: `darkroom audit in-doubt` has the evidence."""
-    NO_IMAGE = "paid for, no image in hand"
-    """The credits are spent; the image could not be brought home, or there never was one."""
+    NO_IMAGE = "paid for, no image stored"
+    """The credits are spent; the image could not be downloaded, or there never was one."""
     CORRECTED = "corrected by a person"
     """Entries with a name and a reason stand beside it: what they added to reserved and spent, or took from them."""
 
@@ -42,7 +42,7 @@ _COLUMNS = columns(
 
 
 def variances(tx: Connection, asked: Asked) -> tuple[Section, Query]:
-    """Give one row for each variance of each generation held on the days, oldest first, and the query behind them."""
+    """Return one row for each variance of each generation held on the days, oldest first, and the query behind them."""
     query = paid_attempts.variances(asked.scope)
     rows: list[tuple[Cell, ...]] = [
         (

@@ -40,7 +40,7 @@ class Wallet:
 
 
 def wallets(readings: Rows, moved: Rows, doubts: Rows, asked: Asked, *, top_up_from: int) -> list[Wallet]:
-    """Give every account with two readings or more; ``doubts`` are the holds that explain what came late."""
+    """Return every account with two readings or more; ``doubts`` are the holds that explain what came late."""
     by_interval = {(row.account_id, row.number): row for row in moved}
     doubtful: dict[UUID, list[Row[Any]]] = {}
     for row in doubts:

@@ -10,25 +10,25 @@ _BATCHES, _START = "Batches", "Start and stop"
 
 _SERVICES = Group(
     name="services",
-    summary="Start, stop and look at the embedded Postgres and Valkey.",
+    summary="Start, stop and inspect the embedded Postgres and Valkey.",
     panel=_START,
     commands=(
         Command(
             name="start",
             target="services:start",
-            summary="Start both servers, bring the tables up to date, and print what to export.",
+            summary="Start both servers, migrate the database, and print the variables to export.",
             examples=("darkroom services start", "darkroom services start --json"),
         ),
         Command(
             name="stop",
             target="services:stop",
-            summary="Stop both servers; nothing running is fine.",
+            summary="Stop both servers; succeeds if none is running.",
             examples=("darkroom services stop", "darkroom services stop --json"),
         ),
         Command(
             name="status",
             target="services:status",
-            summary="Show which of the servers run.",
+            summary="Show which of the servers are running.",
             examples=("darkroom services status", "darkroom services status --json"),
         ),
     ),
@@ -36,7 +36,7 @@ _SERVICES = Group(
 
 ROOT = Group(
     name="darkroom",
-    summary="Render images in bulk, and prove where every credit went.",
+    summary="Render images in bulk, and account for every credit.",
     commands=(
         Command(
             name="submit",
@@ -98,21 +98,21 @@ ROOT = Group(
             name="pause",
             target="pause:pause",
             panel=_BATCHES,
-            summary="Pause batches: nothing more is begun until `darkroom resume`; what is begun goes on.",
+            summary="Pause batches: no further job starts until `darkroom resume`; jobs in progress continue.",
             examples=("darkroom pause chairs", "darkroom pause --owner mia --name 'spring*' --dry-run"),
         ),
         Command(
             name="resume",
             target="resume:resume",
             panel=_BATCHES,
-            summary="Let paused batches go on, each in its turn.",
+            summary="Resume paused batches.",
             examples=("darkroom resume chairs", "darkroom resume --owner mia --yes"),
         ),
         Command(
             name="reprioritise",
             target="reprioritise:reprioritise",
             panel=_BATCHES,
-            summary="Have the pending jobs of batches admitted in another class, or with another weight, from now on.",
+            summary="Change the priority class or the weight of batches; it applies to their pending jobs at once.",
             examples=(
                 "darkroom reprioritise chairs --to interactive",
                 "darkroom reprioritise --purpose refresh --weight 3",
@@ -122,7 +122,7 @@ ROOT = Group(
             name="cancel",
             target="cancel:cancel",
             panel=_BATCHES,
-            summary="Cancel batches: what is not begun never will be; what the provider has is paid and brought home.",
+            summary="Cancel batches: unsent jobs are dropped; generations at the provider are paid for and downloaded.",
             examples=("darkroom cancel chairs", "darkroom cancel --owner mia --since 2026-11-30 --dry-run"),
         ),
         Command(
@@ -192,14 +192,14 @@ ROOT = Group(
             name="cap",
             target="cap:cap",
             panel=books.PANEL,
-            summary="Set the credit cap of a batch, or the monthly cap of an owner, in force at once.",
+            summary="Set the credit cap of a batch or the monthly cap of an owner; takes effect at once.",
             examples=("darkroom cap chairs 400", "darkroom cap --owner mia --monthly 5000"),
         ),
         Command(
             name="resolve",
             target="resolve:resolve",
             panel=books.PANEL,
-            summary="Decide about a generation in doubt; the entries carry your name and reason.",
+            summary="Resolve a generation in doubt; the entries carry your name and reason.",
             examples=(
                 "darkroom resolve GENERATION --not-charged --by mia --reason 'not in the history of the account'",
                 "darkroom resolve GENERATION --adopt task_8f2c --by mia --reason 'found in the history'",

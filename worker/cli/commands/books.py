@@ -6,19 +6,19 @@ PANEL = "Books and health"
 
 AUDIT = Group(
     name="audit",
-    summary="Prove the ledger, and print what it says.",
+    summary="Verify the ledger, and print reports from it.",
     panel=PANEL,
     commands=(
         Command(
             name="verify",
             target="audit:verify",
-            summary="Check every rule of the ledger and of job states on the rows; exit status 1 if one is broken.",
+            summary="Check the invariants of the ledger and of job states; exit status 1 if one is violated.",
             examples=("darkroom audit verify", "darkroom audit verify --anchor evidence/"),
         ),
         Command(
             name="statement",
             target="audit_reports:statement",
-            summary="Show what stood in the accounts, what moved, and what stands there now.",
+            summary="Show opening balances, movements and closing balances.",
             examples=(
                 "darkroom audit statement --batch chairs",
                 "darkroom audit statement --batch chairs --as-of 2026-11-30 --format csv",
@@ -27,13 +27,13 @@ AUDIT = Group(
         Command(
             name="outstanding",
             target="audit_reports:outstanding",
-            summary="Show the credits that are held or reserved and not decided yet, by age, the oldest first.",
+            summary="Show credits that are held or reserved and not settled yet, the oldest first.",
             examples=("darkroom audit outstanding", "darkroom audit outstanding --format json"),
         ),
         Command(
             name="spend",
             target="audit_reports:spend",
-            summary="Show per batch or image what was promised, reserved, charged and given back.",
+            summary="Show the credits held, reserved, charged and released, per batch or image.",
             examples=(
                 "darkroom audit spend --owner mia",
                 "darkroom audit spend --by image --as-of 2026-11-30 --format csv",
@@ -48,7 +48,7 @@ AUDIT = Group(
         Command(
             name="reconcile",
             target="audit_reports:reconcile",
-            summary="Explain every change of the wallet by our entries, and class what is left.",
+            summary="Match changes of the wallet with the ledger, and classify the differences.",
             examples=(
                 "darkroom audit reconcile --from 2026-11-01 --to 2026-11-30",
                 "darkroom audit reconcile --from 2026-11-01 --to 2026-11-30 --format xlsx --output november.xlsx",
@@ -92,13 +92,13 @@ AUDIT = Group(
 
 ACCOUNT = Group(
     name="account",
-    summary="Look at an account, pause and resume it, and set its limits.",
+    summary="Show, pause and resume an account, and set its limits.",
     panel=PANEL,
     commands=(
         Command(
             name="show",
             target="account:show",
-            summary="Show pace, window, wallet and pause of an account.",
+            summary="Show an account's request rate, in-flight window, wallet and pause.",
             examples=("darkroom account show", "darkroom account show --json"),
         ),
         Command(
@@ -110,7 +110,7 @@ ACCOUNT = Group(
         Command(
             name="resume",
             target="account:resume",
-            summary="Let paid work go on, whatever it was paused for; a reason that is still there pauses it again.",
+            summary="Resume paid work, whatever it was paused for; a cause that persists pauses it again.",
             examples=("darkroom account resume", "darkroom account resume --by mia --reason 'topped up'"),
         ),
         Command(
@@ -125,7 +125,7 @@ ACCOUNT = Group(
         Command(
             name="set",
             target="account:set_limits",
-            summary="Set the pace, that of reads, or the window of an account, in force at once.",
+            summary="Set an account's request rate, read rate or in-flight window; takes effect at once.",
             examples=("darkroom account set --rate 2 --max-in-flight 100", "darkroom account set --rate auto"),
         ),
     ),
@@ -133,19 +133,19 @@ ACCOUNT = Group(
 
 STORE = Group(
     name="store",
-    summary="Look at the store of the images, and accept another one.",
+    summary="Show the image store, or adopt another one.",
     panel=PANEL,
     commands=(
         Command(
             name="show",
             target="store:show",
-            summary="Show the identity that the database knows, the one that is there, and whether the store works.",
+            summary="Show the expected and the actual identity of the store, and whether it works.",
             examples=("darkroom store show", "darkroom store show --json"),
         ),
         Command(
             name="adopt",
             target="store:adopt",
-            summary="Make what is at DARKROOM_STORE now the account's store from now on; the change is recorded.",
+            summary="Make what is at DARKROOM_STORE the account's store; the change is recorded.",
             examples=("darkroom store adopt", "darkroom store adopt --yes --by mia --reason 'moved to a new disk'"),
         ),
     ),

@@ -6,12 +6,12 @@ _PANEL = "Catalogs"
 
 _HOOK = Group(
     name="hook",
-    summary="Tell other systems when items go live.",
+    summary="Notify other systems when items go live.",
     commands=(
         Command(
             name="add",
             target="catalog_hook:add",
-            summary="Tell a command or an address from now on; nodes send, and try again for a week.",
+            summary="Add a hook: a command or URL that is called when items go live; retried for a week.",
             examples=(
                 "darkroom catalog hook add shop --post https://shop.example/darkroom --secret-file secret.txt",
                 "darkroom catalog hook add shop --command ./publish.sh",
@@ -20,13 +20,13 @@ _HOOK = Group(
         Command(
             name="list",
             target="catalog_hook:list_",
-            summary="List the hooks of a catalog, with what is still to be delivered.",
+            summary="List the hooks of a catalog, with their pending deliveries.",
             examples=("darkroom catalog hook list shop", "darkroom catalog hook list shop --json"),
         ),
         Command(
             name="remove",
             target="catalog_hook:remove",
-            summary="Tell it nothing more, nor what is still to be delivered to it.",
+            summary="Remove a hook and drop its pending deliveries.",
             examples=("darkroom catalog hook remove shop HOOK", "darkroom catalog hook remove shop HOOK --json"),
         ),
     ),
@@ -40,7 +40,7 @@ CATALOG = Group(
         Command(
             name="import",
             target="catalog_import:import_",
-            summary="Make a catalog's items those of a file or a query, and say what that changed; spends nothing.",
+            summary="Replace a catalog's items with those of a file or a query, and show the changes. Spends nothing.",
             examples=(
                 "darkroom catalog import shop items.csv --recipe recipe.toml",
                 "darkroom catalog import shop items.jsonl",
@@ -61,13 +61,13 @@ CATALOG = Group(
         Command(
             name="approve",
             target="catalog_apply:approve",
-            summary="Agree to a plan; one above a threshold of the recipe needs somebody else than its planner.",
+            summary="Approve a plan; above the recipe's threshold, the approver must not be its author.",
             examples=("darkroom catalog approve PLAN --by mia", "darkroom catalog approve PLAN --by mia --json"),
         ),
         Command(
             name="refuse",
             target="catalog_apply:refuse",
-            summary="Say no to a plan: it can be neither approved nor applied, and a run that waits for it is over.",
+            summary="Reject a plan: it can no longer be approved or applied, and a run that waits for it ends.",
             examples=(
                 "darkroom catalog refuse PLAN --by mia --reason 'too dear'",
                 "darkroom catalog refuse PLAN --by mia --reason late",
@@ -133,7 +133,7 @@ CATALOG = Group(
 
 SCHEDULE = Group(
     name="schedule",
-    summary="Refresh catalogs on a schedule; nodes keep it, there is nothing to start.",
+    summary="Refresh catalogs on a schedule; running nodes carry it out.",
     panel=_PANEL,
     commands=(
         Command(
@@ -154,13 +154,13 @@ SCHEDULE = Group(
         Command(
             name="pause",
             target="schedule:pause",
-            summary="Let a schedule rest; a run that is under way goes on.",
+            summary="Pause a schedule; a run in progress continues.",
             examples=("darkroom schedule pause weekly", "darkroom schedule pause weekly --json"),
         ),
         Command(
             name="resume",
             target="schedule:resume",
-            summary="Let a schedule count again, from now on; what was due while it rested is not made up for.",
+            summary="Resume a schedule; fire times that passed while it was paused are not made up for.",
             examples=("darkroom schedule resume weekly", "darkroom schedule resume weekly --json"),
         ),
         Command(
@@ -187,7 +187,7 @@ SCHEDULE = Group(
         Command(
             name="runs",
             target="schedule_runs:runs",
-            summary="List what came of each fire time: plan, price, credits spent, outcome.",
+            summary="List the runs of a schedule: fire time, plan, price, credits spent, outcome.",
             examples=("darkroom schedule runs weekly", "darkroom schedule runs weekly --json"),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Paid but not in hand: an image whose credits are final and that is not in the store yet."""
+"""Paid, not downloaded yet: an image whose credits are final and that is not in the store."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ GRAVE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotInHand:
+class NotDownloaded:
     """Images that are paid and not in the store, and that are still being asked for."""
 
     count: int = 0
@@ -27,7 +27,7 @@ class NotInHand:
 
 
 def next_try(*, since: datetime, now: datetime, wait: timedelta) -> datetime:
-    """Say when to ask for the image again: after the wait, and in any case when the alarm is due."""
+    """Return when to ask for the image again: after the wait, and in any case when the alarm is due."""
     alarm_at = since + ALARM_AFTER
     return min(now + wait, alarm_at) if now < alarm_at else now + wait
 

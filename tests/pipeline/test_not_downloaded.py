@@ -1,4 +1,4 @@
-"""What is paid and not in hand is counted, and after ten minutes an alarm, once for each image."""
+"""What is paid and not downloaded yet is counted, and after ten minutes an alarm, once for each image."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.cli.conftest import run_here
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import START, Node
-from worker.domain.in_hand import ALARM_AFTER, is_alarm, next_try
+from worker.domain.not_downloaded import ALARM_AFTER, is_alarm, next_try
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 Asked = Callable[..., Any]
@@ -20,7 +20,7 @@ Asked = Callable[..., Any]
 
 @pytest.fixture
 def paid(node: Node, sandbox: Provider) -> Node:
-    """Give a node with two paid images whose host does not answer."""
+    """Return a node with two paid images whose host does not answer."""
     sandbox.set(faults={"download": {"http_503": 1.0}})
     node.submit({"key": "a", "prompt": "A chair"}, {"key": "b", "prompt": "A table"}, token="t")
     node.run_for(5 * SECOND)
@@ -40,7 +40,7 @@ def test_paid_images_that_are_not_in_the_store_are_counted_with_the_age_of_the_o
     since = paid.query("SELECT min(since) AS since FROM step")[0]["since"]
     assert shown["jobs"]["active"] == 2
     assert shown["credits"]["spent"] == 8
-    assert shown["not_in_hand"] == {"count": 2, "since": since.isoformat()}
+    assert shown["not_downloaded"] == {"count": 2, "since": since.isoformat()}
 
 
 def test_an_image_that_came_home_counts_no_more(paid: Node, sandbox: Provider, asked: Asked) -> None:
@@ -48,7 +48,7 @@ def test_an_image_that_came_home_counts_no_more(paid: Node, sandbox: Provider, a
 
     paid.run_until_quiet()
 
-    assert asked("status", "t")["not_in_hand"] == {"count": 0, "since": None}
+    assert asked("status", "t")["not_downloaded"] == {"count": 0, "since": None}
 
 
 def test_each_image_is_an_alarm_once_as_soon_as_it_is_ten_minutes_late(paid: Node) -> None:
@@ -83,7 +83,7 @@ def test_the_doctor_judges_by_the_age_of_the_oldest(paid: Node, asked: Asked, ag
     found = {each["part"]: each for each in asked("doctor")["findings"]}
 
     assert found["images"]["verdict"] == verdict
-    assert found["images"]["detail"].startswith("2 paid and not in hand, the oldest since ")
+    assert found["images"]["detail"].startswith("2 paid and not downloaded yet, the oldest since ")
 
 
 @pytest.mark.parametrize(
@@ -112,4 +112,4 @@ def test_only_the_first_try_that_is_late_is_an_alarm(
 
 
 def _alarms(logs: list[Any]) -> list[str]:
-    return [str(each["key"]) for each in logs if each["event"] == "result.long_not_in_hand"]
+    return [str(each["key"]) for each in logs if each["event"] == "result.long_not_downloaded"]
