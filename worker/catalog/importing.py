@@ -85,7 +85,7 @@ def import_items(
     Items that are not among these are removed: they keep their images and come back with a later import.
     """
     with database.bulk_transaction() as tx:
-        before = catalogs.by_name(tx, name)
+        before = catalogs.by_name(tx, name, or_removed=True)
         recipe_hash = hash_of(recipe)
         catalog_id = catalogs.save(tx, catalog_id=new_id(), name=name, wanted=recipe, recipe_hash=recipe_hash, now=now)
         references.add(tx, facts, now=now)

@@ -102,7 +102,7 @@ def _recipe(context: "Context", name: str, path: Path | None) -> "Recipe":
     if path is not None:
         return recipes.read(path)
     with wiring.database(context.settings, connections=1).transaction() as tx:
-        found = catalogs.by_name(tx, name)
+        found = catalogs.by_name(tx, name, or_removed=True)
     if found is None:
         raise CliError(f"the catalog {name!r} is new: say how its images are made with --recipe recipe.toml", MISUSED)
     return found.recipe
