@@ -78,13 +78,14 @@ def test_faults_beyond_fifty_are_all_in_a_file_in_the_current_folder(darkroom: D
     assert (rows[0]["key"], rows[0]["reason"]) == ("'=1+1", "is blank")
 
 
-def test_fifty_faults_are_shown_and_leave_no_file(darkroom: Darkroom, tmp_path: Path) -> None:
+def test_fifty_faults_of_a_kind_are_one_row_and_leave_no_file(darkroom: Darkroom, tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": ""}\n' * 50)
 
     refused = darkroom("submit", str(path))
 
-    assert refused.stderr.count("is blank") == 50
+    assert "1  -    prompt  is blank; and in 49 more lines, up to line 50" in refused.stderr
+    assert "50 invalid lines" in refused.stderr
     assert list(tmp_path.glob("*faults*")) == []
 
 

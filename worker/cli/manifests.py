@@ -65,15 +65,22 @@ def keep_faults(faults: FaultSpool, manifest: str, to: Path | None, console: Con
 
 
 def fault_table(faults: Iterable[Fault]) -> Listing:
-    """Return faults as a table: where, which field, why, and what would be taken instead."""
+    """Return faults as a table: where, which field, why, and what would be taken instead.
+
+    The same fault of several lines, such as a misspelt column, is one row.
+    """
     table = output.table("line", "key", "field", "reason", numbers=("line",), details=("reason",))
+    alike: dict[tuple[str, str, tuple[str, ...]], list[Fault]] = {}
     for fault in faults:
+        alike.setdefault((fault.field, fault.reason, fault.permitted), []).append(fault)
+    for fault, *others in alike.values():
         permitted = f"; permitted: {', '.join(fault.permitted)}" if fault.permitted else ""
+        more = f"; and in {output.plural(len(others), 'more line')}, up to line {others[-1].line}" if others else ""
         table.add_row(
             str(fault.line) if fault.line else "-",
             Text(plain(fault.key) if fault.key is not None else "-"),
             Text(plain(fault.field) or "-"),
-            Text(f"{fault.reason}{permitted}"),
+            Text(f"{fault.reason}{permitted}{more}"),
         )
     return table
 

@@ -63,12 +63,12 @@ def status(
     as_json: output.AsJson = False,
 ) -> None:
     """Show the newest batches, or where one batch stands."""
-    from worker import wiring
+    from worker import opening
     from worker.cli import serving
     from worker.cli.context import resolve
 
     context = resolve()
-    database = wiring.database(context.settings, connections=1)
+    database = opening.database(context.settings, connections=1)
     if batch is None:
         asked = Asked(limit=limit, state=state, owner=owner, token=token)
         found = _show_list(database, asked, as_json=as_json)
