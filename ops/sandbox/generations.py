@@ -112,7 +112,7 @@ def _replayed(world: World, record: Record) -> web.Response:
         raise record.refusal or not_found("The generation")
     settings, task = world.settings, world.tasks[record.task_id]
     is_snapshot = settings.idempotency_replay is ReplayAnswer.SNAPSHOT
-    data = created_view(task) if is_snapshot else _view_now(world, task)
+    data = created_view(task, settings) if is_snapshot else _view_now(world, task)
     headers = {settings.idempotency_replay_header: "true"} if settings.idempotency_replay_header else {}
     return answer(data, status=settings.idempotency_replay_status or settings.create_status, headers=headers)
 
@@ -139,7 +139,7 @@ async def _created_under_key(world: World, attempt: Attempt, slot: Slot) -> web.
 async def _created(world: World, attempt: Attempt) -> web.Response:
     await asyncio.sleep(world.settings.create_takes_s)
     world.advance()
-    return answer(created_view(_carry_out(world, attempt)), status=world.settings.create_status)
+    return answer(created_view(_carry_out(world, attempt), world.settings), status=world.settings.create_status)
 
 
 def _carry_out(world: World, attempt: Attempt) -> Task:
