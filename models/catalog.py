@@ -21,6 +21,7 @@ class Catalog(Table):
         CheckConstraint("credit_cap >= 0", name="cap_not_negative"),
         CheckConstraint("approve_above_credits >= 0", name="credits_not_negative"),
         CheckConstraint("approve_above_share BETWEEN 0 AND 1", name="share_is_one"),
+        CheckConstraint("(removed_at IS NULL) = (removed_by IS NULL)", name="removal_whole"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
@@ -37,6 +38,8 @@ class Catalog(Table):
     )
     created_at: Mapped[datetime] = mapped_column(comment="When it was first imported")
     updated_at: Mapped[datetime] = mapped_column(comment="When it was last imported")
+    removed_at: Mapped[datetime | None] = mapped_column(comment="When it was removed; NULL again once imported")
+    removed_by: Mapped[str | None] = mapped_column(comment="Who removed it")
 
 
 class CatalogItem(Table):

@@ -1,6 +1,6 @@
 """The Python ingestion API: a batch of requests, written inside the caller's own transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -31,8 +31,8 @@ def enqueue(
     """Write a batch of jobs with the caller's other rows; they begin when the caller commits.
 
     ``batch`` has ``name``, ``owner``, ``token``, ``purpose``, ``priority``, ``credit_cap``, ``deadline``,
-    ``size_policy``; each request has the columns of a manifest. The same token with the same requests changes nothing
-    and gives the same batch.
+    ``size_policy``, ``allow_extra``; each request has the columns of a manifest. The same token with the same requests
+    changes nothing and gives the same batch.
 
     References are fetched, checked and stored before anything is written. To keep that out of a transaction, call
     ``prepare_requests`` first and pass what it gives. Paths are permitted when ``base`` says what they are relative
@@ -47,7 +47,11 @@ def enqueue(
         store = wiring.store(chosen)
         store_binding.expect_known(store, tx, chosen.account)
     wanted = batch if isinstance(batch, BatchRequest) else validate_batch(batch)
-    prepared = requests if isinstance(requests, Prepared) else prepare_requests(requests, base=base, store=store)
+    if isinstance(requests, Prepared):
+        prepared = requests
+    else:
+        extra = wanted.allow_extra if isinstance(wanted, BatchRequest) else frozenset[str]()
+        prepared = prepare_requests(requests, base=base, store=store, allow_extra=extra)
     faults = (*(wanted if isinstance(wanted, tuple) else ()), *prepared.faults)
     if faults or isinstance(wanted, tuple):
         raise RequestsRefused(faults)
@@ -58,10 +62,19 @@ def enqueue(
     return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=new_id)
 
 
-def prepare_requests(requests: Iterable[object], *, base: Path | None = None, store: Store | None = None) -> Prepared:
-    """Check requests and store their references, with no transaction open."""
+def prepare_requests(
+    requests: Iterable[object],
+    *,
+    base: Path | None = None,
+    store: Store | None = None,
+    allow_extra: Collection[str] = frozenset(),
+) -> Prepared:
+    """Check requests and store their references, with no transaction open.
+
+    Columns in ``allow_extra`` are kept although they look like a misspelt column or a parameter.
+    """
     library = Library(store or wiring.store(settings.load()))
-    return prepare(_rows(requests), base=base, library=library)
+    return prepare(_rows(requests), base=base, library=library, extra=allow_extra)
 
 
 def _rows(requests: Iterable[object]) -> Iterable[Row | Fault]:

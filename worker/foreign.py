@@ -112,13 +112,22 @@ def take(services: Services, message_id: str, batch: object, requests: object, e
     """
     token = _token(batch, message_id)
     wanted, faults = _batch(batch, token, extra)
-    prepared = prepare_requests(requests if isinstance(requests, list) else [], store=services.store)
+    prepared = prepare_requests(
+        requests if isinstance(requests, list) else [], store=services.store, allow_extra=wanted.allow_extra
+    )
     if not isinstance(requests, list):
         faults = (*faults, Fault(line=0, field="requests", reason="must be a list of objects"))
     else:
         faults = (*faults, *prepared.faults)
     receipt = _refuse(services, wanted, faults) if faults else _accept(services, wanted, prepared)
-    log.info("batch.enqueued", batch=str(receipt.batch_id), token=token, state=receipt.state, jobs=receipt.jobs)
+    log.info(
+        "batch.enqueued",
+        batch=str(receipt.batch_id),
+        token=token,
+        state=receipt.state,
+        jobs=receipt.jobs,
+        kept_not_used=list(receipt.kept),
+    )
     return receipt
 
 

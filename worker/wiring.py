@@ -6,7 +6,6 @@ import secrets
 import socket
 import time
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import structlog
 
@@ -14,9 +13,7 @@ from worker import binding, store_binding
 from worker.binding import Place
 from worker.changes import Author
 from worker.collectors import Collectors
-from worker.db import account_limits, accounts, stores, upkeep
-from worker.db.clock import DatabaseClock
-from worker.db.ids import TimeOrderedIds
+from worker.db import account_limits, stores, upkeep
 from worker.db.session import Database
 from worker.domain import content_codes, key_mark
 from worker.domain.polling import PollSchedule
@@ -28,10 +25,29 @@ from worker.media import proxy
 from worker.media.addresses import AddressPolicy
 from worker.media.spool import SpoolFolder
 from worker.media.store import Store, StoreUnavailable, open_store
+from worker.opening import NotConfigured, account, clock, database, new_id
 from worker.rivya.client import Client, Timeouts
 from worker.rivya.session import is_loopback_url
 from worker.services import Policies, Services, Writers
 from worker.settings import Settings
+
+__all__ = [
+    "CATALOG_UPKEEP",
+    "DEADLINES_EVERY",
+    "NO_KEY",
+    "STORE_EVERY",
+    "NotConfigured",
+    "account",
+    "client",
+    "clock",
+    "database",
+    "intervals",
+    "new_id",
+    "place",
+    "policies",
+    "services",
+    "store",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +58,9 @@ NO_KEY = "rvya_sk_none"
 STORE_EVERY = timedelta(minutes=1)
 """How often the store is looked at; a store that failed is looked at more often."""
 
+UNPROVED_WINDOW = 12
+"""Generations that may be open at a provider that has made no image for a while: if it fails, so many fail at once."""
+
 DEADLINES_EVERY = timedelta(seconds=5)
 """How often deadlines are looked at; a look is one short query while none has passed."""
 
@@ -51,29 +70,6 @@ CATALOG_UPKEEP = {
     UpkeepKind.HOOKS: timedelta(seconds=5),
 }
 """How often catalogs are looked after; each look is one short query when there is nothing to do."""
-
-
-class NotConfigured(Exception):
-    """A setting is missing without which this process cannot work."""
-
-
-clock = DatabaseClock()
-"""The time of the database that this process opened last: the only clock for what is stored or compared."""
-
-new_id = TimeOrderedIds(clock.now_s)
-"""Makes UUIDv7 ids by that clock, so that they sort alike on every machine."""
-
-
-def database(settings: Settings, *, connections: int = 5, answer_s: float = 75.0) -> Database:
-    """Open the database that the settings name."""
-    if settings.database_url is None:
-        raise NotConfigured(
-            "DARKROOM_DATABASE_URL is not set: start the embedded one with `darkroom services start`"
-            " and set what it prints"
-        )
-    opened = Database(settings.database_url.get_secret_value(), connections=connections, answer_s=answer_s)
-    clock.follow(opened)
-    return opened
 
 
 def store(settings: Settings, db: Database | None = None) -> Store:
@@ -120,12 +116,6 @@ def _starter() -> Author:
     """Name the process that starts as the author of what its settings change."""
     actor = f"{socket.gethostname()}, process {os.getpid()}"
     return Author(actor=actor, reason="it started with this key", now=clock(), new_id=new_id)
-
-
-def account(settings: Settings, db: Database) -> UUID:
-    """Return the id of the account that the settings name; made if it is new."""
-    with db.transaction() as tx:
-        return accounts.ensure(tx, account_id=new_id(), name=settings.account, now=clock())
 
 
 def services(settings: Settings, *, is_node: bool = True) -> Services:
@@ -209,6 +199,7 @@ def policies(settings: Settings) -> Policies:
         max_attempts=settings.max_attempts,
         refused_content=content_codes.read(settings.content_codes),
         wallet_floor=settings.wallet_floor,
+        unproved_window=UNPROVED_WINDOW,
         result_addresses=AddressPolicy.for_results(settings.base_url),
         result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,
     )

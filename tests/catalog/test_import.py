@@ -217,3 +217,18 @@ def test_items_of_a_model_with_several_references_are_other_items_when_one_of_th
     assert [made["fingerprint"]] != first
     assert len(made["parts"]["reference"]) == 2
     assert shop.plan().outline.renders == []
+
+
+def test_a_column_that_was_meant_for_the_reference_is_a_fault(shop: Shop) -> None:
+    assert "this column is written 'reference'" in faults(shop, {**RED, "refrence": "c1.png"})[0]
+    assert "this column is written 'photo'" in faults(shop, {**RED, "phtoo": "c1.png"}, reference="photo")[0]
+
+
+def test_a_parameter_among_the_items_is_a_fault_that_names_the_recipe(shop: Shop) -> None:
+    assert "below [params]" in faults(shop, {**RED, "output_format": "jpeg"})[0]
+
+
+def test_fields_that_describe_an_item_are_its_own_and_those_that_are_not_used_are_named(shop: Shop) -> None:
+    done = shop.bring_in({**RED, "size": "42", "width": "80", "x_output_format": "?"})
+
+    assert done.kept == ("size", "width", "x_output_format")

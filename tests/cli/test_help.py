@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
@@ -32,6 +33,9 @@ HEAVY = (
     "xlsxwriter",
 )
 """What takes long to import, and no help text needs; typer itself imports pydantic to convert arguments."""
+
+HEAVY_FOR_STATUS = ("PIL", "alembic", "celery", "jinja2", "kombu", "obstore", "requests", "urllib3")
+"""What a command that only reads the database has no use for."""
 
 SHOW_IMPORTS = """
 import sys
@@ -78,6 +82,12 @@ def test_completion_imports_nothing_that_takes_long(words: str) -> None:
     environment = {"_DARKROOM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()))}
 
     assert imported_by(**environment).isdisjoint(HEAVY)
+
+
+def test_status_imports_nothing_but_the_database(tmp_path: Path, database_url: str) -> None:
+    settings = {"HOME": str(tmp_path), "DARKROOM_HOME": str(tmp_path), "DARKROOM_DATABASE_URL": database_url}
+
+    assert imported_by("status", **settings).isdisjoint(HEAVY_FOR_STATUS)
 
 
 @pytest.mark.parametrize(("path", "command"), ALL)

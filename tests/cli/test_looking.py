@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uuid_utils.compat import uuid7
 
 from tests.cli.conftest import Darkroom
+from worker.db import nodes
+from worker.db.nodes import Beat
+from worker.db.session import Database
 
 
 @pytest.fixture
@@ -128,3 +132,35 @@ def test_the_audit_of_sound_books_ends_with_0(darkroom: Darkroom, batch: str) ->
 
 def _results(darkroom: Darkroom, batch: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in darkroom("results", batch).stdout.splitlines()]
+
+
+def test_a_batch_that_no_node_serves_is_taken_with_a_warning_that_names_the_command(
+    darkroom: Darkroom, good_manifest: Path
+) -> None:
+    taken = darkroom("submit", str(good_manifest), "--name", "chairs")
+
+    shown, listed = darkroom("status", "chairs"), darkroom("status")
+
+    for said in (taken, shown, listed):
+        assert "No worker node runs on this database" in said.stderr
+        assert "`darkroom up`" in said.stderr
+    assert json.loads(darkroom("status", "chairs", "--json").stdout)["nodes"] == 0
+
+
+def test_no_warning_comes_where_a_node_runs_or_nothing_is_to_be_done(
+    darkroom: Darkroom, good_manifest: Path, database_url: str
+) -> None:
+    darkroom("submit", str(good_manifest), "--name", "over")
+    darkroom("cancel", "over")
+    over = darkroom("status", "over")
+
+    said = Beat(node_id=uuid7(), name="studio-1:7", version="0", round_age_s=0.0, clock_offset_s=0.0)
+    with Database(database_url, connections=1).transaction() as tx:
+        nodes.beat(tx, said)
+    served = darkroom("submit", str(good_manifest), "--json")
+
+    assert "No worker node" not in over.stderr
+    assert (json.loads(served.stdout)["nodes"], served.stderr) == (
+        1,
+        "1 image: 4 sandbox credits, which cost nothing.\n",
+    )

@@ -4,6 +4,8 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Darkroom
 
 
@@ -76,13 +78,14 @@ def test_faults_beyond_fifty_are_all_in_a_file_in_the_current_folder(darkroom: D
     assert (rows[0]["key"], rows[0]["reason"]) == ("'=1+1", "is blank")
 
 
-def test_fifty_faults_are_shown_and_leave_no_file(darkroom: Darkroom, tmp_path: Path) -> None:
+def test_fifty_faults_of_a_kind_are_one_row_and_leave_no_file(darkroom: Darkroom, tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": ""}\n' * 50)
 
     refused = darkroom("submit", str(path))
 
-    assert refused.stderr.count("is blank") == 50
+    assert "1  -    prompt  is blank; and in 49 more lines, up to line 50" in refused.stderr
+    assert "50 invalid lines" in refused.stderr
     assert list(tmp_path.glob("*faults*")) == []
 
 
@@ -113,12 +116,13 @@ def test_a_dry_run_prints_the_plan(darkroom: Darkroom, manifest: Path) -> None:
     planned = darkroom("submit", str(manifest), "--skip-invalid", "--dry-run")
 
     assert planned.stdout.splitlines() == [
-        "lines       3 (2 good, 1 bad one left out)",
-        "jobs        2",
-        "references  0 different",
-        "credits     8",
-        "wallet      not known: the provider did not say",
-        "duration    not known: no account here has worked yet",
+        "lines           3 (2 good, 1 bad one left out)",
+        "jobs            2",
+        "references      0 different",
+        "credits         8",
+        "wallet          not known: the provider did not say",
+        "duration        not known: no account here has worked yet",
+        "kept, not used  sku",
         "Nothing was submitted; the same command without --dry-run does it.",
     ]
 
@@ -137,3 +141,59 @@ def test_a_manifest_that_is_not_there_is_one_sentence(darkroom: Darkroom) -> Non
 
     assert missing.returncode == 1
     assert missing.stderr == "darkroom: nothing.jsonl: cannot be read: No such file or directory\n"
+
+
+CHAIRS = "key,prompt,{column},shelf\nred,A red chair,7,B2\nblue,A blue chair,8,B3\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ("refrence", "this column is written 'reference'"),
+        ("seed", "is no parameter of qwen-image"),
+        ("size", "is no parameter of qwen-image"),
+    ],
+)
+def test_a_column_that_was_meant_for_another_is_refused_before_anything_is_paid(
+    darkroom: Darkroom, tmp_path: Path, column: str, reason: str
+) -> None:
+    (tmp_path / "chairs.csv").write_text(CHAIRS.format(column=column))
+
+    refused = json.loads(darkroom("submit", "chairs.csv", "--json").stdout)
+
+    assert [(fault["line"], fault["field"]) for fault in refused["faults"]] == [(2, column), (3, column)]
+    assert refused["faults"][0]["reason"].startswith(reason)
+
+
+def test_an_extra_column_is_let_through_by_its_name(darkroom: Darkroom, tmp_path: Path) -> None:
+    (tmp_path / "chairs.csv").write_text(CHAIRS.format(column="size"))
+
+    receipt = json.loads(darkroom("submit", "chairs.csv", "--allow-extra", "size", "--json").stdout)
+
+    assert (receipt["jobs"], receipt["kept_not_used"]) == (2, ["size", "shelf"])
+
+
+def test_columns_that_are_kept_and_not_used_are_named_before_and_after(darkroom: Darkroom, tmp_path: Path) -> None:
+    (tmp_path / "chairs.csv").write_text(CHAIRS.format(column="x_size"))
+
+    plan = darkroom("submit", "chairs.csv", "--dry-run")
+    receipt = darkroom("submit", "chairs.csv")
+
+    assert "kept, not used  x_size, shelf" in plan.stdout
+    assert "Kept for the results, not used: x_size, shelf." in receipt.stdout
+
+
+def test_the_capitals_of_a_csv_header_do_not_matter(darkroom: Darkroom, tmp_path: Path) -> None:
+    (tmp_path / "chairs.csv").write_text("\ufeffKey;PROMPT ; Image_Size;Shelf\nred;A red chair;square;B2\n")
+
+    receipt = json.loads(darkroom("submit", "chairs.csv", "--json").stdout)
+
+    assert (receipt["jobs"], receipt["kept_not_used"]) == (1, ["Shelf"])
+
+
+def test_a_header_without_a_prompt_names_the_column_that_looks_like_it(darkroom: Darkroom, tmp_path: Path) -> None:
+    (tmp_path / "chairs.csv").write_text("key,promt\nred,A red chair\n")
+
+    refused = darkroom("submit", "chairs.csv")
+
+    assert "did you mean 'promt'?" in " ".join(refused.stderr.split())

@@ -90,3 +90,14 @@ def test_a_reference_is_stored_under_the_hash_of_its_bytes(node: Node) -> None:
 
     assert (node.folder / "references" / sha256).is_file()
     assert node.query("SELECT DISTINCT reference_hash FROM job") == [{"reference_hash": sha256}]
+
+
+def test_a_parameter_that_the_model_does_not_have_is_refused_unless_the_batch_allows_it(node: Node) -> None:
+    seeded = {"prompt": "A chair", "seed": 7}
+
+    with pytest.raises(RequestsRefused) as refused:
+        node.submit(seeded)
+    receipt = node.submit(seeded, allow_extra=["seed"])
+
+    assert [fault.field for fault in refused.value.faults] == ["seed"]
+    assert (receipt.jobs, receipt.kept) == (1, ("seed",))

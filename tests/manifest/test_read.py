@@ -55,7 +55,7 @@ def test_a_csv_row_has_the_number_of_the_line_where_it_begins(tmp_path: Path) ->
         ('key,prompt\na,"b"c\nd,e\n', 2, "is not CSV"),
         ("prompt,prompt\na,b\n", 1, "names this column 2 times"),
         ("prompt,,key\na,b,c\n", 1, "cell 2 is empty"),
-        ("key,Prompt\na,b\n", 1, "no such column; it has 'key', 'Prompt'"),
+        ("key,text\na,b\n", 1, "no such column; it has 'key', 'text'"),
         ('key,prompt\na,b\nc,"open\nd,e\n', 3, "lines 3 to 4 were read as one row"),
     ],
 )
@@ -118,7 +118,7 @@ def test_gzip_is_unpacked_whatever_the_name(tmp_path: Path, name: str) -> None:
     [
         ("m.csv", 'prompt\n"{}"\n'),
         ("m.tsv", "prompt\tkey\n{}\ta\n"),
-        ("m.txt", "key,Prompt,prompt\n{},b,c\n"),
+        ("m.txt", "key,Text,prompt\n{},b,c\n"),
     ],
 )
 def test_csv_is_told_by_the_name_or_by_its_header(tmp_path: Path, name: str, content: str) -> None:

@@ -62,7 +62,8 @@ def test_a_param_of_another_model_is_a_fault_that_names_those_that_there_are(
     """Taken as metadata it would buy another image than was asked for, in silence."""
     [fault] = refused(model=model, **{name: value})
 
-    assert (fault.field, fault.reason) == (name, f"is no parameter of {model}")
+    assert fault.field == name
+    assert fault.reason.startswith(f"is no parameter of {model} ")
     assert fault.permitted == MODELS[model].param_names
 
 

@@ -94,7 +94,7 @@ def test_a_misspelt_column_is_a_fault_and_not_metadata(column: str) -> None:
     assert fault.field == column
 
 
-@pytest.mark.parametrize("column", ["keywords", "size", "colour", "format", "prompts", "models"])
+@pytest.mark.parametrize("column", ["keywords", "colour", "style", "shelf", "prompt_id", "x_size"])
 def test_a_column_that_only_resembles_a_known_one_is_metadata(column: str) -> None:
     request = accepted({"prompt": "a shoe", column: "x"})
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from worker.catalog.going_live import tell
 from worker.catalog.harvest import ACTOR
 from worker.catalog.items import Item, ItemsRefused
+from worker.catalog.template import PromptTemplate
 from worker.db import catalog_live, catalogs, references
 from worker.db.catalogs import IncomingItem, Merge
 from worker.db.references import ReferenceFacts
@@ -50,6 +51,8 @@ class Import:
     is_new: bool
     has_new_recipe: bool
     merge: Merge
+    kept: tuple[str, ...]
+    """Fields of items that the recipe does not use."""
 
     @property
     def unchanged(self) -> int:
@@ -82,7 +85,7 @@ def import_items(
     Items that are not among these are removed: they keep their images and come back with a later import.
     """
     with database.bulk_transaction() as tx:
-        before = catalogs.by_name(tx, name)
+        before = catalogs.by_name(tx, name, or_removed=True)
         recipe_hash = hash_of(recipe)
         catalog_id = catalogs.save(tx, catalog_id=new_id(), name=name, wanted=recipe, recipe_hash=recipe_hash, now=now)
         references.add(tx, facts, now=now)
@@ -101,6 +104,7 @@ def import_items(
         is_new=before is None,
         has_new_recipe=before is not None and before.recipe_hash != recipe_hash,
         merge=merge,
+        kept=_unused(recipe, items),
     )
 
 
@@ -111,6 +115,11 @@ def hash_of(recipe: Recipe) -> str:
 
 def _incoming(item: Item, new_id: Callable[[], UUID]) -> IncomingItem:
     return IncomingItem(id=new_id(), sku=item.sku, fields=item.fields, references=item.references, position=item.line)
+
+
+def _unused(recipe: Recipe, items: Iterable[Item]) -> tuple[str, ...]:
+    used = {recipe.sku, *PromptTemplate(recipe.prompt).fields}
+    return tuple(name for name in dict.fromkeys(name for item in items for name in item.fields) if name not in used)
 
 
 def _hashes(items: Iterable[Item]) -> set[str]:

@@ -1,12 +1,12 @@
 """Rows become items: every prompt made, every reference in the store, every fault found before anything is written."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from worker.catalog.template import PromptTemplate
-from worker.domain import reference_names
+from worker.domain import column_names, reference_names
 from worker.domain.fault import Fault, UnfitError
 from worker.domain.metadata import metadata
 from worker.domain.model_spec import MODELS
@@ -48,13 +48,15 @@ def prepare(
     *,
     base: Path | None,
     library: Library,
+    extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Item]:
     """Return all items, their references in the library's store; raise ItemsRefused when there is any fault.
 
     ``base`` is the folder that paths of references are relative to; None where no path is permitted.
+    Columns in ``extra`` are the item's own although they look like others.
     """
-    intake = _Intake(recipe, library)
+    intake = _Intake(recipe, library, extra)
     for count, found in enumerate(examined(checked(intake.as_requests(rows), base=base), library), start=1):
         intake.take(found)
         progress(count)
@@ -68,7 +70,7 @@ def prepare(
 class _Intake:
     """Lends every check of a manifest's line to an item: it is looked at as the job that it would become."""
 
-    def __init__(self, recipe: Recipe, library: Library) -> None:
+    def __init__(self, recipe: Recipe, library: Library, extra: Collection[str]) -> None:
         self.items: list[Item] = []
         self.faults: list[Fault] = []
         self._recipe = recipe
@@ -78,6 +80,7 @@ class _Intake:
         self._spec = MODELS[recipe.model]
         columns = reference_names.columns(self._spec.max_references)
         self._columns = {name: name.replace("reference", recipe.reference) for name in columns}
+        self._fine = {recipe.sku, *self._columns.values(), *self._template.fields, *extra}
 
     def as_requests(self, rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
         for row in rows:
@@ -106,10 +109,27 @@ class _Intake:
             prompt = self._template.prompt(fields)
         except UnfitError as unfit:
             return self._fault(row.line, str(sku), "prompt", unfit)
+        if misnamed := self._misnamed(raw):
+            return self._fault(row.line, str(sku), *misnamed)
         self._fields[row.line] = fields
         references = {name: raw.get(column) for name, column in self._columns.items()}
         asked = {"key": sku, "prompt": prompt, "model": recipe.model, **references, **recipe.params}
         return Row(line=row.line, raw=asked)
+
+    def _misnamed(self, raw: Mapping[str, object]) -> tuple[str, UnfitError] | None:
+        """Find a column that is meant for the reference or for a param, and that no prompt uses.
+
+        Unlike a line of a manifest an item may be described by a size or a format: params are those of the recipe.
+        """
+        for name, value in raw.items():
+            if name in self._fine or value in (None, "") or column_names.is_own(name):
+                continue
+            if name in self._spec.param_names:
+                return name, UnfitError("is a parameter: it belongs into the recipe, below [params]")
+            meant = column_names.misspelt_reference(name, self._spec, self._recipe.reference)
+            if meant is not None and raw.get(self._recipe.reference) in (None, ""):
+                return name, meant
+        return None
 
     def _renamed(self, fault: Fault) -> Fault:
         """Name the columns as the items have them, and not as a job has them."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
 from jinja2.utils import missing
 
 from worker.catalog.template_bounds import BoundedEnvironment, allowance
@@ -54,6 +54,8 @@ class PromptTemplate:
         environment = BoundedEnvironment(undefined=_Missing, autoescape=False, keep_trailing_newline=False)
         try:
             self._template: Template = environment.from_string(source)
+            self.fields = frozenset(meta.find_undeclared_variables(environment.parse(source)))
+            """The fields that it names; an item may have more."""
         except TemplateSyntaxError as error:
             raise UnfitError(f"is not a template: line {error.lineno}: {error.message}") from error
         except _CANNOT as error:

@@ -1,5 +1,5 @@
 """`python -m worker.cli` is the console script ``darkroom``."""
 
-from worker.cli.app import main
+from worker.cli import main
 
 main()

@@ -97,6 +97,9 @@ def _as_json(done: "Applied") -> dict[str, Any]:
 
 def say(context: "Context", done: "Applied", plan: str) -> None:
     """Print what came of applying a plan, and how to go on."""
+    from worker import wiring
+    from worker.cli import serving
+
     console = output.answers()
     if done.batch_id is None:
         console.print("Nothing to render; nothing was spent.")
@@ -112,3 +115,4 @@ def say(context: "Context", done: "Applied", plan: str) -> None:
     if done.is_sample:
         then = f"`darkroom catalog approve {plan} --by NAME`, and apply the plan again for the rest."
         console.print(f"This was the sample. Look at it, then {then}", markup=False)
+    serving.warn_without_node(context, wiring.database(context.settings, connections=1))

@@ -1,6 +1,6 @@
 """`darkroom catalog import`: a source of items becomes a catalog, or changes one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,7 @@ _SHOWN = 10
 _FAULTS_SHOWN = 50
 
 
-def import_(
+def import_(  # noqa: PLR0917 - typer gives each by its name
     name: CatalogName,
     items: Annotated[
         Path | None, typer.Argument(metavar="[ITEMS]", help="A CSV or JSONL file; without: --sql.")
@@ -37,6 +37,7 @@ def import_(
         typer.Option(envvar="DARKROOM_ITEMS_URL", show_envvar=True, help="The database that --sql queries, read-only."),
     ] = None,
     form: Annotated[Form | None, typer.Option("--format", help="The file's form. [default: by its name]")] = None,
+    allow_extra: output.AllowExtra = None,
     remove_many: Annotated[bool, typer.Option(help="Allow the import to remove most of the items.")] = False,
     as_json: output.AsJson = False,
 ) -> None:
@@ -53,7 +54,7 @@ def import_(
     database = wiring.database(context.settings, connections=1)
     library = Library(wiring.store(context.settings, database))
     try:
-        checked = _checked(items, sql, database_url, form=form, recipe=wanted, library=library)
+        checked = _checked(items, sql, database_url, form=form, recipe=wanted, library=library, extra=allow_extra or ())
         done = importing.import_items(
             database,
             name,
@@ -101,7 +102,7 @@ def _recipe(context: "Context", name: str, path: Path | None) -> "Recipe":
     if path is not None:
         return recipes.read(path)
     with wiring.database(context.settings, connections=1).transaction() as tx:
-        found = catalogs.by_name(tx, name)
+        found = catalogs.by_name(tx, name, or_removed=True)
     if found is None:
         raise CliError(f"the catalog {name!r} is new: say how its images are made with --recipe recipe.toml", MISUSED)
     return found.recipe
@@ -115,11 +116,12 @@ def _checked(
     form: Form | None,
     recipe: "Recipe",
     library: "Library",
+    extra: "Collection[str]",
 ) -> "list[Item]":
     from worker.catalog.items import prepare
 
     base = Path.cwd() if items is None else items.absolute().parent
-    return prepare(_rows(items, sql, database_url, form, recipe.sku), recipe, base=base, library=library)
+    return prepare(_rows(items, sql, database_url, form, recipe.sku), recipe, base=base, library=library, extra=extra)
 
 
 def _rows(
@@ -159,10 +161,13 @@ def _as_json(name: str, done: "Import") -> dict[str, Any]:
         "changed": list(done.merge.changed),
         "returned": list(done.merge.returned),
         "removed": list(done.merge.removed),
+        "kept_not_used": list(done.kept),
     }
 
 
 def _say(name: str, done: "Import") -> None:
+    from worker.cli import manifests
+
     console = output.answers()
     recipe = "with a new recipe, " if done.has_new_recipe else ""
     console.print(f"catalog {name!r}: {recipe}{output.plural(done.items, 'item')}", markup=False)
@@ -173,4 +178,6 @@ def _say(name: str, done: "Import") -> None:
         which = f"  {', '.join(skus[:_SHOWN])}{more}" if skus else ""
         console.print(f"  {fate:<10} {len(skus):>7,}{which}", markup=False)
     console.print(f"  {'unchanged':<10} {done.unchanged:>7,}")
+    if done.kept:
+        console.print(f"Kept with the items, not used by the recipe: {manifests.kept(done.kept)}.", markup=False)
     console.print(f"See what that means, and its price, with `darkroom catalog plan {name}`.", markup=False)

@@ -26,9 +26,14 @@ def opened() -> tuple[Context, Database]:
     return context, database
 
 
-def catalog(tx: Connection, name: str) -> CatalogRow:
-    """Return the catalog of that name; raise CliError when there is none."""
-    found = catalogs.by_name(tx, name)
+def catalog(tx: Connection, name: str, *, or_removed: bool = False) -> CatalogRow:
+    """Return the catalog of that name; raise CliError when there is none, or it is removed and that matters."""
+    found = catalogs.by_name(tx, name, or_removed=True)
+    if found is not None and found.removed_at is not None and not or_removed:
+        raise CliError(
+            f"catalog {plain(name)!r} was removed by {found.removed_by} at {found.removed_at:%Y-%m-%d %H:%M} UTC:"
+            f" `darkroom catalog import` under its name brings it back; `darkroom catalog history` still has its images"
+        )
     if found is None:
         known = ", ".join(repr(row.name) for row in catalogs.newest(tx)[:10])
         there = (

@@ -96,7 +96,7 @@ def history(
     from worker.db import catalog_history, catalog_rejections
     from worker.domain.fault import plain
 
-    _, database, catalog = opened(name)
+    _, database, catalog = opened(name, or_removed=True)
     with database.transaction() as tx:
         shown = catalog_history.of(tx, catalog.id, sku)
         rejected = catalog_rejections.of(tx, catalog.id, sku)
@@ -182,10 +182,10 @@ def export(
         raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error
 
 
-def opened(name: str) -> "tuple[Context, Database, CatalogRow]":
+def opened(name: str, *, or_removed: bool = False) -> "tuple[Context, Database, CatalogRow]":
     """Return the catalog, with everything that has ended taken in; raise CliError when there is none of that name."""
     from worker.cli import catalog_lookup
 
     context, database = catalog_lookup.opened()
     with database.transaction() as tx:
-        return context, database, catalog_lookup.catalog(tx, name)
+        return context, database, catalog_lookup.catalog(tx, name, or_removed=or_removed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from worker.cli import homes, sandbox_proof, sandbox_record
+from worker.cli import homes, sandbox_record
 from worker.cli.errors import MISUSED, CliError
 from worker.cli.homes import Home
 from worker.embedded import services
@@ -161,6 +161,8 @@ def _with_provider(given: Settings, place: Home) -> Context:
 
 def _is_sandbox(given: Settings) -> bool:
     """Have an address on this machine prove that it is a sandbox; raise CliError where the database hangs on it."""
+    from worker.cli import sandbox_proof
+
     proved = sandbox_proof.is_sandbox(given.base_url)
     if proved is None and given.database_url is None:
         raise CliError(

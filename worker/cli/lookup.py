@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from worker import wiring
+from worker import opening
 from worker.cli.errors import CliError
 from worker.db import batches, overview
 from worker.db.batches import BatchRow
@@ -65,7 +65,7 @@ def one_batch(tx: Connection, name: str) -> BatchRow:
 def look(database: Database, row: BatchRow) -> Overview:
     """Return the batch's overview as it is now."""
     with database.transaction() as tx:
-        return overview.read(tx, row, now=wiring.clock(), wallet_floor=load().wallet_floor)
+        return overview.read(tx, row, now=opening.clock(), wallet_floor=load().wallet_floor)
 
 
 def as_json(found: Overview) -> dict[str, Any]:

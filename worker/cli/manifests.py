@@ -1,7 +1,7 @@
 """A manifest on its way in: read and checked under a spinner, and its faults shown."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -20,11 +20,14 @@ from worker.manifest import Form, read
 from worker.media.store import Store
 
 FAULTS_SHOWN = 50
+_KEPT_SHOWN = 20
 _EVERY = 100
 """Rows between two changes of the spinner's words."""
 
 
-def check(manifest: str, form: Form | None, *, store: Store | None, console: Console) -> Prepared:
+def check(
+    manifest: str, form: Form | None, *, store: Store | None, console: Console, extra: Collection[str] = ()
+) -> Prepared:
     """Read and check every line, and put the references into the store if there is one."""
     path = None if manifest == "-" else Path(manifest)
     rows = read(sys.stdin.buffer if path is None else path, form=form)
@@ -36,7 +39,13 @@ def check(manifest: str, form: Form | None, *, store: Store | None, console: Con
                 spinner.update(f"{count:,} lines checked")
 
         base = Path.cwd() if path is None else path.absolute().parent
-        return prepare(rows, base=base, library=Library(store), progress=tell)
+        return prepare(rows, base=base, library=Library(store), extra=extra, progress=tell)
+
+
+def kept(columns: Collection[str]) -> str:
+    """Name the columns that no line uses, for one line of output."""
+    shown = ", ".join(plain(name) for name in list(columns)[:_KEPT_SHOWN])
+    return shown + (" ..." if len(columns) > _KEPT_SHOWN else "")
 
 
 def show_faults(faults: FaultSpool, console: Console) -> None:
@@ -56,15 +65,22 @@ def keep_faults(faults: FaultSpool, manifest: str, to: Path | None, console: Con
 
 
 def fault_table(faults: Iterable[Fault]) -> Listing:
-    """Return faults as a table: where, which field, why, and what would be taken instead."""
+    """Return faults as a table: where, which field, why, and what would be taken instead.
+
+    The same fault of several lines, such as a misspelt column, is one row.
+    """
     table = output.table("line", "key", "field", "reason", numbers=("line",), details=("reason",))
+    alike: dict[tuple[str, str, tuple[str, ...]], list[Fault]] = {}
     for fault in faults:
+        alike.setdefault((fault.field, fault.reason, fault.permitted), []).append(fault)
+    for fault, *others in alike.values():
         permitted = f"; permitted: {', '.join(fault.permitted)}" if fault.permitted else ""
+        more = f"; and in {output.plural(len(others), 'more line')}, up to line {others[-1].line}" if others else ""
         table.add_row(
             str(fault.line) if fault.line else "-",
             Text(plain(fault.key) if fault.key is not None else "-"),
             Text(plain(fault.field) or "-"),
-            Text(f"{fault.reason}{permitted}"),
+            Text(f"{fault.reason}{permitted}{more}"),
         )
     return table
 

@@ -23,6 +23,15 @@ BatchName = Annotated[
     str, typer.Argument(metavar="BATCH", help="A batch: its id, the beginning of its id, its token or its name.")
 ]
 
+AllowExtra = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Keep this column as your own data although it looks like another one; may be repeated. A name that"
+        " begins with x_ needs no permission.",
+    ),
+]
+
 
 class _Console(Console):
     """A console that ends the command quietly when nobody reads its output any more."""

@@ -32,7 +32,7 @@ def retry(
     """
     from worker import batch_control, wiring
     from worker.batch_control import NewDeadline
-    from worker.cli import lookup
+    from worker.cli import lookup, serving
     from worker.cli.context import resolve
     from worker.cli.deadline import read
     from worker.cli.errors import CliError
@@ -59,6 +59,8 @@ def retry(
         output.print_json({"batch": str(row.id), **figures, "left_out": effect.left_out})
         return
     output.answers().print(f"{_said(effect)}.")
+    if effect.jobs + effect.recalled:
+        serving.warn_without_node(context, database)
     if effect.left_out:
         output.notes().print(
             f"{output.plural(effect.left_out, 'job')} left out: the catalog no longer waits for their images."

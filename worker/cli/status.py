@@ -63,14 +63,19 @@ def status(
     as_json: output.AsJson = False,
 ) -> None:
     """Show the newest batches, or where one batch stands."""
-    from worker import wiring
+    from worker import opening
+    from worker.cli import serving
     from worker.cli.context import resolve
 
-    database = wiring.database(resolve().settings, connections=1)
+    context = resolve()
+    database = opening.database(context.settings, connections=1)
     if batch is None:
-        _show_list(database, Asked(limit=limit, state=state, owner=owner, token=token), as_json=as_json)
+        asked = Asked(limit=limit, state=state, owner=owner, token=token)
+        found = _show_list(database, asked, as_json=as_json)
     else:
-        _show_one(database, batch, as_json=as_json)
+        found = [_show_one(database, batch, as_json=as_json)]
+    if not as_json and any(each.is_open for each in found):
+        serving.warn_without_node(context, database)
     _note_nodes(database)
 
 
@@ -94,7 +99,7 @@ def ls(
     status(None, limit, state, owner, token, as_json)
 
 
-def _show_list(database: "Database", asked: Asked, *, as_json: bool) -> None:
+def _show_list(database: "Database", asked: Asked, *, as_json: bool) -> "list[Overview]":
     from worker.cli.lookup import as_json as shown
 
     found = list(islice(_matching(database, asked), asked.limit))
@@ -106,6 +111,7 @@ def _show_list(database: "Database", asked: Asked, *, as_json: bool) -> None:
         output.answers().print("No batch matches.")
     else:
         output.answers().print("There is no batch yet: `darkroom submit MANIFEST` makes one.", markup=False)
+    return found
 
 
 def _matching(database: "Database", asked: Asked) -> "Iterator[Overview]":
@@ -154,8 +160,8 @@ def _list(found: "list[Overview]") -> Any:
     return table
 
 
-def _show_one(database: "Database", name: str, *, as_json: bool) -> None:
-    from worker.cli import lookup
+def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
+    from worker.cli import lookup, serving
     from worker.db import batches, failed_jobs
 
     with database.transaction() as tx:
@@ -165,9 +171,11 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> None:
     found = lookup.look(database, row)
     if as_json:
         refused = [lookup.fault_as_json(fault) for fault in faults]
-        output.print_json(lookup.as_json(found) | {"failures": [vars(each) for each in failures], "faults": refused})
+        reasons = {"failures": [vars(each) for each in failures], "faults": refused}
+        output.print_json(lookup.as_json(found) | reasons | {"nodes": serving.count(database)})
     else:
         _print_one(found, failures, faults)
+    return found
 
 
 def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[Fault]") -> None:

@@ -45,6 +45,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         bool, typer.Option(help="Follow the batch until it is done; exit status 1 if a job failed.")
     ] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
+    allow_extra: output.AllowExtra = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -72,10 +73,11 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         credit_cap=credit_cap,
         deadline=deadline,
         size_policy=size,
+        allow_extra=allow_extra,
     )
     context = resolve(needs_database=not dry_run)
     store = None if dry_run else wiring.store(context.settings, wiring.database(context.settings, connections=1))
-    prepared = manifests.check(manifest, form, store=store, console=console)
+    prepared = manifests.check(manifest, form, store=store, console=console, extra=request.allow_extra)
     if prepared.faults and not as_json:
         manifests.show_faults(prepared.faults, console)
     if faults is not None or not as_json:
@@ -121,18 +123,19 @@ def _finish(
     as_json: bool,
 ) -> None:
     from worker import wiring
-    from worker.cli import lookup
+    from worker.cli import lookup, serving
     from worker.cli.watch import exit_code, follow
 
+    database = wiring.database(context.settings, connections=1)
     answer = _receipt_as_json(request, receipt)
     faults = map(lookup.fault_as_json, receipt.faults)
     if not as_json:
         _say_receipt(context, receipt, wait=wait)
+        serving.warn_without_node(context, database)
     if not wait:
         if as_json:
-            output.print_json_with(answer, "faults", faults)
+            output.print_json_with(answer | {"nodes": serving.count(database)}, "faults", faults)
         return
-    database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, str(receipt.batch_id))
     found = follow(context, database, row)
@@ -171,6 +174,8 @@ def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool
 
 
 def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
+    from worker.cli import manifests
+
     console = output.answers()
     size = f"{output.plural(receipt.jobs, 'job')}, {output.plural(receipt.credits, 'credit')}"
     if not receipt.is_new:
@@ -179,6 +184,8 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
         console.print(f"batch {receipt.batch_id}: {size} of the sandbox's, which cost nothing.", markup=False)
     else:
         console.print(f"batch {receipt.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
+    if receipt.kept:
+        console.print(f"Kept for the results, not used: {manifests.kept(receipt.kept)}.", markup=False)
     if not wait:
         console.print(f"Follow it with `darkroom watch {receipt.batch_id}`.", markup=False)
 
@@ -192,6 +199,7 @@ def _receipt_as_json(request: "BatchRequest", receipt: "Receipt") -> dict[str, A
         "jobs": receipt.jobs,
         "credits": receipt.credits,
         "is_new": receipt.is_new,
+        "kept_not_used": list(receipt.kept),
     }
 
 

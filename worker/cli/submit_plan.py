@@ -3,7 +3,7 @@
 from typing import Any
 
 from worker.cli import forecast as forecasts
-from worker.cli import lookup, output
+from worker.cli import lookup, manifests, output
 from worker.cli.context import Context
 from worker.cli.forecast import Forecast
 from worker.domain.batch_request import BatchRequest
@@ -17,8 +17,10 @@ def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json
         output.print_json_with(_as_json(request, prepared, found), "faults", map(lookup.fault_as_json, prepared.faults))
         return
     console = output.answers()
-    for label, value in _lines(prepared, found).items():
-        console.print(f"{label:<12}{value}", markup=False)
+    plan = _lines(prepared, found)
+    width = max(map(len, plan)) + 2
+    for label, value in plan.items():
+        console.print(f"{label:<{width}}{value}", markup=False)
     console.print("Nothing was submitted; the same command without --dry-run does it.")
 
 
@@ -42,6 +44,7 @@ def _lines(prepared: Prepared, found: Forecast) -> dict[str, str]:
         "credits": f"{prepared.credits:,}",
         "wallet": forecasts.wallet_line(found),
         "duration": forecasts.duration_line(found),
+        **({"kept, not used": manifests.kept(prepared.kept)} if prepared.kept else {}),
     }
 
 
@@ -57,5 +60,6 @@ def _as_json(request: BatchRequest, prepared: Prepared, found: Forecast) -> dict
         "credits": prepared.credits,
         "references": len(prepared.referring),
         **forecasts.as_json(found),
+        "kept_not_used": list(prepared.kept),
         "is_new": False,
     }

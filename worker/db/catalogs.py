@@ -37,6 +37,9 @@ class CatalogRow:
     recipe_hash: str
     created_at: datetime
     updated_at: datetime
+    removed_at: datetime | None
+    """When it was removed; its images and its history stay, and an import under its name brings it back."""
+    removed_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,12 +65,13 @@ class Merge:
     """Removed by an earlier import, and here again."""
 
 
-_COLUMNS = "id, name, recipe, recipe_hash, created_at, updated_at"
+_COLUMNS = "id, name, recipe, recipe_hash, created_at, updated_at, removed_at, removed_by"
 
 
-def by_name(tx: Connection, name: str) -> CatalogRow | None:
-    """Return the catalog of that name."""
-    return _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE name = :key", name)
+def by_name(tx: Connection, name: str, *, or_removed: bool = False) -> CatalogRow | None:
+    """Return the catalog of that name; one that was removed only where ``or_removed`` is set."""
+    found = _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE name = :key", name)
+    return None if found is None or (found.removed_at is not None and not or_removed) else found
 
 
 def name_of(tx: Connection, catalog_id: UUID) -> str:
@@ -96,8 +100,8 @@ def lock_if_free(tx: Connection, catalog_id: UUID) -> bool:
 
 
 def newest(tx: Connection) -> list[CatalogRow]:
-    """Return all catalogs by name."""
-    return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM catalog ORDER BY name"))]
+    """Return all catalogs that are not removed, by name."""
+    return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM catalog WHERE removed_at IS NULL ORDER BY name"))]
 
 
 _SAVE = text("""
@@ -108,7 +112,7 @@ _SAVE = text("""
     ON CONFLICT (name) DO UPDATE SET recipe = excluded.recipe, recipe_hash = excluded.recipe_hash,
         review = excluded.review, credit_cap = excluded.credit_cap,
         approve_above_credits = excluded.approve_above_credits, approve_above_share = excluded.approve_above_share,
-        updated_at = excluded.updated_at
+        updated_at = excluded.updated_at, removed_at = NULL, removed_by = NULL
     RETURNING id""").bindparams(bindparam("recipe", type_=JSONB))
 
 
@@ -226,4 +230,6 @@ def _row(row: Any) -> CatalogRow:
         recipe_hash=row.recipe_hash,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        removed_at=row.removed_at,
+        removed_by=row.removed_by,
     )

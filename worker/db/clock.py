@@ -4,15 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from worker.db.session import Database
 from worker.domain.clock_estimate import Estimate, Reading, reckon
-
-log = structlog.get_logger(__name__)
 
 READINGS = 5
 """At the start; the one with the shortest way there and back counts."""
@@ -31,6 +29,13 @@ class ClockUnread(Exception):
 def uptime() -> float:
     """Return the seconds of a clock that is never set, and that goes on while the machine sleeps where it can."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _log() -> Any:
+    # Every command reads the clock and next to none logs: importing structlog takes as long as the whole query.
+    import structlog  # noqa: PLC0415
+
+    return structlog.get_logger(__name__)
 
 
 class DatabaseClock:
@@ -112,7 +117,7 @@ class DatabaseClock:
             reckoned = reckon(self._estimate, reading)
             self._estimate = reckoned.estimate
         if reckoned.stepped_s:
-            log.error("database.clock_stepped", seconds=round(reckoned.stepped_s, 3), now=theirs.isoformat())
+            _log().error("database.clock_stepped", seconds=round(reckoned.stepped_s, 3), now=theirs.isoformat())
         return theirs
 
     def _known(self) -> Estimate:
@@ -134,5 +139,5 @@ class DatabaseClock:
             if before is None:
                 raise
             uncertainty_s = round(before.uncertainty_s(now_s), 3)
-            log.warning("clock.not_renewed", uncertainty_s=uncertainty_s, error=str(error.orig).splitlines()[0])
+            _log().warning("clock.not_renewed", uncertainty_s=uncertainty_s, error=str(error.orig).splitlines()[0])
         return self._estimate

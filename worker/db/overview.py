@@ -58,6 +58,11 @@ class Overview:
         return all(count == 0 for state, count in self.jobs.items() if state not in ENDED)
 
     @property
+    def is_open(self) -> bool:
+        """Whether a node has something to do for it."""
+        return not self.is_done and (self.batch.state is not BatchState.PAUSED or self.jobs[JobState.ACTIVE] > 0)
+
+    @property
     def ended(self) -> int:
         """How many jobs have reached an end state."""
         return sum(self.jobs[state] for state in ENDED)
@@ -233,7 +238,7 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
-        ends_by_itself=reason.ends_by_itself or reason is PauseReason.STORE_UNAVAILABLE,
+        ends_by_itself=reason.ends_by_itself or reason.sends_canaries or reason is PauseReason.STORE_UNAVAILABLE,
         next_step=next_step_of(reason),
     )
 

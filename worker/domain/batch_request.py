@@ -51,9 +51,11 @@ class BatchRequest:
     """When what has not ended is ended; a span counts from the moment at which the batch is taken."""
     size_policy: SizePolicy = SizePolicy.FLAG
     """What is made of images of another size than was ordered."""
+    allow_extra: frozenset[str] = frozenset()
+    """Columns of the requests that are kept as metadata although they look like others; not stored."""
 
 
-FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadline", "size_policy")
+FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadline", "size_policy", "allow_extra")
 """The keys that a batch may have."""
 CREDIT_CAP_MAX = 2**53 - 1
 """Exact in every reader of JSON."""
@@ -88,6 +90,7 @@ def validate_batch(raw: Mapping[str, object]) -> BatchRequest | tuple[Fault, ...
         credit_cap=field("credit_cap", None, _credit_cap),
         deadline=field("deadline", None, deadline),
         size_policy=field("size_policy", SizePolicy.FLAG, lambda value: _member(SizePolicy, value)),
+        allow_extra=field("allow_extra", frozenset[str](), _names),
     )
     return tuple(faults) if faults else request
 
@@ -99,6 +102,12 @@ def _fault(name: str, unfit: UnfitError) -> Fault:
 def _unknown(name: object) -> UnfitError:
     unfit = not_known(name, FIELDS) if isinstance(name, str) else UnfitError("is not a name", FIELDS)
     return UnfitError(f"a batch has no such field: {unfit.reason}", unfit.permitted)
+
+
+def _names(value: object) -> frozenset[str]:
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise UnfitError("must be a list of columns")
+    return frozenset(label(name) for name in value)
 
 
 def _purpose(value: object) -> Purpose:

@@ -1,14 +1,11 @@
 """A request is one validated manifest line, checked the same way for every ingestion interface."""
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import TypeVar
 
-from worker.domain import reference_names
+from worker.domain import column_names, reference_names
 from worker.domain.batch_request import BatchRequest, Priority, Purpose, validate_batch
 from worker.domain.canonical import canonical, canonical_values
 from worker.domain.fault import Fault, UnfitError, not_known
@@ -26,7 +23,6 @@ __all__ = [
     "Keys",
     "Priority",
     "Purpose",
-    "columns",
     "fingerprint",
     "validate",
     "validate_batch",
@@ -51,31 +47,25 @@ class JobRequest:
     metadata: Mapping[str, JSON]
 
 
-def columns(spec: ModelSpec) -> tuple[str, ...]:
-    """The columns that mean something to Darkroom; every other one is metadata."""
-    return ("key", "prompt", "model", *reference_names.columns(spec.max_references), *spec.param_names)
+def validate(
+    raw: Mapping[str, object], line: int, *, extra: Collection[str] = frozenset()
+) -> JobRequest | tuple[Fault, ...]:
+    """The request that the line asks for, or every fault of the line at once.
 
-
-@lru_cache(maxsize=64)
-def _of_others(model: str, ids: tuple[str, ...]) -> frozenset[str]:
-    """Return the columns that mean something for other models alone."""
-    return frozenset(name for id_ in ids for name in columns(MODELS[id_])).difference(columns(MODELS[model]))
-
-
-def validate(raw: Mapping[str, object], line: int) -> JobRequest | tuple[Fault, ...]:
-    """The request that the line asks for, or every fault of the line at once."""
+    Columns named in ``extra`` are kept as metadata although they look like others.
+    """
     check = _Checks(raw, line)
     key = check.field("key", lambda value: job_key(value, line))
     check.key = key if raw.get("key") not in (None, "") else None
     model = check.field("model", _model)
     spec = MODELS[model or DEFAULT_MODEL]
-    known = columns(spec)
+    known = column_names.known(spec)
     prompt = check.field("prompt", lambda value: _prompt(value, spec))
     params = {param.name: check.field(param.name, param.value) for param in spec.params}
     references = check.whole("reference", raw, lambda value: reference_names.references(value, spec))
-    others = _of_others(spec.id, tuple(MODELS))
-    check.names(spec, known, others, is_known_model=model is not None)
-    rest = {name: value for name, value in raw.items() if name not in known and name not in others}
+    check.names(spec, {*known, *extra}, is_known_model=model is not None)
+    unused = column_names.of_others(spec).difference(extra)
+    rest = {name: value for name, value in raw.items() if name not in known and name not in unused}
     kept = check.whole("metadata", rest, metadata)
     if check.faults or key is None or model is None or prompt is None or references is None or kept is None:
         return tuple(check.faults)
@@ -126,19 +116,20 @@ class _Checks:
             self._report(name, unfit)
             return None
 
-    def names(self, spec: ModelSpec, known: tuple[str, ...], others: frozenset[str], *, is_known_model: bool) -> None:
-        """Report columns that were meant to be others, and values for params that the model does not have."""
+    def names(self, spec: ModelSpec, fine: Collection[str], *, is_known_model: bool) -> None:
+        """Report columns that were meant to be others, and values for params that the model does not have.
+
+        Those in ``fine`` are skipped. An empty cell asks for nothing, and what resembles a column that has a
+        value itself is data of the caller's own.
+        """
         for name, value in self._raw.items():
-            if name in others:
-                if is_known_model and value not in (None, "") and not reference_names.is_numbered(name):
-                    self.whole(name, name, spec.expect)
+            if not isinstance(name, str) or name in fine or _is_blank(value):
                 continue
-            meant = _meant(name, known) if isinstance(name, str) else None
-            if meant is not None and meant not in self._raw:
-                self._report(str(name), UnfitError(f"this column is written '{meant}'"))
-            elif name not in known and isinstance(name, str) and reference_names.is_misspelt(name, spec):
-                written = reference_names.columns(max(spec.max_references, 2))
-                self._report(name, UnfitError("columns of references are written otherwise", written))
+            found = column_names.misnamed(name, spec)
+            if found is None or (found.meant is None and not is_known_model):
+                continue
+            if found.meant is None or _is_blank(self._raw.get(found.meant)):
+                self._report(name, found.as_error())
 
     def _report(self, name: str, unfit: UnfitError) -> None:
         self.faults.append(
@@ -168,12 +159,5 @@ def _prompt(value: object, spec: ModelSpec) -> str:
     return text
 
 
-@lru_cache(maxsize=1024)
-def _meant(name: str, known: tuple[str, ...]) -> str | None:
-    """The column that a name was meant to be: a slip there would buy images of the wrong size in silence."""
-    if name in known or len(name) > 2 * max(map(len, known)):
-        return None
-    bare = re.sub(r"[\W_]", "", name).casefold()
-    same = next((column for column in known if column.replace("_", "") == bare), None)
-    long = [column for column in known if "_" in column and not reference_names.is_numbered(column)]
-    return same or next(iter(get_close_matches(name.casefold(), long, n=1, cutoff=0.85)), None)
+def _is_blank(value: object) -> bool:
+    return value is None or value == ""

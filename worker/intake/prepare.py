@@ -1,6 +1,6 @@
 """Every line checked, every reference in the store, nothing in the database yet, and no credit held."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +15,9 @@ from worker.intake.faults import FaultSpool
 from worker.intake.library import Library
 from worker.intake.spool import Spool
 from worker.manifest import CheckedRequest, Row, checked
+
+_KEPT_MAX = 100
+"""Lines of JSON may have any number of names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,8 @@ class Prepared:
     """What the jobs are rendered with."""
     referring: dict[str, Referring]
     """How each reference is named."""
+    kept: tuple[str, ...]
+    """Columns that no line uses: kept, and handed back in the results. The first hundred."""
     store: UUID | None
     """The identity of the store that has the references; None: no reference was stored."""
 
@@ -54,14 +59,16 @@ def prepare(
     *,
     base: Path | None,
     library: Library,
+    extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Prepared:
     """Check all rows; ``base`` is the folder that paths are relative to, None where no path is permitted.
 
+    Columns in ``extra`` are kept although they look like others.
     ``progress`` is told the number of rows looked at so far.
     """
     intake = _Intake(library)
-    for count, item in enumerate(examined(checked(rows, base=base), library), start=1):
+    for count, item in enumerate(examined(checked(rows, base=base, extra=extra), library), start=1):
         intake.take(item)
         progress(count)
     if intake.spool.count == 0 and not intake.faults:
@@ -79,6 +86,7 @@ class _Intake:
         self._credits = 0
         self._models: set[str] = set()
         self._referring: dict[str, Referring] = {}
+        self._kept: dict[str, None] = {}
 
     def take(self, item: CheckedRequest | Fault) -> None:
         if isinstance(item, Fault):
@@ -94,7 +102,12 @@ class _Intake:
             self._refer(reference, item.request)
         self._models.add(item.request.model)
         self._credits += MODELS[item.request.model].credits
+        self._keep(item.request.metadata)
         return self.spool.add(item.request, references)
+
+    def _keep(self, columns: Iterable[str]) -> None:
+        if len(self._kept) < _KEPT_MAX:
+            self._kept.update(dict.fromkeys(columns))
 
     def _taken(self, item: CheckedRequest, place: int) -> str | Fault:
         """Return the hash of one reference, which is within the limits of the model."""
@@ -124,6 +137,7 @@ class _Intake:
             references=self._library.facts,
             models=self._models,
             referring=self._referring,
+            kept=tuple(self._kept)[:_KEPT_MAX],
             store=self._library.store_identity,
         )
 

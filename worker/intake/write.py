@@ -63,6 +63,8 @@ class Receipt:
     credits: int
     is_new: bool
     faults: Collection[Fault]
+    kept: tuple[str, ...] = ()
+    """Columns that no line uses: kept, and handed back in the results."""
 
 
 def write(
@@ -115,6 +117,7 @@ def write(
         credits=prepared.credits,
         is_new=True,
         faults=prepared.faults or (),
+        kept=prepared.kept,
     )
 
 
@@ -174,7 +177,8 @@ def _earlier(tx: Connection, token: str, prepared: Prepared) -> Receipt:
     earlier = _taken(tx, token)
     if earlier.content_hash != prepared.spool.content_hash:
         raise TokenTaken(token, earlier.id)
-    return _receipt(earlier, credits_=prepared.credits, faults=tuple(batches.faults(tx, earlier.id)))
+    faults = tuple(batches.faults(tx, earlier.id))
+    return _receipt(earlier, credits_=prepared.credits, faults=faults, kept=prepared.kept)
 
 
 def _taken(tx: Connection, token: str) -> BatchRow:
@@ -184,7 +188,14 @@ def _taken(tx: Connection, token: str) -> BatchRow:
     return earlier
 
 
-def _receipt(row: BatchRow, *, credits_: int = 0, faults: Collection[Fault] = (), is_new: bool = False) -> Receipt:
+def _receipt(
+    row: BatchRow,
+    *,
+    credits_: int = 0,
+    faults: Collection[Fault] = (),
+    is_new: bool = False,
+    kept: tuple[str, ...] = (),
+) -> Receipt:
     return Receipt(
         batch_id=row.id,
         token=row.token,
@@ -193,6 +204,7 @@ def _receipt(row: BatchRow, *, credits_: int = 0, faults: Collection[Fault] = ()
         credits=credits_,
         is_new=is_new,
         faults=faults,
+        kept=kept,
     )
 
 

@@ -1,6 +1,6 @@
 """Rows become checked requests: the one validation of all ingestion interfaces."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,22 +18,24 @@ class CheckedRequest:
     references: tuple[Located, ...]
 
 
-def checked(rows: Iterable[Row | Fault], *, base: Path | None) -> Iterator[CheckedRequest | Fault]:
+def checked(
+    rows: Iterable[Row | Fault], *, base: Path | None, extra: Collection[str] = frozenset()
+) -> Iterator[CheckedRequest | Fault]:
     """Every good request and every fault, in order; a line with several faults gives all of them.
 
     ``base`` is the folder that paths are relative to; None where no path is permitted. The bytes of a
-    reference are not read.
+    reference are not read. Columns in ``extra`` are metadata although they look like others.
     """
     keys = Keys()
     for row in rows:
         if isinstance(row, Fault):
             yield row
         else:
-            yield from _checked_row(row, keys, base)
+            yield from _checked_row(row, keys, base, extra)
 
 
-def _checked_row(row: Row, keys: Keys, base: Path | None) -> Iterator[CheckedRequest | Fault]:
-    request = validate(row.raw, row.line)
+def _checked_row(row: Row, keys: Keys, base: Path | None, extra: Collection[str]) -> Iterator[CheckedRequest | Fault]:
+    request = validate(row.raw, row.line, extra=extra)
     if isinstance(request, tuple):
         yield from request
         return

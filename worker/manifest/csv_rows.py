@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from worker.domain.column_names import header, in_known_case, near
 from worker.domain.fault import Fault, quoted
 from worker.manifest.lines import LINE_MAX_BYTES, Line, Row
 
@@ -13,10 +14,11 @@ _EXCEL = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 """The line that tells Excel the delimiter; it is no part of the data."""
 
 
-def csv_rows(lines: Iterable[Line | Fault], required: str = "prompt") -> Iterator[Row | Fault]:
+def csv_rows(lines: Iterable[Line | Fault], required: str | None = None) -> Iterator[Row | Fault]:
     """Every row that holds anything; a bad header is the only thing reported when there is one.
 
-    ``required`` is the column that must be there.
+    ``required`` is the column that must be there. Without it the rows are requests: they need a prompt, and their
+    columns are known whatever the capitals of the header.
     """
     records = _Records(lines)
     names: list[str] | None = None
@@ -26,8 +28,8 @@ def csv_rows(lines: Iterable[Line | Fault], required: str = "prompt") -> Iterato
             if names is None:
                 return
         elif names is None:
-            names = [cell.strip() for cell in found.cells]
-            faults = tuple(_header_faults(names, found.line, required))
+            names = [header(cell) if required else in_known_case(header(cell)) for cell in found.cells]
+            faults = tuple(_header_faults(names, found.line, required or "prompt"))
             yield from faults
             if faults:
                 return
@@ -139,7 +141,9 @@ def _header_faults(names: list[str], line: int, required: str) -> Iterator[Fault
             yield Fault(line=line, field=name, reason=f"the header names this column {times} times")
     if required not in names:
         shown = ", ".join(quoted(name) for name in names[:20])
-        yield Fault(line=line, field=required, reason=f"the header has no such column; it has {shown}")
+        meant = next((name for name in names if near(name, [required])), None)
+        hint = "" if meant is None else f" (did you mean {quoted(meant)}?)"
+        yield Fault(line=line, field=required, reason=f"the header has no such column{hint}; it has {shown}")
 
 
 def _row(names: list[str], record: _Record) -> Row | Fault:

@@ -11,15 +11,15 @@ from worker.manifest.lines import Row, lines
 from worker.manifest.source import Form, ManifestError, opened
 
 
-def read(where: Path | BinaryIO, *, form: Form | None = None, required: str = "prompt") -> Iterator[Row | Fault]:
+def read(where: Path | BinaryIO, *, form: Form | None = None, required: str | None = None) -> Iterator[Row | Fault]:
     """Every row and fault, lazily; the file is closed at the end.
 
     ``where`` is a path, or an open binary stream such as standard input, which stays open. The form comes
     from ``form``, else from the file's ending, else from the first bytes; gzip is known by its first bytes.
-    A CSV header must have the ``required`` column.
+    A CSV header must have the ``required`` column, without one that of the prompt.
     Raises ManifestError, at the first step of the iteration, for a manifest that cannot be read at all.
     """
-    with opened(where, form, required) as source:
+    with opened(where, form, required or "prompt") as source:
         numbered = lines(source.stream)
         is_empty = True
         for row in csv_rows(numbered, required) if source.form is Form.CSV else json_rows(numbered):

@@ -92,6 +92,12 @@ CATALOG = Group(
             examples=("darkroom catalog list", "darkroom catalog list --json"),
         ),
         Command(
+            name="remove",
+            target="catalog_remove:remove",
+            summary="Remove a catalog and refuse its open plans. Images, history and ledger stay on record.",
+            examples=("darkroom catalog remove shop", "darkroom catalog remove shop --yes --json"),
+        ),
+        Command(
             name="sheet",
             target="catalog_sheet:sheet",
             summary="Write HTML pages of the images that wait for review: old beside new, keys to accept and reject.",
