@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from worker.catalog import planning
@@ -76,26 +77,9 @@ def decide(
         for each in sorted(decisions, key=lambda one: _is_rejected(standings.get(one.render_id))):
             found.take(each, standings.get(each.render_id))
         catalog_rejections.restore_prompts(tx, found.with_other_prompt)
-        changed = [
-            *go_live(
-                tx,
-                found.accepted,
-                states=[RenderState.CANDIDATE],
-                actor=by,
-                reason=ACCEPTED,
-                now=now,
-                new_id=new_id,
-            ),
-            *go_live(
-                tx,
-                found.taken_back,
-                states=[RenderState.REJECTED],
-                actor=by,
-                reason=TAKEN_BACK,
-                now=now,
-                new_id=new_id,
-            ),
-        ]
+        publish = partial(go_live, tx, actor=by, now=now, new_id=new_id)
+        changed = publish(found.accepted, states=[RenderState.CANDIDATE], reason=ACCEPTED)
+        changed += publish(found.taken_back, states=[RenderState.REJECTED], reason=TAKEN_BACK)
         rejected = catalog_rejections.reject(tx, found.rejected, actor=by, now=now, new_id=new_id)
         catalog_rejections.reject(tx, found.passed_over, actor=by, now=now, new_id=new_id)
         again = {each.sku: each.item_id for each in changed if each.render_id in found.taken_back}
