@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from tests.catalog.team import PRICE, Team, accept, reject
+from tests.fixtures.provider import Provider
 from worker.catalog.applying import PlanStale
+from worker.catalog.rollback import roll_back
 from worker.db import catalog_rejections
 from worker.db.catalog_review import Candidate
 from worker.domain.decisions import Decision
@@ -100,6 +102,66 @@ def test_of_two_images_the_earlier_one_can_be_chosen_and_the_later_one_after_all
     assert first == (rejected.render_id, {}, {})
     assert reviewing.live_renders()["a"] == later.render_id
     assert (reviewing.planned(), reviewing.spent()) == ({}, 2 * PRICE)
+
+
+def test_a_try_that_failed_is_given_up_for_the_image_that_is_taken_back(reviewing: Team, sandbox: Provider) -> None:
+    sandbox.set(failing_prompts="broken")
+    reviewing.stock({"a": "red"})
+    reviewing.refresh()
+    found = reviewing.candidates()["a"]
+    reviewing.decide(reject(found, "A broken mug"))
+    reviewing.refresh()
+    reviewing.wait(hours=1)
+
+    reviewing.decide(accepted(reviewing, found))
+
+    assert reviewing.live_renders() == {"a": found.render_id}
+    assert reviewing.planned() == {}
+
+
+def test_an_image_that_is_passed_over_says_why_and_can_be_chosen_by_its_id(
+    reviewing: Team, rejected: Candidate
+) -> None:
+    reviewing.refresh()
+    later = reviewing.candidates()["a"]
+    effect = reviewing.decide(accepted(reviewing, rejected))
+
+    with reviewing.node.services.database.transaction() as tx:
+        found = catalog_rejections.named(tx, reviewing.catalog.id, [str(later.render_id)])
+        [listed] = catalog_rejections.recent(tx, reviewing.catalog.id, limit=10)
+
+    assert effect.passed_over == ("a",)
+    assert found == {str(later.render_id): ("a", later.render_id)}
+    assert listed.reason == f"image {rejected.render_id} was accepted instead"
+
+
+def test_a_render_that_was_under_way_at_a_rollback_is_not_made_again_when_it_is_rejected(reviewing: Team) -> None:
+    reviewing.stock({"a": "red"})
+    reviewing.refresh()
+    reviewing.decide(*accept(reviewing.candidates().values()))
+    old = reviewing.live_renders()["a"]
+    reviewing.stock({"a": "green"})
+    reviewing.refresh()
+    reviewing.decide(*accept(reviewing.candidates().values()))
+    reviewing.apply(reviewing.plan(forced=["a"]).id)
+    reviewing.wait(hours=1)
+    services = reviewing.node.services
+    roll_back(
+        services.database,
+        services.store,
+        reviewing.catalog.id,
+        to=old,
+        skus=None,
+        by="rita",
+        now=reviewing.clock(),
+        new_id=services.new_id,
+    )
+    reviewing.render()
+
+    reviewing.decide(reject(reviewing.candidates()["a"]))
+
+    assert reviewing.live_renders()["a"] == old
+    assert reviewing.planned() == {}
 
 
 def test_two_images_of_one_item_cannot_both_be_accepted(reviewing: Team, rejected: Candidate) -> None:

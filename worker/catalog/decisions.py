@@ -40,6 +40,8 @@ class Effect:
     taken_back: tuple[str, ...]
     """Those of the accepted whose image had been rejected before."""
     rejected: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    """Those with a later image that waited and was rejected, since an earlier one was taken back."""
     unchanged: tuple[str, ...]
     """Decided the same way before."""
     refused: tuple[Refusal, ...]
@@ -81,7 +83,7 @@ def decide(
         changed = publish(found.accepted, states=[RenderState.CANDIDATE], reason=ACCEPTED)
         changed += publish(found.taken_back, states=[RenderState.REJECTED], reason=TAKEN_BACK)
         rejected = catalog_rejections.reject(tx, found.rejected, actor=by, now=now, new_id=new_id)
-        catalog_rejections.reject(tx, found.passed_over, actor=by, now=now, new_id=new_id)
+        passed_over = catalog_rejections.reject(tx, found.passed_over, actor=by, now=now, new_id=new_id)
         again = {each.sku: each.item_id for each in changed if each.render_id in found.taken_back}
         # A later try that failed would be made again by the next plan, in place of an image that is wanted now.
         catalog_renders.supersede_undecided(tx, list(again.values()))
@@ -89,6 +91,7 @@ def decide(
         accepted=tuple(sorted(each.sku for each in changed)),
         taken_back=tuple(again),
         rejected=tuple(rejected),
+        passed_over=tuple(passed_over),
         unchanged=tuple(found.unchanged),
         refused=tuple(found.refused),
     )

@@ -195,6 +195,10 @@ def _say(effect: "Effect", again: _Again | None) -> None:
     console.print(f"{len(effect.accepted):,} accepted and live, {len(effect.rejected):,} rejected{same}.")
     if effect.taken_back:
         console.print(f"Accepted after a rejection: {', '.join(effect.taken_back[:10])}.", markup=False)
+    if effect.passed_over:
+        console.print(
+            f"The newer image that waited was rejected for it: {', '.join(effect.passed_over[:10])}.", markup=False
+        )
     for each in effect.refused:
         output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
     if effect.unchanged and not (effect.accepted or effect.rejected or effect.refused):
@@ -223,7 +227,9 @@ def _say_applied(context: "Context", again: _Again) -> None:
 
 def _as_json(effect: "Effect") -> dict[str, Any]:
     refused = [{"sku": e.sku, "render": str(e.render_id), "reason": e.reason} for e in effect.refused]
-    counts = {each: list(getattr(effect, each)) for each in ("accepted", "taken_back", "rejected", "unchanged")}
+    counts = {
+        each: list(getattr(effect, each)) for each in ("accepted", "taken_back", "rejected", "passed_over", "unchanged")
+    }
     return {**counts, "refused": refused}
 
 
