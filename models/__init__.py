@@ -4,7 +4,7 @@ from models.account import Account
 from models.batch import Batch, RefusedLine
 from models.budget import Change, OwnerCap, OwnerMonth
 from models.call import Call
-from models.catalog import Catalog, CatalogItem, CatalogLive, CatalogPlan, CatalogRender
+from models.catalog import Catalog, CatalogItem, CatalogLive, CatalogPlan, CatalogRejection, CatalogRender
 from models.credit_entry import CreditEntry, WalletReading
 from models.generation import Generation
 from models.hook import Hook, HookDelivery
@@ -34,6 +34,7 @@ __all__ = [
     "CatalogItem",
     "CatalogLive",
     "CatalogPlan",
+    "CatalogRejection",
     "CatalogRender",
     "Change",
     "CreditEntry",

@@ -156,3 +156,25 @@ class CatalogLive(Table):
     from_at: Mapped[datetime] = mapped_column(comment="Since when; until the next row of the item")
     actor: Mapped[str] = mapped_column(comment="Who decided it")
     reason: Mapped[str] = mapped_column(comment="accepted, no review, or why an older one was brought back")
+
+
+class CatalogRejection(Table):
+    """Which image of an item was rejected when and why; written once, a trigger refuses UPDATE and DELETE."""
+
+    __tablename__ = "catalog_rejection"
+    __table_args__ = (
+        Index("ix_catalog_rejection_item", "item_id", "at"),
+        Index("ix_catalog_rejection_render", "render_id"),
+        CheckConstraint("char_length(reason) BETWEEN 1 AND 1000", name="reason_bounded"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("catalog_item.id"), comment="Of which item")
+    render_id: Mapped[UUID] = mapped_column(ForeignKey("catalog_render.id"), comment="Which image")
+    at: Mapped[datetime] = mapped_column(comment="When it took effect")
+    said_at: Mapped[datetime] = mapped_column(
+        comment="When its file of decisions was saved; only what was said later takes it back"
+    )
+    actor: Mapped[str] = mapped_column(comment="Who rejected it")
+    reason: Mapped[str | None] = mapped_column(comment="Why; NULL: no reason was given")
+    prompt: Mapped[str | None] = mapped_column(comment="The reviewer's own prompt for the next try, if any")

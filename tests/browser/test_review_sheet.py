@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,46 @@ def test_an_edited_prompt_is_saved_with_the_rejection_and_keys_typed_into_it_dec
 
     assert [each.get("prompt") for each in decisions] == ["A red mug on oak, a spoonars", None]
     assert {each["decision"] for each in decisions} == {"reject"}
+
+
+def test_a_reason_is_saved_with_the_rejection_and_keys_typed_into_it_decide_nothing(sheet: Browser) -> None:
+    sheet.press("w")
+    sheet.write(' <b>bars</b> &  a "shadow"')
+    sheet.press("a", "Escape", "j", "r")
+    sheet.press("s")
+
+    found = read(sheet.downloaded().read_bytes(), catalog=CATALOG)
+
+    assert [each.reason for each in found] == ['<b>bars</b> & a "shadow"a', None]
+    assert {each.verdict for each in found} == {Verdict.REJECT}
+    assert all(each.said_at is not None for each in found)
+
+
+def test_a_reason_is_remembered_with_its_decision(sheet: Browser, tmp_path: Path) -> None:
+    sheet.press("w")
+    sheet.write("too dark")
+    sheet.press("Escape")
+    saved(sheet)
+
+    sheet.open((tmp_path / "sheet.html").as_uri())
+
+    assert saved(sheet)["decisions"][0]["reason"] == "too dark"
+
+
+def test_an_accepted_image_takes_no_reason_along(sheet: Browser) -> None:
+    sheet.press("w")
+    sheet.write("too dark")
+    sheet.press("Escape", "a")
+
+    assert "reason" not in saved(sheet)["decisions"][0]
+
+
+def test_why_an_earlier_image_was_rejected_is_shown_to_the_letter(browser: Browser, tmp_path: Path) -> None:
+    write_review(tmp_path / "sheet.html", header(tmp_path), [replace(card(0), rejected_before=[HOSTILE])])
+    browser.open((tmp_path / "sheet.html").as_uri())
+
+    assert browser.value("document.querySelector('.before').textContent") == f"rejected before: {HOSTILE}"
+    assert browser.value("document.title") == f"{CATALOG} · review"
 
 
 def test_a_prompt_is_shown_and_given_back_to_the_letter_and_never_run(sheet: Browser) -> None:

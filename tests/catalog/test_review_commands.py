@@ -1,5 +1,7 @@
 """The commands around a review: sheets are written, and the decisions that a person saves take effect."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from zipfile import ZipFile
@@ -23,12 +25,13 @@ def looking(darkroom: Darkroom, node: Node, place: Path) -> Darkroom:
     return darkroom
 
 
-def decided(place: Path, node: Node, name: str, **verdicts: str) -> None:
+def decided(place: Path, node: Node, name: str, saved_at: str | None = None, **verdicts: str) -> None:
     """Write a file of decisions as a sheet saves it."""
     waiting = node.query("SELECT i.sku, r.id FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id")
     ids = {row["sku"]: str(row["id"]) for row in waiting}
     lines = [{"sku": sku, "render": ids[sku], "decision": verdict} for sku, verdict in verdicts.items()]
-    document = {"darkroom": "decisions", "version": 1, "catalog": "chairs", "saved_at": name, "decisions": lines}
+    document: dict[str, object] = {"darkroom": "decisions", "version": 1, "catalog": "chairs", "decisions": lines}
+    document["saved_at"] = saved_at or name
     (place / name).write_text(json.dumps(document))
 
 
@@ -92,3 +95,60 @@ def test_a_zip_file_holds_every_sheet_and_every_image_of_it(looking: Darkroom, n
     images = {path.name: path.read_bytes() for path in (place / "elsewhere/look/images").iterdir()}
     assert all(f'href="images/{name}"' in page for name, page in zip(sorted(images), pages, strict=True))
     assert sorted(images.values()) == sorted(path.read_bytes() for path in node.folder.rglob("*.png"))
+
+
+def test_a_reason_is_shown_in_the_catalog_in_the_history_and_in_the_export(
+    looking: Darkroom, node: Node, place: Path
+) -> None:
+    looking("decide", "chairs", "--reject", "c1", "--reason", "=a leg is missing", "--by", "rita")
+
+    shown = json.loads(looking("show", "chairs", "--json").stdout)["rejections"]
+    history = [json.loads(line) for line in looking("history", "chairs", "c1", "--json").stdout.splitlines()]
+    table = list(csv.DictReader(io.StringIO(looking("export", "chairs", "--rejected").stdout)))
+    exported = json.loads(looking("export", "chairs", "--rejected", "--format", "json").stdout)
+
+    reason = "=a leg is missing"
+    assert [(each["sku"], each["by"], each["reason"]) for each in shown] == [("c1", "rita", reason)]
+    assert [(each["event"], each["by"], each["reason"]) for each in history] == [("rejected", "rita", reason)]
+    assert [(each["sku"], each["reason"], each["state"]) for each in table] == [("c1", f"'{reason}", "rejected")]
+    assert [each["reason"] for each in exported] == [reason]
+
+
+def test_a_rejection_is_taken_back_by_the_sku(looking: Darkroom, node: Node) -> None:
+    looking("decide", "chairs", "--reject", "c1", "--reason", "dark", "--by", "rita")
+
+    done = looking("decide", "chairs", "--accept", "c1", "--by", "mia", "--json")
+
+    history = [json.loads(line) for line in looking("history", "chairs", "c1", "--json").stdout.splitlines()]
+    assert json.loads(done.stdout)["taken_back"] == ["c1"]
+    assert [(each["event"], each["by"]) for each in history] == [("rejected", "rita"), ("live", "mia")]
+    assert len(node.query("SELECT id FROM batch")) == 1
+
+
+def test_a_later_file_of_the_same_sheet_takes_a_rejection_back(looking: Darkroom, node: Node, place: Path) -> None:
+    decided(place, node, "one.json", saved_at="2020-01-01T00:00:00.000Z", c1="reject")
+    decided(place, node, "two.json", saved_at="2020-01-01T00:00:01.000Z", c1="accept")
+    looking("decide", "chairs", "one.json", "--by", "rita")
+
+    done = looking("decide", "chairs", "two.json", "--by", "rita", "--json")
+
+    assert json.loads(done.stdout)["taken_back"] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "name a file of decisions"),
+        (("--accept", "c1", "--reason", "nice"), "--reason is why an image is rejected"),
+        (("--accept", "c1", "--reject", "c1"), "both accepted and rejected"),
+        (("--accept", "c9"), "no image of c9 waits for a decision"),
+    ],
+)
+def test_what_cannot_be_decided_is_said_and_nothing_is_decided(
+    looking: Darkroom, node: Node, options: tuple[str, ...], said: str
+) -> None:
+    done = looking("decide", "chairs", *options, "--by", "rita")
+
+    assert done.returncode != 0
+    assert said in " ".join(done.stderr.split())
+    assert node.query("SELECT count(*) AS n FROM catalog_render WHERE state = 'candidate'") == [{"n": 2}]

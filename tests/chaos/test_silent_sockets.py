@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance import books, manifests
 from tests.acceptance import world as worlds
+from tests.acceptance.nodes import WorkerNode
 from tests.acceptance.waiting import until
 from tests.acceptance.world import World
 from tests.chaos import moments
@@ -51,11 +52,17 @@ def behind_broker(
         yield opened
 
 
+def node_in_mid_run(world: World) -> WorkerNode:
+    """Start a node, and return it when some of its jobs have ended and others have not."""
+    world.provider.set(**moments.SLOW_ANSWERS)
+    node = world.node()
+    world.submit(manifests.plain(moments.JOBS))
+    moments.in_mid_run(world)
+    return node
+
+
 def test_a_database_that_falls_silent_in_mid_run_costs_no_job(local_world: World, database_proxy: Proxy) -> None:
-    local_world.provider.set(**moments.SLOW_ANSWERS)
-    node = local_world.node()
-    local_world.submit(manifests.plain(moments.JOBS))
-    moments.in_mid_run(local_world)
+    node = node_in_mid_run(local_world)
 
     database_proxy.fall_silent()
     until(lambda: "did not answer within" in node.words(), "the node sees it", timeout_s=HEALED_S)
@@ -67,10 +74,7 @@ def test_a_database_that_falls_silent_in_mid_run_costs_no_job(local_world: World
 
 
 def test_a_node_ends_within_its_grace_while_the_database_is_silent(local_world: World, database_proxy: Proxy) -> None:
-    local_world.provider.set(**moments.SLOW_ANSWERS)
-    node = local_world.node()
-    local_world.submit(manifests.plain(moments.JOBS))
-    moments.in_mid_run(local_world)
+    node = node_in_mid_run(local_world)
     database_proxy.fall_silent()
 
     node.drain(timeout_s=30)
@@ -79,10 +83,7 @@ def test_a_node_ends_within_its_grace_while_the_database_is_silent(local_world: 
 
 
 def test_a_broker_that_falls_silent_in_mid_run_costs_no_job(behind_broker: World, broker_proxy: Proxy) -> None:
-    behind_broker.provider.set(**moments.SLOW_ANSWERS)
-    node = behind_broker.node()
-    behind_broker.submit(manifests.plain(moments.JOBS))
-    moments.in_mid_run(behind_broker)
+    node = node_in_mid_run(behind_broker)
 
     broker_proxy.fall_silent()
     until(lambda: "broker_unreachable" in node.words() or not node.is_running(), "the node sees it", timeout_s=HEALED_S)
@@ -96,10 +97,7 @@ def test_a_broker_that_falls_silent_in_mid_run_costs_no_job(behind_broker: World
 
 
 def test_a_node_ends_within_its_grace_while_the_broker_is_silent(behind_broker: World, broker_proxy: Proxy) -> None:
-    behind_broker.provider.set(**moments.SLOW_ANSWERS)
-    node = behind_broker.node()
-    behind_broker.submit(manifests.plain(moments.JOBS))
-    moments.in_mid_run(behind_broker)
+    node = node_in_mid_run(behind_broker)
     broker_proxy.fall_silent()
 
     node.drain(timeout_s=30)

@@ -23,6 +23,7 @@ WRITTEN_ONCE = {
     "wallet_reading": "credits",
     "call": "outcome",
     "generation_reading": "final",
+    "catalog_rejection": "reason",
 }
 """The tables, and of each a column that somebody might want to change."""
 LOGIN = f"darkroom_test_login_{os.getpid()}"

@@ -1,21 +1,25 @@
 """What a person decided about new images takes effect: the good ones are live, the others wait for the next plan."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from worker.catalog import planning
 from worker.catalog.going_live import go_live
-from worker.db import catalog_review, catalogs
+from worker.db import catalog_rejections, catalog_renders, catalog_review, catalogs
+from worker.db.catalog_rejections import Rejected, Rejection
 from worker.db.catalog_review import Standing
 from worker.db.session import Database
 from worker.domain.catalog import RenderState
+from worker.domain.content import from_parts
 from worker.domain.decisions import Decision, Verdict
 from worker.domain.request import validate
 from worker.media.store import Store
 
 ACCEPTED = "accepted"
+TAKEN_BACK = "accepted after a rejection"
 """Why an image went live."""
 
 
@@ -33,7 +37,11 @@ class Effect:
     """What came of a set of decisions, by SKU."""
 
     accepted: tuple[str, ...]
+    taken_back: tuple[str, ...]
+    """Those of the accepted whose image had been rejected before."""
     rejected: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    """Those with a later image that waited and was rejected, since an earlier one was taken back."""
     unchanged: tuple[str, ...]
     """Decided the same way before."""
     refused: tuple[Refusal, ...]
@@ -52,29 +60,38 @@ def decide(
     """Let the decisions take effect together; those that cannot are refused, one by one, with the reason.
 
     The live images of all accepted ones change in one statement. Nothing is rendered and nothing is spent. An image
-    does not go live whose item has changed since it was asked for, nor one that the store has lost.
+    does not go live whose item has changed since it was asked for, nor one that the store has lost. An image that was
+    rejected can be accepted until one that was asked for later is live, except while its item is being rendered again;
+    a later one that waits for a decision is rejected by that.
     """
     lost = _lost(database, store, decisions)
     with database.transaction() as tx:
         catalog = catalogs.lock(tx, catalog_id)
-        standings = catalog_review.lock_standings(tx, [each.render_id for each in decisions])
-        wanted = planning.current(tx, catalog) if any(each.verdict is Verdict.ACCEPT for each in decisions) else {}
-        found = _Sorted(catalog_id, wanted, lost)
-        for each in decisions:
-            found.take(each, standings.get(each.render_id))
-        changed = go_live(
-            tx,
-            found.accepted,
-            states=[RenderState.CANDIDATE],
-            actor=by,
-            reason=ACCEPTED,
+        render_ids = [each.render_id for each in decisions]
+        standings = catalog_review.lock_standings(tx, render_ids)
+        found = _Sorted(
+            catalog_id,
+            wanted=planning.current(tx, catalog) if any(each.verdict is Verdict.ACCEPT for each in decisions) else {},
+            lost=lost,
+            rejected=catalog_rejections.newest(tx, render_ids),
             now=now,
-            new_id=new_id,
         )
-        rejected = catalog_review.reject(tx, found.rejected, actor=by, now=now)
+        for each in sorted(decisions, key=lambda one: _is_rejected(standings.get(one.render_id))):
+            found.take(each, standings.get(each.render_id))
+        catalog_rejections.restore_prompts(tx, found.with_other_prompt)
+        publish = partial(go_live, tx, actor=by, now=now, new_id=new_id)
+        changed = publish(found.accepted, states=[RenderState.CANDIDATE], reason=ACCEPTED)
+        changed += publish(found.taken_back, states=[RenderState.REJECTED], reason=TAKEN_BACK)
+        rejected = catalog_rejections.reject(tx, found.rejected, actor=by, now=now, new_id=new_id)
+        passed_over = catalog_rejections.reject(tx, found.passed_over, actor=by, now=now, new_id=new_id)
+        again = {each.sku: each.item_id for each in changed if each.render_id in found.taken_back}
+        # A later try that failed would be made again by the next plan, in place of an image that is wanted now.
+        catalog_renders.supersede_undecided(tx, list(again.values()))
     return Effect(
-        accepted=tuple(each.sku for each in changed),
+        accepted=tuple(sorted(each.sku for each in changed)),
+        taken_back=tuple(again),
         rejected=tuple(rejected),
+        passed_over=tuple(passed_over),
         unchanged=tuple(found.unchanged),
         refused=tuple(found.refused),
     )
@@ -88,35 +105,103 @@ def _lost(database: Database, store: Store, decisions: Sequence[Decision]) -> se
     return {each.render_id for each in standings.values() if each.path is not None and not store.exists(each.path)}
 
 
+def _is_rejected(standing: Standing | None) -> bool:
+    """Whether a decision is about a rejected image; these come last, and give way to what is new."""
+    return standing is not None and standing.state is RenderState.REJECTED
+
+
 class _Sorted:
     """The decisions by what is to be done about them."""
 
-    def __init__(self, catalog_id: UUID, wanted: Mapping[str, str], lost: Collection[UUID]) -> None:
+    def __init__(
+        self,
+        catalog_id: UUID,
+        *,
+        wanted: Mapping[str, str],
+        lost: Collection[UUID],
+        rejected: Mapping[UUID, Rejected],
+        now: datetime,
+    ) -> None:
         self.accepted: list[UUID] = []
-        self.rejected: dict[UUID, str | None] = {}
+        self.taken_back: list[UUID] = []
+        self.with_other_prompt: list[UUID] = []
+        """Those taken back whose items have an edited prompt that came with the rejection."""
+        self.rejected: list[Rejection] = []
+        self.passed_over: list[Rejection] = []
+        """Images that wait while an earlier one of their items is taken back."""
         self.unchanged: list[str] = []
         self.refused: list[Refusal] = []
+        self._skus: set[str] = set()
         self._catalog_id = catalog_id
         self._wanted = wanted
         self._lost = lost
+        self._rejections = rejected
+        self._now = now
 
     def take(self, decision: Decision, standing: Standing | None) -> None:
-        reason = _refusal(decision, standing, self._catalog_id)
-        if reason is None and standing is not None and standing.state is RenderState.CANDIDATE:
-            reason = self._unfit_image(decision, standing)
-        if reason is not None:
-            self.refused.append(Refusal(sku=decision.sku, render_id=decision.render_id, reason=reason))
-        elif standing is not None and standing.state is not RenderState.CANDIDATE:
+        if standing is None or standing.catalog_id != self._catalog_id:
+            self._refuse(decision, "this catalog has no such image")
+        elif standing.is_removed:
+            self._refuse(decision, "the item is no longer in the catalog")
+        elif standing.state is _SAME[decision.verdict] or self._is_overtaken(decision, standing):
             self.unchanged.append(decision.sku)
-        elif decision.verdict is Verdict.ACCEPT:
-            self.accepted.append(decision.render_id)
+        elif standing.state is RenderState.CANDIDATE:
+            self._decide(decision, standing)
+        elif (
+            decision.verdict is Verdict.ACCEPT
+            and decision.render_id in self._rejections
+            and (standing.state is RenderState.REJECTED)
+        ):
+            self._take_back(decision, standing, self._rejections[decision.render_id])
         else:
-            self.rejected[decision.render_id] = decision.prompt
+            self._refuse(decision, f"its image waits no longer, it is {standing.state} now: write a new sheet")
+
+    def _is_overtaken(self, decision: Decision, standing: Standing) -> bool:
+        """Whether it is the rejection of an image, read again, that was taken back since."""
+        before = self._rejections.get(decision.render_id)
+        was_live = standing.state in {RenderState.LIVE, RenderState.SUPERSEDED}
+        is_rejection = was_live and decision.verdict is Verdict.REJECT
+        return (
+            is_rejection and before is not None and decision.said_at is not None and decision.said_at <= before.said_at
+        )
+
+    def _decide(self, decision: Decision, standing: Standing) -> None:
+        is_accepted = decision.verdict is Verdict.ACCEPT
+        reason = self._unfit_image(decision, standing) if is_accepted else _unfit_prompt(decision, standing.model)
+        if reason is None and is_accepted and self._wanted.get(standing.sku) != standing.fingerprint:
+            reason = _CHANGED
+        if reason is not None:
+            self._refuse(decision, reason)
+        elif is_accepted:
+            self._accept(decision, standing, self.accepted)
+        else:
+            self.rejected.append(self._rejection(decision))
+
+    def _take_back(self, decision: Decision, standing: Standing, before: Rejected) -> None:
+        reason = _unfit_rejection(decision, before) or self._unfit_image(decision, standing)
+        wanted = self._wanted.get(standing.sku)
+        is_as_wanted = wanted == standing.fingerprint
+        if reason is None and not is_as_wanted and not _differs_by_the_edit(before, wanted):
+            reason = _CHANGED
+        if reason is not None:
+            self._refuse(decision, reason)
+        elif self._accept(decision, standing, self.taken_back):
+            if not is_as_wanted:
+                self.with_other_prompt.append(decision.render_id)
+            if before.waiting_id is not None:
+                why = f"image {decision.render_id} was accepted instead"
+                self.passed_over.append(Rejection(render_id=before.waiting_id, said_at=self._now, reason=why))
+
+    def _accept(self, decision: Decision, standing: Standing, to: list[UUID]) -> bool:
+        if standing.sku in self._skus:
+            self._refuse(decision, "another image of this item is accepted by the same decisions: choose one")
+            return False
+        self._skus.add(standing.sku)
+        to.append(decision.render_id)
+        return True
 
     def _unfit_image(self, decision: Decision, standing: Standing) -> str | None:
-        """Return why an image cannot go live that a person has accepted."""
-        if decision.verdict is not Verdict.ACCEPT:
-            return None
+        """Say why an image cannot go live that a person has accepted."""
         if decision.render_id in self._lost:
             return "the store has lost its image: reject it, and it is rendered again"
         if standing.is_refused:
@@ -124,28 +209,48 @@ class _Sorted:
                 "its image has another size than was ordered, and the recipe refuses to publish such: reject it, or"
                 " import a recipe with another size_policy"
             )
-        if self._wanted.get(standing.sku) != standing.fingerprint:
-            return "the item has changed since the image was asked for: the next plan renders it as it is now"
         return None
 
+    def _rejection(self, decision: Decision) -> Rejection:
+        return Rejection(
+            render_id=decision.render_id,
+            said_at=decision.said_at or self._now,
+            reason=decision.reason,
+            prompt=decision.prompt,
+        )
 
+    def _refuse(self, decision: Decision, reason: str) -> None:
+        self.refused.append(Refusal(sku=decision.sku, render_id=decision.render_id, reason=reason))
+
+
+_CHANGED = "the item has changed since the image was asked for: the next plan renders it as it is now"
 _SAME = {Verdict.ACCEPT: RenderState.LIVE, Verdict.REJECT: RenderState.REJECTED}
 
 
-def _refusal(decision: Decision, standing: Standing | None, catalog_id: UUID) -> str | None:
-    if standing is None or standing.catalog_id != catalog_id:
-        return "this catalog has no such image"
-    if standing.is_removed:
-        return "the item is no longer in the catalog"
-    if standing.state is _SAME[decision.verdict]:
-        return None
-    if standing.state is not RenderState.CANDIDATE:
-        return f"its image waits no longer, it is {standing.state} now: write a new sheet"
-    return _unfit_prompt(decision, standing.model)
+def _unfit_rejection(decision: Decision, before: Rejected) -> str | None:
+    """Say why a rejection cannot be taken back."""
+    if before.is_replaced:
+        return "it was rejected, and an image that was rendered later is live: it can no longer be accepted"
+    if before.rendering_batch_id is not None:
+        return (
+            f"its item is being rendered again in batch {before.rendering_batch_id}: when that has ended, accept the"
+            " image that you want"
+        )
+    if decision.said_at is None or decision.said_at <= before.said_at:
+        return f"{before.by} has rejected it after this was saved: `darkroom catalog decide --accept` takes that back"
+    return None
+
+
+def _differs_by_the_edit(before: Rejected, wanted: str | None) -> bool:
+    """Whether the item is as it was but for the prompt that the reviewer wrote when rejecting the image."""
+    made = from_parts(before.parts)
+    if before.edited_prompt is None or not (before.is_last_edit or made.prompt == before.edited_from):
+        return False
+    return replace(made, prompt=before.edited_prompt).fingerprint == wanted
 
 
 def _unfit_prompt(decision: Decision, model: str) -> str | None:
-    if decision.prompt is None or decision.verdict is Verdict.ACCEPT:
+    if decision.prompt is None:
         return None
     checked = validate({"prompt": decision.prompt, "model": model}, 1)
     return f"its edited prompt {checked[0].reason}" if isinstance(checked, tuple) else None

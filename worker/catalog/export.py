@@ -3,16 +3,33 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from worker.db.catalog_history import LiveItem
+from worker.db.catalog_rejections import Listed
+from worker.domain.plain_text import without_formula
 from worker.media.store import Store
 
 COLUMNS = ("sku", "file", "url", "sha256", "mime_type", "width", "height", "live_since")
+REJECTION_COLUMNS = (
+    "sku",
+    "image",
+    "rejected_at",
+    "by",
+    "reason",
+    "prompt",
+    "next_prompt",
+    "state",
+    "file",
+    "url",
+    "sha256",
+)
+_FREE_TEXT = {"by", "reason", "prompt", "next_prompt"}
+"""What people wrote at will, and a spreadsheet might take for a formula."""
 
 
 class ExportForm(StrEnum):
@@ -39,15 +56,33 @@ def rows(items: Iterable[LiveItem], store: Store) -> Iterator[dict[str, Any]]:
         }
 
 
-def lines(found: Iterable[dict[str, Any]], form: ExportForm) -> Iterator[str]:
-    """Return the export piece by piece; the same rows give the same bytes."""
-    return _csv(found) if form is ExportForm.CSV else _json(found)
-
-
-def _csv(found: Iterable[dict[str, Any]]) -> Iterator[str]:
-    yield _row(COLUMNS)
+def rejections(found: Iterable[Listed], store: Store) -> Iterator[dict[str, Any]]:
+    """Yield each rejection as it is exported; ``state`` is what the image is now."""
     for each in found:
-        yield _row([each[name] for name in COLUMNS])
+        yield {
+            "sku": each.sku,
+            "image": str(each.render_id),
+            "rejected_at": each.at.astimezone(UTC).isoformat(),
+            "by": each.by,
+            "reason": each.reason,
+            "prompt": each.prompt,
+            "next_prompt": each.next_prompt,
+            "state": each.state,
+            "file": each.path,
+            "url": url(store, each.path),
+            "sha256": each.sha256,
+        }
+
+
+def lines(found: Iterable[dict[str, Any]], form: ExportForm, columns: Sequence[str] = COLUMNS) -> Iterator[str]:
+    """Return the export piece by piece; the same rows give the same bytes."""
+    return _csv(found, columns) if form is ExportForm.CSV else _json(found)
+
+
+def _csv(found: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+    yield _row(columns)
+    for each in found:
+        yield _row([without_formula(each[name] or "") if name in _FREE_TEXT else each[name] for name in columns])
 
 
 def _row(cells: Iterable[object]) -> str:

@@ -113,6 +113,7 @@ def _card(each: Candidate, originals: Originals, *, is_stale: bool) -> ReviewCar
         is_stale=is_stale,
         not_as_ordered=", ".join(each.not_as_ordered),
         is_refused=each.is_refused,
+        rejected_before=each.rejected_before,
     )
 
 

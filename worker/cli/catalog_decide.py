@@ -29,10 +29,27 @@ class _Again:
 
 def decide(
     name: CatalogName,
-    decisions: Annotated[
-        list[Path], typer.Argument(metavar="DECISIONS...", help="The files that sheets saved; the later one counts.")
-    ],
+    *,
     by: By,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DECISIONS...]", help="The files that sheets saved; the later one counts."),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="SKU|IMAGE",
+            help="Accept this item's image: the one that waits, else the last one that was rejected. May be repeated.",
+        ),
+    ] = None,
+    reject: Annotated[
+        list[str] | None,
+        typer.Option("--reject", metavar="SKU|IMAGE", help="Reject this item's waiting image. May be repeated."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why, for each --reject; kept with the images.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Render exactly the rejected ones again, at once.")] = False,
     yes: spending.YesOption = False,
     max_credits: spending.MaxCreditsOption = None,
@@ -40,21 +57,28 @@ def decide(
 ) -> None:
     """Apply decisions: publish the accepted images together, and save a plan of the rejected ones.
 
+    An image that was rejected can be accepted while none that was rendered later is live.
     Spends nothing without --apply. Ends with 1 when a decision was refused, or when all were decided before.
     """
     from worker import wiring
     from worker.catalog import decisions as deciding
     from worker.cli import signing
     from worker.cli.catalog_review import opened
+    from worker.cli.errors import MISUSED, CliError
 
+    if not (decisions or accept or reject):
+        raise CliError("name a file of decisions, or images with --accept and --reject", MISUSED)
     context, database, catalog = opened(name)
     consent = spending.Consent(yes=yes, max_credits=max_credits)
     person = signing.actor(by)
+    named = _named(database, catalog, accept or [], reject or [], reason)
+    # What the command itself says is said last.
+    made = {each.render_id: each for each in [*_read(decisions or [], catalog.name), *named]}
     effect = deciding.decide(
         database,
         wiring.store(context.settings, database),
         catalog.id,
-        _read(decisions, catalog.name),
+        list(made.values()),
         by=person,
         now=wiring.clock(),
         new_id=wiring.new_id,
@@ -85,6 +109,50 @@ def _read(files: list[Path], catalog: str) -> "list[Decision]":
         except DecisionsFaulty as error:
             raise CliError(f"{file} cannot be used, nothing was decided: {error}") from error
     return read_all(contents, catalog=catalog)
+
+
+def _named(
+    database: "Database", catalog: "CatalogRow", accept: list[str], reject: list[str], reason: str | None
+) -> "list[Decision]":
+    """Return the decisions that the command line itself names; raise CliError when one names no image."""
+    from worker import wiring
+    from worker.cli import signing
+    from worker.cli.errors import CliError
+    from worker.db import catalog_rejections
+    from worker.domain.decisions import Decision, Verdict, reason_of
+    from worker.domain.fault import plain
+
+    _check_names(accept, reject, reason)
+    with database.transaction() as tx:
+        found = catalog_rejections.named(tx, catalog.id, [*accept, *reject])
+    missing = [name for name in (*accept, *reject) if name not in found]
+    if missing:
+        raise CliError(
+            f"nothing was decided: no image of {', '.join(map(plain, missing[:10]))} waits for a decision, and none was"
+            f" rejected: `darkroom catalog history {catalog.name} SKU` shows what was decided"
+        )
+    why = None if reason is None else reason_of(signing.text(reason))
+    verdicts = {**dict.fromkeys(accept, Verdict.ACCEPT), **dict.fromkeys(reject, Verdict.REJECT)}
+    return [
+        Decision(
+            sku=found[name][0],
+            render_id=found[name][1],
+            verdict=verdict,
+            reason=why if verdict is Verdict.REJECT else None,
+            said_at=wiring.clock(),
+        )
+        for name, verdict in verdicts.items()
+    ]
+
+
+def _check_names(accept: list[str], reject: list[str], reason: str | None) -> None:
+    from worker.cli.errors import MISUSED, CliError
+
+    if reason is not None and not reject:
+        raise CliError("--reason is why an image is rejected: name it with --reject", MISUSED)
+    both = sorted({*accept} & {*reject})
+    if both:
+        raise CliError(f"{both[0]} is both accepted and rejected: choose one", MISUSED)
 
 
 def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str) -> _Again | None:
@@ -125,6 +193,12 @@ def _say(effect: "Effect", again: _Again | None) -> None:
     console = output.answers()
     same = f", {len(effect.unchanged):,} decided before" if effect.unchanged else ""
     console.print(f"{len(effect.accepted):,} accepted and live, {len(effect.rejected):,} rejected{same}.")
+    if effect.taken_back:
+        console.print(f"Accepted after a rejection: {', '.join(effect.taken_back[:10])}.", markup=False)
+    if effect.passed_over:
+        console.print(
+            f"The newer image that waited was rejected for it: {', '.join(effect.passed_over[:10])}.", markup=False
+        )
     for each in effect.refused:
         output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
     if effect.unchanged and not (effect.accepted or effect.rejected or effect.refused):
@@ -153,7 +227,9 @@ def _say_applied(context: "Context", again: _Again) -> None:
 
 def _as_json(effect: "Effect") -> dict[str, Any]:
     refused = [{"sku": e.sku, "render": str(e.render_id), "reason": e.reason} for e in effect.refused]
-    counts = {each: list(getattr(effect, each)) for each in ("accepted", "rejected", "unchanged")}
+    counts = {
+        each: list(getattr(effect, each)) for each in ("accepted", "taken_back", "rejected", "passed_over", "unchanged")
+    }
     return {**counts, "refused": refused}
 
 

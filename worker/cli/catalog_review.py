@@ -1,8 +1,9 @@
 """`darkroom catalog rollback`, `history`, `export`: what a shop shows, and what it showed."""
 
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -13,6 +14,8 @@ from worker.cli.catalog_names import By, CatalogName
 
 if TYPE_CHECKING:
     from worker.cli.context import Context
+    from worker.db.catalog_history import Change
+    from worker.db.catalog_rejections import Listed
     from worker.db.catalogs import CatalogRow
     from worker.db.session import Database
 
@@ -88,62 +91,88 @@ def history(
     sku: Annotated[str, typer.Argument(metavar="SKU", help="The item.")],
     as_json: output.AsJson = False,
 ) -> None:
-    """List every image that was live for an item, and who decided it."""
+    """List every image of an item that was live or rejected, who decided it and why."""
     from worker.cli.errors import CliError
-    from worker.db import catalog_history
+    from worker.db import catalog_history, catalog_rejections
     from worker.domain.fault import plain
 
     _, database, catalog = opened(name, or_removed=True)
     with database.transaction() as tx:
-        found = catalog_history.of(tx, catalog.id, sku)
-    if not found:
-        raise CliError(f"no image of {plain(sku)!r} was ever live in {plain(name)!r}")
+        shown = catalog_history.of(tx, catalog.id, sku)
+        rejected = catalog_rejections.of(tx, catalog.id, sku)
+    if not (shown or rejected):
+        raise CliError(f"no image of {plain(sku)!r} was ever live or rejected in {plain(name)!r}")
+    found = sorted([*map(_live_line, shown), *map(_rejection_line, rejected)], key=itemgetter("at"))
     if as_json:
         for each in found:
-            output.print_json(
-                {
-                    "sku": sku,
-                    "image": str(each.render_id),
-                    "live_since": each.from_at.isoformat(),
-                    "by": each.actor,
-                    "reason": each.reason,
-                    "file": each.path,
-                    "sha256": each.sha256,
-                    "prompt": each.prompt,
-                    "is_live": each.is_live,
-                }
-            )
+            output.print_json({"sku": sku, **each})
         return
     table = output.table(
-        "live since", "image", "by", "reason", "prompt", whole=("live since", "image"), details=("prompt", "image")
+        "decided", "", "image", "by", "reason", "prompt", whole=("decided", "image"), details=("prompt", "image")
     )
     for each in found:
-        mark = " (live)" if each.is_live else ""
-        since = f"{each.from_at:%Y-%m-%d %H:%M:%S}{mark}"
-        table.add_row(since, str(each.render_id), each.actor, each.reason, each.prompt)
+        at = datetime.fromisoformat(each["at"])
+        event = "live now" if each["is_live"] else each["event"]
+        table.add_row(f"{at:%Y-%m-%d %H:%M:%S}", event, each["image"], each["by"], each["reason"] or "", each["prompt"])
     output.answers().print(table)
+
+
+def _live_line(each: "Change") -> dict[str, Any]:
+    return {
+        "event": "live",
+        "image": str(each.render_id),
+        "at": each.from_at.isoformat(),
+        "live_since": each.from_at.isoformat(),
+        "by": each.actor,
+        "reason": each.reason,
+        "file": each.path,
+        "sha256": each.sha256,
+        "prompt": each.prompt,
+        "is_live": each.is_live,
+    }
+
+
+def _rejection_line(each: "Listed") -> dict[str, Any]:
+    return {
+        "event": "rejected",
+        "image": str(each.render_id),
+        "at": each.at.isoformat(),
+        "live_since": None,
+        "by": each.by,
+        "reason": each.reason,
+        "file": each.path,
+        "sha256": each.sha256,
+        "prompt": each.prompt,
+        "is_live": False,
+    }
 
 
 def export(
     name: CatalogName,
     live: Annotated[bool, typer.Option("--live", help="What is live.")] = False,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Every rejection: who, when and why.")] = False,
     form: Annotated[ExportForm, typer.Option("--format", help="How it is written.")] = ExportForm.CSV,
     to: Annotated[Path | None, typer.Option("-o", "--output", help="A file. [default: standard output]")] = None,
 ) -> None:
-    """Write what is live, by SKU: file, address, SHA-256, pixels, and since when."""
+    """Write what is live, or every rejection, by SKU: file, address, SHA-256, and since when or why."""
     import sys
 
     from worker import wiring
     from worker.catalog import export as exporting
     from worker.cli.errors import MISUSED, CliError
-    from worker.db import catalog_history
+    from worker.db import catalog_history, catalog_rejections
     from worker.sheet.template import write_whole
 
-    if not live:
-        raise CliError(f"say what is to be exported: `darkroom catalog export {name} --live`", MISUSED)
+    if live is rejected:
+        raise CliError(f"say what is to be exported: `darkroom catalog export {name} --live`, or --rejected", MISUSED)
     context, database, catalog = opened(name)
-    found = exporting.rows(catalog_history.live(database, catalog.id), wiring.store(context.settings, database))
-    pieces = exporting.lines(found, form)
+    store = wiring.store(context.settings, database)
+    if live:
+        found = exporting.rows(catalog_history.live(database, catalog.id), store)
+        pieces = exporting.lines(found, form)
+    else:
+        rejections = exporting.rejections(catalog_rejections.every(database, catalog.id), store)
+        pieces = exporting.lines(rejections, form, exporting.REJECTION_COLUMNS)
     if to is None:
         sys.stdout.writelines(pieces)
         return

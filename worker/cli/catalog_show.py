@@ -9,9 +9,11 @@ from worker.cli.catalog_names import CatalogName
 if TYPE_CHECKING:
     from worker.db.catalog_items import Standing
     from worker.db.catalog_plans import PlanRow
+    from worker.db.catalog_rejections import Listed
     from worker.db.catalogs import CatalogRow
 
 _PLANS_SHOWN = 5
+_REJECTIONS_SHOWN = 10
 
 
 def list_(as_json: output.AsJson = False) -> None:
@@ -46,13 +48,14 @@ def list_(as_json: output.AsJson = False) -> None:
 def show(name: CatalogName, as_json: output.AsJson = False) -> None:
     """Show one catalog: its recipe, where its items stand, and its newest plans."""
     from worker.cli import catalog_lookup
-    from worker.db import catalog_items, catalog_plans
+    from worker.db import catalog_items, catalog_plans, catalog_rejections
 
     _, database = catalog_lookup.opened()
     with database.transaction() as tx:
         row = catalog_lookup.catalog(tx, name)
         standing = catalog_items.standing(tx, row.id)
         plans = catalog_plans.newest(tx, row.id, limit=_PLANS_SHOWN)
+        rejections = catalog_rejections.recent(tx, row.id, limit=_REJECTIONS_SHOWN)
     if as_json:
         output.print_json(
             {
@@ -61,10 +64,12 @@ def show(name: CatalogName, as_json: output.AsJson = False) -> None:
                 "recipe": row.recipe.as_json(),
                 "imported_at": row.updated_at.isoformat(),
                 "plans": [_plan_as_json(plan) for plan in plans],
+                "rejections": [_rejection_as_json(each) for each in rejections],
             }
         )
     else:
         _say(row, standing, plans)
+        _say_rejections(rejections)
 
 
 def state_of(plan: "PlanRow") -> str:
@@ -91,6 +96,16 @@ def _plan_as_json(plan: "PlanRow") -> dict[str, Any]:
         "approved_by": plan.approved_by,
         "batch": str(plan.batch_id) if plan.batch_id else None,
         "sample_batch": str(plan.sample_batch_id) if plan.sample_batch_id else None,
+    }
+
+
+def _rejection_as_json(each: "Listed") -> dict[str, Any]:
+    return {
+        "sku": each.sku,
+        "image": str(each.render_id),
+        "at": each.at.isoformat(),
+        "by": each.by,
+        "reason": each.reason,
     }
 
 
@@ -130,3 +145,14 @@ def _plans(plans: "list[PlanRow]") -> Any:
         renders = f"{len(plan.document['renders']):,}"
         table.add_row(made, plan.made_by, renders, f"{plan.price:,}", state_of(plan), str(plan.id))
     return table
+
+
+def _say_rejections(rejections: "list[Listed]") -> None:
+    if not rejections:
+        return
+    console = output.answers()
+    table = output.table("rejected", "item", "by", "reason", "image", whole=("rejected",), details=("reason", "image"))
+    for each in rejections:
+        table.add_row(f"{each.at:%Y-%m-%d %H:%M}", each.sku, each.by, each.reason or "", str(each.render_id))
+    console.print()
+    console.print(table)

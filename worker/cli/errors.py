@@ -35,15 +35,7 @@ def explain(error: Exception) -> Explained:
     """Turn any error into what is shown for it; one that nobody foresaw says how to see more."""
     if isinstance(error, CliError):
         return Explained(text=f"darkroom: {error.text}", exit_code=error.exit_code)
-    explained = (
-        _explain_system,
-        _explain_settings,
-        _explain_outside,
-        _explain_batch,
-        _explain_catalog,
-        _explain_database,
-    )
-    if known := next(filter(None, (explain_kind(error) for explain_kind in explained)), None):
+    if known := next(filter(None, (explain_kind(error) for explain_kind in _EXPLAINED)), None):
         return known
     return Explained(
         text=f"darkroom: an unexpected error, {type(error).__name__}: {error}\n"

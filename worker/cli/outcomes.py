@@ -11,6 +11,7 @@ from worker.cli.lookup import fault_as_json
 from worker.db import outcomes_view
 from worker.db.outcomes_view import Outcome, RefusedLine
 from worker.db.session import Database
+from worker.domain.plain_text import without_formula
 from worker.media.store import Store
 
 
@@ -50,8 +51,7 @@ def write_csv(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
 
 
 def _cell(value: object) -> object:
-    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if is_formula else value
+    return without_formula(value) if isinstance(value, str) else value
 
 
 def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:

@@ -72,14 +72,6 @@ def committed_by_owner(tx: Connection, owner: str, *, now: datetime) -> int:
     return found or 0
 
 
-def owner_cap(tx: Connection, owner: str) -> int | None:
-    """Return an owner's monthly cap; None: there is none."""
-    found: int | None = tx.execute(
-        text("SELECT monthly_cap FROM owner_cap WHERE owner = :owner"), {"owner": owner}
-    ).scalar()
-    return found
-
-
 def record_change(
     tx: Connection,
     *,

@@ -41,7 +41,8 @@ _CHANGE = text("""
         JOIN catalog_render r ON r.id = chosen.render_id AND r.state = ANY(:states)
         JOIN catalog_item i ON i.id = r.item_id AND i.removed_at IS NULL AND i.live_render_id IS DISTINCT FROM r.id
         JOIN catalog c ON c.id = i.catalog_id
-        JOIN result o ON o.job_id = r.job_id AND NOT (r.state = 'candidate' AND 'size' = ANY(o.not_as_ordered)
+        JOIN result o ON o.job_id = r.job_id AND NOT (
+            r.state IN ('candidate', 'rejected') AND 'size' = ANY(o.not_as_ordered)
             AND coalesce(c.recipe ->> 'size_policy' = 'refuse-to-publish', false))
         LEFT JOIN catalog_render b ON b.id = i.live_render_id
     ), raised AS (

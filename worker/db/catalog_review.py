@@ -41,6 +41,8 @@ class Candidate:
     """In what the new image differs from what was ordered."""
     is_refused: bool
     """Whether the recipe refuses to publish an image of its size."""
+    rejected_before: tuple[str, ...]
+    """Why earlier images of the item were rejected, newest first; those without a reason are left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +71,9 @@ _PAGE = text("""
            coalesce('size' = ANY(f.not_as_ordered)
         AND c.recipe ->> 'size_policy' = 'refuse-to-publish', false) AS is_refused,
            l.parts AS live_parts, g.path AS live_path, g.width AS live_width, g.height AS live_height,
-           (SELECT max(from_at) FROM catalog_live v WHERE v.item_id = i.id) AS live_since
+           (SELECT max(from_at) FROM catalog_live v WHERE v.item_id = i.id) AS live_since,
+           ARRAY(SELECT x.reason FROM catalog_rejection x WHERE x.item_id = i.id AND x.reason IS NOT NULL
+                 ORDER BY x.at DESC, x.id DESC LIMIT 3) AS rejected_before
     FROM catalog_item i
     JOIN catalog c ON c.id = i.catalog_id
     JOIN catalog_render r ON r.item_id = i.id AND r.state = 'candidate'
@@ -111,6 +115,7 @@ def _candidate(row: Any) -> Candidate:
         live_since=row.live_since if live else None,
         not_as_ordered=tuple(row.not_as_ordered),
         is_refused=row.is_refused,
+        rejected_before=tuple(row.rejected_before),
     )
 
 
@@ -137,28 +142,3 @@ def standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing
     """Return where each of these images stands at this moment; one that is not there is left out."""
     rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
     return {row["render_id"]: Standing(**{**row, "state": RenderState(row["state"])}) for row in rows}
-
-
-# A reviewer's own words take the place of the recipe's prompt, and not of an earlier reviewer's: edited_from stays
-# the recipe's.
-_REJECT = text("""
-    WITH chosen AS (
-        SELECT * FROM unnest(cast(:ids AS uuid[]), cast(:prompts AS text[])) AS chosen (render_id, prompt)
-    ), marked AS (
-        UPDATE catalog_render r SET state = 'rejected', decided_at = :now, decided_by = :actor
-        FROM chosen WHERE r.id = chosen.render_id AND r.state = 'candidate'
-        RETURNING r.item_id, r.parts ->> 'prompt' AS was, chosen.prompt
-    )
-    UPDATE catalog_item i SET rejected_at = :now,
-        edited_prompt = coalesce(marked.prompt, i.edited_prompt),
-        edited_from = CASE WHEN marked.prompt IS NULL OR i.edited_prompt = marked.was THEN i.edited_from
-                           ELSE marked.was END
-    FROM marked WHERE i.id = marked.item_id RETURNING i.sku""")
-
-
-def reject(tx: Connection, chosen: Mapping[UUID, str | None], *, actor: str, now: datetime) -> list[str]:
-    """Reject these candidates, each with the prompt for the next try if there is one; give their SKUs."""
-    if not chosen:
-        return []
-    values = {"ids": list(chosen), "prompts": list(chosen.values()), "actor": actor, "now": now}
-    return sorted(tx.execute(_REJECT, values).scalars())

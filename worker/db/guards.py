@@ -11,6 +11,7 @@ WRITTEN_ONCE = (
     "wallet_reading",
     "change",
     "catalog_live",
+    "catalog_rejection",
 )
 """The list is kept here and not read from the triggers: one that was dropped would be missed by nobody."""
 

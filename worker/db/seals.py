@@ -32,13 +32,6 @@ def last(tx: Connection) -> Seal | None:
     return None if row is None else Seal(**row)
 
 
-def last_closed_by(tx: Connection, instant: datetime) -> Seal | None:
-    """Return the newest seal that closed the books at or before the instant; None when none had by then."""
-    query = text(f"SELECT {_SEAL} FROM seal WHERE sealed_at <= :instant ORDER BY id DESC LIMIT 1")
-    row = tx.execute(query, {"instant": instant}).mappings().one_or_none()
-    return None if row is None else Seal(**row)
-
-
 def hashes(tx: Connection, numbers: Collection[int]) -> dict[int, str]:
     """Return the hash of each of these seals that is there, in hexadecimal."""
     rows = tx.execute(

@@ -3,16 +3,19 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from worker.domain.fault import UnfitError, quoted
-from worker.domain.plain_text import storable
+from worker.domain.plain_text import is_visible, storable
 
 FORM, VERSION = "decisions", 1
 """What a document of decisions says of itself."""
+REASON_MAX = 1_000
+"""Longest reason in characters."""
 _MOST_FAULTS = 20
 
 
@@ -34,6 +37,10 @@ class Decision:
     verdict: Verdict
     prompt: str | None = None
     """The reviewer's own words for the next try, with a rejection."""
+    reason: str | None = None
+    """Why it is rejected: one line."""
+    said_at: datetime | None = None
+    """When it was decided: when its file was saved; None when that is unknown."""
 
 
 class DecisionsFaulty(Exception):
@@ -63,6 +70,25 @@ def read_all(contents: Iterable[bytes], *, catalog: str) -> list[Decision]:
     return list(found.values())
 
 
+def reason_of(given: object) -> str | None:
+    """Return a reason as one line of visible text, None when it is blank; raise UnfitError when it is too long."""
+    text = storable("" if given is None else given)
+    # An emoji may be joined by characters that cannot be seen; that is no ground to refuse a whole file.
+    reason = " ".join("".join(char if is_visible(char) else " " for char in text).split())
+    if len(reason) > REASON_MAX:
+        raise UnfitError(f"the reason has {len(reason):,} characters, permitted are {REASON_MAX:,}")
+    return reason or None
+
+
+def _instant(given: object) -> datetime | None:
+    """Return when a document was saved; None when it does not say so in a way that can be compared."""
+    try:
+        found = datetime.fromisoformat(str(given))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
 def _read(content: bytes, catalog: str) -> tuple[str, list[Decision]]:
     """Return when a document was saved, and what it holds."""
     try:
@@ -70,7 +96,8 @@ def _read(content: bytes, catalog: str) -> tuple[str, list[Decision]]:
     except (ValueError, RecursionError) as error:
         raise DecisionsFaulty([f"it is not JSON: {error}; save the decisions from the sheet again"]) from error
     lines = _lines(document, catalog)
-    found = [_decision(raw, number) for number, raw in enumerate(lines, start=1)]
+    said_at = _instant(document.get("saved_at"))
+    found = [_decision(raw, number, said_at) for number, raw in enumerate(lines, start=1)]
     faults = [each for each in found if isinstance(each, str)]
     decisions = [each for each in found if isinstance(each, Decision)]
     faults += _doubled(decisions)
@@ -92,7 +119,7 @@ def _lines(document: Any, catalog: str) -> Sequence[object]:
     return lines
 
 
-def _decision(raw: object, number: int) -> Decision | str:
+def _decision(raw: object, number: int, said_at: datetime | None) -> Decision | str:
     if not isinstance(raw, Mapping):
         return f"decision {number} is not an object"
     try:
@@ -101,6 +128,8 @@ def _decision(raw: object, number: int) -> Decision | str:
             render_id=UUID(str(raw.get("render"))),
             verdict=Verdict(str(raw.get("decision"))),
             prompt=None if raw.get("prompt") is None else storable(raw["prompt"]),
+            reason=reason_of(raw.get("reason")),
+            said_at=said_at,
         )
     except UnfitError as unfit:
         return f"decision {number}: {unfit.reason}"

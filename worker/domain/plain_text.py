@@ -39,3 +39,8 @@ def is_visible(text: str) -> bool:
 def _is_hidden(char: str) -> bool:
     category = unicodedata.category(char)
     return category[0] == "C" or category in {"Zl", "Zp"}
+
+
+def without_formula(text: str) -> str:
+    """The text with an apostrophe before it, where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

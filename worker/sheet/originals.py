@@ -15,6 +15,7 @@ from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from worker.media.store import NotStored, Store
+from worker.sheet.template import umask
 
 _MARK = ".darkroom-images"
 """The file by which a folder of copies is told from any other folder; it holds the page's name."""
@@ -87,7 +88,7 @@ def beside(store: Store, page: Path) -> Iterator[Originals]:
     before = _folders_of(page)
     folder = Path(mkdtemp(prefix=_prefix(page), dir=page.parent))
     try:
-        folder.chmod(0o755)
+        folder.chmod(0o777 & ~umask())
         (folder / _MARK).write_text(page.name, encoding="utf-8")
         yield Copied(store, folder.name, lambda name, content: _write_file(folder / name, content))
     except BaseException:
@@ -122,7 +123,7 @@ def packed(store: Store, archive: Path) -> Iterator[tuple[Path, Originals]]:
                 for page in sorted(Path(pages).iterdir()):
                     zipped.write(page, f"{stem}/{page.name}", ZIP_DEFLATED)
             file.close()
-            part.chmod(0o644)
+            part.chmod(0o666 & ~umask())
             part.replace(archive)
         finally:
             part.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from worker.domain.decisions import REASON_MAX
 from worker.sheet import template
 
 LONGEST = 400
@@ -59,6 +60,8 @@ class ReviewCard:
     """In what the new image differs from what was ordered."""
     is_refused: bool = False
     """Whether the recipe refuses to publish an image of its size."""
+    rejected_before: Sequence[str] = ()
+    """Why earlier images of the item were rejected."""
 
     @property
     def hindrance(self) -> str:
@@ -115,6 +118,7 @@ def _pieces(header: ReviewHeader, cards: Iterable[ReviewCard]) -> Iterator[str]:
             header=header,
             cards=cards,
             longest=LONGEST,
+            reason_max=REASON_MAX,
             style=style,
             style_hash=template.content_hash(style),
             script=script,

@@ -54,7 +54,7 @@ def _part(path: Path, pieces: Iterable[str]) -> Path:
         except BaseException:
             part.unlink()
             raise
-    part.chmod(0o666 & ~_umask())
+    part.chmod(0o666 & ~umask())
     return part
 
 
@@ -96,7 +96,7 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _umask() -> int:
+def umask() -> int:
     """The process's umask, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)

@@ -101,7 +101,7 @@ CATALOG = Group(
             name="sheet",
             target="catalog_sheet:sheet",
             summary="Write HTML pages of the images that wait for review: old beside new, keys to accept and reject.",
-            examples=("darkroom catalog sheet shop", "darkroom catalog sheet shop --output review"),
+            examples=("darkroom catalog sheet shop", "darkroom catalog sheet shop --zip review.zip"),
         ),
         Command(
             name="decide",
@@ -109,7 +109,7 @@ CATALOG = Group(
             summary="Apply decisions: publish the accepted images together, and save a plan of the rejected ones.",
             examples=(
                 "darkroom catalog decide shop decisions.json --by mia",
-                "darkroom catalog decide shop decisions.json --by mia --apply",
+                "darkroom catalog decide shop --reject chair-7 --reason 'too dark' --by mia",
             ),
         ),
         Command(
@@ -124,14 +124,14 @@ CATALOG = Group(
         Command(
             name="history",
             target="catalog_review:history",
-            summary="List every image that was live for an item, and who decided it.",
+            summary="List every image of an item that was live or rejected, who decided it and why.",
             examples=("darkroom catalog history shop chair-7", "darkroom catalog history shop chair-7 --json"),
         ),
         Command(
             name="export",
             target="catalog_review:export",
-            summary="Write what is live, by SKU: file, address, SHA-256, pixels, and since when.",
-            examples=("darkroom catalog export shop", "darkroom catalog export shop --format csv"),
+            summary="Write what is live, or every rejection, by SKU: file, address, SHA-256, and since when or why.",
+            examples=("darkroom catalog export shop --live -o live.csv", "darkroom catalog export shop --rejected"),
         ),
         _HOOK,
     ),

@@ -4,7 +4,7 @@ const { catalog, sheet, price, file } = document.body.dataset;
 const remembered = `darkroom-review-${sheet}`;
 const cards = Array.from(document.querySelectorAll(".card"), (element) => {
   const text = element.querySelector("textarea");
-  return { element, text, edit: element.querySelector(".edit"), words: `${element.dataset.sku} ${text.value}`.toLowerCase() };
+  return { element, text, reason: element.querySelector(".reason input"), edit: element.querySelector(".edit"), words: `${element.dataset.sku} ${text.value}`.toLowerCase() };
 });
 let current = null;
 let isSaved = true;
@@ -21,6 +21,7 @@ const decisions = () => cards.filter(decisionOf).map((card) => ({
   render: card.element.dataset.render,
   decision: decisionOf(card),
   ...(decisionOf(card) === "reject" && isEdited(card) ? { prompt: card.text.value } : {}),
+  ...(decisionOf(card) === "reject" && card.reason.value.trim() ? { reason: card.reason.value.trim() } : {}),
 }));
 
 const document_ = () => ({ darkroom: "decisions", version: 1, catalog, sheet, saved_at: new Date().toISOString(), decisions: decisions() });
@@ -102,6 +103,12 @@ const editPrompt = () => {
   current.text.setSelectionRange(current.text.value.length, current.text.value.length);
 };
 
+const writeReason = () => {
+  if (!current) return;
+  decide(current, "reject");
+  current.reason.focus();
+};
+
 const enlarge = () => {
   if ($("large").open) return $("large").close();
   if (!current) return;
@@ -144,6 +151,7 @@ const recall = () => {
       const found = kept.get(card.element.dataset.render);
       if (!found) continue;
       if (found.prompt) card.text.value = found.prompt;
+      if (found.reason) card.reason.value = found.reason;
       if (found.decision === "accept" && !canAccept(card)) continue;
       mark(card, found.decision);
       isSaved = false;
@@ -152,7 +160,7 @@ const recall = () => {
 };
 
 const keys = {
-  a: () => decideAndGoOn("accept"), r: () => decideAndGoOn("reject"), e: editPrompt, u: undo,
+  a: () => decideAndGoOn("accept"), r: () => decideAndGoOn("reject"), e: editPrompt, w: writeReason, u: undo,
   j: () => step(1), k: () => step(-1), z: enlarge, s: save, "/": () => $("search").focus(),
 };
 
@@ -172,6 +180,7 @@ for (const card of cards) {
   card.element.addEventListener("pointerdown", () => choose(card));
   card.element.addEventListener("focusin", () => choose(card));
   card.text.addEventListener("input", () => { if (decisionOf(card) !== "reject") return decideAll([card], "reject"); mark(card, "reject"); remember(); });
+  card.reason.addEventListener("input", remember);
   for (const image of card.element.querySelectorAll("img")) image.addEventListener("click", enlarge);
 }
 $("save").addEventListener("click", save);
