@@ -1,0 +1,51 @@
+"""A batch of 300 jobs goes through all the faults that were found in use, at the same time."""
+
+import pytest
+
+from tests.acceptance import books, manifests
+from tests.acceptance.waiting import until
+from tests.acceptance.world import World
+from tests.chaos import clocks
+from tests.producers import batches, raw
+from tests.producers.raw import Message, good, headers
+
+pytestmark = pytest.mark.acceptance
+
+LOST = {"lost_reply": 0.03, "http_503": 0.03, "reset_before": 0.03, "reset_after": 0.03}
+FAILING = {"create": {**LOST, "fail_generation": 1.0}}
+WELL = {"create": {**LOST, "fail_generation": 0.0}}
+BODIES = (b'"just a string"', b"[1,2,3,4]", b"[[],{}]", b"{}", b"null", b"5", b"\xff\xfe", b"[5,{},{}]")
+WAITING = "kind IN ('collect', 'upload') AND starts_with(error, 'store_unavailable')"
+JOBS = 300
+
+
+def poison() -> list[Message]:
+    """Return messages that are no batch, each with an id of its own."""
+    return [Message(body=body, headers=headers()) for body in BODIES]
+
+
+def test_300_jobs_survive_poisoned_messages_a_clock_a_day_ahead_a_failing_provider_and_a_lost_store_at_once(
+    world: World,
+) -> None:
+    world.provider.set(latency_median_s=0.3, faults={"*": LOST, **WELL})
+    world.node()
+    raw.put(world.broker_url, poison())
+    clocks.node(world, {}, offset_s=clocks.DAY_S)
+    world.submit(manifests.with_references(JOBS, world.folder, references=12))
+    until(lambda: world.count("result") >= 20, "first images are in the store")
+
+    world.provider.set(faults=FAILING)
+    until(lambda: world.count("generation", "state = 'failed'") >= 5, "the provider fails generations")
+    raw.put(world.broker_url, [*poison(), good("behind the poison")])
+    share = world.folder / "share"
+    world.images.rename(share)
+    until(lambda: world.count("step", WAITING) >= 1, "steps wait for the store")
+    share.rename(world.images)
+    world.provider.set(faults=WELL)
+    world.wait_until_done_in_haste(timeout_s=180)
+
+    assert batches.taken(world, "behind the poison")["done"] == 1
+    assert world.count("job", "state = 'succeeded'") == JOBS + 1
+    assert world.count("batch", "state = 'refused'") == 2 * len(BODIES)
+    assert all(node.is_running() for node in world.nodes)
+    books.check(world)
