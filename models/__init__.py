@@ -16,6 +16,7 @@ from models.model_pause import ModelPause
 from models.model_price import ModelPrice
 from models.node import Node
 from models.prompt_failure import PromptFailure
+from models.provider_health import FailedAttempt, ProviderHealth
 from models.reference import Reference, Upload
 from models.result import Result
 from models.schedule import Schedule, ScheduleRun
@@ -37,6 +38,7 @@ __all__ = [
     "Change",
     "CreditEntry",
     "DroppedMessage",
+    "FailedAttempt",
     "Generation",
     "GenerationReading",
     "Hook",
@@ -50,6 +52,7 @@ __all__ = [
     "OwnerCap",
     "OwnerMonth",
     "PromptFailure",
+    "ProviderHealth",
     "Reference",
     "RefusedLine",
     "RefusedMessage",

@@ -19,6 +19,9 @@ class Result(Table):
     generation_id: Mapped[UUID] = mapped_column(ForeignKey("generation.id"), unique=True, comment="Who made it")
     source_url: Mapped[str] = mapped_column(comment="Where the provider had put it")
     path: Mapped[str] = mapped_column(unique=True, comment="Where it lies in the store")
+    store_id: Mapped[UUID | None] = mapped_column(
+        comment="Identity of the store that it was put into; NULL: stored before this was recorded"
+    )
     sha256: Mapped[str] = mapped_column(comment="Hex digest of the bytes")
     size_bytes: Mapped[int] = mapped_column(comment="How many bytes")
     mime_type: Mapped[str] = mapped_column(comment="By signature")

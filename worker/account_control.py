@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from worker import changes
 from worker.changes import Author
-from worker.db import account_limits, accounts, model_pauses, session
+from worker.db import account_limits, accounts, model_pauses, provider_health, session
 from worker.db.account_limits import AccountView
 from worker.db.session import Database
 from worker.domain.errors import PauseReason
@@ -39,6 +39,7 @@ def resume(database: Database, name: str, by: Author) -> AccountView:
         before = _locked(tx, name, by)
         if before.pause_reason is not None:
             accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
+            provider_health.end_episode(tx, before.id)
             _record(tx, before, "pause", before.pause_reason, None, by)
         closed_until = accounts.open_key(tx, before.id, now=by.now)
         if closed_until is not None:

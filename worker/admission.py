@@ -2,19 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.db import batches, budgets, generations, jobs, leases, ledger, steps, turns, upkeep
+from worker.db import (
+    accounts,
+    batches,
+    budgets,
+    generations,
+    jobs,
+    leases,
+    ledger,
+    provider_health,
+    steps,
+    turns,
+    upkeep,
+)
 from worker.db.accounts import AccountRow
 from worker.db.batches import Waiting
 from worker.db.jobs import Admitted
 from worker.db.ledger import Posting
 from worker.db.steps import FirstStep, Ticket
-from worker.domain import fairness, wallet, window
+from worker.domain import fairness, retry, wallet, window
 from worker.domain import ledger as moves
+from worker.domain.errors import PauseReason
 from worker.domain.fairness import Claim
 from worker.domain.purse import Purse
 from worker.domain.request import Priority
@@ -46,10 +59,12 @@ def admit(
     """Share the slots out between due steps and pending jobs, and admit those jobs within the account's window.
 
     Locks the batches, then their owners' months. A batch is served as far as its cap, its owner's month and the
-    wallet permit. A paused account admits none.
+    wallet permit. A paused account admits none, but for a single job that tries whether the provider works again.
     """
     due = due or {}
-    rooms = window.rooms(account.max_in_flight, leases.in_flight(tx, account.id))
+    if account.pause_reason is not None:
+        slots = min(slots, sum(due.values()) + 1)
+    rooms = window.rooms(_window(services, account, now), leases.in_flight(tx, account.id))
     waiting = _lock_waiting(tx, account, rooms, slots, due, now)
     if not waiting and not due:
         return Admission(tickets=(), due={})
@@ -85,9 +100,34 @@ def _lock_waiting(
     A class whose due steps would take all the slots admits nothing, so its batches are left alone.
     """
     classes = [p for p in Priority if window.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
-    if account.pause_reason is not None or not classes:
+    if not classes or (account.pause_reason is not None and not _may_try(tx, account, now)):
         return []
     return batches.lock_waiting(tx, account.id, classes, room=slots, now=now, paused_models=_paused(account))
+
+
+PROVED_FOR = timedelta(minutes=10)
+"""So long after a success the provider counts as one that works."""
+
+
+def _window(services: Services, account: AccountRow, now: datetime) -> int:
+    """Return how many generations may be open: few, until one has succeeded."""
+    narrow = services.policies.unproved_window
+    is_proved = account.proved_at is not None and now < account.proved_at + PROVED_FOR
+    return account.max_in_flight if narrow is None or is_proved else min(narrow, account.max_in_flight)
+
+
+def _may_try(tx: Connection, account: AccountRow, now: datetime) -> bool:
+    """Say whether one job may try whether the provider works; requests that are asked for again try it for nothing."""
+    if not account.is_canary_due(now):
+        return False
+    return account.pause_reason is not PauseReason.OUTCOMES_UNKNOWN or not leases.has_unanswered(tx, account.id)
+
+
+def _begin_canary(tx: Connection, services: Services, account: AccountRow, job_id: UUID, now: datetime) -> None:
+    is_paid = account.pause_reason is PauseReason.OUTCOMES_UNKNOWN
+    wait = (retry.PAID_CANARY if is_paid else retry.CANARY).wait(account.probes + 1, services.jitter())
+    provider_health.begin_canary(tx, account.id, job_id, now=now)
+    accounts.begin_probe(tx, account.id, next_at=now + wait)
 
 
 def _paused(account: AccountRow) -> list[str]:
@@ -128,9 +168,12 @@ def _admit_from(
         fresh_after=now - services.policies.upload_reuse,
         now=now,
         paused_models=_paused(account),
+        prefers_fresh=account.pause_reason is not None or account.is_provider_suspect,
     )
     if not admitted:
         return []
+    if account.pause_reason is not None:
+        _begin_canary(tx, services, account, admitted[0].job_id, now)
     purse.take(waiting.claim.owner, sum(job.price for job in admitted))
     ids = [services.new_id() for _ in admitted]
     _write_generations(tx, services, admitted, ids, now)

@@ -114,5 +114,13 @@ def _look_again_at(
     if due is not None and open_at is not None:
         due = max(due, open_at)
     models = [each.probe_at for each in account.paused_models]
-    instants = (due, open_at, account.probe_at, upkeep_at, *models)
+    instants = (due, open_at, _probe_at(account, now), upkeep_at, *models)
     return min((instant for instant in instants if instant is not None), default=None)
+
+
+def _probe_at(account: AccountRow, now: datetime) -> datetime | None:
+    """Return when the next look at a paused account is due; a canary that is due waits for a job, or for its steps."""
+    reason, probe_at = account.pause_reason, account.probe_at
+    if reason is None or probe_at is None or not reason.sends_canaries:
+        return probe_at
+    return probe_at if probe_at > now else None

@@ -43,6 +43,36 @@ def configure(*, style: Literal["console", "json"], level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def to_standard_error() -> None:
+    """Send the lines of a command to standard error, for its standard output is its answer.
+
+    structlog's own default is standard output, before the JSON that a script reads. A process whose log is configured
+    keeps it.
+    """
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderer("console"),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),  # type: ignore[arg-type]  # all it needs
+    )
+
+
+class _StandardError:
+    """Standard error as it is when a line is written: it may have been replaced since the log was configured."""
+
+    def write(self, line: str) -> None:
+        sys.stderr.write(line)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def _renderer(style: Literal["console", "json"]) -> list[Any]:
     """Render without the values of local variables: a traceback must not show a password or a key."""
     if style == "json":

@@ -51,6 +51,10 @@ class Policies:
     """The way to the results, as the environment says; references of producers are only fetched directly."""
     refused_content: frozenset[str] = content_codes.DEFAULT
     """The provider's codes for content that it refuses."""
+    has_brakes: bool = True
+    """Whether failures of many prompts, and creates in a row without an answer, pause the account."""
+    unproved_window: int | None = None
+    """Generations that may be open while none has succeeded for a while; None: as many as at other times."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 

@@ -16,6 +16,7 @@ def check(services: Services) -> None:
     """Write to the store and read from it as workers do; pause the account when that has failed for a while."""
     try:
         services.store.check()
+        services.store.sweep_if_due()
     except StoreUnavailable as error:
         _failed(services, error)
     else:

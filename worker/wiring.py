@@ -58,6 +58,9 @@ NO_KEY = "rvya_sk_none"
 STORE_EVERY = timedelta(minutes=1)
 """How often the store is looked at; a store that failed is looked at more often."""
 
+UNPROVED_WINDOW = 12
+"""Generations that may be open at a provider that has made no image for a while: if it fails, so many fail at once."""
+
 DEADLINES_EVERY = timedelta(seconds=5)
 """How often deadlines are looked at; a look is one short query while none has passed."""
 
@@ -196,6 +199,7 @@ def policies(settings: Settings) -> Policies:
         max_attempts=settings.max_attempts,
         refused_content=content_codes.read(settings.content_codes),
         wallet_floor=settings.wallet_floor,
+        unproved_window=UNPROVED_WINDOW,
         result_addresses=AddressPolicy.for_results(settings.base_url),
         result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,
     )

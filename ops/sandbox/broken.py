@@ -9,6 +9,7 @@ from ops.sandbox.choices import EdgeBody
 
 _HTML_500 = b"<!DOCTYPE html><html><head><title>500</title></head><body><h1>Internal Server Error</h1></body></html>"
 _HTML_503 = b"<!DOCTYPE html><html><body><center><h1>503 Service Temporarily Unavailable</h1></center></body></html>"
+_HTML_504 = b"<!DOCTYPE html><html><body><center><h1>504 Gateway Time-out</h1></center></body></html>"
 _JSON_503 = b'{"error":{"code":"service_overloaded","message":"Try again later.","requestId":"req_edge"}}'
 
 
@@ -33,6 +34,11 @@ def hang_up(request: web.Request) -> None:
 def html_500() -> web.Response:
     """A page from the edge where JSON was promised."""
     return web.Response(body=_HTML_500, status=500, content_type="text/html")
+
+
+def gateway_timeout() -> web.Response:
+    """A page from the edge, which has stopped waiting for an answer."""
+    return web.Response(body=_HTML_504, status=504, content_type="text/html")
 
 
 def unavailable(body: EdgeBody) -> web.Response:

@@ -38,6 +38,7 @@ class Fault(StrEnum):
     MALFORMED_JSON = "malformed_json"
     MALFORMED_JSON_UNPROCESSED = "malformed_json_unprocessed"
     SLOW = "slow"
+    LATE_CREATE = "late_create"
     THROTTLE = "throttle"
     THROTTLE_BARE = "throttle_bare"
     TRUNCATED_DOWNLOAD = "truncated_download"
@@ -50,6 +51,10 @@ class Fault(StrEnum):
 
 OUTCOMES = frozenset({Fault.FAIL_GENERATION, Fault.CHARGE_FAILED, Fault.OVERCHARGE, Fault.NEVER_ENDS})
 """Faults of a generation; all others are faults of an exchange."""
+
+
+ONLY_CREATES = OUTCOMES | {Fault.LATE_CREATE}
+"""Faults that can only happen to a create, or to what it starts."""
 
 
 class Status(StrEnum):

@@ -53,6 +53,9 @@ async def _processed(world: World, request: web.Request, kind: Kind, draw: Draw)
     except ApiError as refusal:
         await _burn_if_so_set(world, request, kind, caller, refusal)
         raise
+    if draw.exchange is Fault.LATE_CREATE and kind is Kind.CREATE and caller:
+        await generations.deliver_late(world, request, caller, draw)
+        return broken.gateway_timeout()
     response = await _worked(world, request, kind, caller, draw)
     response.headers.update(headers)
     return response

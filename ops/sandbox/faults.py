@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ops.sandbox.choices import OUTCOMES, Fault, Kind
+from ops.sandbox.choices import ONLY_CREATES, OUTCOMES, Fault, Kind
 from ops.sandbox.settings_check import EVERY_KIND, SettingsError
 
 MAX_SCRIPT = 10_000
@@ -93,8 +93,8 @@ class Faults:
             raise SettingsError(name, "wrong keys", "on, nth, fault and, if wanted, delay_s")
         if line["on"] not in list(Kind) or line["fault"] not in list(Fault):
             raise SettingsError(name, "unknown kind or fault", f"on: {', '.join(Kind)}; fault: {', '.join(Fault)}")
-        if line["fault"] in OUTCOMES and line["on"] != Kind.CREATE:
-            raise SettingsError(name, f"{line['fault']!r} happens to generations", "on: create")
+        if line["fault"] in ONLY_CREATES and line["on"] != Kind.CREATE:
+            raise SettingsError(name, f"{line['fault']!r} happens to creates", "on: create")
         if isinstance(line["nth"], bool) or not isinstance(line["nth"], int) or line["nth"] < 1:
             raise SettingsError(name, f"nth {line['nth']!r}", "a whole number from 1, counted from now")
         kind = Kind(line["on"])

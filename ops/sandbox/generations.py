@@ -11,6 +11,7 @@ from ops.sandbox import outcomes
 from ops.sandbox.choices import BurnsKey, Fault, InFlight, ReplayAnswer
 from ops.sandbox.create_body import Order, order_from
 from ops.sandbox.errors import ApiError, answer, not_found, refused
+from ops.sandbox.faults import Draw
 from ops.sandbox.idempotency import Record, Slot, fingerprint_of, slot_of
 from ops.sandbox.keys import ApiKey
 from ops.sandbox.tasks import Task, created_view, view
@@ -49,6 +50,13 @@ async def burn(world: World, request: web.Request, caller: ApiKey, refusal: ApiE
         world.burn_key(slot, attempt.fingerprint, refusal)
 
 
+async def deliver_late(world: World, request: web.Request, caller: ApiKey, draw: Draw) -> None:
+    """The create reaches the API `late_s` (or `delay_s`) from now, when nobody waits for its answer any more."""
+    attempt = await _attempt(world, request, caller, draw.outcome)
+    delay_s = world.settings.late_s if draw.delay_s is None else draw.delay_s
+    world.plan(delay_s, lambda: _arrive(world, attempt))
+
+
 def get(world: World, task_id: str, caller: ApiKey) -> web.Response:
     """The state of a generation of the caller's account; raises ApiError."""
     task, now = world.tasks.get(task_id), world.now()
@@ -73,6 +81,20 @@ async def _attempt(world: World, request: web.Request, caller: ApiKey, fate: Fau
     return Attempt(caller=caller, body=body, fate=fate, slot=slot, fingerprint=fingerprint)
 
 
+def _arrive(world: World, attempt: Attempt) -> None:
+    """A late create meets the rules of its key as they are by now; whatever it is answered is lost."""
+    slot, window_s = attempt.slot, world.settings.idempotency_window_s
+    known = slot and world.idempotency.find(slot, world.now(), window_s)
+    try:
+        if not known:
+            _carry_out(world, attempt)
+        elif not known.is_in_flight:
+            _check_same(world, known, attempt.fingerprint)
+            _replayed(world, known)
+    except ApiError:
+        return
+
+
 def _check_same(world: World, record: Record, fingerprint: str) -> None:
     conflict = None
     if record.fingerprint != fingerprint:
@@ -90,7 +112,7 @@ def _replayed(world: World, record: Record) -> web.Response:
         raise record.refusal or not_found("The generation")
     settings, task = world.settings, world.tasks[record.task_id]
     is_snapshot = settings.idempotency_replay is ReplayAnswer.SNAPSHOT
-    data = created_view(task) if is_snapshot else _view_now(world, task)
+    data = created_view(task, settings) if is_snapshot else _view_now(world, task)
     headers = {settings.idempotency_replay_header: "true"} if settings.idempotency_replay_header else {}
     return answer(data, status=settings.idempotency_replay_status or settings.create_status, headers=headers)
 
@@ -117,11 +139,15 @@ async def _created_under_key(world: World, attempt: Attempt, slot: Slot) -> web.
 async def _created(world: World, attempt: Attempt) -> web.Response:
     await asyncio.sleep(world.settings.create_takes_s)
     world.advance()
+    return answer(created_view(_carry_out(world, attempt), world.settings), status=world.settings.create_status)
+
+
+def _carry_out(world: World, attempt: Attempt) -> Task:
     order = order_from(attempt.body, world, attempt.caller)
     terms = outcomes.terms(world, order.model.credits, attempt.caller.account, order.prompt, attempt.fate)
     task = _task(world, order, attempt, terms)
     world.add_task(task, attempt.slot)
-    return answer(created_view(task), status=world.settings.create_status)
+    return task
 
 
 def _task(world: World, order: Order, attempt: Attempt, terms: outcomes.Terms) -> Task:

@@ -128,8 +128,10 @@ class Settings:
     # Faults
     api_disabled: bool = _rule(False, _D, "All of the API answers 503 public_api_disabled.")
     slow_s: float = _rule(2.0, _F, "Seconds that the fault `slow` holds an answer back.")
+    late_s: float = _rule(60.0, _F, "Seconds after which the fault `late_create` carries a create out.")
     throttle_retry_after_s: int = _rule(1, _F, "Retry-After of the fault `throttle`.")
     edge_503_body: EdgeBody = _rule(EdgeBody.HTML, _I, "Body of the fault `http_503`.")
+    reserved_shown: str = _rule("", _F, "JSON that a create shows as its reserved_credits; empty is the price.")
     failing_prompts: str = _rule("", _F, "Generations whose prompt contains this text fail; empty is none.")
     failing_prompts_charge: int = _rule(0, _F, "Credits that such a failure costs, at most the price.")
     moderated_prompts: str = _rule("", _F, "Prompts that contain this text are refused for their content.")

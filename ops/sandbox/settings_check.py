@@ -5,7 +5,7 @@ from dataclasses import Field
 from enum import StrEnum
 from typing import Any
 
-from ops.sandbox.choices import OUTCOMES, Fault, Kind
+from ops.sandbox.choices import ONLY_CREATES, Fault, Kind
 from ops.sandbox.models import STATUSES, made_up
 
 EVERY_KIND = "*"
@@ -93,8 +93,8 @@ def _checked_odds(name: str, kind: str, odds: object) -> dict[str, float]:
 def _check_fault(name: str, kind: str, fault: str) -> None:
     if fault not in list(Fault):
         raise SettingsError(name, f"no fault {fault!r}", ", ".join(Fault))
-    if fault in OUTCOMES and kind not in {Kind.CREATE, EVERY_KIND}:
-        raise SettingsError(name, f"{fault!r} happens to generations", "the kind create")
+    if fault in ONLY_CREATES and kind not in {Kind.CREATE, EVERY_KIND}:
+        raise SettingsError(name, f"{fault!r} happens to creates", "the kind create")
 
 
 def _checked_choice(name: str, choices: type[StrEnum], value: object) -> StrEnum:

@@ -1,5 +1,6 @@
 """What a generation is, and what it looks like at a given moment."""
 
+import json
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
@@ -66,11 +67,14 @@ class Task:
 _NAMES = tuple(f.name for f in fields(Task))
 
 
-def created_view(task: Task) -> dict[str, object]:
+def created_view(task: Task, settings: Settings) -> dict[str, object]:
     """What the create answered: queued, unless it failed on the spot."""
     if task.failed_at_create:
         return _failed(task, _frame(task, Status.FAILED, task.created_at), Settings())
-    return _frame(task, Status.QUEUED, task.created_at)
+    frame = _frame(task, Status.QUEUED, task.created_at)
+    if settings.reserved_shown:
+        frame["reserved_credits"] = json.loads(settings.reserved_shown)
+    return frame
 
 
 def view(task: Task, now: float, *, base_url: str, settings: Settings) -> dict[str, object]:

@@ -155,6 +155,10 @@ class World:
         if back:
             self._plan(task.refund_at, lambda: wallet.give_back(back))
 
+    def plan(self, after_s: float, event: Callable[[], None]) -> None:
+        """The event happens so many seconds from now; it is not in the journal."""
+        self._plan(self.now() + after_s, event)
+
     def _plan(self, at: float, event: Callable[[], None]) -> None:
         self._due_number += 1
         heapq.heappush(self._due, (at, self._due_number, event))

@@ -8,6 +8,7 @@ from tests.catalog.team import RECIPE, Team, accept
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
 from worker.catalog import review
+from worker.sheet.originals import InStore
 
 ONE = {"a": "red"}
 
@@ -57,7 +58,7 @@ def test_an_image_of_another_size_goes_live_by_no_way_when_the_recipe_refuses(
     effect = found.decide(*accept(candidates))
     [sheet] = review.write_sheets(
         node.services.database,
-        node.services.store,
+        InStore(node.services.store, tmp_path / "sheet.html"),
         found.catalog,
         tmp_path / "sheet.html",
         now=node.clock(),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -80,3 +81,14 @@ def test_many_images_make_several_numbered_sheets(looking: Darkroom, place: Path
     assert [page.count('class="card"') for page in pages] == [1, 1]
     assert "sheet 2 of 2" in pages[1]
     assert "decisions-chairs-" in done.stderr
+
+
+def test_a_zip_file_holds_every_sheet_and_every_image_of_it(looking: Darkroom, node: Node, place: Path) -> None:
+    looking("sheet", "chairs", "--zip", "look.zip", "--limit", "1")
+
+    with ZipFile(place / "look.zip") as packed:
+        packed.extractall(place / "elsewhere")
+    pages = [(place / f"elsewhere/look/look-{number}.html").read_text() for number in (1, 2)]
+    images = {path.name: path.read_bytes() for path in (place / "elsewhere/look/images").iterdir()}
+    assert all(f'href="images/{name}"' in page for name, page in zip(sorted(images), pages, strict=True))
+    assert sorted(images.values()) == sorted(path.read_bytes() for path in node.folder.rglob("*.png"))

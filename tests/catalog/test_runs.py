@@ -4,7 +4,8 @@ import pytest
 
 from tests.catalog.team import MONDAY, PRICE, THREE, WEEK, Team, at_work
 from tests.pipeline.conftest import NodeFor
-from worker.catalog import approving, scheduling
+from worker.catalog import approving
+from worker.domain.schedule import RUN_LEASE
 
 
 def test_a_run_plans_applies_and_ends_with_its_batch(team: Team) -> None:
@@ -42,12 +43,12 @@ def test_a_node_that_dies_after_it_made_the_plan_is_followed_by_another_and_noth
     run = team.runs(schedule)[0]
     team.node.query(
         """UPDATE schedule_run SET state = 'approval', batch_id = NULL, lease_until = :until RETURNING id""",
-        until=MONDAY + scheduling.LEASE,
+        until=MONDAY + RUN_LEASE,
     )
 
     team.tick(node_for())
     early = team.runs(schedule)[0].state
-    team.clock.now = MONDAY + scheduling.LEASE
+    team.clock.now = MONDAY + RUN_LEASE
     team.tick(node_for())
 
     assert early == "approval"

@@ -12,8 +12,8 @@ from tests.catalog.team import MONDAY, PRICE, THREE, WEEK, Team, at_work
 from tests.fixtures.stopping import stopped
 from tests.pipeline.conftest import NodeFor
 from worker.catalog import scheduling
-from worker.db import accounts, schedule_runs
-from worker.domain.schedule import MissedPolicy, OverlapPolicy, RunState
+from worker.db import accounts, instants, schedule_runs
+from worker.domain.schedule import RUN_LEASE, MissedPolicy, OverlapPolicy, RunState
 from worker.services import Services
 
 
@@ -208,3 +208,71 @@ def test_a_removed_schedule_fires_no_more_and_its_run_goes_on(team: Team) -> Non
     team.tick()
 
     assert team.states(schedule) == ["done"]
+
+
+def heal(team: Team) -> set[str]:
+    services = team.node.services
+    with services.database.transaction() as tx:
+        found = instants.heal(tx, services.account_id, now=team.clock())
+    return {f"{each.table}.{each.column}" for each in found}
+
+
+def test_a_schedule_that_counts_from_a_year_ahead_is_healed_and_fires_at_its_next_time(team: Team) -> None:
+    schedule = at_work(team).schedule()
+    year = timedelta(days=365)
+    team.node.query("UPDATE schedule SET counts_from = :at RETURNING 1", at=team.clock() + year)
+
+    found = heal(team)
+    team.clock.now = MONDAY
+    team.tick()
+
+    assert found == {"schedule.counts_from"}
+    assert [each.due_at for each in team.runs(schedule)] == [MONDAY]
+    assert heal(team) == set()
+
+
+def test_fire_times_that_a_node_a_month_ahead_has_claimed_are_healed_and_come_again(team: Team) -> None:
+    schedule = at_work(team).schedule()
+    now = team.clock()
+    for weeks in range(4):
+        team.clock.now = MONDAY + weeks * WEEK
+        team.tick()
+    team.clock.now = now
+
+    found = heal(team)
+    early = [each.due_at for each in team.runs(schedule)]
+    team.clock.now = MONDAY
+    team.tick()
+
+    assert {"schedule_run.due_at", "schedule_run.started_at"} <= found
+    assert (early, early[-1]) == (sorted(early), now)
+    assert [each.due_at for each in team.runs(schedule)] == [*early, MONDAY]
+
+
+def test_a_run_whose_lease_ends_tomorrow_goes_on_when_a_lease_is_over(team: Team) -> None:
+    schedule = at_work(team).schedule()
+    team.clock.now = MONDAY
+    team.tick()
+    team.render()
+    lease = "UPDATE schedule_run SET lease_until = :at RETURNING 1"
+    team.node.query(lease, at=team.clock() + timedelta(days=1))
+
+    found = heal(team)
+    team.clock.advance(RUN_LEASE + timedelta(seconds=1))
+    team.tick()
+
+    assert found == {"schedule_run.lease_until"}
+    assert team.states(schedule) == ["done"]
+
+
+def test_a_schedule_that_any_node_keeps_is_reported_once_whatever_the_number_of_accounts(team: Team) -> None:
+    at_work(team).schedule()
+    another_account(team)
+    far = "UPDATE schedule SET account_id = NULL, counts_from = now() + interval '1 year' RETURNING 1"
+    team.node.query(far)
+
+    with team.node.services.database.transaction() as tx:
+        found = [each for each in instants.at_a_glance(tx) if each.table == "schedule"]
+
+    assert [each.column for each in found] == ["counts_from"]
+    assert instants.is_healed(found[0])

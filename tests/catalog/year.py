@@ -22,6 +22,7 @@ from worker.catalog import harvest, scheduling
 from worker.db import catalog_history
 from worker.db.schedule_runs import RunRow
 from worker.domain.decisions import Decision
+from worker.domain.schedule import RUN_LEASE
 
 NodeFor = Callable[..., Node]
 WEEKS = 52
@@ -133,7 +134,7 @@ class Year:
         mortal = self.node_for(listener=Fuse(self.chance.randrange(TICKS_FUSE)))
         self._look_at_once(mortal, self.team.node)
         self._bury(mortal)
-        self.team.clock.advance(scheduling.LEASE)
+        self.team.clock.advance(RUN_LEASE)
         self._look_at_once(self.second, self.team.node)
 
     def _look_at_once(self, *nodes: Node) -> None:

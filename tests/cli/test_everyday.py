@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -56,6 +57,31 @@ def test_a_second_download_copies_only_what_is_missing_or_differs(
     done = json.loads(beside("download", "chairs", "--to", "shop", "--json").stdout)
 
     assert (done["copied"], done["present"], done["missing"]) == (1, 2, 0)
+
+
+def test_a_zip_file_holds_every_page_and_every_image_as_it_is_stored(
+    rendered: Node, beside: Beside, tmp_path: Path
+) -> None:
+    done = beside("sheet", "chairs", "--zip", "chairs.zip", "--per-page", "1", "--json")
+
+    stored = sorted(path.read_bytes() for path in rendered.folder.rglob("*.png"))
+    with ZipFile(tmp_path / "chairs.zip") as packed:
+        names = packed.namelist()
+        images = sorted(packed.read(name) for name in names if name.startswith("chairs/images/"))
+    assert json.loads(done.stdout)["file"] == str(tmp_path / "chairs.zip")
+    assert {"chairs/chairs.html", "chairs/chairs-2.html"} < set(names)
+    assert images == stored
+
+
+def test_full_size_images_lie_beside_the_page_that_links_to_them(
+    rendered: Node, beside: Beside, tmp_path: Path
+) -> None:
+    beside("sheet", "chairs", "-o", "sheet.html", "--full")
+
+    page = (tmp_path / "sheet.html").read_text()
+    copies = [path.relative_to(tmp_path) for path in tmp_path.glob("sheet-images-*/*.png")]
+    assert copies
+    assert all(f'href="{path}"' in page for path in copies)
 
 
 def test_an_image_that_the_store_has_lost_is_named_and_is_a_failure(rendered: Node, beside: Beside) -> None:

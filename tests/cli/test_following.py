@@ -74,6 +74,45 @@ def test_only_the_ends_of_the_last_two_minutes_are_looked_at_again(database: Dat
     assert keys(ends) == []
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, ends: Ends, after: timedelta) -> None:
+    """Let the database's clock say so long after the start."""
+    monkeypatch.setattr(ends, "_now", lambda: START + after)
+
+
+def test_an_end_that_is_dated_an_hour_before_the_last_one_is_given_where_the_databases_clock_went_back(
+    database: Database, batch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = Ends(database, UUID(batch))
+    hour = timedelta(hours=1)
+    with database.transaction() as tx:
+        end(tx, "blue", after=hour)
+    set_clock(monkeypatch, ends, hour + SECOND)
+    first = keys(ends)
+
+    set_clock(monkeypatch, ends, SECOND)
+    between = keys(ends)
+    with database.transaction() as tx:
+        end(tx, "red", after=2 * SECOND)
+    set_clock(monkeypatch, ends, 3 * SECOND)
+
+    assert (first, between, keys(ends), keys(ends)) == (["blue"], [], ["red"], [])
+
+
+def test_the_last_look_gives_what_a_clock_that_went_back_between_two_looks_had_hidden(
+    database: Database, batch: str
+) -> None:
+    ends = Ends(database, UUID(batch))
+    with database.transaction() as tx:
+        end(tx, "blue", after=timedelta(hours=1))
+    first = keys(ends)
+    with database.transaction() as tx:
+        end(tx, "red", after=SECOND)
+
+    hidden, last = keys(ends), [found.key for found in ends.new(is_last=True)]
+
+    assert (first, hidden, last, keys(ends)) == (["blue"], [], ["red"], [])
+
+
 def test_a_job_that_is_asked_for_again_is_given_when_it_ends_again(database: Database, batch: str) -> None:
     ends = Ends(database, UUID(batch))
     with database.transaction() as tx:

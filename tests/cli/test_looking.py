@@ -105,6 +105,13 @@ def test_a_sheet_shows_every_prompt(darkroom: Darkroom, batch: str, tmp_path: Pa
     assert "A blue chair" in (tmp_path / "sheet.html").read_text()
 
 
+@pytest.mark.parametrize("options", [("-o", "x.html"), ("--full",)])
+def test_a_zip_file_excludes_another_place(darkroom: Darkroom, batch: str, options: tuple[str, ...]) -> None:
+    done = darkroom("sheet", batch, "--zip", "sheet.zip", *options)
+
+    assert (done.returncode, "--zip names the file" in done.stderr) == (2, True)
+
+
 def test_a_sheet_of_many_jobs_is_several_pages(darkroom: Darkroom, batch: str, tmp_path: Path) -> None:
     done = darkroom("sheet", batch, "-o", "sheet.html", "--per-page", "1", "--json")
 

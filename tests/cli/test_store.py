@@ -1,6 +1,7 @@
 """The store as an operator looks at it, accepts another one, and has everything in it read again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -127,3 +128,57 @@ def test_the_store_shows_what_is_expected_and_what_is_there(full: Node, asked: A
     found = json.loads(shown.stdout)
     assert shown.returncode == 0
     assert (found["expected"], found["found"], found["problem"]) == (identity, identity, None)
+
+
+@pytest.fixture
+def moved(full: Node, asked: Asked, tmp_path: Path) -> tuple[Asked, str]:
+    """Let the account adopt another, empty store; give the commands there and the identity of the one before."""
+    before = json.loads((full.folder / ".darkroom-store").read_text())["id"]
+    (tmp_path / "other").mkdir()
+    for path in full.folder.iterdir():
+        shutil.move(path, tmp_path / "other" / path.name)
+    assert asked("store", "adopt", "--yes", "--by", "mia", "--reason", "new disk").returncode == 0
+    return asked, before
+
+
+def test_an_image_of_the_store_before_is_said_to_lie_there_and_not_to_be_missing(moved: tuple[Asked, str]) -> None:
+    asked, before = moved
+
+    done = asked("doctor", "--verify-store", "--json")
+
+    found = json.loads(done.stdout)["faults"]
+    assert done.returncode == 1
+    assert sorted(each["problem"] for each in found) == [f"in another store, {before}"] * 3 + ["missing"]
+
+
+def test_results_and_downloads_name_images_that_lie_in_another_store(
+    full: Node, moved: tuple[Asked, str], tmp_path: Path
+) -> None:
+    asked, before = moved
+    batch = full.query("SELECT batch_id FROM job WHERE key = 'b'")[0]["batch_id"]
+
+    listed = [json.loads(line) for line in asked("results", str(batch)).stdout.splitlines()]
+    copied = asked("download", str(batch), "--to", str(tmp_path / "copies"))
+
+    assert [line["stored_elsewhere"] for line in listed] == [True, True]
+    assert f"it was put into another store ({before})" in copied.stderr
+    assert copied.returncode == 1
+
+
+def test_an_image_that_was_copied_into_the_new_store_is_verified_and_downloaded(
+    full: Node, moved: tuple[Asked, str], tmp_path: Path
+) -> None:
+    asked, _ = moved
+    for path in (tmp_path / "other").iterdir():
+        if path.is_dir():
+            shutil.move(path, full.folder / path.name)
+
+    assert asked("doctor", "--verify-store").returncode == 0
+
+
+def test_an_image_in_the_present_store_is_not_elsewhere(full: Node, asked: Asked) -> None:
+    batch = full.query("SELECT batch_id FROM job WHERE key = 'b'")[0]["batch_id"]
+
+    listed = [json.loads(line) for line in asked("results", str(batch)).stdout.splitlines()]
+
+    assert [line["stored_elsewhere"] for line in listed] == [False, False]

@@ -83,7 +83,7 @@ def test_ids_that_a_laptop_a_day_ahead_makes_sort_by_the_databases_time(
 def test_the_doctor_and_the_status_name_a_node_whose_clock_is_off(darkroom: Darkroom, database: Database) -> None:
     beat(database, offset_s=DAY_S)
 
-    examined = json.loads(darkroom("doctor", "--json").stdout.splitlines()[-1])["findings"]
+    examined = json.loads(darkroom("doctor", "--json").stdout)["findings"]
     listed = darkroom("status")
 
     sentence = "node studio-2:41: its clock is 1 d ahead of the database's; it works on the database's time"
@@ -102,7 +102,7 @@ def test_the_doctor_names_a_slot_that_cannot_be(darkroom: Darkroom, good_manifes
     with database.transaction() as tx:
         tx.execute(text("UPDATE account SET next_slot_at = now() + interval '1 day'"))
 
-    examined = json.loads(darkroom("doctor", "--json").stdout.splitlines()[-1])["findings"]
+    examined = json.loads(darkroom("doctor", "--json").stdout)["findings"]
 
     [found] = [each for each in examined if each["part"] == "instants"]
     assert found["verdict"] == "warning"

@@ -1,6 +1,7 @@
 import hashlib
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from worker.domain.model_spec import MODELS, PIXELS
+from worker.media import images
 from worker.media.images import (
     MAX_REFERENCE_BYTES,
     BadImage,
@@ -124,6 +126,69 @@ def test_an_image_that_was_cut_off_is_refused(form: str, kept: float) -> None:
 
     with pytest.raises(BadImage, match="damaged or cut off"):
         inspect_result(content[: int(len(content) * kept)])
+
+
+def moving(form: str, frames: int = 4) -> bytes:
+    file = BytesIO()
+    first, *others = [Image.effect_noise((48, 32), 60 + number).convert("RGB") for number in range(frames)]
+    first.save(file, form, save_all=True, append_images=others)
+    return file.getvalue()
+
+
+MOVING = ["PNG", "WEBP", "GIF", "TIFF", "AVIF"]
+
+
+@pytest.mark.parametrize("form", MOVING)
+def test_a_whole_animation_is_kept_with_the_number_of_its_frames(form: str) -> None:
+    assert inspect_result(moving(form)).frames == 4
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "GIF", "TIFF"])
+def test_an_animation_whose_last_frame_is_cut_off_is_refused(form: str) -> None:
+    content = moving(form)
+
+    with pytest.raises(BadImage, match="damaged or cut off"):
+        inspect_result(content[: int(len(content) * 0.95)])
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF"])
+def test_an_animation_whose_last_frame_is_damaged_is_refused(form: str) -> None:
+    content = bytearray(moving(form))
+    begin = int(len(content) * 0.9)
+    content[begin : begin + 200] = bytes(200)
+
+    with pytest.raises(BadImage, match="damaged or cut off"):
+        inspect_result(bytes(content))
+
+
+def damage(content: bytes, at: float, zeros: int) -> bytes:
+    damaged = bytearray(content)
+    begin = int(len(damaged) * at)
+    end = min(begin + zeros, len(damaged))
+    damaged[begin:end] = bytes(end - begin)
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("form", MOVING)
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95])
+@pytest.mark.parametrize("zeros", [20, 400, 2000])
+def test_a_damaged_animation_is_kept_or_refused_and_never_an_error_of_ours(form: str, at: float, zeros: int) -> None:
+    content = damage(moving(form), at, zeros)
+
+    with suppress(BadImage):
+        assert inspect_result(content).frames >= 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("MAX_FRAMES", 3), ("MAX_ANIMATED_PIXELS", 3 * 48 * 32), ("MAX_DECODING_S", -1.0)]
+)
+def test_what_lies_beyond_the_bounds_of_an_animation_is_kept_undecoded(
+    bound: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, bound, value)
+    content = moving("TIFF", frames=8)
+
+    assert inspect_result(content[: int(len(content) * 0.95)]).frames == 8
 
 
 def test_a_png_with_a_changed_byte_is_refused() -> None:

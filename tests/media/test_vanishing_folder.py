@@ -1,6 +1,7 @@
 """A folder that goes away while it is used receives nothing in its place, and leaves nothing half written for long."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from tests.fixtures import disks
 from worker.domain.request import JobRequest
 from worker.intake.spool import Spool
-from worker.media.spool import SpoolFolder
+from worker.media.spool import SWEPT_EVERY_S, SpoolFolder
 from worker.media.store import NotStored, Put, SpoolUnavailable, StoreUnavailable, WrongStore, open_store
 
 PNG = "image/png"
@@ -96,6 +97,30 @@ def test_what_killed_processes_left_is_removed_when_it_is_old(tmp_path: Path) ->
     store.sweep()
 
     assert [path.exists() for path in (*left, *young)] == [False, False, True, True]
+
+
+def test_what_killed_processes_left_is_removed_once_an_hour_while_others_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "store", spool=SpoolFolder(tmp_path / "spool"))
+    store.ready()
+    store.sweep()
+    left = tmp_path / "store" / ".darkroom-writing-1", tmp_path / "spool" / "darkroom-spool-1"
+    left[0].write_bytes(b"half")
+    left[1].mkdir()
+    for path in left:
+        os.utime(path, (path.stat().st_mtime - OLD,) * 2)
+
+    store.sweep_if_due()
+    too_early = [path.exists() for path in left]
+    began = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: began + SWEPT_EVERY_S + 1)
+    with store.spool.scratch():
+        spool_swept = not left[1].exists()
+    store.sweep_if_due()
+
+    assert (too_early, spool_swept) == ([True, True], True)
+    assert not left[0].exists()
 
 
 def test_a_full_disk_is_an_unavailable_store_with_the_reason(tmp_path: Path) -> None:

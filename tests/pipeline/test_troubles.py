@@ -38,7 +38,7 @@ def test_what_fails_again_and_again_is_what_the_batch_waits_for(
 
     assert found is not None
     assert found.reason.startswith(said)
-    assert "; next try 12:00:" in found.reason
+    assert "; next try 2020-11-22 12:00:" in found.reason
     assert (found.is_account_paused, found.ends_by_itself) == (False, True)
 
 

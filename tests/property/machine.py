@@ -46,7 +46,7 @@ class Money(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.clock = Clock()
-        self.rig = rigs.make(self.database, self.clock)
+        self.rig = rigs.make(self.database, self.clock, has_brakes=False)
         self.world, self.services = self.rig.world, self.rig.services
         self.oracle = Oracle()
         self.live: dict[UUID, Ticket] = {}

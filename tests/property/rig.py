@@ -73,8 +73,8 @@ def leave(services: Services, work: Work) -> None:
     """Leave a paid image where it is: what is tested here ends with the credits."""
 
 
-def make(database: Database, clock: Clock) -> Rig:
-    """Return a rig with an account of its own."""
+def make(database: Database, clock: Clock, *, has_brakes: bool = True) -> Rig:
+    """Give a rig with an account of its own, which pauses by itself unless it has no brakes."""
     world, name = World(), f"account-{uuid7()}"
     with database.transaction() as tx:
         account_id = accounts.ensure(tx, account_id=uuid7(), name=name, now=clock())
@@ -91,6 +91,7 @@ def make(database: Database, clock: Clock) -> Rig:
             replay=ReplayPolicy(window=timedelta(hours=1)),
             upload_reuse=timedelta(hours=6),
             max_attempts=3,
+            has_brakes=has_brakes,
             result_addresses=AddressPolicy.for_results("http://127.0.0.1:9"),
         ),
         clock=clock,

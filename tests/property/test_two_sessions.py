@@ -47,7 +47,7 @@ def test_two_sessions_at_once_break_no_rule_and_never_deadlock(
         list(pool.map(hand, range(2)))
     writing.finish(rig.services)
 
-    assert not {"group.split", "step.failed", "step.crashed"} & {line["event"] for line in logged}
+    assert [line for line in logged if line["event"] in {"group.split", "step.failed", "step.crashed"}] == []
     with database.transaction() as tx:
         assert [check.name for check in verify(tx).checks if not check.ok] == []
     with database.transaction() as tx:

@@ -186,3 +186,35 @@ def test_chance_and_books_agree(sandbox: Sandbox) -> None:
 def test_a_script_that_cannot_happen_is_refused(sandbox: Sandbox, bad: object) -> None:
     assert sandbox.call("POST", "/sandbox/script", json=bad).status_code == 400
     assert sandbox.get("/sandbox/script").json() == []
+
+
+def test_a_late_create_is_answered_at_once_and_carried_out_when_its_time_has_come(sandbox: Sandbox) -> None:
+    before = creates(sandbox)
+    sandbox.script(on_create("late_create") | {"delay_s": 60})
+
+    answer = sandbox.create(idempotency_key="late-1")
+    at_once = creates(sandbox) - before
+    sandbox.post("/sandbox/clock", {"advance_s": 61})
+
+    assert answer.status_code == 504
+    assert (at_once, creates(sandbox) - before) == (0, 1)
+    assert sandbox.create(idempotency_key="late-1").json()["id"]
+    assert creates(sandbox) - before == 1
+
+
+def test_a_late_create_that_the_rules_refuse_by_then_makes_nothing(sandbox: Sandbox) -> None:
+    before = creates(sandbox)
+    sandbox.script(on_create("late_create") | {"delay_s": 60})
+    sandbox.create(idempotency_key="late-2")
+    sandbox.create({"model": "qwen-image", "prompt": "Another"}, idempotency_key="late-2")
+
+    sandbox.post("/sandbox/clock", {"advance_s": 61})
+
+    assert creates(sandbox) - before == 1
+
+
+def test_only_a_create_can_be_late(sandbox: Sandbox) -> None:
+    answer = sandbox.call("POST", "/sandbox/script", json=[{"on": "get", "nth": 1, "fault": "late_create"}])
+
+    assert answer.status_code == 400
+    assert "happens to creates" in answer.text

@@ -80,14 +80,15 @@ class Run:
         retry_after = None if self.retry_after_s is None else timedelta(seconds=self.retry_after_s)
         for at_s in coming:
             if at_s <= until_s:
-                answered = self._count(self.answered, at_s - 1 - LOGGED_S, at_s - LOGGED_S)
-                now = START + timedelta(seconds=at_s)
+                now, is_again = START + timedelta(seconds=at_s), self._is_again(at_s)
+                since = learned_rate.counted_since(self.state, now=now, is_again=is_again)
+                answered = self._count(self.answered, _seconds(since) - LOGGED_S, at_s - LOGGED_S)
                 self.state = learned_rate.throttled(
                     self.state,
                     now=now,
                     retry_after=retry_after,
                     answered=answered,
-                    is_again=self._is_again(at_s),
+                    is_again=is_again,
                 )
         return [at_s for at_s in coming if at_s > until_s]
 

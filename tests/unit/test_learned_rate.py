@@ -36,7 +36,7 @@ def test_after_the_first_cut_the_rate_climbs_until_it_is_refused() -> None:
 
 
 def test_a_later_429_cuts_to_nine_tenths_of_the_rate_that_was_refused() -> None:
-    cut = learned_rate.throttled(FOUND, now=NOW, retry_after=None, answered=4)
+    cut = learned_rate.throttled(FOUND, now=NOW, retry_after=None, answered=97)
 
     assert (cut.refused_rate, cut.rate) == pytest.approx((9.7, 8.73))
 

@@ -1,13 +1,11 @@
 """The images of a catalog that wait for a decision, as pages on which a person makes them."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from urllib.parse import quote
 from uuid import UUID
 
 from worker.catalog import planning
@@ -17,8 +15,8 @@ from worker.db.catalogs import CatalogRow
 from worker.db.session import Database
 from worker.domain.catalog import Reason
 from worker.domain.model_spec import MODELS
-from worker.media.store import NotStored, Store
 from worker.sheet import ReviewCard, ReviewHeader, write_review
+from worker.sheet.originals import Originals
 
 PER_SHEET = 200
 """A browser shows so many images with ease, and remembers what is decided on them."""
@@ -36,7 +34,7 @@ class Sheet:
 
 def write_sheets(
     database: Database,
-    store: Store,
+    originals: Originals,
     catalog: CatalogRow,
     to: Path,
     *,
@@ -52,7 +50,7 @@ def write_sheets(
     with database.transaction() as tx:
         count = catalog_review.count(tx, catalog.id)
         wanted = planning.current(tx, catalog)
-    cards = _cards(database, store, catalog.id, to.absolute().parent, wanted)
+    cards = _cards(database, originals, catalog.id, wanted)
     sheets = max(1, -(-count // per_sheet))
     written = []
     for number in range(1, sheets + 1):
@@ -89,14 +87,16 @@ def stem_of(name: str) -> str:
 
 
 def _cards(
-    database: Database, store: Store, catalog_id: UUID, folder: Path, wanted: Mapping[str, str]
+    database: Database, originals: Originals, catalog_id: UUID, wanted: Mapping[str, str]
 ) -> Iterator[ReviewCard]:
     for each in catalog_review.candidates(database, catalog_id):
-        yield _card(each, store, folder, is_stale=wanted.get(each.sku) != each.fingerprint)
+        yield _card(each, originals, is_stale=wanted.get(each.sku) != each.fingerprint)
 
 
-def _card(each: Candidate, store: Store, folder: Path, *, is_stale: bool) -> ReviewCard:
+def _card(each: Candidate, originals: Originals, *, is_stale: bool) -> ReviewCard:
     live = each.live
+    new, new_href = _image(originals, each.new)
+    old, old_href = (None, None) if live is None else _image(originals, live)
     return ReviewCard(
         sku=each.sku,
         render_id=str(each.render_id),
@@ -104,11 +104,11 @@ def _card(each: Candidate, store: Store, folder: Path, *, is_stale: bool) -> Rev
         reasons=_reasons(each),
         width=each.new.width,
         height=each.new.height,
-        new=_content(store, each.new),
-        new_href=_href(store, each.new, folder),
-        old=None if live is None else _content(store, live),
+        new=new,
+        new_href=new_href,
+        old=old,
         old_prompt=None if live is None else live.parts["prompt"],
-        old_href=None if live is None else _href(store, live, folder),
+        old_href=old_href,
         live_since=each.live_since,
         is_stale=is_stale,
         not_as_ordered=", ".join(each.not_as_ordered),
@@ -133,14 +133,7 @@ def _reasons(each: Candidate) -> list[str]:
     return [str(reason) for reason in found] or ["once more"]
 
 
-def _content(store: Store, image: Shown) -> bytes | None:
-    try:
-        return store.read(image.path)
-    except NotStored:
-        return None
-
-
-def _href(store: Store, image: Shown, folder: Path) -> str:
-    """Go the shortest way from the sheet, so that both can be moved together."""
-    location = store.location(image.path)
-    return location if "://" in location else quote(os.path.relpath(location, folder))
+def _image(originals: Originals, image: Shown) -> tuple[bytes | None, str]:
+    """Read an image; a lost one keeps its address, by which the page tells it from none."""
+    found = originals.image(image.path)
+    return found.read(), found.href

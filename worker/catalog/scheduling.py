@@ -21,14 +21,12 @@ from worker.db.catalog_plans import PlanRow
 from worker.db.catalogs import RecipeUnknown
 from worker.db.schedule_runs import Progress, RunRow
 from worker.domain.catalog import Keep
-from worker.domain.schedule import RunState
+from worker.domain.schedule import RUN_LEASE, RunState
 from worker.intake import RequestsRefused
 from worker.services import Services
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(minutes=10)
-"""How long a node has a run to itself; planning 50,000 items takes seconds."""
 CHECK_EVERY = timedelta(minutes=5)
 """How often a plan that waits for somebody is compared with its catalog."""
 STALE_MAX = 5
@@ -58,7 +56,7 @@ def advance(services: Services, run_id: UUID, *, now: datetime) -> bool:
     A plan that the catalog has overtaken is made again, once at most; what follows is left for the next look.
     """
     with services.database.transaction() as tx:
-        run = schedule_runs.lease(tx, run_id, now=now, lease_until=now + LEASE)
+        run = schedule_runs.lease(tx, run_id, now=now, lease_until=now + RUN_LEASE)
     if run is None:
         return False
     begun, following = run, _next(services, run, now)

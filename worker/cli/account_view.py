@@ -80,6 +80,8 @@ def _lines(found: "AccountView") -> dict[str, str]:
 def _end_of(found: "AccountView") -> str:
     if found.pause_reason == "results_unreachable":
         return "with the first image that comes, or with `darkroom account resume`"
+    if found.pause_reason in {"provider_failing", "outcomes_unknown"}:
+        return "by itself when a canary succeeds, or with `darkroom account resume`"
     return "by itself" if found.probe_at else "with `darkroom account resume`"
 
 

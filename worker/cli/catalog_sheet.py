@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, sheet_options
 from worker.cli.catalog_names import CatalogName
 
 if TYPE_CHECKING:
@@ -22,40 +22,43 @@ def sheet(
     limit: Annotated[
         int, typer.Option(min=1, max=2_000, help="Most images on one sheet; more make several, numbered sheets.")
     ] = LIMIT,
+    full: sheet_options.Full = False,
+    archive: sheet_options.Archive = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Write HTML pages of the images that wait for review: old beside new, keys to accept and reject."""
     from worker import wiring
     from worker.catalog import review
     from worker.cli.catalog_review import opened
-    from worker.cli.errors import CliError
 
+    sheet_options.check(to=to, full=full, archive=archive)
     context, database, catalog = opened(name)
-    place = to or Path(f"{review.stem_of(name)}-review.html")
-    try:
+    place = archive or to or Path(f"{review.stem_of(name)}-review.html")
+    store = wiring.store(context.settings, database)
+    with sheet_options.written(store, place, full=full, is_archive=archive is not None) as (page, originals):
         sheets = review.write_sheets(
             database,
-            wiring.store(context.settings, database),
+            originals,
             catalog,
-            place,
+            page,
             per_sheet=limit,
             now=wiring.clock(),
             new_id=wiring.new_id,
             note="These images come from the sandbox: drawn, not rendered, and free." if context.is_play else "",
         )
-    except OSError as error:
-        raise CliError(f"{place} cannot be written: {error.strerror or error}; name another place with -o") from error
+    files = [str(place.absolute())] if archive else [str(each.path.absolute()) for each in sheets]
     if as_json:
-        written = [{"file": str(each.path.absolute()), "images": each.images} for each in sheets]
+        shown = files * len(sheets) if archive else files
+        written = [{"file": file, "images": each.images} for file, each in zip(shown, sheets, strict=True)]
         count = sum(each.images for each in sheets)
-        output.print_json({"catalog": name, "file": written[0]["file"], "images": count, "sheets": written})
+        output.print_json({"catalog": name, "file": files[0], "images": count, "sheets": written})
         return
-    _say(sheets, name)
+    _say(sheets, name, files)
 
 
-def _say(sheets: "list[Sheet]", name: str) -> None:
-    for each in sheets:
-        output.answers().print(f"{each.path.absolute()}", markup=False, soft_wrap=True)
+def _say(sheets: "list[Sheet]", name: str, files: list[str]) -> None:
+    for each in files:
+        output.answers().print(each, markup=False, soft_wrap=True)
     count = sum(each.images for each in sheets)
     file = sheets[0].decisions_file if len(sheets) == 1 else f"{sheets[0].decisions_file.removesuffix('1.json')}*.json"
     pages = "the page" if len(sheets) == 1 else "the pages"

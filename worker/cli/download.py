@@ -54,7 +54,7 @@ def download(
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
     to.mkdir(parents=True, exist_ok=True)
-    counts, store = Counts(), wiring.store(context.settings)
+    counts, store = Counts(), wiring.store(context.settings, database)
     console = output.notes()
     with console.status("copying ...") if console.is_terminal else nullcontext() as spinner:
         for each in _with_image(database, row.id):
@@ -92,7 +92,12 @@ def _copy(found: "Outcome", store: "Store", folder: Path, counts: Counts) -> Non
     try:
         content = store.read(found.result.path)
     except NotStored:
-        output.notes().print(f"line {found.line}, {found.key}: the store has no such image", markup=False)
+        why = (
+            f"it was put into another store ({found.result.store_id}): mount that one, or copy the image"
+            if found.is_stored_elsewhere
+            else "the store has no such image"
+        )
+        output.notes().print(f"line {found.line}, {found.key}: {why}", markup=False, soft_wrap=True)
         counts.missing += 1
         return
     part = place.with_name(f".{place.name}.{os.getpid()}.part")

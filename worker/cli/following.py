@@ -23,7 +23,7 @@ def lines(database: Database, store: Store, row: BatchRow) -> Iterator[dict[str,
         began = time.monotonic()
         # Asked before the look, which then sees the last ends too.
         is_over = _is_over(database, row, still_s=began - changed_at)
-        for found in ends.new():
+        for found in ends.new(is_last=is_over):
             changed_at = began
             yield outcomes.job_as_json(found, store)
         if not is_over:

@@ -13,6 +13,17 @@ import typer
 from typer import core, main
 
 
+class LoggingCommand(core.TyperCommand):
+    """A command whose log goes to standard error, so that its standard output is its answer alone."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; the log is only needed, and imported, now."""
+        from worker import logs
+
+        logs.to_standard_error()
+        return super().invoke(ctx)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """One command of a group, described without importing it."""
@@ -34,7 +45,9 @@ class Command:
         module, name = self.target.split(":")
         function: Callable[..., None] = getattr(import_module(f"worker.cli.{module}"), name)
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.command(name=self.name, epilog=_epilog(self.examples), context_settings=dict(self.settings))(function)
+        alone.command(
+            name=self.name, cls=LoggingCommand, epilog=_epilog(self.examples), context_settings=dict(self.settings)
+        )(function)
         built = main.get_command(alone)
         assert isinstance(built, core.TyperCommand)
         return built

@@ -62,6 +62,7 @@ def job_as_json(found: Outcome, store: Store) -> dict[str, Any]:
         "key": found.key,
         "state": found.state.value,
         "file": None if image is None else store.location(image.path),
+        "stored_elsewhere": None if image is None else found.is_stored_elsewhere,
         "sha256": None if image is None else image.sha256,
         "bytes": None if image is None else image.size_bytes,
         "mime_type": None if image is None else image.mime_type,
@@ -100,7 +101,7 @@ def _error(found: Outcome) -> dict[str, Any] | None:
 
 def _refused(found: RefusedLine) -> dict[str, Any]:
     first = found.faults[0]
-    nothing = dict.fromkeys(("file", "sha256", "bytes", "mime_type", "width", "height"))
+    nothing = dict.fromkeys(("file", "stored_elsewhere", "sha256", "bytes", "mime_type", "width", "height"))
     return {
         "line": found.line,
         "key": first.key,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, sheet_options
 
 
 def sheet(
@@ -16,30 +16,33 @@ def sheet(
     per_page: Annotated[
         int, typer.Option(min=1, help="Images on a page; further pages lie beside the file as NAME-2.html ...")
     ] = 500,
+    full: sheet_options.Full = False,
+    archive: sheet_options.Archive = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Write a contact sheet: a self-contained HTML page with every image, prompt, state and credit."""
     from worker import wiring
     from worker.cli import lookup, sheets
     from worker.cli.context import resolve
-    from worker.cli.errors import CliError
 
+    sheet_options.check(to=to, full=full, archive=archive)
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
-    place = to or Path(file_name(row.name, str(row.id)))
-    try:
-        pages = sheets.write(context, database, lookup.look(database, row), place, per_page=per_page)
-    except OSError as error:
-        raise CliError(f"{place} cannot be written: {error.strerror or error}; name another place with -o") from error
+    place = archive or to or Path(file_name(row.name, str(row.id)))
+    store = wiring.store(context.settings, database)
+    found = lookup.look(database, row)
+    with sheet_options.written(store, place, full=full, is_archive=archive is not None) as (page, originals):
+        pages = sheets.write(context, database, found, page, per_page=per_page, originals=originals)
+    files = [str(place.absolute())] if archive else [str(each.absolute()) for each in pages]
     if as_json:
-        files = [str(page.absolute()) for page in pages]
         output.print_json({"batch": str(row.id), "file": files[0], "pages": files})
     else:
-        output.answers().print(f"{place.absolute()}", markup=False, soft_wrap=True)
+        output.answers().print(files[0], markup=False, soft_wrap=True)
     if len(pages) > 1:
-        output.notes().print(f"{output.plural(len(pages), 'page')}: the others lie beside it.", markup=False)
+        where = "in the archive" if archive else "beside it"
+        output.notes().print(f"{output.plural(len(pages), 'page')}: the others lie {where}.", markup=False)
 
 
 def file_name(name: str, batch_id: str) -> str:

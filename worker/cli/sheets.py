@@ -1,9 +1,6 @@
 """A batch as a contact sheet: its overview as the header, its jobs as cards."""
 
-import os
-from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from worker import wiring
 from worker.cli.context import Context
@@ -11,15 +8,26 @@ from worker.db import outcomes_view
 from worker.db.outcomes_view import Outcome
 from worker.db.overview import Overview
 from worker.db.session import Database
-from worker.media.store import NotStored, Store
 from worker.sheet import Card, Header, write_sheet
+from worker.sheet.originals import InStore, Originals
 from worker.sheet.paging import PER_PAGE
 
 
-def write(context: Context, database: Database, found: Overview, to: Path, *, per_page: int = PER_PAGE) -> list[Path]:
-    """The sheet is at ``to``, whole; gives its pages. Images that are no longer in the store are left blank."""
-    store = wiring.store(context.settings, database)
-    cards = (_card(each, store, to.absolute().parent) for each in outcomes_view.outcomes(database, found.batch.id))
+def write(
+    context: Context,
+    database: Database,
+    found: Overview,
+    to: Path,
+    *,
+    per_page: int = PER_PAGE,
+    originals: Originals | None = None,
+) -> list[Path]:
+    """The sheet is at ``to``, whole; gives its pages. Images that are no longer in the store are left blank.
+
+    Without ``originals`` its links lead to the store.
+    """
+    images = originals or InStore(wiring.store(context.settings, database), to)
+    cards = (_card(each, images) for each in outcomes_view.outcomes(database, found.batch.id))
     return write_sheet(to, _header(context, found), cards, per_page=per_page)
 
 
@@ -39,15 +47,16 @@ def _header(context: Context, found: Overview) -> Header:
     )
 
 
-def _card(found: Outcome, store: Store, folder: Path) -> Card:
+def _card(found: Outcome, originals: Originals) -> Card:
     image = found.result
+    original = None if image is None else originals.image(image.path)
     return Card(
         line=found.line,
         key=found.key,
         prompt=found.prompt,
         state=found.state,
-        image=None if image is None else partial(_content, store, image.path),
-        href=None if image is None else _href(store.location(image.path), folder),
+        image=None if original is None else original.read,
+        href=None if original is None else original.href,
         width=None if image is None else image.width,
         height=None if image is None else image.height,
         image_size=_param(found, "image_size", "imageSize", "aspect_ratio"),
@@ -69,15 +78,3 @@ def _param(found: Outcome, *names: str) -> str:
 def _reference(found: Outcome) -> str:
     more = f" and {len(found.references) - 1} more" if len(found.references) > 1 else ""
     return f"{found.reference_name or ''}{more}"
-
-
-def _content(store: Store, path: str) -> bytes | None:
-    try:
-        return store.read(path)
-    except NotStored:
-        return None
-
-
-def _href(location: str, folder: Path) -> str:
-    """Go the shortest way from the sheet, so that both can be moved together."""
-    return location if "://" in location else quote(os.path.relpath(location, folder))

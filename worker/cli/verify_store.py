@@ -83,7 +83,8 @@ class _Faults:
             console.print(f"... and {self.count - _SHOWN:,} more: --json has all of them", markup=False)
         files = output.plural(self.checked, "file")
         if self.count:
-            words = f"{self.count:,} of {files} missing or different: restore them, or render their jobs again"
+            words = f"{self.count:,} of {files} missing, different or in another store: restore or copy them, or render"
+            words += " their jobs again"
         else:
             words = f"{files} read again, as recorded."
         console.print(words, markup=False)
@@ -110,7 +111,8 @@ def _problem(store: "Store", file: "StoredFile") -> str | None:
     try:
         size, sha256 = store.digest(file.path)
     except NotStored:
-        return "missing"
+        is_elsewhere = file.store_id is not None and file.store_id != store.identity
+        return f"in another store, {file.store_id}" if is_elsewhere else "missing"
     if size != file.size_bytes:
         return f"{size:,} bytes instead of {file.size_bytes:,}"
     return None if sha256 == file.sha256 else "other bytes"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from worker.db import model_pauses, turns
 from worker.db.model_pauses import PausedModel
 from worker.db.prices import NEXT
+from worker.domain import failing
 from worker.domain import pace as paces
 from worker.domain.errors import PauseReason
 from worker.domain.pace import Pace
@@ -17,6 +18,9 @@ from worker.domain.turns import Turns
 
 START_RATE = 10.0
 """Requests per second at which the search for an unknown limit begins."""
+
+CANARY_PATIENCE = timedelta(minutes=15)
+"""A job that tries whether the provider works, and has not ended after so long, does not keep the next from trying."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,19 @@ class AccountRow:
     """Of an account at a provider; a node that was put together under another number sends nothing."""
     paused_models: tuple[PausedModel, ...] = ()
     """What the provider does not offer for now."""
+    proved_at: datetime | None = None
+    """When a generation last succeeded, to a minute; None: not since the last pause."""
+    is_provider_suspect: bool = False
+    """Whether prompts fail in a row: then others say more about the provider than another try of the same."""
+    canary_at: datetime | None = None
+    """When the job was admitted that tries whether the provider works again; None: none is under way."""
+
+    def is_canary_due(self, now: datetime) -> bool:
+        """Whether one job may try if the provider works again."""
+        if self.pause_reason is None or not self.pause_reason.sends_canaries:
+            return False
+        is_under_way = self.canary_at is not None and now < self.canary_at + CANARY_PATIENCE
+        return not is_under_way and self.probe_at is not None and self.probe_at <= now
 
 
 def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
@@ -98,9 +115,14 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, closed_at, throttled_at,
                    raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
-                   binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models
+                   binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models,
+                   (SELECT proved_at FROM provider_health WHERE account_id = account.id) AS proved_at,
+                   coalesce((SELECT score >= :suspect FROM provider_health WHERE account_id = account.id), false)
+                       AS is_provider_suspect,
+                   (SELECT h.canary_at FROM provider_health h JOIN step s ON s.job_id = h.canary_job_id
+                    WHERE h.account_id = account.id) AS canary_at
             FROM account WHERE id = :id {locking}"""),
-        {"id": account_id},
+        {"id": account_id, "suspect": failing.SUSPECT},
     ).one_or_none()
     if row is None:
         return None
@@ -122,6 +144,9 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         probes=row.probes,
         binding=row.binding,
         paused_models=model_pauses.from_json(row.paused_models),
+        proved_at=row.proved_at,
+        is_provider_suspect=row.is_provider_suspect,
+        canary_at=row.canary_at,
     )
 
 
@@ -230,6 +255,17 @@ def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: dateti
         {"id": account_id, "now": now},
     )
     return changed.rowcount == 1
+
+
+def say(tx: Connection, account_id: UUID, message: str) -> None:
+    """Replace the words of the account's pause."""
+    values = {"id": account_id, "message": message}
+    tx.execute(text("UPDATE account SET pause_message = :message WHERE id = :id"), values)
+
+
+def set_probe(tx: Connection, account_id: UUID, *, at: datetime) -> None:
+    """Say when the next look at the paused account is due."""
+    tx.execute(text("UPDATE account SET probe_at = :at WHERE id = :id"), {"at": at, "id": account_id})
 
 
 def open_key(tx: Connection, account_id: UUID, *, now: datetime) -> datetime | None:

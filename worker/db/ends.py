@@ -1,5 +1,6 @@
 """Which jobs of a batch have ended since a look, each end once; a look costs what is new, not the batch."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ OVERLAP = timedelta(minutes=2)
 
 _AT_ONCE = 1_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_JOB = UUID(int=0)
 
 
@@ -25,44 +27,68 @@ class End:
 
     ended_at: datetime
     job_id: UUID
+    line: int
 
 
 class Ends:
-    """Remembers which ends it gave of the last two minutes; those before it are all given."""
+    """Remembers the last end that it gave of each line: 8 bytes a line, so that the database's clock may go back."""
 
     def __init__(self, database: Database, batch_id: UUID) -> None:
         """Start before the first."""
         self._database = database
         self._batch_id = batch_id
-        self._given: set[End] = set()
-        self._since = _NEVER
+        self._given = array("q")
+        self._since = self._looked_at = self._latest = _NEVER
 
-    def new(self) -> Iterator[Outcome]:
-        """Yield what came of every job whose end was not given yet, in the order in which they ended."""
-        began_at, last = self._now(), End(ended_at=self._since, job_id=_NO_JOB)
+    def new(self, *, is_last: bool = False) -> Iterator[Outcome]:
+        """Yield what came of every job whose end was not given yet, in the order in which they ended.
+
+        A look goes back by ``OVERLAP`` before the one before it, or before the clock where that was set back. The
+        last look reads every end of the batch, so that none is left out whatever the clock did meanwhile.
+        """
+        began_at = self._now()
+        self._go_back(before=began_at, is_last=is_last)
+        last = End(ended_at=self._since, job_id=_NO_JOB, line=0)
         while True:
             with self._database.transaction() as tx:
                 page = _after(tx, self._batch_id, last)
-                fresh = [end for end in page if end not in self._given]
+                fresh = [end for end in page if not self._is_given(end)]
                 found = outcomes_view.of_jobs(tx, [end.job_id for end in fresh])
             yield from self._give(fresh, found)
             if len(page) < _AT_ONCE:
                 break
             last = page[-1]
-        self._forget(before=min(began_at, max((end.ended_at for end in self._given), default=_NEVER)))
+        self._go_on(until=min(began_at, self._latest))
 
     def _give(self, fresh: Sequence[End], found: dict[UUID, Outcome]) -> Iterator[Outcome]:
         for end in fresh:
             outcome = found.get(end.job_id)
             # A job that was asked for again between the two queries is given when it ends again.
             if outcome is not None and outcome.ended_at == end.ended_at:
-                self._given.add(end)
+                self._note(end)
                 yield outcome
 
-    def _forget(self, before: datetime) -> None:
-        if before > _NEVER + OVERLAP:
-            self._since = before - OVERLAP
-            self._given = {end for end in self._given if end.ended_at >= self._since}
+    def _is_given(self, end: End) -> bool:
+        return end.line < len(self._given) and self._given[end.line] == _microseconds(end.ended_at)
+
+    def _note(self, end: End) -> None:
+        if end.line >= len(self._given):
+            self._given.extend([0] * (end.line + 1 - len(self._given)))
+        self._given[end.line] = _microseconds(end.ended_at)
+        self._latest = max(self._latest, end.ended_at)
+
+    def _go_back(self, *, before: datetime, is_last: bool) -> None:
+        if is_last:
+            self._since = _NEVER
+        elif before < self._looked_at:
+            # The database's clock was set back: what ends from now on is dated before what was given.
+            self._since = min(self._since, before - OVERLAP)
+            self._latest = min(self._latest, before)
+        self._looked_at = before
+
+    def _go_on(self, until: datetime) -> None:
+        if until > _NEVER + OVERLAP:
+            self._since = until - OVERLAP
 
     def _now(self) -> datetime:
         with self._database.transaction() as tx:
@@ -70,15 +96,19 @@ class Ends:
             return now
 
 
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
 _AFTER = text("""
-    SELECT ended_at, id AS job_id FROM job
+    SELECT ended_at, id AS job_id, line FROM job
     WHERE batch_id = :batch_id AND ended_at IS NOT NULL AND (ended_at, id) > (:ended_at, :id)
     ORDER BY ended_at, id LIMIT :limit""")
 
 
 def _after(tx: Connection, batch_id: UUID, last: End) -> list[End]:
     asked = {"batch_id": batch_id, "ended_at": last.ended_at, "id": last.job_id, "limit": _AT_ONCE}
-    return [End(ended_at=row.ended_at, job_id=row.job_id) for row in tx.execute(_AFTER, asked)]
+    return [End(ended_at=row.ended_at, job_id=row.job_id, line=row.line) for row in tx.execute(_AFTER, asked)]
 
 
 # Neither part looks at the whole batch: a pending job of each model is found by the index, as the dispatcher does, and

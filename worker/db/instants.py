@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from worker.db.proofs import Proof
 from worker.domain.retry import CLOCK_SLACK
+from worker.domain.schedule import RUN_LEASE
 from worker.domain.step import LEASES
 
 MOST_BLOCKED = timedelta(minutes=15)
@@ -57,6 +58,12 @@ class _Rows:
 
 
 _OF_ACCOUNT = "JOIN account a ON a.id = r.account_id"
+
+_OF_KEEPER = "JOIN account a ON a.id = coalesce({schedule}.account_id, a.id)"
+"""A schedule without an account is kept by the nodes of any."""
+_RUN_LEASE = f"{{now}} + {_seconds(RUN_LEASE)}"
+_EARLY = """{now} - interval '1 microsecond' * (
+    SELECT count(*) FROM schedule_run o WHERE o.schedule_id = r.schedule_id AND o.due_at > r.due_at)"""
 
 _HEALED = (
     _Rows(
@@ -120,6 +127,28 @@ _HEALED = (
         key=("account_id", "model", "prompt_hash"),
         columns=(_Column(name="first_failed_at"), _Column(name="last_failed_at")),
     ),
+    _Rows(
+        table="schedule",
+        label="r.name",
+        source=f"schedule r {_OF_KEEPER.format(schedule='r')}",
+        key=("id",),
+        # What fell due before it is healed is not made up for: since when it truly counts is unknown.
+        columns=(_Column(name="counts_from"), _Column(name="paused_at")),
+    ),
+    _Rows(
+        table="schedule_run",
+        label="r.id::text",
+        source=f"schedule_run r JOIN schedule s ON s.id = r.schedule_id {_OF_KEEPER.format(schedule='s')}",
+        key=("id",),
+        columns=(
+            # A fire time that was claimed too early hides all before it. The run stays, dated now, and its fire time
+            # comes again. Two of one schedule must stay apart and in their order.
+            _Column(name="due_at", healed=_EARLY),
+            _Column(name="started_at"),
+            _Column(name="lease_until", latest=_RUN_LEASE + f" + {_seconds(CLOCK_SLACK)}", healed=_RUN_LEASE),
+            _Column(name="checked_at"),
+        ),
+    ),
 )
 
 
@@ -166,7 +195,7 @@ def _heal(rows: _Rows) -> str:
 
 
 _FIND = text(
-    " UNION ALL ".join(_find(rows, "CAST(:now AS timestamptz)", "a.id = :account_id") for rows in _HEALED)
+    " UNION ".join(_find(rows, "CAST(:now AS timestamptz)", "a.id = :account_id") for rows in _HEALED)
     + f" LIMIT {_EXAMPLES}"
 )
 _HEAL = tuple(text(_heal(rows)) for rows in _HEALED)
@@ -193,6 +222,7 @@ _KEPT: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("generation", "id::text", ("admitted_at", "first_sent_at", "last_sent_at", "accepted_at", "ended_at")),
     ("job", "id::text", ("ended_at",)),
     ("result", "job_id::text", ("stored_at", "recorded_at")),
+    ("schedule_run", "id::text", ("ended_at",)),
 )
 _BY_NUMBER = frozenset({"credit_entry", "seal", "call"})
 """Tables whose newest rows are found by their id, in the order of writing."""
@@ -234,11 +264,11 @@ PROOFS: tuple[Proof, ...] = (
         rule="no instant that tells what was is later than now, and nothing is due later than any wait lasts",
         query=f"""
             SELECT found.*, {_NEXT_STEP.format(healed=_HEALED_NAMES)} AS next_step
-            FROM ({" UNION ALL ".join(_everything())}) found""",
+            FROM ({" UNION ".join(_everything())}) found""",
     ),
 )
 
-_GLANCE = text(f"SELECT * FROM ({' UNION ALL '.join(_at_a_glance())}) found LIMIT {_EXAMPLES}")
+_GLANCE = text(f"SELECT * FROM ({' UNION '.join(_at_a_glance())}) found LIMIT {_EXAMPLES}")
 
 
 def at_a_glance(tx: Connection) -> list[Impossible]:

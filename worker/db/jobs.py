@@ -33,14 +33,17 @@ class Admitted:
     """Whether another job is having one of them uploaded at this moment."""
 
 
+FRESH_LOOKED_AT = 50
+"""So many pending jobs of a batch, the next in line, are looked at for those that were tried least often."""
+
 _ADMIT = text(f"""
     WITH picked AS (
         SELECT first.* FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
-            SELECT id, {HOLD.format(account_id=":account_id")} AS price, line FROM job
+            SELECT id, {HOLD.format(account_id=":account_id")} AS price, line, generations FROM job
             WHERE batch_id = :batch_id AND job.model = m.model AND state = 'pending'
-            ORDER BY line LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) first
+            ORDER BY line LIMIT :looked_at FOR NO KEY UPDATE SKIP LOCKED) first
         WHERE b.id = :batch_id AND m.model <> ALL(CAST(:paused AS text[]))
-        ORDER BY first.line LIMIT :limit),
+        ORDER BY CASE WHEN :prefers_fresh THEN first.generations END, first.line LIMIT :limit),
     affordable AS (
         SELECT id, line, price FROM (SELECT id, line, price, sum(price) OVER (ORDER BY line) AS total FROM picked) t
         WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
@@ -73,10 +76,12 @@ def admit(
     fresh_after: datetime,
     now: datetime,
     paused_models: Sequence[str] = (),
+    prefers_fresh: bool = False,
 ) -> list[Admitted]:
     """Make the first pending jobs of a batch active, in line order, as far as their prices fit under ``cap_left``.
 
-    Those of paused models are left in line.
+    Those of paused models are left in line. With ``prefers_fresh`` those of the next in line that were tried least
+    often come first: others may have bad prompts.
     The caller has locked the batch and posts their holds in the same transaction.
     """
     rows = tx.execute(
@@ -85,6 +90,8 @@ def admit(
             "account_id": account_id,
             "batch_id": batch_id,
             "limit": limit,
+            "looked_at": max(limit, FRESH_LOOKED_AT) if prefers_fresh else limit,
+            "prefers_fresh": prefers_fresh,
             "cap_left": cap_left,
             "fresh_after": fresh_after,
             "now": now,

@@ -122,6 +122,16 @@ def in_flight(tx: Connection, account_id: UUID) -> dict[Priority, int]:
     return {Priority(priority): count for priority, count in counts}
 
 
+_HAS_UNANSWERED = text("""
+    SELECT EXISTS (SELECT FROM step s JOIN generation g ON g.id = s.generation_id
+                   WHERE s.account_id = :id AND s.kind = 'submit' AND g.sends > g.answers)""")
+
+
+def has_unanswered(tx: Connection, account_id: UUID) -> bool:
+    """Say whether there are creates that are asked for again because their answers were lost."""
+    return bool(tx.execute(_HAS_UNANSWERED, {"id": account_id}).scalar_one())
+
+
 _NEXT_DUE = text("""
     SELECT min(greatest(due_at, lease_until)) FROM step
     WHERE account_id = :id AND kind = ANY(:kinds)""")

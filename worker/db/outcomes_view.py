@@ -49,6 +49,8 @@ class Outcome:
     result: Stored | None
     not_as_ordered: tuple[Deviation, ...] = ()
     """In what its image differs from what was ordered, as far as that counts for its batch."""
+    is_stored_elsewhere: bool = False
+    """Whether its image was put into another store than the account's present one, which may have no copy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +66,9 @@ _SELECT = """
         f.name AS reference_name, j.generations, g.provider_id, g.held, g.reserved, g.final,
         coalesce((SELECT sum(final) FROM generation WHERE job_id = j.id), 0)::bigint AS spent,
         j.failure_code, j.failure_message, j.request_id, j.ended_at,
-        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height, r.frames, r.not_as_ordered, b.size_policy
-    FROM job j JOIN batch b ON b.id = j.batch_id
+        r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height, r.frames, r.not_as_ordered, b.size_policy,
+        r.store_id, r.store_id <> a.store_id AS is_stored_elsewhere
+    FROM job j JOIN batch b ON b.id = j.batch_id JOIN account a ON a.id = b.account_id
     LEFT JOIN LATERAL (SELECT * FROM generation WHERE job_id = j.id ORDER BY number DESC LIMIT 1) g ON true
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN reference f ON f.sha256 = j.reference_hash
@@ -131,6 +134,7 @@ def _outcome(row: Any) -> Outcome:
         request_id=row.request_id if has_error else None,
         ended_at=row.ended_at,
         result=_stored(row),
+        is_stored_elsewhere=bool(row.is_stored_elsewhere),
         not_as_ordered=counted(row.not_as_ordered or (), SizePolicy(row.size_policy)),
     )
 
@@ -147,4 +151,5 @@ def _stored(row: Any) -> Stored | None:
         height=row.height,
         frames=row.frames,
         not_as_ordered=tuple(row.not_as_ordered),
+        store_id=row.store_id,
     )

@@ -238,7 +238,7 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
-        ends_by_itself=reason.ends_by_itself or reason is PauseReason.STORE_UNAVAILABLE,
+        ends_by_itself=reason.ends_by_itself or reason.sends_canaries or reason is PauseReason.STORE_UNAVAILABLE,
         next_step=next_step_of(reason),
     )
 

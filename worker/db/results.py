@@ -20,6 +20,8 @@ class Stored:
     frames: int = 1
     not_as_ordered: tuple[str, ...] = ()
     """In what it differs from what was ordered."""
+    store_id: UUID | None = None
+    """Identity of the store that it was put into; None: unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,11 @@ class Result:
 ADD = Part(
     name="added",
     columns="""job_id uuid, generation_id uuid, source_url text, path text, sha256 text, size_bytes bigint,
-        mime_type text, width int, height int, frames int, not_as_ordered text[], stored_at timestamptz""",
+        mime_type text, width int, height int, frames int, not_as_ordered text[], store_id uuid,
+        stored_at timestamptz""",
     sql="""
         INSERT INTO result (job_id, generation_id, source_url, path, sha256, size_bytes, mime_type, width, height,
-                            frames, not_as_ordered, stored_at)
+                            frames, not_as_ordered, store_id, stored_at)
         SELECT * FROM {rows}""",
 )
 

@@ -99,6 +99,14 @@ class Work:
     """Since when the account's store has failed; None: it works."""
     sent_binding: int | None
     """Of the account, when the request was last begun to be sent."""
+    is_canary: bool
+    """Whether its job tries, alone, whether the provider works again."""
+    is_provider_suspect: bool
+    """Whether there is evidence that the provider fails more than usual."""
+    lost_creates: int
+    """Creates of the account in a row that had no usable answer."""
+    proved_at: datetime | None
+    """When a generation of the account last succeeded, as far as is known."""
 
     @property
     def reference_hash(self) -> str | None:
@@ -139,7 +147,10 @@ _CLAIM = text("""
            g.unreadable_sha256, g.unreadable_times, a.blocked_until,
            a.pause_reason, a.collected_at, a.store_failed_at, a.binding, g.binding AS sent_binding,
            f.failures AS prompt_failures,
-           f.last_failed_at, f.last_code, p.paused_at IS NOT NULL AS is_model_paused, u.url AS upload_url,
+           f.last_failed_at, f.last_code, p.paused_at IS NOT NULL AS is_model_paused,
+           coalesce(h.canary_job_id = c.job_id, false) AS is_canary,
+           coalesce(h.score > 0, false) AS is_provider_suspect, coalesce(h.lost_creates, 0) AS lost_creates,
+           h.proved_at, u.url AS upload_url,
            u.uploaded_at, (
                SELECT json_agg(json_build_object('sha256', n.hash, 'name', fr.name, 'mime_type', fr.mime_type,
                                                  'url', fu.url, 'uploaded_at', fu.uploaded_at) ORDER BY n.place)
@@ -153,6 +164,7 @@ _CLAIM = text("""
     LEFT JOIN reference r ON r.sha256 = j.reference_hash
     LEFT JOIN upload u ON u.account_id = c.account_id AND u.reference_hash = j.reference_hash
     LEFT JOIN model_pause p ON p.account_id = c.account_id AND p.model = j.model
+    LEFT JOIN provider_health h ON h.account_id = c.account_id
     LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
         AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 

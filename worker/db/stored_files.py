@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import TextClause, text
 
@@ -20,20 +21,23 @@ class StoredFile:
     sha256: str
     size_bytes: int
     whose: str
+    store_id: UUID | None = None
+    """Identity of the store that it was put into; None: unknown."""
 
 
 _RESULTS = """
-    SELECT r.path, r.sha256, r.size_bytes, j.batch_id || ' ' || j.key AS whose, r.job_id::text AS id
+    SELECT r.path, r.sha256, r.size_bytes, j.batch_id || ' ' || j.key AS whose, r.store_id, r.job_id::text AS id
     FROM result r JOIN job j ON j.id = r.job_id JOIN batch b ON b.id = j.batch_id
     JOIN account a ON a.id = b.account_id WHERE a.name = :account"""
 
 # A reference of another account's jobs may lie in another store.
 _REFERENCES = """
-    SELECT 'references/' || f.sha256 AS path, f.sha256, f.size_bytes, f.name AS whose, f.sha256 AS id
+    SELECT 'references/' || f.sha256 AS path, f.sha256, f.size_bytes, f.name AS whose, NULL::uuid AS store_id,
+        f.sha256 AS id
     FROM reference f WHERE ((SELECT count(*) FROM account) = 1 OR EXISTS (
         SELECT FROM job j JOIN batch b ON b.id = j.batch_id JOIN account a ON a.id = b.account_id
         WHERE j.reference_hash = f.sha256 AND a.name = :account))"""
-_ALL = f"SELECT path, sha256, size_bytes, whose FROM ({_RESULTS} UNION ALL {_REFERENCES}) known"
+_ALL = f"SELECT path, sha256, size_bytes, whose, store_id FROM ({_RESULTS} UNION ALL {_REFERENCES}) known"
 _COUNT = text(f"SELECT count(*) FROM ({_ALL}) counted")
 _SAMPLE = text(f"{_ALL} ORDER BY random() LIMIT :limit")
 _PAGES = (
@@ -67,7 +71,9 @@ def _paged(database: Database, query: TextClause, account: str, last: str) -> It
         with database.transaction() as tx:
             rows: list[Any] = list(tx.execute(query, {"account": account, "last": last, "limit": PAGE}))
         for row in rows:
-            yield StoredFile(path=row.path, sha256=row.sha256, size_bytes=row.size_bytes, whose=row.whose)
+            yield StoredFile(
+                path=row.path, sha256=row.sha256, size_bytes=row.size_bytes, whose=row.whose, store_id=row.store_id
+            )
         if len(rows) < PAGE:
             return
         last = rows[-1].id

@@ -45,6 +45,11 @@ class PauseReason(StrEnum):
         return self.is_the_providers
 
     @property
+    def sends_canaries(self) -> bool:
+        """Whether one job at a time tries if the provider works again."""
+        return self in {PauseReason.PROVIDER_FAILING, PauseReason.OUTCOMES_UNKNOWN}
+
+    @property
     def is_the_providers(self) -> bool:
         """Whether it is for the provider to say."""
         return self not in {

@@ -28,6 +28,12 @@ _FEWEST = 3
 _REACHED = 0.75
 """A rate was reached when so much of it was answered: the answers to a stretch's last requests come in the next."""
 
+_COUNTED = 20
+"""Requests at the least by which a rate is measured: at low rates ten seconds have too few."""
+
+_RISEN = 1.015
+"""By how much a rate that rises by ``_PROBE_PER_S`` is above its mean over ten seconds."""
+
 _CUT = 0.9
 """Of a refused rate: for as long as it takes to climb back, a window that counts over the cut empties."""
 
@@ -46,11 +52,26 @@ _CLIMB_PER_S = 1.03
 _PATIENCE = 40
 """Times as long as the key was closed, the rate stays just under: then closings cost about 1 in 40."""
 
+_REQUESTS = 300
+"""Requests at the least before a higher rate is tried again: each look may cost one or two of them."""
+
 _PROBE_PER_S = 1.003
 """Past a refused rate in ten seconds: a limit is overrun by hardly more than one request."""
 
 _DISPROVED = 1.05
 """When a refused rate is exceeded by so much without a 429, the limit has risen."""
+
+
+def counted_since(pace: Pace, *, now: datetime, is_again: bool) -> datetime:
+    """Return since when ``throttled`` wants to know how many requests were answered.
+
+    When nothing was answered since the key was opened, the provider counts over longer than the run of refusals: then
+    as long a time before it counts. When the key was open for long, so does a time in which the rate hardly changed.
+    Else it is a second.
+    """
+    if is_again and pace.closed_at is not None:
+        return pace.closed_at - _run(pace, now)
+    return now - _settled_span(pace, now)
 
 
 def throttled(
@@ -64,21 +85,46 @@ def throttled(
 ) -> Pace:
     """Close the key until the provider's time; cut a learned rate once for a burst of 429s, and keep what was refused.
 
-    ``answered`` counts the requests of a second, as late as is known, that were not refused. ``sent_at`` and
-    ``is_again`` are those of ``pace.closed``.
+    ``answered`` counts the requests since ``counted_since`` that were not refused. ``sent_at`` and ``is_again`` are
+    those of ``pace.closed``.
     """
     closed = paces.closed(pace, now=now, wait=retry_after, sent_at=sent_at, is_again=is_again)
     assert closed.blocked_until is not None
-    is_same_burst = pace.throttled_at is not None and now < pace.throttled_at + SETTLED
-    if is_same_burst or not pace.is_learned:
+    if not pace.is_learned:
         return closed
-    cut = replace(closed, throttled_at=now, raised_at=closed.blocked_until)
-    if pace.throttled_at is None or pace.blocked_until is None:
+    is_same_burst = pace.throttled_at is not None and now < pace.throttled_at + SETTLED
+    if is_again and pace.closed_at is not None:
+        refused = min(pace.rate, answered / _run(pace, now).total_seconds())
+    elif is_same_burst:
+        return closed
+    elif pace.throttled_at is None or pace.blocked_until is None:
         # While the rate doubles, the answers of a second say where the limit is about, but not what is too much.
-        return replace(cut, rate=max(FLOOR, _CUT * min(pace.rate, answered)))
-    is_far = now < pace.blocked_until + _SOON
-    refused = min(max(answered, _FAR * pace.rate), pace.rate) if is_far else pace.rate
-    return replace(cut, rate=max(FLOOR, _CUT * refused), refused_rate=max(FLOOR, refused))
+        rate = max(FLOOR, _CUT * min(pace.rate, answered))
+        return replace(closed, throttled_at=now, raised_at=closed.blocked_until, rate=rate)
+    else:
+        span = _settled_span(pace, now)
+        per_s = answered / span.total_seconds() * (_RISEN if span > STRETCH else 1)
+        refused = min(max(per_s, _FAR * pace.rate), pace.rate)
+    return replace(
+        closed,
+        throttled_at=now,
+        raised_at=closed.blocked_until,
+        rate=max(FLOOR, _CUT * refused),
+        refused_rate=max(FLOOR, refused),
+    )
+
+
+def _run(pace: Pace, now: datetime) -> timedelta:
+    """Return for how long requests have been refused."""
+    assert pace.closed_at is not None
+    return max(now - pace.closed_at, STRETCH)
+
+
+def _settled_span(pace: Pace, now: datetime) -> timedelta:
+    """Return a time over which the answers say what the rate was, and in which the key was open."""
+    if pace.blocked_until is None or now < pace.blocked_until + _SOON:
+        return STRETCH
+    return min(now - pace.blocked_until, max(_SOON, timedelta(seconds=_COUNTED / pace.rate)))
 
 
 def has_stretch(pace: Pace, *, now: datetime) -> bool:
@@ -119,5 +165,6 @@ def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
     just_under = _JUST_UNDER * pace.refused_rate
     if pace.rate < just_under:
         return min(climbed, just_under)
-    is_patient = now < pace.blocked_until + _PATIENCE * pace.closing
+    patience = max(_PATIENCE * pace.closing, timedelta(seconds=_REQUESTS / pace.rate))
+    is_patient = now < pace.blocked_until + patience
     return pace.rate if is_patient else probed

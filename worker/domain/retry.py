@@ -45,6 +45,12 @@ COLLECT = Backoff(first=timedelta(seconds=1), most=timedelta(minutes=10))
 PROBE = Backoff(first=timedelta(seconds=5), most=timedelta(minutes=10))
 """Between two looks at an account that is paused."""
 
+CANARY = PROBE
+"""Between two jobs that try whether a provider that failed every generation works again; a failure costs nothing."""
+
+PAID_CANARY = Backoff(first=timedelta(hours=4), most=timedelta(hours=12))
+"""Between two creates at a provider that does not say what it did: each may buy an image that is never seen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayPolicy:

@@ -3,6 +3,7 @@
 import hashlib
 import stat
 import struct
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,12 @@ MAX_REFERENCE_BYTES = 30_000_000
 """The provider says "10 MB"; this is the smaller of the two things that can mean."""
 MAX_RESULT_BYTES = 64_000_000
 MAX_PIXELS = 50_000_000
+MAX_FRAMES = 500
+"""Of an animation, or of a file with pages, so many are decoded; more of them are kept unseen."""
+MAX_ANIMATED_PIXELS = 10 * MAX_PIXELS
+"""Pixels of all its frames that are decoded."""
+MAX_DECODING_S = 20.0
+"""CPU time after which no further frame is decoded: far below the lease of a collect step."""
 
 # A phone's JPEG with a preview behind the picture is "MPO" to Pillow and a plain JPEG to everyone else.
 _MIME_TYPES = {
@@ -40,8 +47,9 @@ RESULT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF", "JPEG2000
 _REFERENCE_FORMATS = ("JPEG", "PNG", "WEBP")
 # Process-wide and at import, because catch_warnings() around a call is not safe between threads.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-# What Pillow's three decoders raise for damaged files; DecompressionBombError is separate from all of them.
+# What Pillow's decoders raise for damaged files; DecompressionBombError is separate from all of them.
 _DAMAGE = (
+    RuntimeError,
     OSError,
     SyntaxError,
     ValueError,
@@ -99,7 +107,7 @@ def _inspect(source: Path | bytes, *, max_bytes: int, formats: tuple[str, ...]) 
         # Pillow cannot read the pixels of an image after verify(), so it is opened again.
         with _opened(content, formats) as image:
             image.load()
-            return ImageFacts(
+            facts = ImageFacts(
                 sha256=hashlib.sha256(content).hexdigest(),
                 mime_type=_MIME_TYPES[str(image.format)],
                 size_bytes=len(content),
@@ -107,6 +115,25 @@ def _inspect(source: Path | bytes, *, max_bytes: int, formats: tuple[str, ...]) 
                 height=image.height,
                 frames=frames,
             )
+            _check_frames(image, frames)
+            return facts
+
+
+def _check_frames(image: Image.Image, frames: int) -> None:
+    """Decode every frame after the first, within bounds: a few bytes can stand for hours of work."""
+    pixels, ends_at = 0, time.thread_time() + MAX_DECODING_S
+    for number in range(1, min(frames, MAX_FRAMES)):
+        if time.thread_time() > ends_at:
+            return
+        try:
+            image.seek(number)
+            pixels += image.width * image.height
+            if pixels > MAX_ANIMATED_PIXELS:
+                return
+            _check_pixels(image)
+            image.load()
+        except _DAMAGE as error:
+            raise BadImage(f"is damaged or cut off: frame {number + 1} of {frames}: {error}") from error
 
 
 def _content(path: Path, max_bytes: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from worker.media.store_errors import SpoolUnavailable
 _PREFIX = "darkroom-spool-"
 _ABANDONED_AFTER_S = 3600.0
 """Nothing is needed for so long; its process is gone."""
+SWEPT_EVERY_S = 3600.0
+"""How often what killed processes have left is looked for while this one runs."""
 
 
 class _MadeWhenFull(tempfile.SpooledTemporaryFile[bytes]):
@@ -33,6 +36,7 @@ class SpoolFolder:
     def __init__(self, path: Path | None = None) -> None:
         """Touch nothing; by default the system's own folder for temporary files is used."""
         self._path = path
+        self._sweep_at = time.monotonic() + SWEPT_EVERY_S
 
     @property
     def path(self) -> Path:
@@ -42,6 +46,9 @@ class SpoolFolder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder, gone after the block; every OSError inside is taken for one of the local disk."""
+        if time.monotonic() >= self._sweep_at:
+            # Every node has a folder of its own, so upkeep, which one node does for all, cannot do this.
+            self.sweep()
         with self.translated():
             self.path.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self.path))
@@ -64,6 +71,7 @@ class SpoolFolder:
 
     def sweep(self) -> None:
         """Remove what killed processes have left."""
+        self._sweep_at = time.monotonic() + SWEPT_EVERY_S
         with self.scratch() as now:
             newest = now.stat().st_mtime
             for entry in self.path.glob(f"{_PREFIX}*"):

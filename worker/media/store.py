@@ -21,7 +21,7 @@ from worker.media import bucket, store_marker
 from worker.media.bucket import Bucket
 from worker.media.digests import digest, is_same
 from worker.media.folder import Folder, Opened
-from worker.media.spool import SpoolFolder
+from worker.media.spool import SWEPT_EVERY_S, SpoolFolder
 from worker.media.store_errors import Conflicting, NotStored, SpoolUnavailable, StoreUnavailable, WrongStore
 from worker.media.store_marker import MARKER, MarkerFaulty
 
@@ -82,6 +82,7 @@ class Store:
         self._pause = pause
         self._known: UUID | None = None
         self._looked_at = -_LOOK_AT_BUCKET_EVERY_S
+        self._sweep_at = -SWEPT_EVERY_S
         self.spool = spool or SpoolFolder()
         """Where files lie that are on their way into the store."""
 
@@ -165,9 +166,15 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed processes have left half written, here and in the folder for temporary files."""
+        self._sweep_at = time.monotonic() + SWEPT_EVERY_S
         with self._opened(MARKER, is_write=True) as opened:
             opened.sweep()
         self.spool.sweep()
+
+    def sweep_if_due(self) -> None:
+        """Do the same once an hour."""
+        if time.monotonic() >= self._sweep_at:
+            self.sweep()
 
     def marker(self) -> UUID | None:
         """The identity that is there now, whether or not it is right; None when there is none."""

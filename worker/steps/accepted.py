@@ -19,7 +19,7 @@ from worker.domain.errors import OutcomeUnknown
 from worker.domain.step import StepKind
 from worker.rivya.wire import GenerationView
 from worker.services import Services
-from worker.steps import calling, crashes, outcomes
+from worker.steps import calling, crashes, outcomes, provider_health
 from worker.steps.calling import Calls
 from worker.steps.outcomes import Booking
 
@@ -82,6 +82,7 @@ def _recorded(services: Services, taken: Accepted, result: Callable[[], None]) -
     work, view = taken.work, taken.view
     try:
         result()
+        provider_health.accepted(services, work)
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
         taken.calls.write_late()

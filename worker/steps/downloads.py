@@ -112,6 +112,7 @@ def stored(services: Services, work: Work, calls: Calls, url: str, *, is_confirm
             height=facts.height,
             frames=facts.frames,
         ),
+        store_id=services.store.identity,
     )
 
 

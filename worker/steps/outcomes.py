@@ -53,7 +53,10 @@ def _is_closed(work: Work, now: datetime) -> bool:
 
 def _is_paused(work: Work) -> bool:
     reason = work.pause_reason
-    return reason is not None and not (work.kind is StepKind.POLL and reason.permits_reading)
+    if reason is None or (work.kind is StepKind.POLL and reason.permits_reading):
+        return False
+    # Asking again under the same key buys nothing that was not bought, and its answer says whether the provider works.
+    return not (reason.sends_canaries and (work.is_canary or work.is_in_doubt))
 
 
 def hold_up(tx: Connection, services: Services, work: Work) -> None:

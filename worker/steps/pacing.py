@@ -17,9 +17,6 @@ log = structlog.get_logger(__name__)
 _LOGGED = timedelta(milliseconds=100)
 """So long after its answer a call is surely in the log, unless the database is slow."""
 
-_A_SECOND = timedelta(seconds=1)
-"""What was answered in so long a time says what the provider permits."""
-
 
 def take_slot(services: Services, *, is_paused_too: bool = False) -> datetime | None:
     """Wait for a slot for a read, and give the instant; None while the key may not be used.
@@ -44,15 +41,16 @@ def close_key(services: Services, error: Throttled) -> timedelta:
     now = services.clock()
     with services.database.transaction() as tx:
         before = accounts.lock_now(tx, services.account_id).pace
-        until = now - _LOGGED
-        answered = calls.answered(tx, services.account_id, since=until - _A_SECOND, until=until)
+        is_again = _is_again(tx, services, before, error, now)
+        since = learned_rate.counted_since(before, now=now, is_again=is_again)
+        answered = calls.answered(tx, services.account_id, since=since - _LOGGED, until=now - _LOGGED)
         after = learned_rate.throttled(
             before,
             now=now,
             retry_after=error.retry_after,
             answered=answered,
             sent_at=error.sent_at,
-            is_again=_is_again(tx, services, before, error, now),
+            is_again=is_again,
         )
         accounts.save_pace(tx, services.account_id, after)
     log.warning("account.throttled", account=str(services.account_id), until=after.blocked_until, rate=after.rate)

@@ -23,8 +23,9 @@ from worker.domain.errors import (
 )
 from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
-from worker.steps import calling, claiming, crashes, outcomes, settlement
+from worker.steps import calling, claiming, crashes, outcomes, provider_health, settlement
 from worker.steps.calling import Calls
+from worker.steps.provider_health import Verdict
 from worker.steps.settlement import Answered
 
 T = TypeVar("T")
@@ -85,13 +86,25 @@ def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
                 is_alone=not seen.is_plain,
             )
         case GenerationStatus.FAILED:
-            _record_alone(services, work, calls, lambda tx: settlement.failed(tx, services, work, seen.view))
+            _record_failure(services, seen)
         case _ if _age(services, work) >= polling.DOUBT_AFTER:
             error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
             _record_alone(services, work, calls, lambda tx: outcomes.doubt(tx, work, error, services))
         case _:
             _warn_if_overdue(work, _age(services, work))
             services.record(look_again, seen, lambda result: crashes.of_work(services, work, lambda: written(result)))
+
+
+def _record_failure(services: Services, seen: Answered) -> None:
+    work, verdicts = seen.work, []
+    _record_alone(
+        services,
+        work,
+        seen.calls,
+        lambda tx: verdicts.append(settlement.failed(tx, services, work, seen.view)),
+    )
+    if verdicts == [Verdict.THE_PROVIDERS]:
+        provider_health.give_back(services, work, seen.view.error_code or "generation_failed")
 
 
 def _warn_if_overdue(work: Work, age: timedelta) -> None:
@@ -103,6 +116,7 @@ def _go_on(services: Services, seen: Answered, result: Callable[[], Work], go_on
     following = _unless_stale(seen.work, seen.calls, result)
     if following is not None:
         settlement.learn(services, seen)
+        provider_health.succeeded(services, seen.work)
         go_on(services, following)
 
 

@@ -22,9 +22,10 @@ from worker.domain.poison import POISONED_AFTER
 from worker.domain.step import LEASES, StepKind
 from worker.rivya.wire import GenerationStatus, GenerationView
 from worker.services import Services
-from worker.steps import calling, outcomes
+from worker.steps import calling, outcomes, provider_health
 from worker.steps.calling import Calls
 from worker.steps.outcomes import Booking
+from worker.steps.provider_health import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -99,39 +100,61 @@ def learn(services: Services, ended: Answered) -> None:
     services.latencies.observe(work.model, has_reference=work.reference_hash is not None, low=low, high=high)
 
 
-def failed(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:
+def failed(tx: Connection, services: Services, work: Work, view: GenerationView) -> Verdict:
     """Book the final credits; try once more only while attempts remain, this one cost nothing, and the prompt is good.
 
-    Locks the batch, and last the record of the prompt's failures.
+    A failure that is the provider's costs no attempt; while that is not decided nothing is booked, and the provider is
+    asked again. Locks the account, the batch, and last the record of the prompt's failures.
     """
-    step_moves.finish(tx, work)
-    batches.lock(tx, work.batch_id)
-    outcomes.post(tx, work, _settling(work, view), services)
     code, message = view.error_code or "generation_failed", view.error_message or "The generation failed."
     if content_codes.is_content(code, services.policies.refused_content):
+        _book(tx, services, work, view)
         _end_refused(tx, services, work, view, code, message)
-        return
+        return Verdict.THE_JOBS
     was_free = view.final_credits == 0
-    is_broke = was_free and code == PauseReason.INSUFFICIENT_CREDITS
     has_more = was_free and work.job_failures + 1 < services.policies.max_attempts and not _will_poison(work)
-    if is_broke or has_more:
+    if code == PauseReason.INSUFFICIENT_CREDITS:
+        verdict = Verdict.THE_PROVIDERS if was_free else Verdict.THE_JOBS
+    else:
+        verdict = provider_health.judge(tx, services, work, code=code, is_free=was_free, would_end=not has_more)
+    if verdict is Verdict.UNDECIDED:
+        _look_again(tx, services, work, code)
+        return verdict
+    _book(tx, services, work, view)
+    is_excused = was_free and verdict is Verdict.THE_PROVIDERS
+    if is_excused or has_more:
         jobs.give_back(
             tx,
             work.job_id,
             batch_id=work.batch_id,
             now=services.clock(),
-            failures=0 if is_broke else 1,
-            code=None if is_broke else code,
-            message=None if is_broke else message,
+            failures=0 if is_excused else 1,
+            code=None if is_excused else code,
+            message=None if is_excused else message,
         )
     else:
         end = End(job_id=work.job_id, event=JobEvent.FAIL, code=code, message=message, request_id=view.request_id)
         jobs.end(tx, end, now=services.clock())
     session.notify(tx)
     generations.end(tx, _outcome(work, view), now=services.clock())
-    if code != PauseReason.INSUFFICIENT_CREDITS:
+    if verdict is Verdict.THE_JOBS and code != PauseReason.INSUFFICIENT_CREDITS:
         _count_failure(tx, services, work, code)
-    log.info("generation.failed", **outcomes.ids(work), code=code, again=is_broke or has_more)
+    log.info("generation.failed", **outcomes.ids(work), code=code, again=is_excused or has_more, verdict=verdict.name)
+    return verdict
+
+
+def _book(tx: Connection, services: Services, work: Work, view: GenerationView) -> None:
+    """End the step, and book the final credits."""
+    step_moves.finish(tx, work)
+    batches.lock(tx, work.batch_id)
+    outcomes.post(tx, work, _settling(work, view), services)
+
+
+def _look_again(tx: Connection, services: Services, work: Work, code: str) -> None:
+    """Put off the end of a job until the outcomes of others say whether the provider works."""
+    due_at = services.clock() + provider_health.UNDECIDED_WAIT
+    words = f"{code}: whether the prompt or the provider fails is not decided yet"
+    step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts, error=words)
 
 
 def _end_refused(tx: Connection, services: Services, work: Work, view: GenerationView, code: str, message: str) -> None:

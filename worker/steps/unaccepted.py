@@ -21,7 +21,7 @@ from worker.domain.errors import (
 )
 from worker.domain.generation import GenerationState
 from worker.services import Services
-from worker.steps import outcomes
+from worker.steps import outcomes, provider_health
 from worker.steps.calling import Calls
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,8 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
+    else:
+        provider_health.lost(services, work, error)
 
 
 def _settle(  # noqa: C901 - one case for each class of answer

@@ -1,0 +1,61 @@
+"""With --json standard output is one JSON document; what is logged meanwhile goes to standard error."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT as FOLDER
+from tests.cli.conftest import TIMEOUT_S, Darkroom
+
+LOGGING = """
+import structlog, sys
+from worker.cli import output
+def loud(printing):
+    def printed(*arguments, **named):
+        structlog.get_logger("worker").warning("something.happened")
+        printing(*arguments, **named)
+    return printed
+output.print_json, output.print_json_with = loud(output.print_json), loud(output.print_json_with)
+from worker.cli.app import main
+sys.argv[0] = "darkroom"
+main()
+"""
+"""The command line with a line that is logged before each document, as by a store that is adopted."""
+
+ASKED = (
+    ("doctor",),
+    ("status",),
+    ("account", "show"),
+    ("store", "show"),
+    ("schedule", "list"),
+    ("catalog", "list"),
+    ("audit", "verify"),
+    ("audit", "in-doubt"),
+    ("doctor", "--verify-store"),
+)
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=" ".join)
+def test_a_line_that_is_logged_goes_to_standard_error_and_leaves_the_document_whole(
+    asked: Sequence[str], tmp_path: Path, database_url: str, darkroom: Darkroom, good_manifest: Path
+) -> None:
+    darkroom("submit", str(good_manifest))
+    settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING, *asked, "--json"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(FOLDER), **settings},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+    assert isinstance(json.loads(done.stdout), dict | list)
+    assert "something.happened" in done.stderr

@@ -1,0 +1,272 @@
+"""A provider that fails every generation pauses the account: no job fails for it, and one job at a time probes."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from tests.caps import crew
+from tests.caps.crew import SharedClock
+from tests.fixtures.provider import Provider
+from tests.pipeline import books
+from tests.pipeline.conftest import NodeFor
+from tests.pipeline.node import START, Node
+from worker import account_control
+from worker.changes import Author
+from worker.db import accounts, batches, overview
+from worker.db.overview import Obstacle
+
+FAILING = {"faults": {"create": {"fail_generation": 1.0}}}
+WELL = {"faults": {"create": {"fail_generation": 0.0}}}
+
+
+def prompts(count: int) -> list[dict[str, object]]:
+    return [{"prompt": f"Chair {n}"} for n in range(count)]
+
+
+def set_rate(node: Node, rate: float) -> None:
+    with node.services.database.transaction() as tx:
+        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=100, now=node.clock())
+
+
+def obstacle(node: Node) -> Obstacle | None:
+    with node.services.database.transaction() as tx:
+        return overview.read(tx, batches.newest(tx, limit=1)[0], now=node.clock()).obstacle
+
+
+@pytest.fixture
+def node(node_for: NodeFor) -> Node:
+    """Give a node that opens few generations at a provider that has not proved to work, as real nodes do."""
+    node = node_for()
+    policies = replace(node.services.policies, unproved_window=12)
+    node.services = replace(node.services, policies=policies)
+    return node
+
+
+def with_attempts(node: Node, attempts: int) -> Node:
+    policies = replace(node.services.policies, max_attempts=attempts)
+    node.services = replace(node.services, policies=policies)
+    return node
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("rate", [2.0, 50.0])
+def test_ten_minutes_of_nothing_but_failures_fail_no_job(
+    rate: float, attempts: int, node: Node, sandbox: Provider
+) -> None:
+    with_attempts(node, attempts)
+    set_rate(node, rate)
+    node.submit(*prompts(120))
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(minutes=10))
+    during = (node.pause_reason(), node.jobs().count("failed"))
+    failed = len(sandbox.tasks())
+    books.check(node, sandbox)
+    sandbox.set(**WELL)
+
+    node.run_until_quiet()
+
+    assert during == ("provider_failing", 0)
+    assert failed < 30
+    assert node.jobs() == ["succeeded"] * 120
+    assert node.query("SELECT DISTINCT failures FROM job") == [{"failures": 0}]
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("rate", [2.0, 50.0])
+def test_an_outage_in_the_middle_of_a_batch_fails_no_job(
+    rate: float, attempts: int, node: Node, sandbox: Provider
+) -> None:
+    with_attempts(node, attempts)
+    set_rate(node, rate)
+    node.submit(*prompts(300))
+    node.run_for(timedelta(seconds=8))
+    begun = len(sandbox.tasks())
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(minutes=10))
+    failed = node.generations().count("failed")
+    sandbox.set(**WELL)
+
+    node.run_until_quiet()
+
+    assert begun > 5
+    assert failed < 100 + 10
+    assert node.jobs() == ["succeeded"] * 300
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_small_batch_survives_an_outage(count: int, attempts: int, node: Node, sandbox: Provider) -> None:
+    with_attempts(node, attempts)
+    node.submit(*prompts(count))
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(minutes=10))
+    failed = node.generations().count("failed")
+    sandbox.set(**WELL)
+
+    node.run_until_quiet()
+
+    assert failed < 30
+    assert node.jobs() == ["succeeded"] * count
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        {"moderated_prompts": "nude"},
+        {"failing_prompts": "nude"},
+    ],
+)
+def test_a_batch_with_one_bad_prompt_in_five_does_not_pause_the_account(
+    code: dict[str, object], node_for: NodeFor, sandbox: Provider
+) -> None:
+    paused: list[str | None] = []
+    node = node_for(listener=lambda _: None)
+    sandbox.set(**code)
+    node.submit(*({"prompt": f"{'A nude' if n * 7 % 5 == 0 else 'Chair'} {n}"} for n in range(300)))
+
+    for _ in range(400):
+        node.run_for(timedelta(seconds=1))
+        paused.append(node.pause_reason())
+
+    assert set(paused) == {None}
+    assert node.jobs().count("failed") == 60
+    assert node.jobs().count("succeeded") == 240
+    books.check_all_done(node, sandbox)
+
+
+def test_failures_of_one_prompt_pause_nothing_however_often_it_is_asked_for(node: Node, sandbox: Provider) -> None:
+    sandbox.set(failing_prompts="curse")
+    node.submit(*[{"prompt": "A cursed chair"}] * 30)
+
+    node.run_until_quiet()
+
+    assert node.pause_reason() is None
+    assert set(node.jobs()) == {"failed"}
+    books.check_all_done(node, sandbox)
+
+
+def test_a_bad_prompt_alone_fails_after_its_attempts_without_a_pause(node: Node, sandbox: Provider) -> None:
+    sandbox.set(failing_prompts="curse")
+    node.submit({"prompt": "A cursed chair"})
+    node.run_for(timedelta(minutes=1))
+
+    assert node.jobs() == ["failed"]
+    assert node.generations() == ["failed"] * 3
+    assert node.pause_reason() is None
+
+
+def test_failures_that_cost_credits_pause_the_account_too_and_are_not_paid_for_again(
+    node: Node, sandbox: Provider
+) -> None:
+    """An attempt that was charged is not repeated by itself: the job ends, and nothing more is spent on the outage."""
+    node.submit(*prompts(60))
+    sandbox.set(faults={"create": {"charge_failed": 1.0}})
+    node.run_for(timedelta(minutes=10))
+    during = (node.pause_reason(), len(sandbox.tasks()))
+    sandbox.set(faults={"create": {"charge_failed": 0.0}})
+
+    node.run_until_quiet()
+
+    assert during[0] == "provider_failing"
+    assert during[1] < 30
+    assert node.jobs().count("failed") == during[1]
+    assert len(sandbox.tasks()) == 60
+    books.check_all_done(node, sandbox)
+
+
+def test_prompts_that_failed_in_the_outage_are_not_held_for_bad(node: Node, sandbox: Provider) -> None:
+    sandbox.set(**FAILING)
+    node.submit(*prompts(12))
+    node.run_for(timedelta(hours=3))
+
+    assert node.query("SELECT count(*) AS known FROM prompt_failure") == [{"known": 0}]
+    assert node.jobs().count("failed") == 0
+
+
+def test_a_bad_prompt_at_the_head_of_the_line_does_not_keep_the_account_paused(node: Node, sandbox: Provider) -> None:
+    sandbox.set(**FAILING)
+    node.submit({"prompt": "A cursed chair"}, *prompts(20))
+    node.run_for(timedelta(minutes=10))
+    sandbox.set(failing_prompts="curse", **WELL)
+
+    node.run_until_quiet()
+
+    assert node.pause_reason() is None
+    assert node.jobs() == ["failed"] + ["succeeded"] * 20
+
+
+def test_canaries_are_sent_one_at_a_time_with_growing_waits(node: Node, sandbox: Provider) -> None:
+    node.submit(*prompts(60))
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(hours=6))
+
+    rows = node.query("SELECT first_sent_at, ended_at FROM generation WHERE sends > 0 ORDER BY first_sent_at")
+    canaries = rows[-30:]
+    gaps = [b["first_sent_at"] - a["ended_at"] for a, b in pairwise(canaries)]
+
+    assert min(gaps) > timedelta(minutes=4)
+    assert len(rows) < 80
+
+
+def test_status_says_since_when_how_many_failed_what_was_given_back_and_when_the_next_canary_is(
+    node: Node, sandbox: Provider
+) -> None:
+    node.submit(*prompts(60))
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(minutes=5))
+
+    found = obstacle(node)
+
+    assert found is not None
+    assert re.fullmatch(
+        r"account paused: provider_failing \((\d+) of \1 prompts failed since 2020-11-22 12:00:\d\d UTC, last with"
+        r" generation_failed; \d+ attempts given back; next canary at 2020-11-22 12:\d\d:\d\d UTC\)",
+        found.reason,
+    )
+    assert found.ends_by_itself
+
+
+def test_an_operator_ends_the_pause_by_hand(node: Node, sandbox: Provider) -> None:
+    node.submit(*prompts(60))
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(hours=2))
+    sandbox.set(**WELL)
+    by = Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
+
+    account_control.resume(node.services.database, "default", by)
+    node.run_for(timedelta(minutes=1))
+
+    assert node.jobs() == ["succeeded"] * 60
+
+
+class TestManyWorkers:
+    @pytest.fixture
+    def clock(self) -> SharedClock:
+        return SharedClock(START)
+
+    def test_nodes_share_what_they_see_and_send_one_canary_together(self, node_for: NodeFor, sandbox: Provider) -> None:
+        nodes = [node_for() for _ in range(3)]
+        for each in nodes:
+            each.services = replace(each.services, policies=replace(each.services.policies, unproved_window=12))
+        set_rate(nodes[0], 50.0)
+        nodes[0].submit(*prompts(60))
+        sandbox.set(**FAILING)
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda each: each.run_for(timedelta(minutes=10)), nodes))
+        during = (nodes[0].pause_reason(), nodes[0].jobs().count("failed"), len(sandbox.tasks()))
+        sandbox.set(**WELL)
+
+        crew.work(nodes)
+        nodes[0].run_until_quiet()
+
+        assert during[:2] == ("provider_failing", 0)
+        assert during[2] < 30
+        assert nodes[0].jobs() == ["succeeded"] * 60
+        books.check_all_done(nodes[0], sandbox)

@@ -1,0 +1,186 @@
+"""How the provider does for an account, in the database; read and written while the account's row is locked."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.db.prompt_failures import HASH
+from worker.db.steps import Work
+from worker.domain import failing
+from worker.domain.failing import Evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What is known of the provider, and how far it was tried while the account is paused."""
+
+    evidence: Evidence = field(default_factory=Evidence)
+    began_at: datetime | None = None
+    """When the first generation that failed was created; None: nothing speaks against the provider."""
+    lost_creates: int = 0
+    canary_job_id: UUID | None = None
+    canaries_passed: int = 0
+    given_back: int = 0
+    proved_at: datetime | None = None
+
+
+_READ = text("""
+    SELECT usual, score, failed, succeeded, began_at, lost_creates, canary_job_id, canaries_passed, given_back,
+           proved_at FROM provider_health WHERE account_id = :id""")
+
+
+def read(tx: Connection, account_id: UUID) -> Health:
+    """Return what is known of the account's provider."""
+    row = tx.execute(_READ, {"id": account_id}).one_or_none()
+    if row is None:
+        return Health()
+    values = row._asdict()
+    evidence = Evidence(**{name: values.pop(name) for name in ("usual", "score", "failed", "succeeded")})
+    return Health(evidence=evidence, **values)
+
+
+_SAVE = text("""
+    INSERT INTO provider_health (account_id, usual, score, failed, succeeded, began_at, lost_creates, canary_job_id,
+                                 canaries_passed, given_back, proved_at)
+    VALUES (:id, :usual, :score, :failed, :succeeded, :began_at, :lost_creates, :canary_job_id, :canaries_passed,
+            :given_back, :proved_at)
+    ON CONFLICT (account_id) DO UPDATE SET usual = excluded.usual, score = excluded.score, failed = excluded.failed,
+        succeeded = excluded.succeeded, began_at = excluded.began_at, lost_creates = excluded.lost_creates,
+        canary_job_id = excluded.canary_job_id, canaries_passed = excluded.canaries_passed,
+        given_back = excluded.given_back, proved_at = excluded.proved_at""")
+
+
+def save(tx: Connection, account_id: UUID, health: Health) -> None:
+    """Store what is known now."""
+    values = vars(health) | vars(health.evidence)
+    del values["evidence"]
+    tx.execute(_SAVE, values | {"id": account_id})
+
+
+def begin_canary(tx: Connection, account_id: UUID, job_id: UUID, *, now: datetime) -> None:
+    """Note which job tries whether the provider works."""
+    tx.execute(
+        text("""
+            UPDATE provider_health SET canary_job_id = :job_id, canary_at = :now WHERE account_id = :id"""),
+        {"id": account_id, "job_id": job_id, "now": now},
+    )
+
+
+def end_episode(tx: Connection, account_id: UUID) -> None:
+    """Forget what speaks against the provider, and what was proved before; the usual share stays."""
+    health = read(tx, account_id)
+    save(tx, account_id, Health(evidence=failing.forgotten(health.evidence)))
+    forget_decided(tx, account_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A failed generation whose failure may be the provider's."""
+
+    began_at: datetime
+    """Of the evidence that it was counted in."""
+    failed_at: datetime
+    is_excused: bool
+
+
+def attempt(tx: Connection, generation_id: UUID) -> Attempt | None:
+    """Return what is noted of a failed generation; None: this is the first time that its failure is seen."""
+    row = tx.execute(
+        text("SELECT began_at, failed_at, is_excused FROM failed_attempt WHERE generation_id = :id"),
+        {"id": generation_id},
+    ).one_or_none()
+    return None if row is None else Attempt(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+_NOTE = text(f"""
+    INSERT INTO failed_attempt
+        (generation_id, account_id, job_id, prompt_hash, began_at, failed_at, is_counted, is_excused)
+    VALUES (:id, :account_id, :job_id, {HASH.format(":prompt")}, :began_at, :now, false, :is_excused)
+    RETURNING (SELECT count(*) FROM failed_attempt f
+               WHERE f.account_id = :account_id AND f.prompt_hash = {HASH.format(":prompt")})""")
+
+
+def note(tx: Connection, work: Work, *, began_at: datetime, now: datetime, is_excused: bool = False) -> bool:
+    """Keep that a generation has failed; say whether it is the first one of its prompt that is kept."""
+    values = {"id": work.generation_id, "account_id": work.account_id, "job_id": work.job_id, "prompt": work.prompt}
+    earlier = tx.execute(_NOTE, values | {"began_at": began_at, "now": now, "is_excused": is_excused}).scalar_one()
+    return not earlier
+
+
+def count_attempt(tx: Connection, generation_id: UUID) -> None:
+    """Note that a failure counts as one of its job's."""
+    tx.execute(text("UPDATE failed_attempt SET is_counted = true WHERE generation_id = :id"), {"id": generation_id})
+
+
+def forget(tx: Connection, generation_id: UUID) -> None:
+    """Forget a failed generation: whose failure it was is decided."""
+    tx.execute(text("DELETE FROM failed_attempt WHERE generation_id = :id"), {"id": generation_id})
+
+
+def forget_decided(tx: Connection, account_id: UUID) -> None:
+    """Forget the failed generations that are booked; those that wait for the decision learn it at their next poll."""
+    tx.execute(
+        text("""
+            DELETE FROM failed_attempt a USING generation g
+            WHERE a.account_id = :id AND g.id = a.generation_id AND g.state <> 'accepted'"""),
+        {"id": account_id},
+    )
+
+
+_IS_MORE_TO_COME = text("""
+    SELECT EXISTS (
+        SELECT FROM step s JOIN job j ON j.id = s.job_id
+        WHERE s.account_id = :account_id AND s.kind IN ('upload', 'submit', 'poll') AND j.failures = 0
+          AND j.prompt <> :prompt AND NOT EXISTS (
+              SELECT FROM failed_attempt f WHERE f.generation_id = s.generation_id))
+    OR EXISTS (
+        SELECT FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
+            SELECT prompt, failures FROM job
+            WHERE batch_id = b.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT :looked_at) j
+        WHERE b.account_id = :account_id AND b.state = 'open' AND b.has_pending
+          AND j.failures = 0 AND j.prompt <> :prompt)""")
+
+_LOOKED_AT = 20
+"""So many pending jobs of a batch, the next in line, are looked at for another prompt."""
+
+
+def is_more_to_come(tx: Connection, work: Work) -> bool:
+    """Say whether a generation of another prompt, which has not failed yet, is under way or next in line."""
+    values = {"account_id": work.account_id, "prompt": work.prompt, "looked_at": _LOOKED_AT}
+    return bool(tx.execute(_IS_MORE_TO_COME, values).scalar_one())
+
+
+_FORGET_PROMPTS = text("""
+    DELETE FROM prompt_failure f USING failed_attempt a JOIN job j ON j.id = a.job_id
+    WHERE a.account_id = :id AND f.account_id = a.account_id AND f.model = j.model AND f.prompt_hash = a.prompt_hash
+      AND f.first_failed_at >= a.began_at""")
+
+# A job that another transaction is writing is not waited for, which could deadlock: its attempts stay counted, and are
+# given back with the next failure.
+_GIVE_BACK = text("""
+    WITH counted AS (
+        SELECT job_id, count(*) AS attempts FROM failed_attempt WHERE account_id = :id AND is_counted GROUP BY job_id),
+    free AS (SELECT j.id FROM job j JOIN counted c ON c.job_id = j.id FOR NO KEY UPDATE OF j SKIP LOCKED),
+    given AS (
+        UPDATE job SET failures = greatest(job.failures - c.attempts, 0) FROM counted c
+        WHERE job.id = c.job_id AND job.id IN (SELECT id FROM free) AND job.state IN ('pending', 'active'))
+    UPDATE failed_attempt SET is_excused = true, is_counted = false
+    WHERE account_id = :id AND is_counted AND job_id IN (SELECT id FROM free)""")
+
+_EXCUSE = text("UPDATE failed_attempt SET is_excused = true WHERE account_id = :id AND NOT is_counted")
+
+
+def give_back(tx: Connection, account_id: UUID) -> int:
+    """Take the failures that are the provider's off their jobs and prompts; returns how many attempts that were.
+
+    The caller has locked the account.
+    """
+    tx.execute(_FORGET_PROMPTS, {"id": account_id})
+    given = tx.execute(_GIVE_BACK, {"id": account_id}).rowcount
+    tx.execute(_EXCUSE, {"id": account_id})
+    if given:
+        health = read(tx, account_id)
+        save(tx, account_id, replace(health, given_back=health.given_back + given))
+    return given
