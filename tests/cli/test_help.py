@@ -60,6 +60,16 @@ ALL = [pytest.param(path, command, id=" ".join(path)) for path, command in comma
 EXAMPLES = [pytest.param(example, id=example) for _, command in commands() for example in command.examples]
 
 
+def groups(group: Group = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Group]]:
+    yield path, group
+    for entry in group.commands:
+        if isinstance(entry, Group):
+            yield from groups(entry, (*path, entry.name))
+
+
+GROUPS = [pytest.param(path, group, id=" ".join(path) or "darkroom") for path, group in groups()]
+
+
 def imported_by(*arguments: str, **environment: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", SHOW_IMPORTS, *arguments],
@@ -107,7 +117,17 @@ def test_the_help_of_a_command_ends_with_its_examples(path: tuple[str, ...], com
 
     said = " ".join(bare(*path, "--help").stdout.split())
 
-    assert all(" ".join(example.split()) in said for example in command.examples)
+    assert said.endswith(" ".join(" ".join(command.examples).split()))
+
+
+@pytest.mark.parametrize(("path", "group"), GROUPS)
+def test_the_help_of_a_group_ends_with_examples_of_its_commands(
+    path: tuple[str, ...], group: Group, bare: Darkroom
+) -> None:
+    said = bare(*path, "--help").stdout.rstrip()
+
+    assert len(group.examples) == 2
+    assert " ".join(said.split()).endswith(" ".join(" ".join(group.examples).split()))
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.cli import homes
+from tests.cli.conftest import Darkroom
+from worker.cli import homes, running
 from worker.cli.homes import Home
 
 
@@ -45,3 +46,30 @@ def test_a_home_that_is_named_is_used_whatever_lies_around(shop: Path, tmp_path:
     found = homes.find(tmp_path / "named", here=shop, user=None)
 
     assert found == Home(path=tmp_path / "named", is_given=True)
+
+
+def test_a_command_in_another_folder_names_the_darkroom_that_runs(
+    bare: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = str(tmp_path / "state")
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    shop = tmp_path / "shop" / ".darkroom"
+    running.write(shop)
+
+    refused, stopped = bare("status", XDG_STATE_HOME=state), bare("down", XDG_STATE_HOME=state)
+
+    for said in (refused.stderr, stopped.stdout):
+        assert f"one runs in {shop.parent}: go there, or set DARKROOM_HOME={shop}" in said
+
+
+def test_a_darkroom_that_has_ended_is_not_named(
+    bare: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = str(tmp_path / "state")
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    for place in running.write(tmp_path / "shop" / ".darkroom"):
+        place.write_text(place.read_text().replace('"started_at": ', '"started_at": 1'))
+
+    refused = bare("status", XDG_STATE_HOME=state)
+
+    assert "one runs in" not in refused.stderr

@@ -14,6 +14,7 @@ from worker.cli.lazy import group_class
 app = typer.Typer(
     name="darkroom",
     help=ROOT.summary,
+    epilog=ROOT.epilog,
     cls=group_class(ROOT),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

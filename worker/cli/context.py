@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from worker.cli import homes, sandbox_record
+from worker.cli import homes, running, sandbox_record
 from worker.cli.errors import MISUSED, CliError
 from worker.cli.homes import Home
 from worker.embedded import services
@@ -190,7 +190,7 @@ def no_database(place: Home) -> str:
         looked = f"in {homes.FOLDER} here, in a folder above, or in your home folder"
     return (
         f"no database is running {looked}: start Darkroom with `darkroom up` in another terminal, or set"
-        " DARKROOM_HOME or DARKROOM_DATABASE_URL"
+        f" DARKROOM_HOME or DARKROOM_DATABASE_URL{running.elsewhere()}"
     )
 
 

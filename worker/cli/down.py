@@ -47,6 +47,9 @@ def down(
     elif left:
         console.print(f"still running after {timeout:.0f} s: process {', '.join(map(str, left))}", markup=False)
     else:
-        output.answers().print(f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running in {place}")
+        output.answers().print(
+            f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running in {place}{running.elsewhere()}",
+            markup=False,
+        )
     if left:
         raise typer.Exit(1)

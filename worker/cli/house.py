@@ -80,8 +80,8 @@ class House:
 
     def remember_up(self) -> None:
         """Let `darkroom down` find this process until it ends."""
-        place = running.write(self.context.home)
-        self._exits.callback(place.unlink, missing_ok=True)
+        for place in running.write(self.context.home):
+            self._exits.callback(place.unlink, missing_ok=True)
 
     def tend(self) -> None:
         """Start again what has ended by itself; raise CliError when a node does so time and again."""

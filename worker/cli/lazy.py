@@ -69,8 +69,23 @@ class Group:
     def load(self) -> "LazyGroup":
         """Build the group; none of its commands is imported."""
         return LazyGroup(
-            name=self.name, group=self, help=self.summary, no_args_is_help=True, rich_help_panel=self.panel
+            name=self.name,
+            group=self,
+            help=self.summary,
+            epilog=self.epilog,
+            no_args_is_help=True,
+            rich_help_panel=self.panel,
         )
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Two command lines that its ``--help`` ends with: the first ones of its first two commands."""
+        return tuple(entry.examples[0] for entry in self.commands[:2])
+
+    @property
+    def epilog(self) -> str:
+        """What follows the list of its commands."""
+        return _epilog(self.examples)
 
     def stub(self) -> "LazyGroup":
         """Build what a list of commands shows of it: the group itself, which is cheap."""

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shlex
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 _TOLERANCE_S = 2.0
 
@@ -17,30 +20,67 @@ class Running:
     """Seconds since 1970, as the system tells it: a process id alone may be used again."""
 
 
-def write(home: Path) -> Path:
-    """Remember this process; gives the file, to be removed at the end."""
+def write(home: Path) -> list[Path]:
+    """Remember this process in its home, and the home for the user; return the files, to be removed at the end."""
     import psutil
 
-    place = _folder(home) / f"{os.getpid()}.json"
-    place.parent.mkdir(parents=True, exist_ok=True)
     found = Running(pid=os.getpid(), started_at=psutil.Process().create_time())
-    place.write_text(json.dumps(asdict(found)), encoding="utf-8")
-    return place
+    places = [_written(_folder(home), asdict(found))]
+    if (listed := _list_of_user()) is not None:
+        # A user without a writable folder loses the hint from other folders, and nothing else.
+        with suppress(OSError):
+            places.append(_written(listed, asdict(found) | {"home": str(home)}))
+    return places
 
 
 def read(home: Path) -> list[Running]:
     """List the processes that run now; files of those that were killed are removed."""
+    return [each for each, _ in _alive(_folder(home))]
+
+
+def homes() -> list[Path]:
+    """List the homes in which `darkroom up` of this user runs."""
+    listed = _list_of_user()
+    return [] if listed is None else sorted({Path(entry["home"]) for _, entry in _alive(listed) if "home" in entry})
+
+
+def elsewhere() -> str:
+    """Return a hint with the home of a running `darkroom up`, for a command that found none; empty if none runs."""
+    found = homes()
+    if not found:
+        return ""
+    return f"; one runs in {found[0].parent}: go there, or set DARKROOM_HOME={shlex.quote(str(found[0]))}"
+
+
+def _alive(folder: Path) -> list[tuple[Running, dict[str, Any]]]:
     found = []
-    for place in sorted(_folder(home).glob("*.json")):
+    for place in sorted(folder.glob("*.json")):
         try:
-            each = Running(**json.loads(place.read_bytes()))
-        except (OSError, ValueError, TypeError):
+            entry = json.loads(place.read_bytes())
+            each = Running(pid=entry["pid"], started_at=entry["started_at"])
+        except (OSError, ValueError, TypeError, KeyError):
             continue
         if is_alive(each):
-            found.append(each)
+            found.append((each, entry))
         else:
             place.unlink(missing_ok=True)
     return found
+
+
+def _written(folder: Path, entry: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"{os.getpid()}.json"
+    place.write_text(json.dumps(entry), encoding="utf-8")
+    return place
+
+
+def _list_of_user() -> Path | None:
+    """Return the folder that lists the homes of this user: below XDG_STATE_HOME, else ``~/.local/state``."""
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return Path(state) / "darkroom" / "up"
 
 
 def is_alive(running: Running) -> bool:

@@ -27,12 +27,15 @@ def watch(
 ) -> None:
     """Follow a batch live until it is done; ends with 1 when a job of it ended without an image."""
     from worker import wiring
-    from worker.cli import lookup
+    from worker.cli import lookup, serving
     from worker.cli.context import resolve
 
     context = resolve()
     database = wiring.database(context.settings, connections=1)
-    found = follow(context, database, _chosen(database, batch))
+    row = _chosen(database, batch)
+    if lookup.look(database, row).is_open:
+        serving.warn_without_node(context, database)
+    found = follow(context, database, row)
     if as_json:
         output.print_json(lookup.as_json(found))
     raise typer.Exit(exit_code(found))
