@@ -48,7 +48,7 @@ PROBE = Backoff(first=timedelta(seconds=5), most=timedelta(minutes=10))
 CANARY = PROBE
 """Between two jobs that try whether a provider that failed every generation works again; a failure costs nothing."""
 
-PAID_CANARY = Backoff(first=timedelta(hours=4), most=timedelta(hours=12))
+PAID_CANARY = Backoff(first=timedelta(hours=1), most=timedelta(hours=12))
 """Between two creates at a provider that does not say what it did: each may buy an image that is never seen."""
 
 
