@@ -70,10 +70,12 @@ def retry(
 
 
 def _said(effect: "RetryEffect") -> str:
-    anew = f"{output.plural(effect.jobs, 'job')} back in line, for {output.plural(effect.credits, 'credit')}"
-    if not effect.recalled:
-        return anew
-    return f"{output.plural(effect.recalled, 'paid image')} downloaded again, free of charge; {anew}"
+    said = []
+    if effect.recalled:
+        said.append(f"{output.plural(effect.recalled, 'paid image')} queued for download again, free of charge")
+    if effect.jobs:
+        said.append(f"{output.plural(effect.jobs, 'job')} queued again, for {output.plural(effect.credits, 'credit')}")
+    return "; ".join(said) or "nothing to retry: no failed job matches"
 
 
 def _agrees(context: "Context", price: "RetryEffect", consent: Consent) -> bool:
