@@ -14,7 +14,14 @@ class Verdict:
     """How many requests are left, and how many seconds to wait when this one was too many."""
 
     left: int
-    wait_s: float | None = None
+    reset_s: float
+    """From now until there is room for more requests, or for one if none is left."""
+    is_refused: bool = False
+
+    @property
+    def wait_s(self) -> float | None:
+        """Return the seconds to wait; None when the request was not too many."""
+        return self.reset_s if self.is_refused else None
 
 
 class Limit(Protocol):
@@ -36,10 +43,11 @@ class FixedWindow:
         window = math.floor(now / self._window_s)
         if window != self._window:
             self._window, self._used = window, 0
+        reset_s = (window + 1) * self._window_s - now
         if self._used >= self._limit:
-            return Verdict(left=0, wait_s=(window + 1) * self._window_s - now)
+            return Verdict(left=0, reset_s=reset_s, is_refused=True)
         self._used += 1
-        return Verdict(left=self._limit - self._used)
+        return Verdict(left=self._limit - self._used, reset_s=reset_s)
 
 
 class SlidingWindow:
@@ -54,9 +62,9 @@ class SlidingWindow:
         while self._times and self._times[0] <= now - self._window_s:
             self._times.popleft()
         if len(self._times) >= self._limit:
-            return Verdict(left=0, wait_s=self._times[0] + self._window_s - now)
+            return Verdict(left=0, reset_s=self._times[0] + self._window_s - now, is_refused=True)
         self._times.append(now)
-        return Verdict(left=self._limit - len(self._times))
+        return Verdict(left=self._limit - len(self._times), reset_s=self._times[0] + self._window_s - now)
 
 
 class TokenBucket:
@@ -71,9 +79,9 @@ class TokenBucket:
         self._tokens = min(self._limit, self._tokens + max(0.0, now - self._at) * self._per_s)
         self._at = now
         if self._tokens < 1:
-            return Verdict(left=0, wait_s=(1 - self._tokens) / self._per_s)
+            return Verdict(left=0, reset_s=(1 - self._tokens) / self._per_s, is_refused=True)
         self._tokens -= 1
-        return Verdict(left=int(self._tokens))
+        return Verdict(left=int(self._tokens), reset_s=max(0.0, (1 - self._tokens) / self._per_s))
 
 
 _BY_NAME: dict[RateAlgorithm, type[FixedWindow | SlidingWindow | TokenBucket]] = {

@@ -25,7 +25,11 @@ def take(world: World, caller: ApiKey | None, kind: Kind) -> dict[str, str]:
         return {}
     who = caller.id if caller else "public"
     verdict = world.limits.take(f"{who}:{kind}" if settings.rate_per_endpoint else who, world.now(), settings)
-    headers = {"X-RateLimit-Limit": str(settings.rate_limit), "X-RateLimit-Remaining": str(verdict.left)}
+    headers = {
+        "X-RateLimit-Limit": str(settings.rate_limit),
+        "X-RateLimit-Remaining": str(verdict.left),
+        "X-RateLimit-Reset": str(math.ceil(verdict.reset_s)),
+    }
     headers = headers if settings.rate_headers else {}
     if verdict.wait_s is not None:
         raise _rate_limited(verdict.wait_s, settings.retry_after, headers)

@@ -65,6 +65,51 @@ def test_a_resumed_account_holds_nothing_up(darkroom: Darkroom, account: str) ->
     assert json.loads(darkroom("status", "spring", "--json").stdout)["waiting_for"] is None
 
 
+def close_key(database: Database) -> None:
+    """Close the account's key for a quarter of an hour, as a 429 does."""
+    with database.transaction() as tx:
+        tx.execute(text("UPDATE account SET closed_at = now(), blocked_until = now() + interval '15 minutes'"))
+
+
+def test_a_closed_key_is_what_batches_wait_for_until_a_person_opens_it(
+    darkroom: Darkroom, account: str, database: Database
+) -> None:
+    close_key(database)
+    until = datetime.fromisoformat(shown(darkroom, "show")["blocked_until"])
+    waiting = json.loads(darkroom("status", "spring", "--json").stdout)["waiting_for"]
+
+    resumed = shown(darkroom, "resume")
+
+    assert waiting == {
+        "reason": f"the provider asked to wait until {until:%Y-%m-%d %H:%M:%S} UTC",
+        "next_step": "nothing; work resumes then, or at once with `darkroom account resume`",
+    }
+    assert resumed["blocked_until"] is None
+    assert json.loads(darkroom("status", "spring", "--json").stdout)["waiting_for"] is None
+
+
+def test_the_opening_of_a_key_is_kept(darkroom: Darkroom, account: str, database: Database) -> None:
+    close_key(database)
+
+    darkroom("account", "resume", "--by", "bob")
+    darkroom("account", "resume", "--by", "bob")
+
+    with database.transaction() as tx:
+        assert tx.execute(text("SELECT field, actor FROM change")).all() == [("closed_until", "bob")]
+
+
+def test_the_doctor_warns_of_a_key_that_is_closed_for_long(
+    darkroom: Darkroom, account: str, database: Database
+) -> None:
+    close_key(database)
+
+    examined = json.loads(darkroom("doctor", "--json").stdout.splitlines()[-1])
+
+    found = next(each for each in examined["findings"] if each["part"] == "rate limit")
+    assert found["verdict"] == "warning"
+    assert "`darkroom account resume`" in found["next_step"]
+
+
 def test_what_an_operator_does_is_kept(darkroom: Darkroom, account: str, database: Database) -> None:
     darkroom("account", "pause", "--by", "ann", "--reason", "lunch")
     darkroom("account", "resume", "--by", "bob")

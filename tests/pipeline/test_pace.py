@@ -171,3 +171,51 @@ def test_no_probe_is_sent_while_the_key_is_closed(node: Node, sandbox: Provider)
     probe.run(node.services)
 
     assert sandbox.books()["requests"].get("credits") == before
+
+
+def refused_creates(sandbox: Provider) -> int:
+    """Count the 429s to creates, of all accounts that the sandbox has."""
+    refused: int = sandbox.books()["requests"].get("create", {}).get("429", 0)
+    return refused
+
+
+def test_a_provider_that_refuses_and_names_no_wait_is_asked_ever_more_rarely(node: Node, sandbox: Provider) -> None:
+    node.submit(*MANY)
+    sandbox.set(throttle_retry_after_s=0)
+    sandbox.script(*[("create", nth, "throttle") for nth in range(1, 31)])
+
+    before = refused_creates(sandbox)
+
+    node.run_for(60 * SECOND)
+
+    assert refused_creates(sandbox) - before < 20
+
+
+def test_a_wait_of_days_is_believed_for_a_quarter_of_an_hour_and_then_probed(node: Node, sandbox: Provider) -> None:
+    node.submit(*MANY[:5])
+    sandbox.set(throttle_retry_after_s=999_999)
+    sandbox.script(("create", 1, "throttle"), ("create", 2, "throttle"))
+    dispatched = dispatch.run(node.services).tickets[:1]
+    node.deliver(dispatched)
+    closed_until = instant(node, "blocked_until")
+    node.clock.advance(timedelta(minutes=15))
+
+    probing = dispatch.run(node.services).tickets
+    node.deliver(probing)
+
+    assert closed_until == node.clock() == instant(node, "closed_at") + timedelta(minutes=15)
+    assert len(probing) == 1
+    assert instant(node, "blocked_until") == node.clock() + timedelta(minutes=15)
+    node.run_until_quiet()
+    books.check_all_done(node, sandbox)
+
+
+def test_no_create_is_sent_while_the_provider_says_that_none_remains(node: Node, sandbox: Provider) -> None:
+    sandbox.set(rate_limit=1, rate_window_s=600, rate_headers=True, rate_per_endpoint=True)
+    node.submit(*MANY[:3])
+    before = refused_creates(sandbox)
+
+    node.run_for(20 * SECOND)
+
+    assert instant(node, "blocked_until") > node.clock()
+    assert (len(sandbox.tasks()), refused_creates(sandbox)) == (1, before)

@@ -122,3 +122,98 @@ def test_rounds_with_slots_to_spare_end_a_scarcity() -> None:
     found = reduce(lambda before, is_full: pace.scarcer(before, is_full=is_full), [False] * 44, 1.0)
 
     assert found == 0.0
+
+
+@pytest.mark.parametrize("wait_s", [None, 0])
+def test_a_429_that_names_no_wait_closes_the_key_all_the_same(wait_s: int | None) -> None:
+    wait = None if wait_s is None else timedelta(seconds=wait_s)
+
+    closed = pace.closed(PLAIN, now=NOW, wait=wait)
+
+    assert closed.blocked_until is not None
+    assert closed.blocked_until >= NOW + SECOND
+
+
+def _refused_run(wait: timedelta | None, times: int) -> list[timedelta]:
+    """Return the waits after so many 429s, each to the first request after the key was opened."""
+    state, now, waits = PLAIN, NOW, list[timedelta]()
+    for _ in range(times):
+        state = pace.closed(state, now=now, wait=wait, is_again=True)
+        assert state.blocked_until is not None
+        waits.append(state.blocked_until - now)
+        now = state.blocked_until + timedelta(milliseconds=50)
+    return waits
+
+
+@pytest.mark.parametrize("wait", [None, timedelta(0), 3 * SECOND])
+def test_waits_of_429s_in_a_row_double_up_to_a_minute(wait: timedelta | None) -> None:
+    waits = _refused_run(wait, 12)
+
+    assert all(after >= 1.5 * before or after == timedelta(minutes=1) for before, after in pairwise(waits[1:]))
+    assert waits[-1] == timedelta(minutes=1)
+
+
+def test_a_named_wait_that_is_longer_than_a_grown_one_is_kept() -> None:
+    assert set(_refused_run(timedelta(minutes=10), 5)) == {timedelta(minutes=10)}
+
+
+def test_an_answer_ends_a_run_of_429s() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=10 * SECOND)
+
+    again = pace.closed(closed, now=NOW + 11 * SECOND, wait=None, is_again=False)
+
+    assert again.blocked_until == NOW + 11 * SECOND + pace.THROTTLE_WAIT
+
+
+def test_a_429_after_an_idle_hour_is_no_part_of_an_earlier_run() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=10 * SECOND)
+    later = NOW + timedelta(hours=1)
+
+    again = pace.closed(closed, now=later, wait=None, is_again=True)
+
+    assert (again.closed_at, again.blocked_until) == (later, later + pace.THROTTLE_WAIT)
+
+
+def test_a_429_to_a_request_from_before_the_closing_does_not_close_the_key_anew() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=SECOND)
+
+    late = pace.closed(closed, now=NOW + 2 * SECOND, wait=None, sent_at=NOW - SECOND, is_again=True)
+
+    assert late == closed
+
+
+def test_after_a_long_closing_one_request_goes_out_before_the_others() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(minutes=15))
+    opened = NOW + timedelta(minutes=15)
+
+    probe = pace.grant(closed, now=opened, wanted=250)
+    meanwhile = pace.grant(probe.pace, now=opened + 4 * SECOND, wanted=250)
+    after = pace.grant(probe.pace, now=opened + pace.PROBE_WAIT, wanted=250)
+
+    assert (probe.slots, meanwhile.slots, len(after.slots)) == ((opened,), (), 3)
+
+
+def test_a_probe_that_is_refused_closes_the_key_again() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(minutes=15))
+    opened = NOW + timedelta(minutes=15)
+    probe = pace.grant(closed, now=opened, wanted=250).pace
+
+    again = pace.closed(probe, now=opened + SECOND, wait=timedelta(minutes=15), is_again=True)
+
+    assert pace.grant(again, now=opened + pace.PROBE_WAIT, wanted=250).slots == ()
+
+
+def test_a_key_that_a_person_opens_is_used_at_its_rate() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(minutes=15))
+
+    opened = pace.opened(closed, now=NOW + SECOND)
+
+    assert len(pace.grant(opened, now=NOW + SECOND, wanted=250).slots) == 3
+
+
+def test_a_key_is_held_until_the_limit_resets_and_never_opened_by_it() -> None:
+    closed = pace.closed(PLAIN, now=NOW, wait=timedelta(minutes=1))
+
+    held = [pace.held(state, now=NOW, wait=10 * SECOND).blocked_until for state in (PLAIN, closed)]
+
+    assert held == [NOW + 10 * SECOND, NOW + timedelta(minutes=1)]

@@ -117,14 +117,15 @@ def closed(
 
     ``sent_at`` is when the refused request was sent: one that was sent before the key was closed says nothing new,
     unless it names a longer wait. ``is_again`` says that no such request was answered since the key was opened; that
-    doubles the wait, up to ``LONGEST_GROWN``.
+    doubles the wait, up to ``LONGEST_GROWN``, unless the key has been open for longer than it was closed.
     """
     if pace.blocked_until is None:
         return _closed(pace, now, _named(wait))
     was_in_flight = sent_at is not None and pace.closed_at is not None and sent_at <= pace.closed_at
     if now < pace.blocked_until or was_in_flight:
         return pace if wait is None else replace(pace, blocked_until=max(now + wait, pace.blocked_until))
-    if not is_again or pace.closed_at is None:
+    is_over = now > pace.blocked_until + max(pace.closing, LONGEST_GROWN)
+    if not is_again or is_over or pace.closed_at is None:
         return _closed(pace, now, _named(wait))
     # As long as the whole run of refusals so far: twice the last wait.
     grown = min(now - pace.closed_at, LONGEST_GROWN)
