@@ -8,6 +8,7 @@ from kombu import Exchange, Queue
 
 from worker import broker, logs, settings, stalls
 from worker.bootsteps import Dispatcher
+from worker.broker import remote_control
 from worker.domain import delivery
 
 ENQUEUE_QUEUE = delivery.ENQUEUE
@@ -65,6 +66,7 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
         "worker_enable_soft_shutdown_on_idle": False,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
+        remote_control.OPEN: current.remote_control,
         "control_queue_exclusive": True,
         "event_queue_exclusive": True,
     }

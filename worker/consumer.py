@@ -6,7 +6,7 @@ connection errors that Celery logs and passes over, and would end the whole proc
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from celery.worker import consumer
@@ -16,9 +16,22 @@ from worker.broker.guard import checked
 
 log = structlog.get_logger(__name__)
 
+_Blueprint: Any = consumer.Consumer.Blueprint
+_CONTROL = {"celery.worker.consumer.control:Control": "worker.broker.remote_control:Control"}
+
 
 class Consumer(consumer.Consumer):
     """Lets go of a channel that is gone: its messages come again, and change nothing then."""
+
+    class Blueprint(_Blueprint):  # type: ignore[misc]  # the stub knows it as a variable
+        """Celery's parts of a consumer, with remote control that is closed by default."""
+
+        default_steps: ClassVar[list[str]] = [_CONTROL.get(step, step) for step in _Blueprint.default_steps]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Leave out mingle and gossip: nodes know each other from the database, and gossip runs tasks for events."""
+        quiet = {**(options.get("worker_options") or {}), "without_mingle": True, "without_gossip": True}
+        super().__init__(*args, **{**options, "worker_options": quiet})
 
     def create_task_handler(self, promise: Any = default_promise) -> Callable[[Any], None]:
         """Make the function that every task message is given to; Celery sees none that was not checked."""

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """How long a node that is told to end finishes what it has begun; then it ends, whatever it waits for."""
     broker_url: SecretStr | None = Field(None, alias="DARKROOM_BROKER_URL")
     """redis://, rediss://, amqp:// or amqps://; without it the embedded Valkey."""
+    remote_control: bool = Field(default=False, alias="DARKROOM_REMOTE_CONTROL")
+    """Whether nodes obey `celery control` and `celery inspect` beyond ping, of whoever has the broker's URL."""
     store: str | None = Field(None, alias="DARKROOM_STORE")
     """A folder, or s3:// gs:// az://; without it the folder ``images`` in the home."""
     spool: Path | None = Field(None, alias="DARKROOM_SPOOL")
