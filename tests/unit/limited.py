@@ -26,6 +26,8 @@ class Run:
 
     limit_at: Callable[[float], Limit]
     retry_after_s: float | None
+    neighbour_per_s: float = 0.0
+    """Requests of another user of the account, at random instants (a Poisson process)."""
     state: Pace = field(
         default_factory=lambda: Pace(
             rate=10.0, is_learned=True, next_slot_at=START, blocked_until=None, throttled_at=None, raised_at=START
@@ -34,6 +36,8 @@ class Run:
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     chance: random.Random = field(default_factory=lambda: random.Random(1))
+    neighbours_chance: random.Random = field(default_factory=lambda: random.Random(7))
+    neighbours_next_s: float = 0.0
 
     def share(self, limit: float, since_s: float, until_s: float) -> float:
         """Return how much of the limit was used."""
@@ -69,11 +73,18 @@ class Run:
 
     def _send(self, sent_s: float) -> list[float]:
         """Send one request; gives when its refusal is known."""
+        self._let_neighbour_send(sent_s)
         if self.limit_at(sent_s).take(sent_s).wait_s is None:
             insort(self.answered, sent_s)
             return []
         self.refused.append(sent_s)
         return [sent_s + ANSWER_S]
+
+    def _let_neighbour_send(self, until_s: float) -> None:
+        while self.neighbour_per_s and self.neighbours_next_s <= until_s:
+            if self.neighbours_next_s:
+                self.limit_at(self.neighbours_next_s).take(self.neighbours_next_s)
+            self.neighbours_next_s += self.neighbours_chance.expovariate(self.neighbour_per_s)
 
     def _hear(self, coming: list[float], until_s: float) -> list[float]:
         """Take the refusals that have come in; gives those that have not."""

@@ -36,9 +36,41 @@ def test_after_the_first_cut_the_rate_climbs_until_it_is_refused() -> None:
 
 
 def test_a_later_429_cuts_to_nine_tenths_of_the_rate_that_was_refused() -> None:
-    cut = learned_rate.throttled(FOUND, now=NOW, retry_after=None, answered=97)
+    beyond = replace(FOUND, rate=9.8)
 
-    assert (cut.refused_rate, cut.rate) == pytest.approx((9.7, 8.73))
+    cut = learned_rate.throttled(beyond, now=NOW, retry_after=None, answered=98)
+
+    assert (cut.refused_rate, cut.rate) == pytest.approx((9.8, 8.82))
+
+
+def test_a_rate_that_is_refused_though_it_was_just_under_is_cut_by_a_little_more() -> None:
+    known = replace(FOUND, rate=9.0)
+
+    cut = learned_rate.throttled(known, now=NOW, retry_after=None, answered=90)
+
+    assert cut.refused_rate == pytest.approx(0.97 * 9.0)
+
+
+REFUSED_AGAIN = replace(FOUND, rate=10.0, closed_at=NOW - 8 * SECOND, blocked_until=NOW - SECOND)
+
+
+def test_what_is_refused_again_at_once_is_measured_over_as_long_as_it_was_refused() -> None:
+    """The provider counts over longer than the key was closed: 20 requests in eight seconds, and none since."""
+    since = learned_rate.counted_since(REFUSED_AGAIN, now=NOW, is_again=True)
+
+    cut = learned_rate.throttled(REFUSED_AGAIN, now=NOW, retry_after=None, answered=20, is_again=True)
+
+    assert since == NOW - 16 * SECOND
+    assert cut.refused_rate == pytest.approx(2.5)
+
+
+def test_an_idle_account_that_is_refused_again_learns_nothing_of_its_own_rate() -> None:
+    """A neighbour has used the limit up: what was answered before is no measure."""
+    cut = learned_rate.throttled(
+        replace(REFUSED_AGAIN, refused_rate=None), now=NOW, retry_after=None, answered=1, is_again=True
+    )
+
+    assert cut.refused_rate == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize(("answered", "refused"), [(0, 8.0), (9, 9.0), (20, 10.0)])

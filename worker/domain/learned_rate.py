@@ -34,6 +34,9 @@ _COUNTED = 20
 _RISEN = 1.015
 """By how much a rate that rises by ``_PROBE_PER_S`` is above its mean over ten seconds."""
 
+_WRONG = 0.97
+"""Of a rate that is refused though it was thought to be just under what is: else each step down costs a 429."""
+
 _CUT = 0.9
 """Of a refused rate: for as long as it takes to climb back, a window that counts over the cut empties."""
 
@@ -93,7 +96,7 @@ def throttled(
     if not pace.is_learned:
         return closed
     is_same_burst = pace.throttled_at is not None and now < pace.throttled_at + SETTLED
-    if is_again and pace.closed_at is not None:
+    if is_again and pace.closed_at is not None and answered >= _FEWEST:
         refused = min(pace.rate, answered / _run(pace, now).total_seconds())
     elif is_same_burst:
         return closed
@@ -105,6 +108,8 @@ def throttled(
         span = _settled_span(pace, now)
         per_s = answered / span.total_seconds() * (_RISEN if span > STRETCH else 1)
         refused = min(max(per_s, _FAR * pace.rate), pace.rate)
+        if pace.refused_rate is not None and pace.rate <= _JUST_UNDER * pace.refused_rate:
+            refused *= _WRONG
     return replace(
         closed,
         throttled_at=now,

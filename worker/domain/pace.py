@@ -124,12 +124,16 @@ def closed(
     was_in_flight = sent_at is not None and pace.closed_at is not None and sent_at <= pace.closed_at
     if now < pace.blocked_until or was_in_flight:
         return pace if wait is None else replace(pace, blocked_until=max(now + wait, pace.blocked_until))
-    is_over = now > pace.blocked_until + max(pace.closing, LONGEST_GROWN)
-    if not is_again or is_over or pace.closed_at is None:
+    if not is_again or is_run_over(pace, now=now) or pace.closed_at is None:
         return _closed(pace, now, _named(wait))
     # As long as the whole run of refusals so far: twice the last wait.
     grown = min(now - pace.closed_at, LONGEST_GROWN)
     return replace(_closed(pace, now, max(_named(wait), grown)), closed_at=pace.closed_at)
+
+
+def is_run_over(pace: Pace, *, now: datetime) -> bool:
+    """Return whether the key has been open for so long that a 429 has nothing to do with those before it."""
+    return pace.blocked_until is None or now > pace.blocked_until + max(pace.closing, LONGEST_GROWN)
 
 
 def _named(wait: timedelta | None) -> timedelta:

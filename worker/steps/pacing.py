@@ -60,7 +60,7 @@ def close_key(services: Services, error: Throttled) -> timedelta:
 
 def _is_again(tx: Connection, services: Services, before: Pace, error: Throttled, now: datetime) -> bool:
     """Return whether nothing like the refused request was answered since the key was opened."""
-    if before.blocked_until is None or now < before.blocked_until:
+    if before.blocked_until is None or now < before.blocked_until or pace.is_run_over(before, now=now):
         return False
     return not calls.answered(
         tx, services.account_id, since=before.blocked_until, until=now, are_reads_apart=error.is_write
