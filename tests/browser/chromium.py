@@ -29,9 +29,11 @@ OPTIONS = (
     "--hide-scrollbars",
     "--window-size=1280,900",
 )
-MIDDLE = """((selector) => {
+# The mouse meets what was drawn last: a scroll counts from the second frame on.
+MIDDLE = """(async (selector) => {
     const element = document.querySelector(selector);
     element.scrollIntoView({block: "center"});
+    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
     const place = element.getBoundingClientRect();
     return [place.x + place.width / 2, place.y + place.height / 2];
 })"""
