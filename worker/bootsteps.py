@@ -24,6 +24,7 @@ from worker.publishing import bundles, publish, publish_probe, publish_upkeep
 from worker.services import Services
 from worker.settings import Settings
 from worker.stalls import StallWatch
+from worker.unread_queues import UnreadQueues
 from worker.wiring import NotConfigured
 
 log = structlog.get_logger(__name__)
@@ -85,6 +86,7 @@ class Loop:
         self._app = app
         self._services = services
         self._ear = ear
+        self._unread = UnreadQueues(app)
         self._listening = Listening(services.database, chosen.database_direct_url)
         self._broker_s = chosen.broker_timeout.total_seconds()
         # Longer than any single wait of a round: some statements and some messages, one after the other.
@@ -149,6 +151,7 @@ class Loop:
         self._publish(decided)
         self._heartbeat.round_completed()
         self._ear.look(_uptime())
+        self._unread.look(_uptime())
         wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
         if not self._ended.is_set():
             listener.wait(wait)

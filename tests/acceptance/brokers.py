@@ -33,6 +33,16 @@ def purge(url: str) -> None:
             channel.queue_purge(queue)
 
 
+def delete(url: str, queue: str) -> None:
+    """Delete one queue with its messages."""
+    if is_redis(url):
+        with Redis.from_url(url) as server:
+            server.delete(queue)
+        return
+    with Connection(url) as connection, _channel(connection) as channel:
+        channel.queue_delete(queue)
+
+
 def waiting(url: str, queue: str) -> int:
     """Return how many messages lie in a queue and are with no worker."""
     if is_redis(url):

@@ -24,6 +24,7 @@ class Message:
     body: bytes = b""
     headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str | None = "application/json"
+    content_encoding: str | None = "utf-8"
     properties: Mapping[str, Any] = field(default_factory=dict)
     queue: str = ENQUEUE
     raw: bytes | None = None
@@ -44,7 +45,7 @@ def put(url: str, messages: Iterable[Message]) -> None:
     if brokers.is_redis(url):
         with Redis.from_url(url) as server, server.pipeline(transaction=False) as pipe:
             for each in messages:
-                pipe.lpush(each.queue, _entry(each))
+                pipe.lpush(each.queue, entry(each))
             pipe.execute()
         return
     address = urlsplit(url)
@@ -61,13 +62,14 @@ def put(url: str, messages: Iterable[Message]) -> None:
             channel.basic_publish(_Amqp(each), exchange="", routing_key=each.queue)
 
 
-def _entry(message: Message) -> bytes:
+def entry(message: Message) -> bytes:
+    """Return what lies in a list of Redis."""
     if message.raw is not None:
         return message.raw
     envelope = {
         "body": message.body.decode("latin-1"),
         "content-type": message.content_type,
-        "content-encoding": "utf-8",
+        "content-encoding": message.content_encoding,
         "headers": message.headers,
         "properties": {
             "delivery_tag": str(uuid4()),
@@ -85,7 +87,7 @@ class _Amqp(amqp.Message):  # type: ignore[misc]  # py-amqp has no types
         super().__init__(
             message.body,
             content_type=message.content_type,
-            content_encoding="utf-8",
+            content_encoding=message.content_encoding,
             application_headers=dict(message.headers),
             **message.properties,
         )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, node_problems, nodes, scopes
 from worker.cli.context import Context, no_database
-from worker.db import account_limits, crashes, instants, model_pauses, not_downloaded, overview
+from worker.db import account_limits, crashes, instants, messages, model_pauses, not_downloaded, overview
 from worker.db.nodes import OFF_S
 from worker.domain import crash
 from worker.domain.availability import why_not
@@ -79,6 +79,7 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield _models(tx, context)
                 yield _not_downloaded(tx, context)
                 yield _crashes(tx)
+                yield _messages(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
         yield _failed("database", f"does not answer: {reason}", "check DARKROOM_DATABASE_URL, and that it runs")
@@ -192,6 +193,28 @@ def _crashes(tx: Connection) -> Finding:
     return (_failed if found.ended else _warning)("crashes", detail, step)
 
 
+def _messages(tx: Connection) -> Finding:
+    since = wiring.clock() - messages.LOOKED_BACK
+    total, newest = messages.refused(tx, since=since, limit=1)
+    dropped = messages.dropped(tx, since=since)
+    if not total and not dropped:
+        return _ok("messages", "none refused or dropped within 7 days")
+    parts = [
+        f"{total:,} batches refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
+    ]
+    parts += [f"{each.messages:,} messages dropped from {each.queue}: {each.last_reason}" for each in dropped]
+    return _warning("messages", "; ".join(parts), "`darkroom refused` lists them; fix the producer and send again")
+
+
+def _unread(context: Context) -> Finding:
+    found = nodes.unread_queues(context)
+    if not found:
+        return _ok("queues", "no messages in misspelled queues")
+    parts = (f"{each.messages:,} messages in {each.name} (did you mean {each.meant}?)" for each in found)
+    step = "no node reads them: send them again to the queue that was meant, then delete the other"
+    return _warning("queues", "; ".join(parts), step)
+
+
 def _broker(context: Context) -> Iterator[Finding]:
     try:
         found = nodes.alive(context)
@@ -204,6 +227,10 @@ def _broker(context: Context) -> Iterator[Finding]:
         yield _ok("nodes", ", ".join(found))
     else:
         yield _warning("nodes", "none answers", "start one: `darkroom up`, or `celery -A worker.celery_app worker`")
+    try:
+        yield _unread(context)
+    except nodes.BrokerUnreachable as error:
+        yield _failed("queues", str(error), "check DARKROOM_BROKER_URL, and that it runs")
 
 
 def _store(context: Context) -> Finding:

@@ -1,10 +1,18 @@
 """Which worker nodes are alive, as the broker tells."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from worker import unread_queues as unread
 from worker.celery_app import make_app
 from worker.cli.context import Context
+from worker.unread_queues import UnreadQueue
+
+T = TypeVar("T")
 
 PING_S = 1.0
 
@@ -15,6 +23,19 @@ class BrokerUnreachable(Exception):
 
 def alive(context: Context) -> list[str]:
     """Return the names of the worker nodes that answer within a second; raise BrokerUnreachable."""
+    return _asked(context, _pinged)
+
+
+def unread_queues(context: Context) -> list[UnreadQueue]:
+    """Return queues with messages that no node reads; raise BrokerUnreachable."""
+    return _asked(context, lambda _, connection: unread.find(connection))
+
+
+def _pinged(app: Celery, connection: Any) -> list[str]:
+    return sorted(app.control.inspect(timeout=PING_S, connection=connection).ping() or {})
+
+
+def _asked(context: Context, ask: Callable[[Celery, Any], list[T]]) -> list[T]:
     if context.settings.broker_url is None:
         raise BrokerUnreachable("no broker is running here: start Darkroom with `darkroom up`")
     app = make_app(context.settings)
@@ -22,10 +43,9 @@ def alive(context: Context) -> list[str]:
     try:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-            answers = app.control.inspect(timeout=PING_S, connection=connection).ping()
+            return ask(app, connection)
     except (OperationalError, RedisError, OSError) as error:
         raise BrokerUnreachable(f"the broker does not answer: {error}") from error
-    return sorted(answers or {})
 
 
 def why_still(context: Context) -> str | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -83,6 +84,12 @@ def refused(tx: Connection, *, since: datetime, limit: int) -> tuple[int, list[R
     rows = tx.execute(_REFUSED, {"since": since, "limit": limit}).mappings().all()
     found = [Refused(**{name: value for name, value in row.items() if name != "total"}) for row in rows]
     return (int(rows[0]["total"]) if rows else 0), found
+
+
+def refused_raw(tx: Connection, batch_id: UUID) -> bytes | None:
+    """Return the first bytes of the message that was refused as a whole, if it was."""
+    raw: Any = tx.execute(text("SELECT raw FROM refused_message WHERE batch_id = :id"), {"id": batch_id}).scalar()
+    return None if raw is None else bytes(raw)
 
 
 LOOKED_BACK = timedelta(days=7)

@@ -60,6 +60,13 @@ ROOT = Group(
             examples=("darkroom ls", "darkroom ls --state running --owner mia"),
         ),
         Command(
+            name="refused",
+            target="refused:refused",
+            panel=_BATCHES,
+            summary="List refused batches with the reason; --raw shows the bytes of a message that could not be read.",
+            examples=("darkroom refused --days 30", "darkroom refused order-4711 --raw"),
+        ),
+        Command(
             name="watch",
             target="watch:watch",
             panel=_BATCHES,

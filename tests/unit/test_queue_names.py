@@ -1,0 +1,19 @@
+import pytest
+
+from worker.domain import queue_names
+from worker.domain.delivery import TASKS
+
+
+@pytest.mark.parametrize("name", ["darkroom.enqeue", "darkroom-enqueue", "Darkroom.Enqueue", "celery", "darkroom"])
+def test_a_near_miss_names_the_queue_that_was_meant(name: str) -> None:
+    assert queue_names.meant(name) == "darkroom.enqueue"
+
+
+@pytest.mark.parametrize("name", [*TASKS, "orders", "darkroom.enqueue.not-a-queue.1b4e28ba-2fa1", ""])
+def test_own_and_other_queues_are_no_near_miss(name: str) -> None:
+    assert queue_names.meant(name) is None
+
+
+def test_each_likely_misspelling_is_recognised() -> None:
+    assert [name for name in queue_names.misspellings() if queue_names.meant(name) is None] == []
+    assert "darkroom.enqeue" in queue_names.misspellings()
