@@ -83,6 +83,15 @@ def test_a_message_without_an_id_is_known_by_its_bytes(world: World) -> None:
     assert world.count("batch", "token LIKE 'message:sha256:%'") == before + 1
 
 
+def test_messages_whose_ids_are_no_text_are_recorded_each_by_itself(world: World) -> None:
+    before = world.count("refused_message")
+    bodies = [b"[1, 1]", b"[2, 2]"]
+
+    serves(world, *[Message(body=body, headers={"task": raw.ENQUEUE, "id": [1]}) for body in bodies], then="listed ids")
+
+    until(lambda: world.count("refused_message") == before + 2, "both are recorded")
+
+
 def test_a_refused_message_is_found_under_the_token_that_its_producer_gave(world: World) -> None:
     body = json.dumps([[], {"batch": {"token": "misspelt task"}, "requests": [raw.MUG]}, {}]).encode()
 

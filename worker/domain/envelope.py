@@ -58,7 +58,7 @@ def kept_headers(headers: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the headers that Darkroom reads, each short and flat; the one that kombu acts on gets another name."""
     kept: dict[str, Any] = {name: _scalar(headers[name]) for name in _HEADERS if name in headers}
     if not isinstance(headers.get("id"), str):
-        # The name of its type would be the id of all messages of that kind, and the second one a redelivery.
+        # What stands for a value of another kind would be the same name for different messages.
         kept.pop("id", None)
     if "compression" in kept:
         kept[COMPRESSION] = kept.pop("compression")
