@@ -88,6 +88,22 @@ def test_a_closed_key_is_what_batches_wait_for_until_a_person_opens_it(
     assert json.loads(darkroom("status", "spring", "--json").stdout)["waiting_for"] is None
 
 
+def test_models_that_are_not_offered_are_listed_with_the_account(
+    darkroom: Darkroom, account: str, database: Database
+) -> None:
+    with database.transaction() as tx:
+        tx.execute(
+            text("""
+                INSERT INTO model_pause (account_id, model, status, message, paused_at, probe_at, probes)
+                SELECT id, 'z-image', 'removed', 'gone', now(), now(), 0 FROM account""")
+        )
+
+    [found] = shown(darkroom, "show")["paused_models"]
+
+    assert (found["model"], found["status"]) == ("z-image", "removed")
+    assert "does not offer the model z-image" in darkroom("account", "show").stdout.replace("\n", " ")
+
+
 def test_the_opening_of_a_key_is_kept(darkroom: Darkroom, account: str, database: Database) -> None:
     close_key(database)
 

@@ -6,6 +6,7 @@ from worker.cli import output
 
 if TYPE_CHECKING:
     from worker.db.account_limits import AccountView
+    from worker.db.model_pauses import PausedModel
 
 
 def answer(found: "AccountView", *, as_json: bool) -> None:
@@ -36,6 +37,7 @@ def _as_json(found: "AccountView") -> dict[str, Any]:
         "blocked_until": _instant(found.blocked_until),
         "wallet": {"left": found.wallet_left, "read_at": _instant(found.wallet_read_at)},
         "paused": paused,
+        "paused_models": [_model_as_json(each) for each in found.paused_models],
         "settings": {
             "rate": found.rate_setting,
             "read_rate": found.read_rate_setting,
@@ -74,7 +76,18 @@ def _lines(found: "AccountView") -> dict[str, str]:
         words = f" ({found.pause_message})" if found.pause_message else ""
         lines["paused"] = f"{found.pause_reason}{words} since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC"
         lines["goes on"] = _end_of(found)
+    if found.paused_models:
+        lines["models"] = "; ".join(map(str, found.paused_models))
     return lines
+
+
+def _model_as_json(found: "PausedModel") -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "status": found.status,
+        "since": _instant(found.since),
+        "next_look_at": _instant(found.probe_at),
+    }
 
 
 def _end_of(found: "AccountView") -> str:

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.db import model_pauses
 from worker.db.accounts import START_RATE
+from worker.db.model_pauses import PausedModel
 
 SHARED = "shared"
 """What is said of reads that have no pace of their own."""
@@ -92,22 +94,26 @@ class AccountView:
     probe_at: datetime | None
     wallet_left: int | None
     wallet_read_at: datetime | None
+    paused_models: tuple[PausedModel, ...]
 
 
-_VIEW = text("""
+_VIEW = text(f"""
     SELECT a.id, a.name, a.base_url, a.rate, a.is_rate_learned, a.rate_setting, a.read_rate,
            a.read_rate_setting, a.max_in_flight, a.max_in_flight_setting,
            (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
            a.closed_at,
            CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
-           a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at
+           a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at,
+           ({model_pauses.AS_JSON.format(account_id="a.id")}) AS paused_models
     FROM account a WHERE a.name = :name""")
 
 
 def view(tx: Connection, name: str, *, now: datetime) -> AccountView | None:
     """Return the account of that name as it is; None when there is none."""
     row = tx.execute(_VIEW, {"name": name, "now": now}).one_or_none()
-    return None if row is None else AccountView(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    if row is None:
+        return None
+    return AccountView(**row._asdict() | {"paused_models": model_pauses.from_json(row.paused_models)})
 
 
 def names(tx: Connection) -> list[str]:
