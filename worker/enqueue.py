@@ -1,6 +1,7 @@
 """The Python ingestion API: a batch of requests, written inside the caller's own transaction."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -68,12 +69,14 @@ def prepare_requests(
     base: Path | None = None,
     store: Store | None = None,
     allow_extra: Collection[str] = frozenset(),
+    fetch_for: timedelta | None = None,
 ) -> Prepared:
     """Check requests and store their references, with no transaction open.
 
-    Columns in ``allow_extra`` are kept although they look like a misspelt column or a parameter.
+    Columns in ``allow_extra`` are kept although they look like a misspelt column or a parameter. ``fetch_for`` bounds
+    the time that fetching all references from their addresses may take.
     """
-    library = Library(store or wiring.store(settings.load()))
+    library = Library(store or wiring.store(settings.load()), fetch_for=fetch_for)
     return prepare(_rows(requests), base=base, library=library, extra=allow_extra)
 
 

@@ -113,7 +113,10 @@ def take(services: Services, message_id: str, batch: object, requests: object, e
     token = _token(batch, message_id)
     wanted, faults = _batch(batch, token, extra)
     prepared = prepare_requests(
-        requests if isinstance(requests, list) else [], store=services.store, allow_extra=wanted.allow_extra
+        requests if isinstance(requests, list) else [],
+        store=services.store,
+        allow_extra=wanted.allow_extra,
+        fetch_for=services.policies.references_timeout,
     )
     if not isinstance(requests, list):
         faults = (*faults, Fault(line=0, field="requests", reason="must be a list of objects"))

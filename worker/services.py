@@ -55,6 +55,8 @@ class Policies:
     """Whether failures of many prompts, and creates in a row without an answer, pause the account."""
     unproved_window: int | None = None
     """Generations that may be open while none has succeeded for a while; None: as many as at other times."""
+    references_timeout: timedelta = timedelta(minutes=5)
+    """How long fetching all references of one message may take."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 

@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     """How long a create whose answer was lost may be sent again; the provider documents no figure."""
     upload_reuse: Duration = Field(timedelta(hours=6), alias="DARKROOM_UPLOAD_REUSE")
     """How long an uploaded reference is trusted to be still there; the provider documents no figure."""
+    references_timeout: Annotated[Interval, Field(le=timedelta(minutes=10))] = Field(
+        timedelta(minutes=5), alias="DARKROOM_REFERENCES_TIMEOUT"
+    )
+    """How long fetching all references of one message may take; less than the time after which it is sent again."""
     max_attempts: int = Field(3, alias="DARKROOM_MAX_ATTEMPTS", ge=1, le=20)
     """Generations per job, as long as each failed one cost nothing."""
     content_codes: str = Field(",".join(sorted(content_codes.DEFAULT)), alias="DARKROOM_CONTENT_CODES")

@@ -199,6 +199,7 @@ def policies(settings: Settings) -> Policies:
         max_attempts=settings.max_attempts,
         refused_content=content_codes.read(settings.content_codes),
         wallet_floor=settings.wallet_floor,
+        references_timeout=settings.references_timeout,
         unproved_window=UNPROVED_WINDOW,
         result_addresses=AddressPolicy.for_results(settings.base_url),
         result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,

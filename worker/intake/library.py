@@ -1,6 +1,10 @@
 """References on their way in: each source is read once, checked, and stored under the hash of its bytes."""
 
+import math
+import time
 from concurrent.futures import Executor, Future
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -22,12 +26,24 @@ _LIMITS = FetchLimits(max_bytes=MAX_REFERENCE_BYTES, total_s=30)
 class Library:
     """Remembers every source that it has seen, good or bad; without a store it only checks."""
 
-    def __init__(self, store: Store | None, *, addresses: AddressPolicy | None = None) -> None:
-        """Start with nothing; by default only public https addresses are fetched."""
+    def __init__(
+        self,
+        store: Store | None,
+        *,
+        addresses: AddressPolicy | None = None,
+        fetch_for: timedelta | None = None,
+    ) -> None:
+        """Start with nothing; by default only public https addresses are fetched.
+
+        ``fetch_for`` bounds how long all fetches may take together, from the first one on; None: each has its own
+        bound only.
+        """
         self._store = store
         self.spool = SpoolFolder() if store is None else store.spool
         """Where files lie that are needed for a moment."""
         self._addresses = addresses or AddressPolicy.for_references()
+        self._fetch_for = fetch_for
+        self._fetch_until_s: float | None = None
         self._begun: dict[Located, Future[ReferenceFacts | UnfitError]] = {}
         self._known: dict[Located, str | UnfitError] = {}
         self.facts: dict[str, ReferenceFacts] = {}
@@ -95,10 +111,21 @@ class Library:
         )
 
     def _fetched(self, source: RemoteUrl) -> bytes:
+        limits = replace(_LIMITS, total_s=min(_LIMITS.total_s, self._left_s()))
+        if limits.total_s <= 0:
+            raise BadImage(f"was not fetched: all references together may take {self._fetch_for}")
         with self.spool.scratch() as folder:
             file = folder / "reference"
-            fetch(source.url, file, limits=_LIMITS, allow=self._addresses)
+            fetch(source.url, file, limits=limits, allow=self._addresses)
             return file.read_bytes()
+
+    def _left_s(self) -> float:
+        """Return the seconds that are left for fetches; two threads that begin at once begin the same time."""
+        if self._fetch_for is None:
+            return math.inf
+        if self._fetch_until_s is None:
+            self._fetch_until_s = time.monotonic() + self._fetch_for.total_seconds()
+        return self._fetch_until_s - time.monotonic()
 
 
 def _keep(store: Store, content: bytes, facts: ImageFacts) -> None:

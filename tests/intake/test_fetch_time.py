@@ -1,0 +1,38 @@
+"""References that accept a connection and stay silent hold their message up for a bounded time."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from worker.domain.fault import UnfitError
+from worker.domain.reference_source import RemoteUrl
+from worker.intake.ahead import AT_ONCE
+from worker.intake.library import Library
+from worker.media.addresses import AddressPolicy
+from worker.media.store import open_store
+
+LOOPBACK = AddressPolicy(schemes=frozenset({"http"}), is_loopback_permitted=True)
+SILENT = 240
+
+
+def test_references_that_stay_silent_take_no_longer_together_than_is_permitted(tmp_path: Path) -> None:
+    library = Library(open_store(tmp_path / "store"), addresses=LOOPBACK, fetch_for=timedelta(seconds=1))
+    with socket.create_server(("127.0.0.1", 0), backlog=SILENT) as server:
+        sources = [RemoteUrl(url=f"http://127.0.0.1:{server.getsockname()[1]}/{n}.png") for n in range(SILENT)]
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for source in sources:
+                library.begin(source, pool)
+            reasons = [reason(library, source) for source in sources]
+
+    assert [each.startswith("could not be fetched") for each in reasons[:AT_ONCE]] == [True] * AT_ONCE
+    assert all("all references together may take 0:00:01" in each for each in reasons[2 * AT_ONCE :])
+
+
+def reason(library: Library, source: RemoteUrl) -> str:
+    with pytest.raises(UnfitError) as unfit:
+        library.take(source)
+    return unfit.value.reason
