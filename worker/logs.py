@@ -49,18 +49,20 @@ def to_standard_error() -> None:
     structlog's own default is standard output, before the JSON that a script reads. A process whose log is configured
     keeps it.
     """
-    if structlog.is_configured():
+    if not isinstance(structlog.get_config()["logger_factory"], structlog.PrintLoggerFactory):
         return
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_renderer("console"),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),  # type: ignore[arg-type]  # all it needs
-    )
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                *_renderer("console"),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
+    factory = structlog.WriteLoggerFactory(file=_StandardError())  # type: ignore[arg-type]  # all that it needs
+    structlog.configure(logger_factory=factory)
 
 
 class _StandardError:

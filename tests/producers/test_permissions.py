@@ -1,5 +1,7 @@
 """A producer with the permissions that the document names can enqueue, and can do nothing else in the broker."""
 
+import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -41,7 +43,8 @@ def redis_user(world: World, name: str) -> Iterator[World]:
 
 
 def rabbitmq_user(world: World, name: str) -> Iterator[World]:
-    if shutil.which("rabbitmqctl") is None or rabbitmqctl("status").returncode != 0:
+    has_command = "DARKROOM_TEST_RABBITMQCTL" in os.environ or shutil.which("rabbitmqctl") is not None
+    if not has_command or rabbitmqctl("status").returncode != 0:
         pytest.skip("users of this RabbitMQ cannot be made here")
     vhost = unquote(urlsplit(world.broker_url).path[1:]) or "/"
     permissions = document.block("permissions").split()
@@ -56,7 +59,9 @@ def rabbitmq_user(world: World, name: str) -> Iterator[World]:
 
 
 def rabbitmqctl(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["rabbitmqctl", "-q", *arguments], capture_output=True, timeout=60, check=False)
+    """Control the broker under test: the one of this machine, or that of ``DARKROOM_TEST_RABBITMQCTL``."""
+    command = shlex.split(os.environ.get("DARKROOM_TEST_RABBITMQCTL", "rabbitmqctl"))
+    return subprocess.run([*command, "-q", *arguments], capture_output=True, timeout=60, check=False)
 
 
 def as_user(url: str, name: str) -> str:
