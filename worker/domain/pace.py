@@ -77,8 +77,6 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
     gap = _gap(pace)
     free = max(0, int((now + HORIZON - start) / gap) + 1) if start <= now + HORIZON else 0
     count = min(wanted, free)
-    if count and _probes(pace):
-        return Grant(slots=(start,), pace=replace(pace, next_slot_at=start + max(gap, PROBE_WAIT)))
     slots = tuple(start + gap * n for n in range(count))
     after = replace(pace, next_slot_at=start + gap * count) if count else pace
     return Grant(slots=slots, pace=after)
@@ -96,8 +94,7 @@ def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
     if pace.blocked_until is not None and now < pace.blocked_until:
         return None
     slot = max(pace.next_slot_at, now)
-    gap = max(_gap(pace), PROBE_WAIT) if _probes(pace) else _gap(pace)
-    return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + gap))
+    return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + _gap(pace)))
 
 
 def _probes(pace: Pace) -> bool:
@@ -106,8 +103,9 @@ def _probes(pace: Pace) -> bool:
 
 
 def _gap(pace: Pace) -> timedelta:
-    """Return the time between two slots; a learned rate is under the limit already."""
-    return timedelta(seconds=1 / (pace.rate if pace.is_learned else pace.rate * UNDER))
+    """Return the time between the next two slots; a learned rate is under the limit already."""
+    gap = timedelta(seconds=1 / (pace.rate if pace.is_learned else pace.rate * UNDER))
+    return max(gap, PROBE_WAIT) if _probes(pace) else gap
 
 
 def closed(
