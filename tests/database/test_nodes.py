@@ -60,7 +60,7 @@ def test_a_node_that_completes_rounds_has_no_problem(database: Database) -> None
     beat(database, uuid7())
 
     with database.transaction() as tx:
-        assert (node_problems.of_running(tx), node_problems.of_silent(tx)) == ([], [])
+        assert (node_problems.of_running(tx), node_problems.of_all(tx)) == ([], [])
 
 
 def test_a_node_that_did_not_end_and_is_not_seen_is_reported(database: Database) -> None:
@@ -70,7 +70,7 @@ def test_a_node_that_did_not_end_and_is_not_seen_is_reported(database: Database)
     age(database, node_id, seconds=60)
 
     with database.transaction() as tx:
-        [problem] = node_problems.of_silent(tx)
+        [problem] = node_problems.of_all(tx)
     assert problem.said.startswith("node host:1: not seen since ")
 
 

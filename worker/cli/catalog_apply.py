@@ -10,6 +10,7 @@ from worker.cli.catalog_names import PlanName
 if TYPE_CHECKING:
     from worker.catalog.applying import Applied
     from worker.cli.context import Context
+    from worker.db.session import Database
 
 
 def apply(
@@ -37,7 +38,7 @@ def apply(
     if as_json:
         output.print_json(_as_json(done))
     else:
-        say(context, done, plan)
+        say(context, database, done, plan)
 
 
 def approve(
@@ -95,9 +96,8 @@ def _as_json(done: "Applied") -> dict[str, Any]:
     }
 
 
-def say(context: "Context", done: "Applied", plan: str) -> None:
+def say(context: "Context", database: "Database", done: "Applied", plan: str) -> None:
     """Print what came of applying a plan, and how to go on."""
-    from worker import wiring
     from worker.cli import serving
 
     console = output.answers()
@@ -115,4 +115,4 @@ def say(context: "Context", done: "Applied", plan: str) -> None:
     if done.is_sample:
         then = f"`darkroom catalog approve {plan} --by NAME`, and apply the plan again for the rest."
         console.print(f"This was the sample. Look at it, then {then}", markup=False)
-    serving.warn_without_node(context, wiring.database(context.settings, connections=1))
+    serving.warn_without_node(context, database)

@@ -90,7 +90,7 @@ def decide(
     else:
         _say(effect, again)
         if again and apply:
-            _say_applied(context, _applied(context, database, again, consent))
+            _say_applied(context, database, _applied(context, database, again, consent))
     if effect.refused or not (effect.accepted or effect.rejected):
         raise typer.Exit(1)
 
@@ -216,11 +216,11 @@ def _say(effect: "Effect", again: _Again | None) -> None:
     )
 
 
-def _say_applied(context: "Context", again: _Again) -> None:
+def _say_applied(context: "Context", database: "Database", again: _Again) -> None:
     from worker.cli import catalog_apply
 
     if again.applied is not None:
-        catalog_apply.say(context, again.applied, str(again.plan.id))
+        catalog_apply.say(context, database, again.applied, str(again.plan.id))
     else:
         output.notes().print("Nothing was spent.")
 

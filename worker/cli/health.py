@@ -118,7 +118,7 @@ def _instants(tx: Connection) -> Finding:
 
 
 def _node_problems(tx: Connection) -> Iterator[Finding]:
-    for found in (*node_problems.of_running(tx), *node_problems.of_silent(tx)):
+    for found in node_problems.of_all(tx):
         yield _warning(found.check, found.said, found.next_step)
 
 

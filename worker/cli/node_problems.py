@@ -28,23 +28,23 @@ def of_running(tx: Connection) -> list[NodeProblem]:
     return [problem for node in nodes.read_all(tx) if node.is_alive for problem in _of(node)]
 
 
-def of_silent(tx: Connection) -> list[NodeProblem]:
-    """Return a problem for each node that neither ended properly nor renewed its row lately."""
-    return [
-        NodeProblem(
-            check="nodes",
-            said=f"node {node.name}: not seen since {node.seen_at:%Y-%m-%d %H:%M:%S} UTC; it was killed, hangs,"
-            " or cannot reach the database",
-            next_step="look at its log and start it again; other nodes take over its work when its leases expire",
-        )
-        for node in nodes.read_all(tx)
-        if not node.is_alive
-    ]
+def of_all(tx: Connection) -> list[NodeProblem]:
+    """Return these, and a problem for each node that neither ended properly nor renewed its row lately."""
+    return [problem for node in nodes.read_all(tx) for problem in (_of(node) if node.is_alive else [_silence(node)])]
 
 
 def off_by(seconds: float) -> str:
     """Return by how much a clock is off: ``1 d ahead of``."""
     return f"{_span(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'}"
+
+
+def _silence(node: NodeRow) -> NodeProblem:
+    return NodeProblem(
+        check="nodes",
+        said=f"node {node.name}: not seen since {node.seen_at:%Y-%m-%d %H:%M:%S} UTC; it was killed, hangs,"
+        " or cannot reach the database",
+        next_step="look at its log and start it again; other nodes take over its work when its leases expire",
+    )
 
 
 def _of(node: NodeRow) -> Iterator[NodeProblem]:
