@@ -27,7 +27,7 @@ class NoAnchor(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        """Return what would do."""
+        """Return the message, with what to give instead."""
         return f"{self.path} names no seal: give evidence files, their folder, or a log with lines of ledger.sealed"
 
 

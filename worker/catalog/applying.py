@@ -79,7 +79,7 @@ class PlanRefused(Exception):
         self.plan_id, self.by, self.reason = plan_id, by, reason
 
     def __str__(self) -> str:
-        """Return it, and what may be done instead."""
+        """Return the message, with what may be done instead."""
         return f"{self.by} has refused plan {self.plan_id} ({self.reason}): make a new plan"
 
 

@@ -58,7 +58,7 @@ def _read(file: Path) -> "Printed":
 
 
 def _rewritten(file: Path, found: "Printed") -> list[str]:
-    """Return so when a report with its evidence inside is not written byte for byte as it is written anew."""
+    """Return a fault if a report with its evidence inside differs, byte for byte, from a fresh printing."""
     body = file.read_bytes()
     if body == found.body or body == found.with_evidence:  # noqa: PLR1714 - the second can be made of JSON only
         return []

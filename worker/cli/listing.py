@@ -72,7 +72,7 @@ class Listing:
         return natural if column.is_number or column.is_whole else min(natural, _NARROWEST)
 
     def _widths(self, shown: Sequence[int], width: int) -> list[int]:
-        """Return each column what its longest cell takes; where that is too much, the widest texts are folded."""
+        """Return each column's width: its longest cell, or less for the widest texts where the table is too wide."""
         widths = [self._natural(at) for at in shown]
         while (surplus := _total(widths) - width) > 0:
             spare = {n: widths[n] - self._least(at) for n, at in enumerate(shown) if widths[n] > self._least(at)}

@@ -22,7 +22,7 @@ class OddImages:
     """The pixels of one of those of another size, such as ``1024 x 1024``; empty: there is none."""
 
     def __str__(self) -> str:
-        """Return it in a phrase."""
+        """Return the count as a phrase."""
         pixels = f" (such as {self.example})" if self.example else ""
         parts = [
             f"{count:,} of another {name}" for name, count in (("size", self.size), ("format", self.format)) if count

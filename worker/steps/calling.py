@@ -48,7 +48,7 @@ class Calls:
         return self._ask(CallKind.GET, lambda: self._services.client.get(provider_id), _of_generation)
 
     def upload(self, content: bytes, *, name: str, mime_type: str, model: str) -> UploadedFile:
-        """Return the provider an image."""
+        """Upload an image to the provider."""
         client, trace = self._services.client, str(self._generation_id)
         return self._ask(
             CallKind.UPLOAD,

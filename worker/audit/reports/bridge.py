@@ -28,7 +28,7 @@ def bridge(
 
 
 def _placed(account: Row[Any], readings: Sequence[Row[Any]], moved: Sequence[Row[Any]]) -> Iterator[tuple[int, int]]:
-    """Yield where the account's entries stand, -1 before its first reading, 1 after its last, else 0, and their sum."""
+    """Yield -1, 0 or 1 for entries before the first reading, between readings and after the last, with their sum."""
     count = sum(row.account_id == account.account_id for row in readings)
     for row in moved:
         if row.account_id == account.account_id:
