@@ -1,12 +1,13 @@
-"""Messages of producers that are no batch."""
+"""Messages of producers that are no batch, or not yet."""
 
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.metadata import Table
+from worker.domain.delivery import BODY_MAX
 
 
 class RefusedMessage(Table):
@@ -39,3 +40,28 @@ class DroppedMessage(Table):
     messages: Mapped[int] = mapped_column(comment="How many")
     last_reason: Mapped[str] = mapped_column(comment="Why the last one was dropped")
     last_at: Mapped[datetime] = mapped_column(comment="When the last one was dropped")
+
+
+class WaitingMessage(Table):
+    """A message whose references are still to be fetched; deleted when it has become a batch or a refused batch."""
+
+    __tablename__ = "waiting_message"
+    __table_args__ = (
+        CheckConstraint(f"octet_length(body) <= {BODY_MAX}", name="body_bounded"),
+        CheckConstraint("tries >= 0", name="tries_not_negative"),
+        UniqueConstraint("account_id", "name", "sha256"),
+        Index("ix_waiting_message_due", "account_id", "due_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), comment="Whose nodes take it")
+    name: Mapped[str] = mapped_column(comment="Its own id, or a name made from its hash: what a redelivery has too")
+    sha256: Mapped[str] = mapped_column(comment="SHA-256 of the body as it was delivered, in hex")
+    body: Mapped[bytes] = mapped_column(comment="As it was delivered")
+    compression: Mapped[str | None] = mapped_column(comment="Of the body, as its producer named it; NULL: none")
+    received_at: Mapped[datetime] = mapped_column(comment="When it was taken off the queue")
+    due_at: Mapped[datetime] = mapped_column(
+        comment="When it may be claimed; while a node has it, the end of its lease"
+    )
+    fence: Mapped[int] = mapped_column(server_default="0", comment="Goes up with each claim; an old one is stale")
+    tries: Mapped[int] = mapped_column(server_default="0", comment="Claims whose node has not given it back")

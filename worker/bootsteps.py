@@ -1,6 +1,6 @@
 """The dispatcher as a thread of every worker node: started with the worker, stopped before its pool.
 
-The threads that bring images home end with it.
+The threads that bring images home, and those that fetch the references of messages, end with it.
 """
 
 import threading
@@ -12,12 +12,14 @@ import structlog
 from celery import Celery, bootsteps
 from kombu import pools
 from kombu.exceptions import OperationalError as BrokerError
+from kombu.utils.json import loads
 from sqlalchemy.exc import DBAPIError
 
 from worker import dispatch, node, settings, wiring
 from worker.binding import OtherProvider
 from worker.db.clock import uptime
 from worker.db.listening import Listener, Listening
+from worker.fetch_stage import FetchStage
 from worker.hearing import Ear, threads
 from worker.heartbeat import Heartbeat
 from worker.publishing import bundles, publish, publish_probe, publish_upkeep
@@ -42,23 +44,32 @@ class Dispatcher(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **_: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Celery hands the worker in."""
         self._loop: Loop | None = None
+        self._messages: FetchStage | None = None
 
     def start(self, parent: Any) -> None:
-        """Start the thread."""
+        """Start the threads."""
         self._loop = Loop(parent.app, _services(), Ear(parent.app, parent.hub), settings.load())
         self._loop.start()
+        self._messages = FetchStage(_services(), loads)
+        self._messages.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Stop handing out work, and return when the images that are on their way are home; other work goes on."""
         if self._loop is not None:
             self._loop.stop()
+            self._stop_messages()
             node.services().collectors.drain()
 
     def terminate(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Stop handing out work, and begin nothing more."""
         if self._loop is not None:
             self._loop.stop()
+            self._stop_messages()
             node.services().collectors.end()
+
+    def _stop_messages(self) -> None:
+        if self._messages is not None:
+            self._messages.stop()
 
 
 def _services() -> Services:

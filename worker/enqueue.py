@@ -1,7 +1,6 @@
 """The Python ingestion API: a batch of requests, written inside the caller's own transaction."""
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -16,6 +15,7 @@ from worker.domain.request import BatchRequest, validate_batch
 from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, prepare, write
 from worker.intake.library import Library
 from worker.manifest import Row
+from worker.media.fetch_budget import FetchBudget
 from worker.media.store import Store
 
 __all__ = ["Receipt", "RequestsRefused", "TokenTaken", "enqueue", "prepare_requests"]
@@ -69,14 +69,14 @@ def prepare_requests(
     base: Path | None = None,
     store: Store | None = None,
     allow_extra: Collection[str] = frozenset(),
-    fetch_for: timedelta | None = None,
+    budget: FetchBudget | None = None,
 ) -> Prepared:
     """Check requests and store their references, with no transaction open.
 
-    Columns in ``allow_extra`` are kept although they look like a misspelt column or a parameter. ``fetch_for`` bounds
-    the time that fetching all references from their addresses may take.
+    Columns in ``allow_extra`` are kept although they look like a misspelt column or a parameter. ``budget`` bounds what
+    fetching all references from their addresses may take.
     """
-    library = Library(store or wiring.store(settings.load()), fetch_for=fetch_for)
+    library = Library(store or wiring.store(settings.load()), budget=budget)
     return prepare(_rows(requests), base=base, library=library, extra=allow_extra)
 
 

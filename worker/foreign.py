@@ -2,20 +2,32 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import psycopg
 import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from worker.db import messages
+from worker.db.waiting_messages import ClaimLost
 from worker.domain.delivery import Call, Delivery, Unreadable, call, check_task
 from worker.domain.fault import Fault
 from worker.domain.request import BatchRequest, validate_batch
 from worker.enqueue import prepare_requests
 from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, write, write_refused
+from worker.media.fetch_budget import FetchBudget, FetchNeeded
+from worker.media.store import StoreUnavailable
 from worker.services import Services
 
 log = structlog.get_logger(__name__)
+
+_NEVER_STORED = (DataError, IntegrityError, psycopg.DataError, psycopg.IntegrityError)
+"""What the database says of values that it will not take the next time either."""
+
+PASSING = (SQLAlchemyError, psycopg.Error, StoreUnavailable)
+"""What is no fault of a message: the database or the store is away."""
 
 _TOKEN_MAX = 200
 _REASON_MAX = 500
@@ -25,13 +37,50 @@ Loads = Callable[[str], object]
 """Reads JSON; kombu's own knows its notation for instants and the like, too."""
 
 
-def take_delivery(services: Services, delivery: Delivery, loads: Loads) -> Receipt:
-    """Take a message as it was delivered; ``loads`` reads the JSON of its body."""
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How a message is taken."""
+
+    budget: FetchBudget | None = None
+    """What fetching its references may take; None: each has its own bounds only."""
+    finish: Callable[[Connection], None] = lambda _tx: None
+    """Called last in the transaction that writes the outcome; what it raises undoes it."""
+
+
+_PLAIN = Terms()
+
+
+def take_or_refuse(services: Services, delivery: Delivery, loads: Loads, terms: Terms) -> None:
+    """Write the batch; what cannot be written for what is in it, or for a fault of ours, is a refused batch.
+
+    Raises FetchNeeded and ClaimLost, and one of ``PASSING`` when it has to be tried again.
+    """
+    try:
+        take_delivery(services, delivery, loads, terms)
+    except (FetchNeeded, ClaimLost):
+        raise
+    except _NEVER_STORED as error:
+        log.exception("batch.not_storable", message=delivery.name)
+        reason = f"is invalid: {str(error).splitlines()[0]}"
+        refuse_delivery(services, delivery, loads, reason=reason, terms=terms)
+    except PASSING:
+        raise
+    except Exception as error:
+        log.exception("batch.not_understood", message=delivery.name)
+        reason = f"is invalid: {type(error).__name__}: {error}"
+        refuse_delivery(services, delivery, loads, reason=reason, terms=terms)
+
+
+def take_delivery(services: Services, delivery: Delivery, loads: Loads, terms: Terms) -> Receipt:
+    """Take a message as it was delivered; ``loads`` reads the JSON of its body.
+
+    Raises what the budget of the terms does, and the errors of the database and the store.
+    """
     try:
         asked = _asked(delivery, loads)
     except Unreadable as error:
-        return refuse_delivery(services, delivery, loads, reason=error.reason)
-    return take_call(services, delivery.name, asked.args, asked.kwargs)
+        return refuse_delivery(services, delivery, loads, reason=error.reason, terms=terms)
+    return take_call(services, delivery.name, asked.args, asked.kwargs, terms)
 
 
 def _asked(delivery: Delivery, loads: Loads) -> Call:
@@ -44,7 +93,11 @@ def _asked(delivery: Delivery, loads: Loads) -> Call:
 
 
 def take_call(
-    services: Services, message_id: str, arguments: tuple[object, ...], named: Mapping[str, object]
+    services: Services,
+    message_id: str,
+    arguments: tuple[object, ...],
+    named: Mapping[str, object],
+    terms: Terms = _PLAIN,
 ) -> Receipt:
     """Take a message as Celery calls it: ``batch`` and ``requests``, in this order or by name, and nothing else."""
     by_place = _by_place(arguments)
@@ -52,10 +105,13 @@ def take_call(
     twice = {f"{name}, given twice": None for name in by_place if name in named}
     values = {**named, **by_place}
     extra = {name: value for name, value in values.items() if name not in {"batch", "requests"}}
-    return take(services, message_id, values.get("batch"), values.get("requests"), {**extra, **surplus, **twice})
+    asked = values.get("batch"), values.get("requests")
+    return take(services, message_id, *asked, {**extra, **surplus, **twice}, terms)
 
 
-def refuse_delivery(services: Services, delivery: Delivery, loads: Loads, *, reason: str) -> Receipt:
+def refuse_delivery(
+    services: Services, delivery: Delivery, loads: Loads, *, reason: str, terms: Terms = _PLAIN
+) -> Receipt:
     """Record a message that was no use as a refused batch, with its first bytes.
 
     It is known by the producer's token where that can be read, else by its own id, else by the hash of its bytes.
@@ -71,6 +127,7 @@ def refuse_delivery(services: Services, delivery: Delivery, loads: Loads, *, rea
             new_id=services.new_id,
         )
         messages.keep_refused(tx, receipt.batch_id, delivery, now=services.clock())
+        terms.finish(tx)
     log.warning("batch.refused", batch=str(receipt.batch_id), token=receipt.token, reason=fault.reason)
     return receipt
 
@@ -105,7 +162,14 @@ def _by_place(arguments: tuple[object, ...]) -> dict[str, object]:
     return dict(zip(("batch", "requests"), arguments, strict=False))
 
 
-def take(services: Services, message_id: str, batch: object, requests: object, extra: Mapping[str, Any]) -> Receipt:
+def take(
+    services: Services,
+    message_id: str,
+    batch: object,
+    requests: object,
+    extra: Mapping[str, Any],
+    terms: Terms = _PLAIN,
+) -> Receipt:
     """Write the batch that the message asks for; with any fault, a refused batch under the same token.
 
     A message without a usable token is known by its own id, so that its redelivery changes nothing.
@@ -116,13 +180,13 @@ def take(services: Services, message_id: str, batch: object, requests: object, e
         requests if isinstance(requests, list) else [],
         store=services.store,
         allow_extra=wanted.allow_extra,
-        fetch_for=services.policies.references_timeout,
+        budget=terms.budget,
     )
     if not isinstance(requests, list):
         faults = (*faults, Fault(line=0, field="requests", reason="must be a list of objects"))
     else:
         faults = (*faults, *prepared.faults)
-    receipt = _refuse(services, wanted, faults) if faults else _accept(services, wanted, prepared)
+    receipt = _refuse(services, wanted, faults, terms) if faults else _accept(services, wanted, prepared, terms)
     log.info(
         "batch.enqueued",
         batch=str(receipt.batch_id),
@@ -134,10 +198,10 @@ def take(services: Services, message_id: str, batch: object, requests: object, e
     return receipt
 
 
-def _accept(services: Services, wanted: BatchRequest, prepared: Prepared) -> Receipt:
+def _accept(services: Services, wanted: BatchRequest, prepared: Prepared, terms: Terms) -> Receipt:
     try:
         with services.database.bulk_transaction() as tx:
-            return write(
+            receipt = write(
                 tx,
                 wanted,
                 prepared,
@@ -145,15 +209,17 @@ def _accept(services: Services, wanted: BatchRequest, prepared: Prepared) -> Rec
                 now=services.clock(),
                 new_id=services.new_id,
             )
+            terms.finish(tx)
+            return receipt
     except RequestsRefused as refused:
-        return _refuse(services, wanted, refused.faults)
+        return _refuse(services, wanted, refused.faults, terms)
     except TokenTaken as taken:
-        return _refuse(services, wanted, (Fault(line=0, field="token", reason=str(taken)),))
+        return _refuse(services, wanted, (Fault(line=0, field="token", reason=str(taken)),), terms)
 
 
-def _refuse(services: Services, wanted: BatchRequest, faults: tuple[Fault, ...]) -> Receipt:
+def _refuse(services: Services, wanted: BatchRequest, faults: tuple[Fault, ...], terms: Terms) -> Receipt:
     with services.database.transaction() as tx:
-        return write_refused(
+        receipt = write_refused(
             tx,
             wanted,
             faults,
@@ -161,6 +227,8 @@ def _refuse(services: Services, wanted: BatchRequest, faults: tuple[Fault, ...])
             now=services.clock(),
             new_id=services.new_id,
         )
+        terms.finish(tx)
+        return receipt
 
 
 def _batch(raw: object, token: str, extra: Mapping[str, Any]) -> tuple[BatchRequest, tuple[Fault, ...]]:

@@ -1,5 +1,6 @@
 """What the steps and the dispatcher work with: the outside parts, the clock, chance, and the policies."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from worker.domain.retry import ReplayPolicy
 from worker.latencies import Latencies
 from worker.media import proxy
 from worker.media.addresses import AddressPolicy
+from worker.media.fetch_budget import FetchBounds
 from worker.media.proxy import ProxyFor
 from worker.media.store import Store
 from worker.model_listing import ModelListing
@@ -55,8 +57,8 @@ class Policies:
     """Whether failures of many prompts, and creates in a row without an answer, pause the account."""
     unproved_window: int | None = None
     """Generations that may be open while none has succeeded for a while; None: as many as at other times."""
-    references_timeout: timedelta = timedelta(minutes=5)
-    """How long fetching all references of one message may take."""
+    references: FetchBounds = field(default_factory=FetchBounds)
+    """The most that fetching all references of one message may take."""
     wallet_floor: int | None = None
     """Admission stops before the wallet has fewer credits; None: it goes on until the provider refuses."""
 
@@ -117,6 +119,8 @@ class Services:
     """The threads that bring images home; by default each is brought where it was found."""
     listing: ModelListing = field(default_factory=ModelListing)
     """The provider's list of models, as it was last read."""
+    message_waits: threading.Event = field(default_factory=threading.Event)
+    """Set when a message waits for its references, or a thread that fetches them is free again."""
     writers: Writers | None = None
     """Write together what the threads of a node have to write; None: each writes for itself, at once.
 

@@ -87,10 +87,14 @@ class Settings(BaseSettings):
     """How long a create whose answer was lost may be sent again; the provider documents no figure."""
     upload_reuse: Duration = Field(timedelta(hours=6), alias="DARKROOM_UPLOAD_REUSE")
     """How long an uploaded reference is trusted to be still there; the provider documents no figure."""
-    references_timeout: Annotated[Interval, Field(le=timedelta(minutes=10))] = Field(
+    references_timeout: Annotated[Interval, Field(le=timedelta(hours=1))] = Field(
         timedelta(minutes=5), alias="DARKROOM_REFERENCES_TIMEOUT"
     )
-    """How long fetching all references of one message may take; less than the time after which it is sent again."""
+    """How long fetching all references of one message may take."""
+    references_count: int = Field(1_000, alias="DARKROOM_REFERENCES_COUNT", ge=0, le=100_000)
+    """How many references of one message are fetched."""
+    references_bytes: int = Field(1_000_000_000, alias="DARKROOM_REFERENCES_BYTES", ge=0)
+    """How many bytes all references of one message may have that are fetched."""
     max_attempts: int = Field(3, alias="DARKROOM_MAX_ATTEMPTS", ge=1, le=20)
     """Generations per job, as long as each failed one cost nothing."""
     content_codes: str = Field(",".join(sorted(content_codes.DEFAULT)), alias="DARKROOM_CONTENT_CODES")

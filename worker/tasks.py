@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-import psycopg
 import structlog
 from celery.exceptions import Reject
 from kombu.utils.json import loads
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from worker import foreign, node
+from worker import fetch_stage, foreign, node
 from worker import probe as probing
 from worker import upkeep as upkeeping
 from worker.broker.guard import DROPPED
@@ -19,14 +17,9 @@ from worker.db.steps import Ticket
 from worker.domain.delivery import ENQUEUE, Delivery
 from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
-from worker.media.store import StoreUnavailable
-from worker.services import Services
 from worker.steps.perform import attempt
 
 log = structlog.get_logger(__name__)
-
-_NEVER_STORED = (DataError, IntegrityError, psycopg.DataError, psycopg.IntegrityError)
-"""What the database says of values that it will not take the next time either."""
 
 
 def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
@@ -87,23 +80,9 @@ def enqueue(delivery: Delivery) -> None:
     """Take a batch from a producer in another repository or language; it is never lost, nor retried for ever."""
     services = node.services()
     try:
-        _take(services, delivery)
-    except (SQLAlchemyError, psycopg.Error, StoreUnavailable) as error:
+        fetch_stage.take_or_keep(services, delivery, loads)
+    except foreign.PASSING as error:
         # The message is the only copy: it stays in the queue until the database and the store can take it.
         log.warning("batch.not_yet_enqueued", message=delivery.name, error=str(error).splitlines()[0])
         services.pause(1.0)
         raise Reject(requeue=True) from None
-
-
-def _take(services: Services, delivery: Delivery) -> None:
-    """Write the batch; what cannot be written for what is in it, or for a fault of ours, is a refused batch."""
-    try:
-        foreign.take_delivery(services, delivery, loads)
-    except _NEVER_STORED as error:
-        log.exception("batch.not_storable", message=delivery.name)
-        foreign.refuse_delivery(services, delivery, loads, reason=f"is invalid: {str(error).splitlines()[0]}")
-    except (SQLAlchemyError, psycopg.Error, StoreUnavailable):
-        raise
-    except Exception as error:
-        log.exception("batch.not_understood", message=delivery.name)
-        foreign.refuse_delivery(services, delivery, loads, reason=f"is invalid: {type(error).__name__}: {error}")

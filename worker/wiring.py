@@ -23,6 +23,7 @@ from worker.domain.upkeep import UpkeepKind
 from worker.latencies import Latencies
 from worker.media import proxy
 from worker.media.addresses import AddressPolicy
+from worker.media.fetch_budget import FetchBounds
 from worker.media.spool import SpoolFolder
 from worker.media.store import Store, StoreUnavailable, open_store
 from worker.opening import NotConfigured, account, clock, database, new_id
@@ -130,7 +131,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         )
     # A collector waits for downloads most of the time, and needs a connection only to record them.
     answer_s = settings.database_timeout.total_seconds() if is_node else 75.0
-    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 4, answer_s=answer_s)
+    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 6, answer_s=answer_s)
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     provider = client(settings)
@@ -199,7 +200,11 @@ def policies(settings: Settings) -> Policies:
         max_attempts=settings.max_attempts,
         refused_content=content_codes.read(settings.content_codes),
         wallet_floor=settings.wallet_floor,
-        references_timeout=settings.references_timeout,
+        references=FetchBounds(
+            time=settings.references_timeout,
+            count=settings.references_count,
+            size_bytes=settings.references_bytes,
+        ),
         unproved_window=UNPROVED_WINDOW,
         result_addresses=AddressPolicy.for_results(settings.base_url),
         result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,

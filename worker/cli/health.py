@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -10,7 +11,16 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.cli import migrate, node_problems, nodes, scopes
 from worker.cli.context import Context, no_database
-from worker.db import account_limits, crashes, instants, messages, model_pauses, not_downloaded, overview
+from worker.db import (
+    account_limits,
+    crashes,
+    instants,
+    messages,
+    model_pauses,
+    not_downloaded,
+    overview,
+    waiting_messages,
+)
 from worker.db.nodes import OFF_S
 from worker.domain import crash
 from worker.domain.availability import why_not
@@ -193,12 +203,20 @@ def _crashes(tx: Connection) -> Finding:
     return (_failed if found.ended else _warning)("crashes", detail, step)
 
 
+_REFERENCES_PATIENCE = timedelta(minutes=15)
+"""A message whose references are not fetched by then waits for a node or the store."""
+
+
 def _messages(tx: Connection) -> Finding:
     since = wiring.clock() - messages.LOOKED_BACK
     total, newest = messages.refused(tx, since=since, limit=1)
     dropped = messages.dropped(tx, since=since)
+    waiting = waiting_messages.count(tx)
+    if waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_PATIENCE:
+        detail = f"{waiting}, the first since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC"
+        return _warning("messages", detail, "look for batch.not_yet_enqueued in the nodes' log, and start more nodes")
     if not total and not dropped:
-        return _ok("messages", "none refused or dropped within 7 days")
+        return _ok("messages", f"none refused or dropped within 7 days; {waiting}")
     parts = [
         f"{total:,} batches refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
     ]

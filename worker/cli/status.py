@@ -76,16 +76,20 @@ def status(
         found = [_show_one(database, batch, as_json=as_json)]
     if not as_json and any(each.is_open for each in found):
         serving.warn_without_node(context, database)
-    _note_nodes(database)
+    _note_what_waits(database)
 
 
-def _note_nodes(database: "Database") -> None:
-    """Print the problems of running nodes to standard error."""
+def _note_what_waits(database: "Database") -> None:
+    """Print the problems of running nodes, and messages that are no batch yet, to standard error."""
     from worker.cli import node_problems
+    from worker.db import waiting_messages
 
     with database.transaction() as tx:
-        for found in node_problems.of_running(tx):
-            output.notes().print(f"{found.said}; `darkroom doctor` says more", style="yellow", markup=False)
+        problems, waiting = node_problems.of_running(tx), waiting_messages.count(tx)
+    for found in problems:
+        output.notes().print(f"{found.said}; `darkroom doctor` says more", style="yellow", markup=False)
+    if waiting.messages:
+        output.notes().print(f"messages of producers: {waiting}; each is a batch then", markup=False)
 
 
 def ls(

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.db.proofs import Proof
+from worker.db.waiting_messages import LEASE as MESSAGE_LEASE
 from worker.domain.retry import CLOCK_SLACK
 from worker.domain.schedule import RUN_LEASE
 from worker.domain.step import LEASES
@@ -118,6 +119,16 @@ _HEALED = (
             # Its true age is unknown: it is as old as can be, and the reference is uploaded once more.
             _Column(name="uploaded_at", healed="CAST('epoch' AS timestamptz)"),
             _Column(name="lease_until", latest=f"{_LEASE} + {_seconds(CLOCK_SLACK)}", healed=_LEASE),
+        ),
+    ),
+    _Rows(
+        table="waiting_message",
+        label="r.name",
+        source=f"waiting_message r {_OF_ACCOUNT}",
+        key=("id",),
+        columns=(
+            _Column(name="received_at"),
+            _Column(name="due_at", latest=f"{{now}} + {_seconds(MESSAGE_LEASE + CLOCK_SLACK)}"),
         ),
     ),
     _Rows(

@@ -1,10 +1,6 @@
 """References on their way in: each source is read once, checked, and stored under the hash of its bytes."""
 
-import math
-import time
 from concurrent.futures import Executor, Future
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -15,6 +11,7 @@ from worker.domain.model_spec import ModelSpec
 from worker.domain.reference_source import RemoteUrl, StoredHash
 from worker.manifest import LocalFile, Located
 from worker.media.download import AddressPolicy, FetchFailed, FetchLimits, fetch
+from worker.media.fetch_budget import FetchBudget
 from worker.media.images import MAX_REFERENCE_BYTES, BadImage, ImageFacts, inspect_reference
 from worker.media.names import reference_path
 from worker.media.spool import SpoolFolder
@@ -31,19 +28,17 @@ class Library:
         store: Store | None,
         *,
         addresses: AddressPolicy | None = None,
-        fetch_for: timedelta | None = None,
+        budget: FetchBudget | None = None,
     ) -> None:
         """Start with nothing; by default only public https addresses are fetched.
 
-        ``fetch_for`` bounds how long all fetches may take together, from the first one on; None: each has its own
-        bound only.
+        ``budget`` is what all fetches may take together; None: each has its own bounds only.
         """
         self._store = store
         self.spool = SpoolFolder() if store is None else store.spool
         """Where files lie that are needed for a moment."""
         self._addresses = addresses or AddressPolicy.for_references()
-        self._fetch_for = fetch_for
-        self._fetch_until_s: float | None = None
+        self._budget = budget
         self._begun: dict[Located, Future[ReferenceFacts | UnfitError]] = {}
         self._known: dict[Located, str | UnfitError] = {}
         self.facts: dict[str, ReferenceFacts] = {}
@@ -97,6 +92,8 @@ class Library:
             facts = inspect_reference(content)
         except BadImage as error:
             return UnfitError(f"{_name(source)} {error.reason}")
+        except UnfitError as error:
+            return error
         except FetchFailed as error:
             return UnfitError(f"could not be fetched: {error}")
         if self._store is not None:
@@ -111,21 +108,13 @@ class Library:
         )
 
     def _fetched(self, source: RemoteUrl) -> bytes:
-        limits = replace(_LIMITS, total_s=min(_LIMITS.total_s, self._left_s()))
-        if limits.total_s <= 0:
-            raise BadImage(f"was not fetched: all references together may take {self._fetch_for}")
+        limits = _LIMITS if self._budget is None else self._budget.begin(_LIMITS)
         with self.spool.scratch() as folder:
             file = folder / "reference"
-            fetch(source.url, file, limits=limits, allow=self._addresses)
+            found = fetch(source.url, file, limits=limits, allow=self._addresses)
+            if self._budget is not None:
+                self._budget.fetched(found.size_bytes)
             return file.read_bytes()
-
-    def _left_s(self) -> float:
-        """Return the seconds that are left for fetches; two threads that begin at once begin the same time."""
-        if self._fetch_for is None:
-            return math.inf
-        if self._fetch_until_s is None:
-            self._fetch_until_s = time.monotonic() + self._fetch_for.total_seconds()
-        return self._fetch_until_s - time.monotonic()
 
 
 def _keep(store: Store, content: bytes, facts: ImageFacts) -> None:
