@@ -92,7 +92,9 @@ def test_messages_that_wait_for_references_are_shown_and_those_that_wait_for_lon
 
 
 def _verdict(world: World) -> str:
-    found = json.loads(run_here(world.folder, world.settings, "doctor", "--json").stdout)["findings"]
+    found: list[dict[str, str]] = json.loads(run_here(world.folder, world.settings, "doctor", "--json").stdout)[
+        "findings"
+    ]
     return next(each["verdict"] for each in found if each["part"] == "messages")
 
 
