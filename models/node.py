@@ -20,5 +20,8 @@ class Node(Table):
     last_round_at: Mapped[datetime | None] = mapped_column(
         comment="When its dispatcher last completed a round; NULL: not yet"
     )
+    error: Mapped[str | None] = mapped_column(
+        comment="Why its dispatcher did not complete its last round; NULL: it did"
+    )
     clock_offset_s: Mapped[float] = mapped_column(comment="Its wall clock minus the server's, in seconds")
     version: Mapped[str] = mapped_column(comment="Of the package that it runs")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
@@ -24,6 +24,11 @@ class Upkeep(Table):
     every_s: Mapped[float] = mapped_column(comment="Seconds from one time to the next")
     due_at: Mapped[datetime] = mapped_column(comment="When the next time is")
     last_run_at: Mapped[datetime | None] = mapped_column(comment="When it was last handed out; NULL: never")
+    done_at: Mapped[datetime] = mapped_column(
+        server_default=func.clock_timestamp(),
+        comment="When it last ended without an error, to a minute; at first: when it began",
+    )
+    error: Mapped[str | None] = mapped_column(comment="Why it last failed; NULL: it has ended without an error since")
 
 
 class GenerationReading(Table):

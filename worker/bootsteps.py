@@ -112,11 +112,13 @@ class Loop:
     def start(self) -> None:
         """Begin."""
         self._watch.start()
+        self._unread.start()
         self._thread.start()
 
     def stop(self) -> None:
         """End after the round that is under way, within a second or two."""
         self._ended.set()
+        self._unread.stop()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
@@ -130,14 +132,17 @@ class Loop:
                         self._heartbeat.beat()
                         self._round(listener)
             except (DBAPIError, psycopg.Error) as error:
-                log.warning("dispatcher.database_unreachable", error=str(error).splitlines()[0])
+                log.warning("dispatcher.database_error", error=str(error).splitlines()[0])
+                self._heartbeat.round_failed(error)
                 self._ended.wait(_TROUBLE_WAIT_S)
             except self._broker_errors as error:
                 log.warning("dispatcher.broker_unreachable", error=str(error) or type(error).__name__)
+                self._heartbeat.round_failed(error)
                 self._drop_broker_connections()
                 self._ended.wait(_TROUBLE_WAIT_S)
-            except Exception:
+            except Exception as error:
                 log.exception("dispatcher.failed")
+                self._heartbeat.round_failed(error)
                 self._ended.wait(_TROUBLE_WAIT_S)
             self._watch.progress()
         self._watch.stop()
@@ -162,7 +167,6 @@ class Loop:
         self._publish(decided)
         self._heartbeat.round_completed()
         self._ear.look(_uptime())
-        self._unread.look(_uptime())
         wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
         if not self._ended.is_set():
             listener.wait(wait)

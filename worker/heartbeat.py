@@ -16,6 +16,7 @@ from worker.services import Services
 log = structlog.get_logger(__name__)
 
 BEAT_EVERY_S = 5.0
+_ERROR_MAX = 300
 
 
 class Heartbeat:
@@ -32,10 +33,16 @@ class Heartbeat:
         self._beat_at: float | None = None
         self._round_at: float | None = None
         self._told_offset_s = 0.0
+        self._error: str | None = None
 
     def round_completed(self) -> None:
         """Note that the dispatcher has completed a round now."""
         self._round_at = time.monotonic()
+        self._error = None
+
+    def round_failed(self, error: BaseException) -> None:
+        """Note why the dispatcher has not completed a round; the row says so from the next beat on."""
+        self._error = f"{type(error).__name__}: {error}".splitlines()[0][:_ERROR_MAX]
 
     def beat(self) -> None:
         """Renew the row if it is time; raises the database's errors."""
@@ -48,6 +55,7 @@ class Heartbeat:
             version=self._version,
             round_age_s=None if self._round_at is None else now - self._round_at,
             clock_offset_s=offset_s,
+            error=self._error,
         )
         with self._database.transaction() as tx:
             self._clock.take(lambda: nodes.beat(tx, said))

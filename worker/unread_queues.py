@@ -3,9 +3,10 @@
 Redis lists its keys. AMQP cannot list queues, so likely misspellings are asked for one by one.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -16,12 +17,13 @@ from worker.domain import queue_names
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = timedelta(minutes=5)
-_POOL_WAIT_S = 10
+_CONNECT_S = 10
 _SEPARATOR = "\x06\x16"
 """Between a queue's name and a priority in a key of kombu (5.7, Redis transport)."""
 
-_MOST_KEYS = 100_000
-"""Keys of a Redis server that are looked at: it may be shared with much else."""
+_KEYS_A_SCAN = 1_000
+_MOST_SCANS = 1_000
+"""A Redis server may be shared with much else: a million keys are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -45,12 +47,15 @@ def find(connection: Any) -> list[UnreadQueue]:
 
 def _lists(connection: Any) -> Iterator[tuple[str, int]]:
     client = connection.default_channel.client
-    for number, key in enumerate(client.scan_iter(count=1_000, _type="list")):
-        if number >= _MOST_KEYS:
+    cursor = 0
+    for _ in range(_MOST_SCANS):
+        cursor, keys = client.scan(cursor, count=_KEYS_A_SCAN, _type="list")
+        for key in keys:
+            name = key.decode("utf-8", "replace").split(_SEPARATOR, 1)[0]
+            if queue_names.meant(name):
+                yield name, client.llen(key)
+        if not cursor:
             return
-        name = key.decode("utf-8", "replace").split(_SEPARATOR, 1)[0]
-        if queue_names.meant(name):
-            yield name, client.llen(key)
 
 
 def _declared(connection: Any) -> Iterator[tuple[str, int]]:
@@ -67,21 +72,37 @@ def _declared(connection: Any) -> Iterator[tuple[str, int]]:
 
 
 class UnreadQueues:
-    """Looks every few minutes, and logs what has changed; for one thread."""
+    """A thread that looks every few minutes, and logs what has changed."""
 
     def __init__(self, app: Celery) -> None:
-        """Look for the first time at once."""
+        """Prepare the thread; it is a daemon."""
         self._app = app
-        self._look_at: datetime | None = None
         self._known: list[UnreadQueue] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="darkroom-unread-queues", daemon=True)
 
-    def look(self, now: datetime) -> None:
-        """Look if it is time; raises the broker's connection errors."""
-        if self._look_at is not None and now < self._look_at:
-            return
-        self._look_at = now + LOOK_EVERY
+    def start(self) -> None:
+        """Look for the first time at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the thread
+                log.warning("queues.not_looked_at", error=str(error) or type(error).__name__)
+            self._ended.wait(LOOK_EVERY.total_seconds())
+
+    def look(self) -> None:
+        """Look once; raises the broker's connection errors."""
         connection: Any
-        with self._app.pool.acquire(block=True, timeout=_POOL_WAIT_S) as connection:
+        # A connection of its own: a look takes dozens of requests.
+        with self._app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, timeout=_CONNECT_S)
             found = find(connection)
         for each in found:
             if each not in self._known:

@@ -25,12 +25,25 @@ AGAIN_SOON = timedelta(seconds=10)
 OLD = timedelta(hours=1)
 """An accepted generation that has not ended after this is asked about beside its polls, and the answer kept."""
 
+_ERROR_MAX = 300
+
 MOST_REREAD = 20
 """Generations that are asked about in one go; when there are more, the next go follows soon."""
 
 
 def run(services: Services, kind: UpkeepKind) -> None:
-    """Do it once; doing it twice, or late, does no harm."""
+    """Do it once, and note how it ended; doing it twice, or late, does no harm."""
+    error: str | None = None
+    try:
+        _do(services, kind)
+    except Exception as crash:
+        log.exception("upkeep.crashed", kind=kind)
+        error = f"{type(crash).__name__}: {crash}".splitlines()[0][:_ERROR_MAX]
+    with services.database.transaction() as tx:
+        upkeep.note_end(tx, services.account_id, kind, error=error, now=services.clock())
+
+
+def _do(services: Services, kind: UpkeepKind) -> None:
     match kind:
         case UpkeepKind.WALLET:
             _read_wallet(services)

@@ -11,8 +11,22 @@ from worker.db.nodes import Beat, NodeRow
 from worker.db.session import Database
 
 
-def beat(database: Database, node_id: UUID, *, round_age_s: float | None = 0.0, offset_s: float = 0.0) -> None:
-    said = Beat(node_id=node_id, name="host:1", version="0.1.0", round_age_s=round_age_s, clock_offset_s=offset_s)
+def beat(
+    database: Database,
+    node_id: UUID,
+    *,
+    round_age_s: float | None = 0.0,
+    offset_s: float = 0.0,
+    error: str | None = None,
+) -> None:
+    said = Beat(
+        node_id=node_id,
+        name="host:1",
+        version="0.1.0",
+        round_age_s=round_age_s,
+        clock_offset_s=offset_s,
+        error=error,
+    )
     with database.transaction() as tx:
         nodes.beat(tx, said)
 
@@ -54,6 +68,14 @@ def test_a_node_whose_dispatcher_completed_no_round_lately_is_reported(database:
 
     with database.transaction() as tx:
         assert [each.said for each in node_problems.of_running(tx)] == ["node host:1: no dispatch round for 1.5 min"]
+
+
+def test_a_node_says_why_its_dispatcher_completes_no_round(database: Database) -> None:
+    beat(database, uuid7(), round_age_s=90.0, error="KeyError: 'no-such-model'")
+
+    with database.transaction() as tx:
+        said = [each.said for each in node_problems.of_running(tx)]
+    assert said == ["node host:1: no dispatch round for 1.5 min (KeyError: 'no-such-model')"]
 
 
 def test_a_node_that_completes_rounds_has_no_problem(database: Database) -> None:

@@ -19,6 +19,7 @@ from worker.db import (
     model_pauses,
     not_downloaded,
     overview,
+    upkeep,
     waiting_messages,
 )
 from worker.db.nodes import OFF_S
@@ -89,6 +90,7 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield _models(tx, context)
                 yield _not_downloaded(tx, context)
                 yield _crashes(tx)
+                yield _upkeep(tx)
                 yield _messages(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
@@ -188,6 +190,18 @@ def _models(tx: Connection, context: Context) -> Finding:
         return _ok("models", "none is paused")
     step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
     return _warning("models", "; ".join(str(each) for each in paused), step)
+
+
+def _upkeep(tx: Connection) -> Finding:
+    found = upkeep.troubles(tx)
+    if not found:
+        return _ok("upkeep", "gets done")
+    parts = (
+        f"{each.kind}: not done since {each.done_at:%Y-%m-%d %H:%M} UTC" + (f" ({each.error})" if each.error else "")
+        for each in found
+    )
+    step = "look for upkeep.crashed in the nodes' log; if there is none, the nodes' threads or the broker hang"
+    return _warning("upkeep", "; ".join(parts), step)
 
 
 def _crashes(tx: Connection) -> Finding:

@@ -52,7 +52,8 @@ def _of(node: NodeRow) -> Iterator[NodeProblem]:
         since = node.last_round_at or node.started_at
         yield NodeProblem(
             check="nodes",
-            said=f"node {node.name}: no dispatch round for {_span((node.seen_at - since).total_seconds())}",
+            said=f"node {node.name}: no dispatch round for {_span((node.seen_at - since).total_seconds())}"
+            + (f" ({node.error})" if node.error else ""),
             next_step="look for dispatcher errors in its log; a node that stays stalled ends itself: start it again",
         )
     if abs(node.clock_offset_s) > nodes.OFF_S:

@@ -80,14 +80,16 @@ def status(
 
 
 def _note_what_waits(database: "Database") -> None:
-    """Print the problems of running nodes, and messages that are no batch yet, to standard error."""
+    """Print what keeps nodes from their work, and messages that are no batch yet, to standard error."""
     from worker.cli import node_problems
-    from worker.db import waiting_messages
+    from worker.db import upkeep, waiting_messages
 
     with database.transaction() as tx:
-        problems, waiting = node_problems.of_running(tx), waiting_messages.count(tx)
-    for found in problems:
-        output.notes().print(f"{found.said}; `darkroom doctor` says more", style="yellow", markup=False)
+        said = [each.said for each in node_problems.of_running(tx)]
+        said += [f"upkeep {each.kind}: {each.error or 'does not end'}" for each in upkeep.troubles(tx)]
+        waiting = waiting_messages.count(tx)
+    for each in said:
+        output.notes().print(f"{each}; `darkroom doctor` says more", style="yellow", markup=False)
     if waiting.messages:
         output.notes().print(f"messages of producers: {waiting}; each is a batch then", markup=False)
 

@@ -108,6 +108,7 @@ _HEALED = (
         columns=(
             _Column(name="due_at", latest=f"{_SOON} + make_interval(secs => r.every_s)"),
             _Column(name="last_run_at"),
+            _Column(name="done_at"),
         ),
     ),
     _Rows(

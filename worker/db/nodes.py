@@ -32,6 +32,8 @@ class NodeRow:
     clock_offset_s: float
     """Its wall clock minus the server's."""
     version: str
+    error: str | None
+    """Why its dispatcher did not complete its last round."""
     is_alive: bool
     """Whether its row was renewed lately."""
 
@@ -48,10 +50,11 @@ _BEAT = text("""
         DELETE FROM node WHERE id IN (
             SELECT id FROM node WHERE seen_at < clock_timestamp() - make_interval(secs => :forget_s) AND id <> :id
             FOR UPDATE SKIP LOCKED))
-    INSERT INTO node (id, name, started_at, seen_at, last_round_at, clock_offset_s, version)
+    INSERT INTO node (id, name, started_at, seen_at, last_round_at, clock_offset_s, version, error)
     VALUES (:id, :name, clock_timestamp(), clock_timestamp(),
-        clock_timestamp() - make_interval(secs => CAST(:round_age_s AS float8)), :clock_offset_s, :version)
+        clock_timestamp() - make_interval(secs => CAST(:round_age_s AS float8)), :clock_offset_s, :version, :error)
     ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, clock_offset_s = excluded.clock_offset_s,
+        error = excluded.error,
         last_round_at = coalesce(excluded.last_round_at, node.last_round_at)
     RETURNING clock_timestamp()""")
 
@@ -66,6 +69,8 @@ class Beat:
     round_age_s: float | None
     """Seconds since its dispatcher last completed a round; None: it has not."""
     clock_offset_s: float
+    error: str | None = None
+    """Why its dispatcher did not complete its last round."""
 
 
 def beat(tx: Connection, said: Beat) -> datetime:
@@ -81,7 +86,7 @@ def remove(tx: Connection, node_id: UUID) -> None:
 
 
 _ALL = text("""
-    SELECT id, name, started_at, seen_at, last_round_at, clock_offset_s, version,
+    SELECT id, name, started_at, seen_at, last_round_at, clock_offset_s, version, error,
         seen_at > clock_timestamp() - make_interval(secs => :alive_s) AS is_alive
     FROM node ORDER BY name, id""")
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from worker.domain.upkeep import UpkeepKind
 
 _CONFIGURE = text("""
-    INSERT INTO upkeep (account_id, kind, every_s, due_at) VALUES (:account_id, :kind, :every_s, :now)
+    INSERT INTO upkeep (account_id, kind, every_s, due_at, done_at) VALUES (:account_id, :kind, :every_s, :now, :now)
     ON CONFLICT (account_id, kind) DO UPDATE SET every_s = excluded.every_s,
         due_at = least(upkeep.due_at, :now + make_interval(secs => excluded.every_s))""")
 
@@ -57,6 +57,42 @@ def hasten(tx: Connection, account_id: UUID, kind: UpkeepKind, *, due_at: dateti
             UPDATE upkeep SET due_at = least(due_at, :due_at) WHERE account_id = :account_id AND kind = :kind"""),
         {"account_id": account_id, "kind": kind, "due_at": due_at},
     )
+
+
+_NOTE_END = text("""
+    UPDATE upkeep SET error = :error, done_at = CASE WHEN CAST(:error AS text) IS NULL THEN :now ELSE done_at END
+    WHERE account_id = :account_id AND kind = :kind AND (
+        error IS DISTINCT FROM :error OR (:error IS NULL AND done_at < :now - interval '1 minute'))""")
+
+
+def note_end(tx: Connection, account_id: UUID, kind: UpkeepKind, *, error: str | None, now: datetime) -> None:
+    """Note that it has ended, and why it failed if it did; the same again within a minute writes nothing."""
+    tx.execute(_NOTE_END, {"account_id": account_id, "kind": kind, "error": error, "now": now})
+
+
+STUCK_AFTER = timedelta(minutes=15)
+"""Upkeep that was handed out for so long, and three times, without an end is stuck."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """A kind of upkeep that fails, or that is handed out and does not end."""
+
+    kind: UpkeepKind
+    done_at: datetime
+    error: str | None
+
+
+_TROUBLES = text("""
+    SELECT DISTINCT ON (kind) kind, done_at, error FROM upkeep
+    WHERE error IS NOT NULL OR last_run_at - done_at > greatest(make_interval(secs => 3 * every_s), :stuck_after)
+    ORDER BY kind, done_at""")
+
+
+def troubles(tx: Connection) -> list[Trouble]:
+    """Return the kinds of upkeep that do not get done, of whichever account."""
+    rows = tx.execute(_TROUBLES, {"stuck_after": STUCK_AFTER}).mappings()
+    return [Trouble(kind=UpkeepKind(row["kind"]), done_at=row["done_at"], error=row["error"]) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)
