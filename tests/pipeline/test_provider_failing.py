@@ -101,7 +101,7 @@ def test_an_outage_in_the_middle_of_a_batch_fails_no_job(
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-@pytest.mark.parametrize("count", [3, 5])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_a_small_batch_survives_an_outage(count: int, attempts: int, node: Node, sandbox: Provider) -> None:
     with_attempts(node, attempts)
     node.submit(*prompts(count))
@@ -114,6 +114,55 @@ def test_a_small_batch_survives_an_outage(count: int, attempts: int, node: Node,
 
     assert failed < 30
     assert node.jobs() == ["succeeded"] * count
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_batch_of_one_prompt_survives_an_outage(attempts: int, node: Node, sandbox: Provider) -> None:
+    with_attempts(node, attempts)
+    node.submit(*[{"prompt": "The same chair"}] * 40)
+    sandbox.set(**FAILING)
+    node.run_for(timedelta(minutes=10))
+    failed = node.generations().count("failed")
+    sandbox.set(**WELL)
+
+    node.run_until_quiet()
+
+    assert failed < 30
+    assert node.jobs() == ["succeeded"] * 40
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_bad_prompt_alone_ends_its_job_after_eleven_minutes_and_three_further_tries(
+    attempts: int, node: Node, sandbox: Provider
+) -> None:
+    with_attempts(node, attempts)
+    sandbox.set(failing_prompts="curse")
+    node.submit({"prompt": "A cursed chair"})
+
+    node.run_for(timedelta(minutes=10))
+    before = node.jobs()
+    node.run_for(timedelta(minutes=4))
+
+    assert (before, node.jobs(), node.pause_reason()) == (["active"], ["failed"], None)
+    assert len(sandbox.tasks()) == attempts + 3
+    books.check_all_done(node, sandbox)
+
+
+def test_a_bad_prompt_ends_its_job_after_one_more_try_when_another_prompt_succeeds_meanwhile(
+    node: Node, sandbox: Provider
+) -> None:
+    sandbox.set(failing_prompts="curse")
+    node.submit({"prompt": "A cursed chair"})
+    node.run_for(timedelta(minutes=1))
+    before = node.jobs()
+
+    node.submit({"prompt": "A chair"})
+    node.run_for(timedelta(minutes=1, seconds=30))
+
+    assert (before, node.jobs()) == (["active"], ["failed", "succeeded"])
+    assert len(sandbox.tasks()) <= 3 + 2 + 1
     books.check_all_done(node, sandbox)
 
 
@@ -148,16 +197,6 @@ def test_failures_of_one_prompt_pause_nothing_however_often_it_is_asked_for(node
     assert node.pause_reason() is None
     assert set(node.jobs()) == {"failed"}
     books.check_all_done(node, sandbox)
-
-
-def test_a_bad_prompt_alone_fails_after_its_attempts_without_a_pause(node: Node, sandbox: Provider) -> None:
-    sandbox.set(failing_prompts="curse")
-    node.submit({"prompt": "A cursed chair"})
-    node.run_for(timedelta(minutes=1))
-
-    assert node.jobs() == ["failed"]
-    assert node.generations() == ["failed"] * 3
-    assert node.pause_reason() is None
 
 
 def test_failures_that_cost_credits_pause_the_account_too_and_are_not_paid_for_again(

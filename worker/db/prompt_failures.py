@@ -37,6 +37,17 @@ def count(tx: Connection, work: Work, *, code: str, now: datetime) -> Record:
     return Record(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
+_READ = text(f"""
+    SELECT failures, last_failed_at, last_code FROM prompt_failure
+    WHERE account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(":prompt")}""")
+
+
+def read(tx: Connection, work: Work) -> Record | None:
+    """Return what is remembered of the work's prompt now."""
+    row = tx.execute(_READ, _prompt(work)).one_or_none()
+    return None if row is None else Record(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
 _FORGET = text(f"""
     DELETE FROM prompt_failure
     WHERE account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(":prompt")}""")

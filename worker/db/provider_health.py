@@ -114,6 +114,28 @@ def count_attempt(tx: Connection, generation_id: UUID) -> None:
     tx.execute(text("UPDATE failed_attempt SET is_counted = true WHERE generation_id = :id"), {"id": generation_id})
 
 
+def excuse(tx: Connection, generation_id: UUID) -> None:
+    """Note that a failure costs its job no attempt."""
+    tx.execute(text("UPDATE failed_attempt SET is_excused = true WHERE generation_id = :id"), {"id": generation_id})
+
+
+def excused(tx: Connection, job_id: UUID) -> int:
+    """Count the failures of a job that are kept and cost it no attempt."""
+    query = text("SELECT count(*) FROM failed_attempt WHERE job_id = :id AND is_excused")
+    return int(tx.execute(query, {"id": job_id}).scalar_one())
+
+
+_FIRST = text(f"""
+    SELECT job_id = :job_id FROM failed_attempt
+    WHERE account_id = :account_id AND prompt_hash = {HASH.format(":prompt")} ORDER BY generation_id LIMIT 1""")
+
+
+def is_first_of_prompt(tx: Connection, work: Work) -> bool:
+    """Say whether no failure of another job with the prompt is kept that is older."""
+    values = {"job_id": work.job_id, "account_id": work.account_id, "prompt": work.prompt}
+    return bool(tx.execute(_FIRST, values).scalar_one_or_none())
+
+
 def forget(tx: Connection, generation_id: UUID) -> None:
     """Forget a failed generation: whose failure it was is decided."""
     tx.execute(text("DELETE FROM failed_attempt WHERE generation_id = :id"), {"id": generation_id})

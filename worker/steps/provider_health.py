@@ -30,6 +30,15 @@ UNDECIDED_WAIT = timedelta(seconds=5)
 UNDECIDED_FOR = timedelta(minutes=5)
 """How long the end of a job waits for the outcomes of others."""
 
+LONE_WAITS = (timedelta(seconds=30), timedelta(minutes=2, seconds=30), timedelta(minutes=8))
+"""Before each further try of a job at which nothing else says whether the provider works."""
+
+LONE_PATIENCE = timedelta(minutes=12)
+"""How long other jobs with its prompt wait for what comes of it: as long as its tries take, and a minute."""
+
+LONE_LOOK = timedelta(seconds=30)
+"""How soon such jobs are looked at again; a success that is so much later than a failure does not explain it."""
+
 WEAK_PATIENCE = timedelta(hours=1)
 """After a pause of this length on little evidence, failures count against their jobs again: they may all be bad."""
 
@@ -52,6 +61,8 @@ class Verdict(Enum):
     """The job goes back in line with no attempt lost."""
     UNDECIDED = auto()
     """The job's end waits for the outcomes of others."""
+    ALONE = auto()
+    """There are no others: the job waits to be tried again, with no attempt lost."""
 
 
 def judge(tx: Connection, services: Services, work: Work, *, code: str, is_free: bool, would_end: bool) -> Verdict:
@@ -67,12 +78,17 @@ def judge(tx: Connection, services: Services, work: Work, *, code: str, is_free:
     known = provider_health.attempt(tx, work.generation_id)
     if account.pause_reason is PauseReason.PROVIDER_FAILING:
         return _while_paused(tx, services, account, health, work, code)
-    if known is not None and (known.is_excused or known.began_at != health.began_at):
+    if known is not None and known.is_excused:
         provider_health.forget(tx, work.generation_id)
-        return Verdict.THE_PROVIDERS if known.is_excused else Verdict.THE_JOBS
+        return Verdict.THE_PROVIDERS
+    if known is not None and known.began_at != health.began_at:
+        return _after_success(tx, work, known, now)
     if known is None:
         health = _counted(tx, health, work, now)
-    return _verdict(tx, services, account, health, work, known, code=code, is_free=is_free, would_end=would_end)
+    if not health.evidence.is_conclusive and not would_end:
+        provider_health.count_attempt(tx, work.generation_id)
+        return Verdict.THE_JOBS
+    return _verdict(tx, services, account, health, work, known, code=code, is_free=is_free)
 
 
 def _verdict(
@@ -85,22 +101,51 @@ def _verdict(
     *,
     code: str,
     is_free: bool,
-    would_end: bool,
 ) -> Verdict:
+    """Say whose failure it is that would end the job, or any failure of a provider that is failing."""
     now, evidence = services.clock(), health.evidence
-    is_working = account.pause_reason is None
-    if evidence.is_conclusive:
-        return _pause(tx, services, account, health, code) if is_working else Verdict.THE_PROVIDERS
-    if not would_end:
-        provider_health.count_attempt(tx, work.generation_id)
-        return Verdict.THE_JOBS
-    if evidence.is_calm or not is_free:
-        return Verdict.THE_JOBS
-    is_young = known is None or now < known.failed_at + UNDECIDED_FOR
-    if is_young and provider_health.is_more_to_come(tx, work):
-        return Verdict.UNDECIDED
-    if evidence.is_one_sided:
-        return _pause(tx, services, account, health, code) if is_working else Verdict.THE_PROVIDERS
+    if not evidence.is_conclusive:
+        if evidence.is_calm or not is_free:
+            return Verdict.THE_JOBS
+        is_young = known is None or now < known.failed_at + UNDECIDED_FOR
+        is_more_to_come = provider_health.is_more_to_come(tx, work)
+        if is_young and is_more_to_come:
+            return Verdict.UNDECIDED
+        if not evidence.is_one_sided:
+            if evidence.succeeded:
+                return _after_success(tx, work, known, now)
+            return _the_jobs(tx, work) if is_more_to_come else _try_alone(tx, work, known, now)
+    return _pause(tx, services, account, health, code) if account.pause_reason is None else Verdict.THE_PROVIDERS
+
+
+def _try_alone(tx: Connection, work: Work, known: Attempt | None, now: datetime) -> Verdict:
+    """Have a job tried again some times, with growing waits: an outage passes, a bad prompt stays bad.
+
+    Of the jobs with one prompt only the first is tried; the others wait for what comes of it.
+    """
+    if known is None:
+        return Verdict.ALONE
+    is_first = provider_health.is_first_of_prompt(tx, work)
+    tries = provider_health.excused(tx, work.job_id)
+    waits = LONE_WAITS[tries:] if is_first else (LONE_PATIENCE,)
+    if waits and now < known.failed_at + waits[0]:
+        return Verdict.ALONE
+    if not is_first or not waits:
+        return _the_jobs(tx, work)
+    provider_health.excuse(tx, work.generation_id)
+    return Verdict.THE_PROVIDERS
+
+
+def _after_success(tx: Connection, work: Work, known: Attempt | None, now: datetime) -> Verdict:
+    """Others have succeeded: the failure is the job's own, unless the provider may have been ill then."""
+    is_old = known is not None and now >= known.failed_at + LONE_LOOK
+    if is_old and provider_health.excused(tx, work.job_id) < len(LONE_WAITS):
+        provider_health.excuse(tx, work.generation_id)
+        return Verdict.THE_PROVIDERS
+    return _the_jobs(tx, work)
+
+
+def _the_jobs(tx: Connection, work: Work) -> Verdict:
     provider_health.forget(tx, work.generation_id)
     return Verdict.THE_JOBS
 

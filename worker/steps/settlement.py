@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from worker.db import batches, calls, generations, jobs, prompt_failures, session, step_moves
+from worker.db import accounts, batches, calls, generations, jobs, prompt_failures, session, step_moves
 from worker.db.generations import Outcome
 from worker.db.jobs import End
 from worker.db.step_moves import Next
@@ -111,14 +111,18 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
         _book(tx, services, work, view)
         _end_refused(tx, services, work, view, code, message)
         return Verdict.THE_JOBS
+    if services.policies.has_brakes:
+        # What is known of the prompt is older than the failures of others that were booked meanwhile.
+        accounts.lock_now(tx, work.account_id)
+        work = replace(work, prompt_record=prompt_failures.read(tx, work))
     was_free = view.final_credits == 0
     has_more = was_free and work.job_failures + 1 < services.policies.max_attempts and not _will_poison(work)
     if code == PauseReason.INSUFFICIENT_CREDITS:
         verdict = Verdict.THE_PROVIDERS if was_free else Verdict.THE_JOBS
     else:
         verdict = provider_health.judge(tx, services, work, code=code, is_free=was_free, would_end=not has_more)
-    if verdict is Verdict.UNDECIDED:
-        _look_again(tx, services, work, code)
+    if verdict in {Verdict.UNDECIDED, Verdict.ALONE}:
+        _look_again(tx, services, work, code, verdict)
         return verdict
     _book(tx, services, work, view)
     is_excused = was_free and verdict is Verdict.THE_PROVIDERS
@@ -150,10 +154,12 @@ def _book(tx: Connection, services: Services, work: Work, view: GenerationView) 
     outcomes.post(tx, work, _settling(work, view), services)
 
 
-def _look_again(tx: Connection, services: Services, work: Work, code: str) -> None:
-    """Put off the end of a job until the outcomes of others say whether the provider works."""
-    due_at = services.clock() + provider_health.UNDECIDED_WAIT
+def _look_again(tx: Connection, services: Services, work: Work, code: str, verdict: Verdict) -> None:
+    """Put off the end of a job until the outcomes of others say whether the provider works, or it is tried again."""
+    is_alone = verdict is Verdict.ALONE
+    due_at = services.clock() + (provider_health.LONE_LOOK if is_alone else provider_health.UNDECIDED_WAIT)
     words = f"{code}: whether the prompt or the provider fails is not decided yet"
+    words += "; it is tried again within 8 minutes at no cost" if is_alone else ""
     step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts, error=words)
 
 
