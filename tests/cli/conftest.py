@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.acceptance.waiting import until
+from worker import opening
 from worker.cli.app import app
 from worker.cli.errors import explain
 from worker.embedded import services
@@ -40,6 +41,9 @@ def run_here(folder: Path, environment: Mapping[str, str], *arguments: str) -> "
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(os, "environ", {**home, **environment})
+        # A process of its own does not know the clock of the database of an earlier test, which is gone.
+        for name, value in {"_source": None, "_estimate": None, "_last_s": 0.0}.items():
+            patch.setattr(opening.clock, name, value)
         done = CliRunner().invoke(app, arguments, prog_name="darkroom")
     if isinstance(done.exception, Exception):
         said = explain(done.exception)
