@@ -7,6 +7,7 @@ from aiohttp import web
 
 from ops.sandbox.choices import EdgeBody
 
+_HTML_400 = b"<!DOCTYPE html><html><body><center><h1>400 Bad Request</h1></center><hr>proxy</body></html>"
 _HTML_500 = b"<!DOCTYPE html><html><head><title>500</title></head><body><h1>Internal Server Error</h1></body></html>"
 _HTML_503 = b"<!DOCTYPE html><html><body><center><h1>503 Service Temporarily Unavailable</h1></center></body></html>"
 _HTML_504 = b"<!DOCTYPE html><html><body><center><h1>504 Gateway Time-out</h1></center></body></html>"
@@ -29,6 +30,11 @@ def hang_up(request: web.Request) -> None:
     """The peer sees its connection closed without an answer."""
     if request.transport is not None:
         request.transport.close()
+
+
+def html_400() -> web.Response:
+    """A page from a proxy that takes the request for malformed."""
+    return web.Response(body=_HTML_400, status=400, content_type="text/html")
 
 
 def html_500() -> web.Response:

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     LOST_REPLY = "lost_reply"
     RESET_BEFORE = "reset_before"
     RESET_AFTER = "reset_after"
+    HTTP_400_HTML = "http_400_html"
     HTTP_500_HTML = "http_500_html"
     HTTP_500_HTML_AFTER = "http_500_html_after"
     HTTP_503 = "http_503"

@@ -32,6 +32,8 @@ def _before(world: World, request: web.Request, draw: Draw) -> web.Response | No
         case Fault.RESET_BEFORE:
             broken.reset(request)
             return web.Response()
+        case Fault.HTTP_400_HTML:
+            return broken.html_400()
         case Fault.HTTP_500_HTML:
             return broken.html_500()
         case Fault.HTTP_503:

@@ -17,6 +17,7 @@ BROKEN_EXCHANGES = [
     "lost_reply",
     "reset_before",
     "reset_after",
+    "http_400_html",
     "http_500_html",
     "http_500_html_after",
     "http_503",

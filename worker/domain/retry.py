@@ -75,11 +75,17 @@ contract, section 2). The same key and the same bytes cannot create a second tas
 """
 
 
-UPLOAD_PATIENCE = timedelta(days=1)
-"""How long a reference that the provider does not take is offered; then its job fails, nothing having been paid."""
+OFFER_PATIENCE = timedelta(days=1)
+"""How long a reference or a create that is turned away is offered; then its job fails, nothing having been paid."""
 
-UPLOAD_TRIES = 30
+OFFER_TRIES = 30
 """So many tries at least before that, so that a node that was away for a day fails no job."""
+
+
+def is_offered_in_vain(*, tries: int, waited: timedelta) -> bool:
+    """Return whether what is turned away was offered often enough, and for long enough."""
+    return tries >= OFFER_TRIES and waited >= OFFER_PATIENCE
+
 
 THROTTLED_SENDS = 3
 """After so many answers that nothing was created, the last of them a 429, the job goes on with a new key.

@@ -40,6 +40,10 @@ _BY_CODE: dict[str, type[ProviderError]] = {
 # 408, 425 and 499 say that the exchange broke off, not that the request was turned down.
 _BROKEN_OFF = frozenset({408, 425, 499})
 
+_ABOUT_THE_CONTENT = frozenset({413, 415, 422})
+"""Statuses that speak of what was sent also without a code of the provider's. Any other without one, such as a proxy's
+400, 405 or 407, is the word of something on the way, which would say it of every request."""
+
 
 def from_answer(  # noqa: PLR0911 - one for each class
     *,
@@ -68,7 +72,7 @@ def from_answer(  # noqa: PLR0911 - one for each class
         return Refused(code, *words)
     if status in {401, 403} and code not in _BY_CODE:
         return AccountPaused(PauseReason.UNAUTHORIZED, *words)
-    return (_BY_CODE.get(code) or _by_status(status, is_paid=is_paid))(code, *words)
+    return (_BY_CODE.get(code) or _by_status(status, is_paid=is_paid, has_code=envelope.code is not None))(code, *words)
 
 
 def from_transport(error: Exception, *, is_paid: bool, has_begun: bool, is_over: bool = False) -> ProviderError:
@@ -110,13 +114,13 @@ def parse_retry_after(value: str | None, *, now: Callable[[], datetime]) -> time
     return None if wait is None or wait < timedelta(0) else min(wait, LONGEST_WAIT)
 
 
-def _by_status(status: int, *, is_paid: bool) -> type[ProviderError]:
+def _by_status(status: int, *, is_paid: bool, has_code: bool) -> type[ProviderError]:
     if status == requests.codes.not_found:
         return NotFound
     if status == requests.codes.conflict and is_paid:
         return Conflict
     if 400 <= status < 500 and status not in _BROKEN_OFF | {409}:  # noqa: PLR2004 (the class of client errors)
-        return Refused
+        return Refused if has_code or status in _ABOUT_THE_CONTENT else Unavailable
     return OutcomeUnknown if is_paid else Unavailable
 
 

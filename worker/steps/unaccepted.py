@@ -71,6 +71,9 @@ def _settle(  # noqa: C901 - one case for each class of answer
         case Throttled() if work.answers + 1 >= retry.THROTTLED_SENDS:
             outcomes.give_back_unpaid(tx, work, error, services)
             generations.answered(tx, work.generation_id)
+        case Unavailable() if _is_turned_away_for_good(services, work, error):
+            outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
+            generations.answered(tx, work.generation_id)
         case AccountPaused() | ModelUnavailable() | Throttled() | Unavailable() | NotFound():
             attempts = work.attempts + isinstance(error, ModelUnavailable | Unavailable | NotFound)
             step_moves.postpone(tx, work, due_at=due_at, attempts=attempts, error=error)
@@ -79,6 +82,14 @@ def _settle(  # noqa: C901 - one case for each class of answer
             outcomes.doubt(tx, work, error, services)
         case _:
             step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
+
+
+def _is_turned_away_for_good(services: Services, work: Work, error: Unavailable) -> bool:
+    """Return whether something on the way has answered for a day that this request is wrong, and none was lost."""
+    is_client_error = error.status is not None and 400 <= error.status < 500  # noqa: PLR2004 (a class of statuses)
+    waited = services.clock() - work.since
+    is_in_vain = retry.is_offered_in_vain(tries=work.attempts + 1, waited=waited)
+    return is_client_error and not work.is_in_doubt and is_in_vain
 
 
 def _is_a_conflict_for_good(services: Services, work: Work) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -138,7 +138,7 @@ def _record_error(services: Services, task: _Task, calls: Calls, error: Provider
                     outcomes.give_back_unpaid(tx, work, error, services)
                 case Throttled():
                     step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts)
-                case _ if _is_hopeless(work, now):
+                case _ if retry.is_offered_in_vain(tries=work.attempts + 1, waited=now - work.since):
                     outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
                 case _:
                     step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
@@ -147,8 +147,3 @@ def _record_error(services: Services, task: _Task, calls: Calls, error: Provider
     except StaleFence:
         log.info("step.stale", **outcomes.ids(work), step=work.kind)
         calls.write_late()
-
-
-def _is_hopeless(work: Work, now: datetime) -> bool:
-    """Return whether the reference was offered often enough, and for long enough."""
-    return work.attempts + 1 >= retry.UPLOAD_TRIES and now >= work.since + retry.UPLOAD_PATIENCE
