@@ -43,11 +43,14 @@ class HookedClient(Client):
     created_at: datetime | None = None
     """When the provider says that a task was created: its clock is the real one, and that of these tests is moved."""
 
+    answered_id: str | None = None
+    """The one id with which every create is answered, as by a cache on the way; None: each has its own."""
+
     def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
         self.listener("before create")
         view = super().create(body=body, idempotency_key=idempotency_key)
         self.listener("after create")
-        return view
+        return replace(view, id=self.answered_id or view.id)
 
     def get(self, provider_id: str) -> GenerationView:
         self.listener("before get")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
+from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
 from worker.db import accounts
 
@@ -96,3 +97,18 @@ def test_an_answer_with_an_id_and_an_unusable_figure_counts_as_created(
     assert len(sandbox.tasks()) == 12
     assert node.pause_reason() is None
     books.check_all_done(node, sandbox)
+
+
+def test_creates_that_are_answered_with_the_id_of_another_generation_buy_few_images(
+    node: Node, sandbox: Provider
+) -> None:
+    assert isinstance(node.services.client, HookedClient)
+    node.services.client.answered_id = "task_of_another"
+    node.submit(*chairs(60))
+
+    node.run_for(timedelta(hours=2))
+
+    assert node.pause_reason() == "outcomes_unknown"
+    assert len(sandbox.tasks()) < 10
+    doubts = node.query("SELECT count(*) AS n FROM generation WHERE error_code = 'provider_id_reused'")
+    assert doubts[0]["n"] == len(sandbox.tasks()) - 1

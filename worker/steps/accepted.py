@@ -129,3 +129,5 @@ def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: Generat
     except StaleFence:
         log.warning("step.stale_answer", **outcomes.ids(work), step=work.kind, provider_id=view.id)
         calls.write_late()
+    else:
+        provider_health.lost(services, work, error)
