@@ -34,6 +34,8 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
         "broker_heartbeat": max(2.0, current.broker_timeout.total_seconds()),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # A server that refuses a command (a replica after a failover, no memory, no permission) may take it later.
+        "broker_channel_error_retry": True,
         "broker_pool_limit": current.concurrency + 4,
         "broker_pool_acquire_timeout": 10,
         "result_backend": None,

@@ -4,17 +4,20 @@ py-amqp 5.4 decodes a message's properties while it reads frames: an unknown typ
 calendar or a name that is not UTF-8 breaks the connection, the message goes back to the queue, and breaks the next one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from struct import unpack_from
 from typing import Any, ClassVar
 
 import amqp
+import structlog
 from amqp import spec
 from amqp.method_framing import frame_handler
 from amqp.serialization import dumps, loads
 from kombu.transport import pyamqp
 
-from worker.domain import envelope
+from worker.domain import delivery, envelope
+
+log = structlog.get_logger(__name__)
 
 _METHOD, _HEADER = 1, 2
 """Types of frames (AMQP 0-9-1, 4.2.3)."""
@@ -88,6 +91,39 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Leave bodies as they are: decoding 1 MB by a codec that a producer names can take minutes (punycode)."""
         super().__init__(*args, **{**kwargs, "auto_decode": False})
+
+    def queue_declare(self, *args: Any, **options: Any) -> Any:
+        """Declare a queue; one of the nodes' that somebody has declared with other arguments is used as it is."""
+        return super().queue_declare(*args, **self._permitted("queue", options))
+
+    def exchange_declare(self, *args: Any, **options: Any) -> Any:
+        """Declare an exchange; one of the nodes' that somebody has declared otherwise is used as it is."""
+        return super().exchange_declare(*args, **self._permitted("exchange", options))
+
+    def _permitted(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Only look for one of the nodes' that was declared otherwise; kombu names what it declares by keyword."""
+        if options.get(kind) not in delivery.TASKS or options.get("passive"):
+            return options
+        return {**options, "passive": self._is_declared_otherwise(kind, options)}
+
+    def _is_declared_otherwise(self, kind: str, options: Mapping[str, Any]) -> bool:
+        """Try it on a channel of its own: the server closes the one on which a thing is declared in vain."""
+        trial = self.connection.channel()
+        try:
+            getattr(super(Channel, trial), f"{kind}_declare")(**options)
+        except amqp.PreconditionFailed as error:
+            log.warning(
+                "broker.declared_otherwise",
+                kind=kind,
+                name=options[kind],
+                reason=str(error.reply_text),
+                next_step=f"delete the {kind} while no message waits; the nodes declare it anew",
+            )
+            return True
+        finally:
+            if trial.is_open:
+                trial.close()
+        return False
 
 
 class Connection(pyamqp.Connection):  # type: ignore[misc]

@@ -4,6 +4,8 @@ kombu 5.7 decodes what it pops before any handler of ours runs: garbage ends the
 stays among the unacknowledged messages and ends the next one.
 """
 
+from collections.abc import Callable, Iterator
+from functools import wraps
 from queue import Empty
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -12,20 +14,61 @@ import structlog
 from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
 
-from worker.domain import envelope
+from worker.domain import delivery, envelope
 
 log = structlog.get_logger(__name__)
 
 _SHOWN_BYTES = 300
 """Of an unreadable message in a line of the log."""
 
+_PARTS_OF_A_BINDING = 3
+"""Routing key, pattern and queue."""
+
+_REMOTE_CONTROL = ("celery.pidbox", "reply.celery.pidbox")
+"""Celery's exchanges that a node binds queues to, or answers on."""
+
 _CANNOT_BE_READ = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 """What kombu raises on the content of a message that was published."""
+
+
+def _on_keys_of_its_own(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Try once more when a key was of another type: it is set aside first, or no node could ever go on."""
+
+    @wraps(method)
+    def tried(self: Any, *args: Any, **options: Any) -> Any:
+        channel = getattr(self, "channel", self)
+        try:
+            return method(self, *args, **options)
+        except channel.ResponseError as error:
+            # Redis has no code for it but this word, behind the number of the command in a pipeline.
+            if "WRONGTYPE " not in str(error):
+                raise
+            channel.set_aside_what_is_not_ours()
+        return method(self, *args, **options)
+
+    return tried
 
 
 class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     """Messages that a consumer has and has not acknowledged, in a hash of Redis."""
 
+    _record = _on_keys_of_its_own(redis.QoS.append)
+    ack = _on_keys_of_its_own(redis.QoS.ack)
+    reject = _on_keys_of_its_own(redis.QoS.reject)
+    restore_visible = _on_keys_of_its_own(redis.QoS.restore_visible)
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Record that a consumer has a message; where the server refuses to, it is served all the same.
+
+        It was taken off its list before: a server without memory left gives messages out and stores nothing.
+        """
+        try:
+            self._record(message, delivery_tag)
+        except self.channel.ResponseError as error:
+            log.warning("message.not_recorded", tag=delivery_tag, error=str(error)[:_SHOWN_BYTES])
+            super(redis.QoS, self).append(message, delivery_tag)
+
+    @_on_keys_of_its_own
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002
         """Put a message back; what cannot be read is taken off, or it would fail again every ten seconds for ever."""
         with self.channel.conn_or_acquire(client) as server:
@@ -40,6 +83,19 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
 class Guarded:
     """What both kinds of channel do otherwise than kombu's."""
 
+    _put = _on_keys_of_its_own(redis.Channel._put)  # noqa: SLF001 - the parts of kombu's channel that name keys
+    _size = _on_keys_of_its_own(redis.Channel._size)  # noqa: SLF001
+    _queue_bind = _on_keys_of_its_own(redis.Channel._queue_bind)  # noqa: SLF001
+
+    @_on_keys_of_its_own
+    def get_table(self: Any, exchange: str) -> list[tuple[str, str, str]]:
+        """Return the bindings of an exchange; what is none, as anybody may write it into the set, is passed over."""
+        with self.conn_or_acquire() as client:
+            members = client.smembers(self.keyprefix_queue % exchange)
+        parts = (member.decode("utf-8", "replace").split(self.sep) for member in members)
+        return [(each[0], each[1], each[2]) for each in parts if len(each) == _PARTS_OF_A_BINDING]
+
+    @_on_keys_of_its_own
     def _brpop_read(self: Any, **options: Any) -> bool:
         """As kombu's own (5.7.0), but for how the content is read."""
         try:
@@ -61,22 +117,22 @@ class Guarded:
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
-        except self.ResponseError as error:
-            # Redis has no code for it but the first word.
-            if not str(error).startswith("WRONGTYPE"):
-                raise
-            self._set_aside_what_is_no_list()
-            raise Empty from None
 
-    def _set_aside_what_is_no_list(self: Any) -> None:
-        """Rename keys that stand where a queue should be: the server answers no request for any queue beside them."""
+    def set_aside_what_is_not_ours(self: Any) -> None:
+        """Rename keys of another type than kombu's: the server answers no request that names one, for any queue."""
         with self.conn_or_acquire() as client:
-            for queue in self.active_queues:
-                for key in (self._q_for_pri(queue, priority) for priority in self.priority_steps):
-                    if bytes_to_str(client.type(key)) not in {"list", "none"}:
-                        aside = f"{key}.not-a-queue.{uuid4()}"
-                        client.rename(key, aside)
-                        log.error("queue.not_a_list", queue=queue, renamed=aside)
+            for key, kind in self._types_of_keys():
+                found = bytes_to_str(client.type(key))
+                if found not in {kind, "none"}:
+                    aside = f"{key}.not-a-{kind}.{uuid4()}"
+                    client.rename(key, aside)
+                    log.error("broker.key_set_aside", key=key, type=found, expected=kind, renamed=aside)
+
+    def _types_of_keys(self: Any) -> Iterator[tuple[str, str]]:
+        yield from ((self.unacked_key, "hash"), (self.unacked_index_key, "zset"), (self.unacked_mutex_key, "string"))
+        for name in {*delivery.TASKS, *self.active_queues, *_REMOTE_CONTROL}:
+            yield self.keyprefix_queue % name, "set"
+            yield from ((self._q_for_pri(name, priority), "list") for priority in self.priority_steps)
 
     def _get(self: Any, queue: str) -> dict[str, Any]:
         """Pop one message at once, as ``basic_get`` does."""
