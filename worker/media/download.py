@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 from worker.media import proxy
 from worker.media.addresses import AddressPolicy, Resolver, is_same_origin, system_addresses
+from worker.media.encodings import decoded
 from worker.media.hop import (
     FetchFailed,
     FetchLimits,
@@ -108,7 +109,7 @@ def _save(hop: Hop, response: http.client.HTTPResponse, into: Path, deadline: De
     digest, size = hashlib.sha256(), 0
     try:
         with into.open("wb") as file:
-            for chunk in chunks(hop, response, deadline):
+            for chunk in decoded(hop, response, chunks(hop, response, deadline)):
                 size += len(chunk)
                 digest.update(chunk)
                 file.write(chunk)
