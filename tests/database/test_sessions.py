@@ -4,10 +4,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.fixtures import pgbouncer
@@ -64,6 +65,30 @@ def test_a_server_that_says_nothing_is_given_up(database: Database) -> None:
     assert caught.value.connection_invalidated
     assert run(hasty, "SELECT 1") == 1
     hasty.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "preferred"),
+    [
+        ("default_transaction_isolation", "serializable"),
+        ("default_transaction_isolation", "repeatable read"),
+        ("datestyle", "German, DMY"),
+        ("intervalstyle", "sql_standard"),
+    ],
+)
+def test_what_a_database_prefers_for_its_sessions_changes_nothing(
+    database: Database, owner: Engine, name: str, preferred: str
+) -> None:
+    with owner.begin() as tx:
+        tx.execute(text(f"ALTER DATABASE {database.url.database} SET {name} = '{preferred}'"))
+
+    with database.transaction() as tx:
+        seen = tx.execute(
+            text("SELECT current_setting('transaction_isolation'), CAST('2026-11-28 12:00Z' AS timestamptz), :span"),
+            {"span": timedelta(days=1, hours=2)},
+        ).one()
+
+    assert tuple(seen) == ("read committed", datetime(2026, 11, 28, 12, tzinfo=UTC), timedelta(days=1, hours=2))
 
 
 @pytest.fixture(params=["session", "transaction"])

@@ -15,11 +15,15 @@ from worker.db.bounded import BoundedConnection
 
 _LIMITS = {
     "timezone": "UTC",
+    # The forms in which psycopg reads instants and spans.
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
     "statement_timeout": "{statement_s}s",
     "lock_timeout": "20s",
     "idle_in_transaction_session_timeout": "60s",
 }
-"""Of each session: a forgotten transaction must not hold back vacuum or another node for ever."""
+"""Of each session, whatever the server, the database or the role prefers: a forgotten transaction must not hold back
+vacuum or another node for ever."""
 
 PATIENCE: dict[str, Any] = {
     "connect_timeout": 10,
@@ -94,6 +98,9 @@ class Database:
             connection.execute(self._settings(is_local=False))
             rights.take_role(connection)
         connection.autocommit = False
+        # Written into each BEGIN: with the default of a server that prefers another level, whoever waits for a row
+        # lock would be turned away instead of going on with the new row.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
 
     def _settings(self, *, is_local: bool) -> str:
