@@ -7,7 +7,9 @@ import pytest
 
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
+from tests.pipeline.doubts import ANN, doubtful
 from tests.pipeline.node import Node
+from worker import resolve
 from worker.audit.checks import Check
 from worker.audit.verify import verify
 from worker.db import accounts
@@ -90,3 +92,19 @@ def test_an_overrun_that_could_be_known_is_named(dear: Node) -> None:
     found: list[dict[str, Any]] = [dict(example) for example in cap_check(dear).examples]
 
     assert [(each["over_by"], each["excused"]) for each in found] == [(6, 0)]
+
+
+def test_the_price_of_a_task_that_a_person_adopts_is_that_of_the_next_hold(node: Node, sandbox: Provider) -> None:
+    sandbox.set(price_delta=2)
+    node.submit({"prompt": "The first"})
+    sandbox.script(("create", 1, "lost_reply"))
+    node.run_for(timedelta(seconds=0.2))
+    node.clock.advance(timedelta(hours=2))
+    node.run_until_quiet()
+
+    resolve.adopt(node.services, doubtful(node), sandbox.tasks()[0]["id"], ANN, may_be_misdated=True)
+    node.submit({"prompt": "The second"})
+    node.run_until_quiet()
+
+    assert node.query("SELECT held FROM generation ORDER BY id") == [{"held": 4}, {"held": 6}]
+    books.check_all_done(node, sandbox)

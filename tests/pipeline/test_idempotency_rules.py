@@ -81,3 +81,21 @@ def test_a_cancellation_takes_what_was_only_throttled(node: Node, sandbox: Provi
     assert (effect.cancelled, effect.draining) == (3, 0)
     node.run_until_quiet()
     books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize(("before_its_end_s", "jobs"), [(50, ["succeeded"]), (44, ["in_doubt"]), (1, ["in_doubt"])])
+def test_a_replay_is_sent_only_while_its_whole_call_fits_into_the_window(
+    before_its_end_s: int, jobs: list[str], node: Node, sandbox: Provider
+) -> None:
+    """The provider may count the end of the call, and have forgotten the key by then."""
+    node.submit({"prompt": "1"})
+    sandbox.script(("create", 1, "lost_reply"))
+    node.run_for(timedelta(seconds=0.2))
+    sent_at = node.query("SELECT first_sent_at FROM generation")[0]["first_sent_at"]
+
+    node.clock.now = sent_at + node.services.policies.replay.window - timedelta(seconds=before_its_end_s)
+    node.run_until_quiet()
+
+    assert node.jobs() == jobs
+    assert node.query("SELECT sends FROM generation") == [{"sends": 2 if jobs == ["succeeded"] else 1}]
+    assert len(sandbox.tasks()) == 1
