@@ -217,6 +217,22 @@ def test_a_refusal_after_a_lost_answer_keeps_the_hold(node: Node, sandbox: Provi
     assert node.entries() == [("hold", 4)]
 
 
+def test_a_conflict_on_a_replay_is_asked_again_for_ten_minutes_and_then_is_in_doubt(
+    node_for: NodeFor, sandbox: Provider
+) -> None:
+    """The first request may still be under way; after ten minutes the key is another's for good."""
+    node = node_for(listener=lambda effect: _raise_conflict(effect) if sandbox.tasks() else None)
+    node.submit({"prompt": "A chair"})
+    sandbox.script(("create", 1, "lost_reply"))
+
+    node.run_for(timedelta(minutes=9))
+    early = node.jobs()
+    node.run_for(timedelta(minutes=4))
+
+    assert (early, node.jobs()) == (["active"], ["in_doubt"])
+    assert node.entries() == [("hold", 4)]
+
+
 def _raise_conflict(effect: str) -> None:
     if effect == "before create":
         raise Conflict("idempotency_conflict", "used for a different request", 409)
