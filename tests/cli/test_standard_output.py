@@ -59,3 +59,14 @@ def test_a_line_that_is_logged_goes_to_standard_error_and_leaves_the_document_wh
 
     assert isinstance(json.loads(done.stdout), dict | list)
     assert "something.happened" in done.stderr
+
+
+def test_a_document_that_was_printed_before_the_command_failed_reaches_the_pipe(
+    tmp_path: Path, spawned: Darkroom
+) -> None:
+    (tmp_path / "bad.csv").write_text("key,prompt,seed\na,A chair,7\n")
+
+    done = spawned("submit", "bad.csv", "--dry-run", "--json")
+
+    assert done.returncode == 1
+    assert [fault["field"] for fault in json.loads(done.stdout)["faults"]] == ["seed"]

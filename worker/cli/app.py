@@ -35,7 +35,7 @@ def main() -> None:
             raise
         from worker.cli.errors import explain
 
-        streams.give_up_output()
+        streams.finish_or_give_up()
         said = explain(error)
         print(said.text, file=sys.stderr)  # noqa: T201 - rich would take brackets in a message for its markup
         sys.exit(said.exit_code)

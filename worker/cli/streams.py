@@ -41,9 +41,12 @@ def exit_quietly() -> NoReturn:
     sys.exit(0)
 
 
-def give_up_output() -> None:
-    """Throw away what could not be written, so that the interpreter does not try it again and complain."""
-    _discard(sys.stdout)
+def finish_or_give_up() -> None:
+    """Write out what was answered before an error; discard it if that fails, or the interpreter would try again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard(sys.stdout)
 
 
 def _writable(stream: TextIO | None) -> TextIO:
