@@ -22,6 +22,11 @@ COLUMNS = ("key", "prompt", "model", "reference", "image_size", "output_format")
         ("references", "reference"),
         ("ref", "reference"),
         ("image_url", "reference"),
+        ("image_urls", "reference"),
+        ("img", "reference"),
+        ("photo_url", "reference"),
+        ("img_size", "image_size"),
+        ("out_formats", "output_format"),
         ("Reference", "reference"),
         ("promt", "prompt"),
         ("prompts", "prompt"),
@@ -47,7 +52,9 @@ def test_a_near_miss_of_a_known_column_names_the_column_that_was_meant(name: str
     "name",
     [
         "size", "format", "n", "seed", "negative_prompt", "negativePrompt", "aspect_ratio", "AspectRatio", "width",
-        "height", "steps", "num_inference_steps", "guidance", "guidance scale", "cfg", "resolution", "google_search",
+        "height", "steps", "num_inference_steps", "sizes", "Formats", "seeds",
+        "negative_promt", "guidence_scale", "aspect-ration", "guidance", "guidance scale", "cfg", "resolution",
+        "google_search",
     ],
 )  # fmt: skip
 def test_a_parameter_that_the_model_does_not_have_is_named_with_those_that_it_has(name: str) -> None:
@@ -62,7 +69,8 @@ def test_a_parameter_that_the_model_does_not_have_is_named_with_those_that_it_ha
     "name",
     [
         "sku", "name", "title", "notes", "shelf", "colour", "keywords", "category", "prompt_id", "prompt_de", "id",
-        "reference_id", "style", "season", "material", "price", "campaign", "x_size", "X_ref", "x_", "",
+        "reference_id", "scheduled", "photographer", "style", "season", "material", "price", "campaign", "x_size",
+        "X_ref", "x_", "",
     ],
 )  # fmt: skip
 def test_the_callers_own_data_is_no_mistake(name: str) -> None:

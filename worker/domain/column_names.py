@@ -16,12 +16,15 @@ from worker.domain.model_spec import MODELS, ModelSpec
 OWN_PREFIX = "x_"
 """A column whose name begins so is always the caller's own data."""
 
-# Names that requests of other image services have for what Darkroom calls `reference` or `model`.
+# Names that requests of other image services, and people, have for a column.
 _ALIASES = {
     "reference": (
         "ref refs ref_image ref_url reference_image reference_images reference_url reference_path reference_file"
-        " image image_url image_urls image_path input_image input_images init_image source_image"
+        " image image_url image_path image_file image_link img img_url img_path photo_url picture_url"
+        " input_image init_image source_image"
     ),
+    "image_size": "img_size picture_size",
+    "output_format": "out_format img_format",
     "model": "model_id model_name engine checkpoint",
 }
 # Parameters of other image services, whatever their spelling.
@@ -81,18 +84,18 @@ def _misnamed(name: str, model: str, ids: tuple[str, ...]) -> Misnamed | None:
     columns = known(spec)
     if name in columns or reference_names.is_numbered(name) or is_own(name):
         return None
-    bare = _bare(name)
     if name in _of_others(model, ids):
         return _lacking(name, spec)
-    if meant := next((column for column in columns if _bare(column) == bare), None) or _BY_ALIAS.get(bare):
-        return _misspelt(name, meant)
-    if bare in _FOREIGN:
-        return _lacking(name, spec)
+    bare = _bare(name)
+    meant = next((column for column in columns if _bare(column) == bare), None) or _BY_ALIAS.get(_singular(bare))
+    if meant or {bare, _singular(bare)} & _FOREIGN:
+        return _misspelt(name, meant) if meant in columns else _lacking(name, spec)
     if reference_names.is_misspelt(name, spec):
         written = reference_names.columns(max(spec.max_references, 2))
         return Misnamed(reason="columns of references are written otherwise", permitted=written, meant="reference")
-    meant = near(name, (column for column in columns if not reference_names.is_numbered(column)))
-    return None if meant is None else _misspelt(name, meant)
+    if meant := near(name, (column for column in columns if not reference_names.is_numbered(column))):
+        return _misspelt(name, meant)
+    return _lacking(name, spec) if near(name, _LONG_FOREIGN) else None
 
 
 def misspelt_reference(name: str, spec: ModelSpec, column: str) -> UnfitError | None:
@@ -144,6 +147,11 @@ def _bare(name: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 
+def _singular(bare: str) -> str:
+    """Return the name without an s at its end; short names are as they are."""
+    return bare.removesuffix("s") if len(bare) > _SHORT else bare
+
+
 def _slips(column: str) -> int:
     return 2 if len(_bare(column)) >= _LONG else 1
 
@@ -163,6 +171,7 @@ def _distance(one: str, other: str) -> int:
     return last[-1]
 
 
-_BY_ALIAS = {_bare(alias): column for column, aliases in _ALIASES.items() for alias in aliases.split()}
+_BY_ALIAS = {_singular(_bare(alias)): column for column, aliases in _ALIASES.items() for alias in aliases.split()}
 _FOREIGN = frozenset(map(_bare, _SERVICE_PARAMS.split()))
+_LONG_FOREIGN = tuple(sorted(name for name in _FOREIGN if len(name) >= _LONG))
 _BY_CASE = {name.casefold(): name for spec in MODELS.values() for name in known(spec)}
