@@ -34,7 +34,7 @@ HEAVY = (
 )
 """What takes long to import, and no help text needs; typer itself imports pydantic to convert arguments."""
 
-HEAVY_FOR_STATUS = ("PIL", "alembic", "celery", "jinja2", "kombu", "obstore", "requests", "urllib3")
+HEAVY_FOR_STATUS = ("PIL", "alembic", "celery", "jinja2", "kombu", "obstore", "requests", "structlog", "urllib3")
 """What a command that only reads the database has no use for."""
 
 SHOW_IMPORTS = """

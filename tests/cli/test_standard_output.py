@@ -61,6 +61,46 @@ def test_a_line_that_is_logged_goes_to_standard_error_and_leaves_the_document_wh
     assert "something.happened" in done.stderr
 
 
+LOGGING_LATE = """
+import sys
+from worker.cli import output
+def loud(printing):
+    def printed(*arguments, **named):
+        assert "structlog" not in sys.modules
+        LOG
+        import structlog
+        structlog.get_logger("worker").warning("something.happened")
+        printing(*arguments, **named)
+    return printed
+output.print_json = loud(output.print_json)
+from worker.cli.app import main
+sys.argv[0] = "darkroom"
+main()
+"""
+"""The command line with a line that is logged by what is imported only then."""
+
+
+@pytest.mark.parametrize("first", ["pass", "import worker.logs"])
+def test_a_line_that_is_logged_by_what_is_imported_late_goes_to_standard_error(
+    first: str, tmp_path: Path, database_url: str, darkroom: Darkroom, good_manifest: Path
+) -> None:
+    darkroom("submit", str(good_manifest))
+    settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store")}
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING_LATE.replace("LOG", first, 1), "status", "--json"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(FOLDER), **settings},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+    assert isinstance(json.loads(done.stdout), list)
+    assert "something.happened" in done.stderr
+
+
 def test_a_document_that_was_printed_before_the_command_failed_reaches_the_pipe(
     tmp_path: Path, spawned: Darkroom
 ) -> None:

@@ -4,9 +4,12 @@
 each of them costs most of a second.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import typer
@@ -17,11 +20,45 @@ class LoggingCommand(core.TyperCommand):
     """A command whose log goes to standard error, so that its standard output is its answer alone."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it; the log is only needed, and imported, now."""
-        from worker import logs
-
-        logs.to_standard_error()
+        """Run it; the log is configured once something imports it, which commands that only read never do."""
+        if "structlog" in sys.modules:
+            _configure_log()
+        elif not any(isinstance(each, _LogFinder) for each in sys.meta_path):
+            sys.meta_path.insert(0, _LogFinder())
         return super().invoke(ctx)
+
+
+class _LogFinder:
+    """Configures the log as soon as structlog, or the module that configures it, has been imported."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Find either as the other finders do, with a loader that configures the log; nothing else is found here."""
+        if fullname not in {"structlog", "worker.logs"}:
+            return None
+        from importlib.util import find_spec
+
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_configure(module: ModuleType) -> None:
+                execute(module)
+                _configure_log()
+
+            spec.loader.exec_module = execute_and_configure  # type: ignore[method-assign]
+        return spec
+
+
+def _configure_log() -> None:
+    from worker import logs
+
+    logs.to_standard_error()
 
 
 @dataclass(frozen=True, kw_only=True)
