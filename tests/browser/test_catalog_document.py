@@ -101,7 +101,7 @@ def test_what_a_newcomer_types_in_one_folder_finds_what_the_first_terminal_has_s
         rendered = document.run_in(own_folder, environment, "render")
 
     assert "price     12 credits" in first
-    assert "3 jobs, 12 credits of the sandbox's, which cost nothing" in rendered
+    assert "3 jobs, 12 sandbox credits, which cost nothing" in rendered
 
 
 def test_every_block_with_a_title_is_one_that_a_test_runs_or_reads() -> None:

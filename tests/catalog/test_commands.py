@@ -112,7 +112,7 @@ def test_a_dear_plan_is_applied_after_somebody_else_approved_it(darkroom: Darkro
     assert [done.returncode for done in (refused, own, approved, applied)] == [1, 1, 0, 0]
     assert "needs the approval of somebody else than ann" in refused.stderr
     assert "needs the approval of somebody else" in own.stderr
-    assert "2 jobs, 8 credits of the sandbox's" in applied.stdout
+    assert "2 jobs, 8 sandbox credits" in applied.stdout
 
 
 def test_a_plan_is_named_by_its_id_as_well(imported: Darkroom) -> None:

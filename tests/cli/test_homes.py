@@ -1,5 +1,6 @@
 """Which home a command works with is found as git finds a repository."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,12 @@ def test_a_darkroom_that_has_ended_is_not_named(
     refused = bare("status", XDG_STATE_HOME=state)
 
     assert "one runs in" not in refused.stderr
+
+
+def test_the_doctor_makes_no_home_where_there_is_none(bare: Darkroom, tmp_path: Path) -> None:
+    done = bare("doctor", "--json")
+
+    assert done.returncode == 1
+    findings = {each["part"]: each["verdict"] for each in json.loads(done.stdout)["findings"]}
+    assert (findings["database"], findings["broker"], findings["store"]) == ("failed", "failed", "warning")
+    assert not (tmp_path / ".darkroom").exists()

@@ -104,11 +104,12 @@ def say(context: "Context", database: "Database", done: "Applied", plan: str) ->
     if done.batch_id is None:
         console.print("Nothing to render; nothing was spent.")
         return
-    size = f"{output.plural(done.jobs, 'job')}, {output.plural(done.credits, 'credit')}"
+    noun = "sandbox credit" if context.is_play else "credit"
+    size = f"{output.plural(done.jobs, 'job')}, {output.plural(done.credits, noun)}"
     if not done.is_new:
         console.print(f"This plan is batch {done.batch_id} already ({size}); nothing was added.", markup=False)
     elif context.is_play:
-        console.print(f"batch {done.batch_id}: {size} of the sandbox's, which cost nothing.", markup=False)
+        console.print(f"batch {done.batch_id}: {size}, which cost nothing.", markup=False)
     else:
         console.print(f"batch {done.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
     console.print(f"Follow it with `darkroom watch {done.batch_id}`.", markup=False)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
+from worker.cli import output
 from worker.cli.context import Context
 from worker.cli.wallet import wallet
 from worker.db import measured
@@ -68,7 +69,7 @@ def duration_line(found: Forecast) -> str:
     pace, seconds = found.pace, found.duration_s
     if pace is None or seconds is None:
         return "not known: no account here has worked yet"
-    basis = f"measured over {pace.images:,} images" if pace.images else "before anything was measured"
+    basis = f"measured over {output.plural(pace.images, 'image')}" if pace.images else "before anything was measured"
     return (
         f"about {_span(seconds)}{_between(found.range_s)} at {pace.rate:.3g} requests/s and"
         f" {1 + pace.polls:.1f} requests an image ({basis})"

@@ -248,13 +248,16 @@ def _unread(context: Context) -> Finding:
 
 
 def _broker(context: Context) -> Iterator[Finding]:
+    if context.settings.broker_url is None:
+        yield _failed("broker", "none", "start Darkroom with `darkroom up`, or set DARKROOM_BROKER_URL")
+        return
     try:
         found = nodes.alive(context)
     except nodes.BrokerUnreachable as error:
         yield _failed("broker", str(error), "check DARKROOM_BROKER_URL, and that it runs")
         return
-    kind = "" if context.settings.broker_url is None else context.settings.broker_url.get_secret_value()
-    yield _ok("broker", f"answers ({kind.split(':', 1)[0]})")
+    kind = context.settings.broker_url.get_secret_value().split(":", 1)[0]
+    yield _ok("broker", f"answers ({kind})")
     if found:
         yield _ok("nodes", ", ".join(found))
     else:
@@ -267,9 +270,10 @@ def _broker(context: Context) -> Iterator[Finding]:
 
 def _store(context: Context) -> Finding:
     place = context.settings.store_url
-    database = None
-    if context.settings.database_url is not None:
-        database = wiring.database(context.settings, connections=1)
+    if context.settings.database_url is None:
+        # Opening a store makes its folder: without a Darkroom here, that would be one more home.
+        return _warning("store", f"{place}: not looked at", "it is compared with the database: fix that first")
+    database = wiring.database(context.settings, connections=1)
     try:
         wiring.store(context.settings, database).check()
     except WrongStore as error:
@@ -279,8 +283,7 @@ def _store(context: Context) -> Finding:
     except DBAPIError:
         return _warning("store", f"{place}: not compared with what the database knows", "fix the database first")
     finally:
-        if database is not None:
-            database.close()
+        database.close()
     return _ok("store", f"{place}: the one that is known, written and read")
 
 

@@ -177,11 +177,12 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
     from worker.cli import manifests
 
     console = output.answers()
-    size = f"{output.plural(receipt.jobs, 'job')}, {output.plural(receipt.credits, 'credit')}"
+    noun = "sandbox credit" if context.is_play else "credit"
+    size = f"{output.plural(receipt.jobs, 'job')}, {output.plural(receipt.credits, noun)}"
     if not receipt.is_new:
         console.print(f"batch {receipt.batch_id} has this token already ({size}); nothing was added.", markup=False)
     elif context.is_play:
-        console.print(f"batch {receipt.batch_id}: {size} of the sandbox's, which cost nothing.", markup=False)
+        console.print(f"batch {receipt.batch_id}: {size}, which cost nothing.", markup=False)
     else:
         console.print(f"batch {receipt.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
     if receipt.kept:
