@@ -116,7 +116,7 @@ def test_a_cancelled_batch_is_not_resumed_and_the_next_step_is_said(darkroom: Da
     done = darkroom("resume", batch)
 
     assert done.returncode == 1
-    assert f"is cancelled, so that it cannot be resumed: `darkroom retry {batch} --failed`" in done.stderr
+    assert f"is cancelled and cannot be resumed: `darkroom retry {batch}`" in done.stderr
 
 
 def test_a_batch_gets_another_class_and_weight(darkroom: Darkroom, submit: Submit) -> None:

@@ -145,11 +145,20 @@ def test_a_paused_batch_can_be_cancelled(node: Node, sandbox: Provider) -> None:
     books.check_all_done(node, sandbox)
 
 
+def test_a_batch_that_had_ended_before_it_was_cancelled_is_done(node: Node) -> None:
+    receipt = node.submit(CHAIR)
+    node.run_until_quiet()
+
+    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+
+    assert (look(node).state, node.jobs()) == ("done", ["succeeded"])
+
+
 def test_a_cancelled_batch_is_not_resumed(node: Node) -> None:
     receipt = node.submit(CHAIR)
     batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
 
-    with pytest.raises(ActionRefused, match="is cancelled, so that it cannot be resumed"):
+    with pytest.raises(ActionRefused, match="is cancelled and cannot be resumed"):
         resume(node, receipt.batch_id)
 
 

@@ -77,7 +77,8 @@ class Overview:
         """One of refused, cancelled, done, paused, waiting and running."""
         if self.batch.state is BatchState.REFUSED:
             return "refused"
-        if self.batch.state is BatchState.CANCELLED:
+        # Of a batch that had ended before, nothing was cancelled.
+        if self.batch.state is BatchState.CANCELLED and (self.jobs[JobState.CANCELLED] or not self.is_done):
             return "cancelled"
         if self.is_done:
             return "done"

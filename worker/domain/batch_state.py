@@ -59,13 +59,13 @@ class ActionRefused(Exception):
 
     def __str__(self) -> str:
         """Return the message, with the next step."""
-        return f"batch {self.batch_id} is {self.state}, so that it cannot be {_DONE[self.action]}: {self._next_step()}"
+        return f"batch {self.batch_id} is {self.state} and cannot be {_DONE[self.action]}: {self._next_step()}"
 
     def _next_step(self) -> str:
         match self.state:
             case BatchState.CANCELLED:
-                again = f"`darkroom retry {self.batch_id} --failed` asks again for what failed in it"
-                return f"{again}, and what was cancelled is submitted again under another token"
+                again = f"`darkroom retry {self.batch_id}` retries its failed jobs"
+                return f"{again}; to render the cancelled ones, submit them again under another token"
             case BatchState.REFUSED:
                 return f"it has no jobs, and `darkroom status {self.batch_id}` says why"
             case BatchState.PAUSED:
