@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return asyncio.run(_serve(world, options.port, access_log=options.access_log))
 
 
+_EXAMPLES = "Examples\n  darkroom sandbox --port 8900\n  darkroom sandbox top-up 5000"
+
+
 def settings_table() -> str:
     """Every setting as a table in Markdown."""
     head = "| setting | rule | default | meaning |\n|---|---|---|---|"
@@ -48,7 +51,12 @@ def settings_table() -> str:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m ops.sandbox", description="A strict stand-in for the provider.")
+    parser = argparse.ArgumentParser(
+        prog="darkroom sandbox",
+        description="A strict stand-in for the provider. `top-up CREDITS` adds credits to the one that runs here.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 is a free one (default)")
     parser.add_argument("--state", type=Path, help="folder that keeps tasks, keys, files and books across restarts")
     parser.add_argument("--settings", type=Path, help="JSON file with settings")
