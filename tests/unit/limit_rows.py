@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from ops.sandbox.limits import FixedWindow, Limit, SlidingWindow, TokenBucket
-from tests.unit.limited import Run
+from tests.unit.limited import UNTIL_RESET, RetryAfter, Run
 
 COUNTED: dict[str, Callable[[int, float], Limit]] = {
     "fixed": FixedWindow,
     "sliding": SlidingWindow,
     "bucket": TokenBucket,
 }
-WAITS = (None, 1.0, 5.0)
+WAITS: tuple[RetryAfter, ...] = (None, 1.0, 5.0, UNTIL_RESET)
 LEARNING_S = 60.0
 LIMITS = (
     *((rate, 10.0) for rate in (0.5, 1.0, 2.0)),
@@ -33,7 +33,7 @@ class Row:
     """Requests per second that the provider permits."""
     window_s: float
     counted: str
-    retry_after_s: float | None = None
+    retry_after_s: RetryAfter = None
     has_neighbour: bool = False
     set_to: float | None = None
     """Of what the neighbour leaves over, the rate that a person has set; None: it is learned."""

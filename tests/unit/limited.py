@@ -1,10 +1,12 @@
 """A learned rate against a provider's limit, second by second, without clock or network."""
 
+import math
 import random
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from ops.sandbox.limits import Limit
 from worker.domain import learned_rate, pace
@@ -19,13 +21,18 @@ LOGGED_S = 0.1
 PAUSE = timedelta(milliseconds=20)
 """Between two rounds."""
 
+UNTIL_RESET: Literal["until reset"] = "until reset"
+"""A 429 names the whole seconds until its window has room again."""
+RetryAfter = float | None | Literal["until reset"]
+"""What each 429 names: always the same seconds, nothing, or the truth."""
+
 
 @dataclass(kw_only=True)
 class Run:
     """Requests of a node that always has more to do than slots, with what became of each, in seconds."""
 
     limit_at: Callable[[float], Limit]
-    retry_after_s: float | None
+    retry_after_s: RetryAfter
     neighbour_per_s: float = 0.0
     """Requests of another user of the account, at random instants (a Poisson process)."""
     state: Pace = field(
@@ -62,7 +69,7 @@ class Run:
         if offer.slots and learned_rate.has_stretch(self.state, now=now):
             answered = self._count(self.answered, _seconds(self.state.raised_at), _seconds(now))
             self.state = learned_rate.raised(self.state, now=now, answered=answered)
-        coming: list[float] = []
+        coming: list[tuple[float, float | None]] = []
         for slot in offer.slots:
             sent_s = _seconds(slot) + self.chance.random() * JITTER_S
             coming = self._hear(coming, sent_s)
@@ -71,14 +78,15 @@ class Run:
         self._hear(coming, float("inf"))
         return offer.slots
 
-    def _send(self, sent_s: float) -> list[float]:
-        """Send one request; gives when its refusal is known."""
+    def _send(self, sent_s: float) -> list[tuple[float, float | None]]:
+        """Send one request; gives when its refusal is known, and the wait that it names."""
         self._let_neighbour_send(sent_s)
-        if self.limit_at(sent_s).take(sent_s).wait_s is None:
+        reset_s = self.limit_at(sent_s).take(sent_s).wait_s
+        if reset_s is None:
             insort(self.answered, sent_s)
             return []
         self.refused.append(sent_s)
-        return [sent_s + ANSWER_S]
+        return [(sent_s + ANSWER_S, math.ceil(reset_s) if self.retry_after_s == UNTIL_RESET else self.retry_after_s)]
 
     def _let_neighbour_send(self, until_s: float) -> None:
         while self.neighbour_per_s and self.neighbours_next_s <= until_s:
@@ -86,13 +94,13 @@ class Run:
                 self.limit_at(self.neighbours_next_s).take(self.neighbours_next_s)
             self.neighbours_next_s += self.neighbours_chance.expovariate(self.neighbour_per_s)
 
-    def _hear(self, coming: list[float], until_s: float) -> list[float]:
+    def _hear(self, coming: list[tuple[float, float | None]], until_s: float) -> list[tuple[float, float | None]]:
         """Take the refusals that have come in; gives those that have not."""
-        retry_after = None if self.retry_after_s is None else timedelta(seconds=self.retry_after_s)
-        for at_s in coming:
+        for at_s, wait_s in coming:
             if at_s <= until_s:
+                retry_after = None if wait_s is None else timedelta(seconds=wait_s)
                 now, is_again = START + timedelta(seconds=at_s), self._is_again(at_s)
-                since = learned_rate.counted_since(self.state, now=now, is_again=is_again)
+                since = learned_rate.counted_since(self.state, now=now, is_again=is_again, retry_after=retry_after)
                 answered = self._count(self.answered, _seconds(since) - LOGGED_S, at_s - LOGGED_S)
                 self.state = learned_rate.throttled(
                     self.state,
@@ -101,7 +109,7 @@ class Run:
                     answered=answered,
                     is_again=is_again,
                 )
-        return [at_s for at_s in coming if at_s > until_s]
+        return [refusal for refusal in coming if refusal[0] > until_s]
 
     def _is_again(self, at_s: float) -> bool:
         """Return whether nothing was answered since the key was opened."""

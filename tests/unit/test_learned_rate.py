@@ -56,12 +56,36 @@ REFUSED_AGAIN = replace(FOUND, rate=10.0, closed_at=NOW - 8 * SECOND, blocked_un
 
 def test_what_is_refused_again_at_once_is_measured_over_as_long_as_it_was_refused() -> None:
     """The provider counts over longer than the key was closed: 20 requests in eight seconds, and none since."""
-    since = learned_rate.counted_since(REFUSED_AGAIN, now=NOW, is_again=True)
+    since = learned_rate.counted_since(REFUSED_AGAIN, now=NOW, is_again=True, retry_after=None)
 
     cut = learned_rate.throttled(REFUSED_AGAIN, now=NOW, retry_after=None, answered=20, is_again=True)
 
     assert since == NOW - 16 * SECOND
     assert cut.refused_rate == pytest.approx(2.5)
+
+
+FILLED = replace(FOUND, rate=6.0, refused_rate=6.3, closed_at=NOW - 10 * SECOND, blocked_until=NOW - 3 * SECOND)
+"""A window of ten seconds was used up in three; before, the key was closed for seven seconds."""
+
+
+def test_a_window_that_is_filled_each_time_is_measured_by_its_requests_and_the_wait_to_its_end() -> None:
+    wait = 8 * SECOND
+    since = learned_rate.counted_since(FILLED, now=NOW, is_again=False, retry_after=wait)
+
+    cut = learned_rate.throttled(FILLED, now=NOW, retry_after=wait, answered=22)
+
+    assert since == FILLED.blocked_until
+    assert cut.refused_rate == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("wait", [None, 7 * SECOND, SECOND])
+def test_a_wait_that_is_always_the_same_or_too_short_says_nothing_of_a_window(wait: timedelta | None) -> None:
+    since = learned_rate.counted_since(FILLED, now=NOW, is_again=False, retry_after=wait)
+
+    cut = learned_rate.throttled(FILLED, now=NOW, retry_after=wait, answered=6)
+
+    assert since == NOW - SECOND
+    assert cut.refused_rate == pytest.approx(0.97 * 6.0)
 
 
 def test_an_idle_account_that_is_refused_again_learns_nothing_of_its_own_rate() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from ops.sandbox.limits import FixedWindow, Limit, SlidingWindow, TokenBucket
-from tests.unit.limited import Run
+from tests.unit.limited import UNTIL_RESET, Run
 
 COUNTED: dict[str, Callable[[int], Limit]] = {
     "in fixed seconds": lambda rate: FixedWindow(rate, 1.0),
@@ -59,3 +59,34 @@ def test_a_limit_that_has_fallen_is_kept_within_a_minute(retry_after_s: float | 
 
     assert run.share(10, 180, 480) >= 0.85
     assert run.refusals(180, 480) < 0.01
+
+
+def test_a_low_limit_that_is_halved_is_kept_within_a_minute() -> None:
+    before, after = FixedWindow(20, 10.0), FixedWindow(10, 10.0)
+
+    run = Run(limit_at=lambda s: before if s < 120 else after, retry_after_s=UNTIL_RESET).go_on(480)
+
+    assert run.share(1, 180, 480) >= 0.85
+    assert run.refusals(180, 480) < 0.01
+
+
+def test_a_low_limit_that_is_doubled_is_found_within_eight_minutes() -> None:
+    """Each look for a higher one waits for 300 requests."""
+    before, after = FixedWindow(10, 10.0), FixedWindow(20, 10.0)
+
+    run = Run(limit_at=lambda s: before if s < 120 else after, retry_after_s=UNTIL_RESET).go_on(600)
+
+    assert run.state.rate >= 0.85 * 2
+
+
+@pytest.mark.parametrize("counted", [FixedWindow, SlidingWindow])
+def test_a_limit_that_is_counted_per_minute_is_kept_after_four(
+    counted: type[FixedWindow] | type[SlidingWindow],
+) -> None:
+    """Each look at it costs a minute."""
+    limit = counted(60, 60.0)
+
+    run = Run(limit_at=lambda _: limit, retry_after_s=UNTIL_RESET).go_on(840)
+
+    assert run.share(1, 240, 840) >= 0.85
+    assert run.refusals(240, 840) < 0.01

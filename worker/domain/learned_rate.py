@@ -46,6 +46,9 @@ _SOON = timedelta(seconds=10)
 _FAR = 0.8
 """Of the rate, the least that is taken for refused then: the answers of one second know nothing of longer windows."""
 
+_ANOTHER_WAIT = timedelta(milliseconds=900)
+"""Waits that differ by less are the same in whole seconds."""
+
 _JUST_UNDER = 0.97
 """Of a refused rate: nearer, the unevenness of a stream over a network meets the limit."""
 
@@ -65,15 +68,18 @@ _DISPROVED = 1.05
 """When a refused rate is exceeded by so much without a 429, the limit has risen."""
 
 
-def counted_since(pace: Pace, *, now: datetime, is_again: bool) -> datetime:
+def counted_since(pace: Pace, *, now: datetime, is_again: bool, retry_after: timedelta | None) -> datetime:
     """Return since when ``throttled`` wants to know how many requests were answered.
 
     When nothing was answered since the key was opened, the provider counts over longer than the run of refusals: then
-    as long a time before it counts. When the key was open for long, so does a time in which the rate hardly changed.
-    Else it is a second.
+    as long a time before it counts. When a window was filled since the key was opened, so does that time. When the key
+    was open for long, so does a time in which the rate hardly changed. Else it is a second.
     """
     if is_again and pace.closed_at is not None:
         return pace.closed_at - _run(pace, now)
+    if _fills_a_window(pace, now, retry_after):
+        assert pace.blocked_until is not None
+        return pace.blocked_until
     return now - _settled_span(pace, now)
 
 
@@ -105,11 +111,7 @@ def throttled(
         rate = max(FLOOR, _CUT * min(pace.rate, answered))
         return replace(closed, throttled_at=now, raised_at=closed.blocked_until, rate=rate)
     else:
-        span = _settled_span(pace, now)
-        per_s = answered / span.total_seconds() * (_RISEN if span > STRETCH else 1)
-        refused = min(max(per_s, _FAR * pace.rate), pace.rate)
-        if pace.refused_rate is not None and pace.rate <= _JUST_UNDER * pace.refused_rate:
-            refused *= _WRONG
+        refused = _measured(pace, now, answered, retry_after)
     return replace(
         closed,
         throttled_at=now,
@@ -117,6 +119,33 @@ def throttled(
         rate=max(FLOOR, _CUT * refused),
         refused_rate=max(FLOOR, refused),
     )
+
+
+def _measured(pace: Pace, now: datetime, answered: int, retry_after: timedelta | None) -> float:
+    """Return the rate that is taken for refused, by the answers since ``counted_since``."""
+    if _fills_a_window(pace, now, retry_after):
+        assert pace.blocked_until is not None
+        assert retry_after is not None
+        window = now - pace.blocked_until + retry_after
+        return min(answered / window.total_seconds(), _WRONG * pace.rate)
+    span = _settled_span(pace, now)
+    per_s = answered / span.total_seconds() * (_RISEN if span > STRETCH else 1)
+    refused = min(max(per_s, _FAR * pace.rate), pace.rate)
+    is_thought_under = pace.refused_rate is not None and pace.rate <= _JUST_UNDER * pace.refused_rate
+    return refused * _WRONG if is_thought_under else refused
+
+
+def _fills_a_window(pace: Pace, now: datetime, retry_after: timedelta | None) -> bool:
+    """Return whether the key was open for just as long as it took to fill a window that was empty.
+
+    The provider names another wait than the last time, so it counts down to the instant at which there is room again;
+    and the window, the time open and the wait together, is no shorter than the last wait.
+    """
+    if retry_after is None or pace.closed_at is None or pace.blocked_until is None:
+        return False
+    is_soon = pace.blocked_until <= now < pace.blocked_until + _SOON
+    is_empty_first = now - pace.blocked_until + retry_after >= pace.closing
+    return is_soon and is_empty_first and abs(retry_after - pace.closing) >= _ANOTHER_WAIT
 
 
 def _run(pace: Pace, now: datetime) -> timedelta:

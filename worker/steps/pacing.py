@@ -42,7 +42,7 @@ def close_key(services: Services, error: Throttled) -> timedelta:
     with services.database.transaction() as tx:
         before = accounts.lock_now(tx, services.account_id).pace
         is_again = _is_again(tx, services, before, error, now)
-        since = learned_rate.counted_since(before, now=now, is_again=is_again)
+        since = learned_rate.counted_since(before, now=now, is_again=is_again, retry_after=error.retry_after)
         answered = calls.answered(tx, services.account_id, since=since - _LOGGED, until=now - _LOGGED)
         after = learned_rate.throttled(
             before,
