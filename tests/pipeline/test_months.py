@@ -1,15 +1,20 @@
 """An owner's month is that of the hold: what comes back or is added later belongs to the month that it was held in."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
 
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
+from tests.pipeline.test_correct import put_right
+from tests.pipeline.test_resolve import charged, not_charged
 from worker import dispatch
 from worker.db.steps import Ticket
 from worker.domain.errors import Refused
+from worker.resolve import Resolution
 
 MONTHS = "SELECT month, committed FROM owner_month ORDER BY month"
 NOVEMBER = date(2020, 11, 1)
@@ -51,3 +56,27 @@ def test_what_a_drifted_price_adds_in_the_next_month_counts_for_the_month_of_the
 
     assert node.query(MONTHS) == [{"month": NOVEMBER, "committed": 6}]
     books.check_all_done(node, sandbox)
+
+
+@pytest.mark.parametrize("decide", [not_charged, partial(charged, 1)])
+def test_a_doubt_that_is_resolved_in_the_next_month_counts_for_the_month_of_the_hold(
+    decide: Callable[[Node], Resolution], lost: Node
+) -> None:
+    lost.clock.advance(timedelta(days=10))
+
+    decide(lost)
+
+    spent = lost.query("SELECT committed FROM batch")[0]["committed"]
+    assert lost.query(MONTHS) == [{"month": NOVEMBER, "committed": spent}]
+    assert books.failed_checks(lost) == []
+
+
+def test_a_correction_in_the_next_month_counts_for_the_month_of_the_hold(node: Node) -> None:
+    node.submit({"prompt": "A chair"}, owner="mia")
+    node.run_until_quiet()
+    node.clock.advance(timedelta(days=10))
+
+    put_right(node, 1)
+
+    assert node.query(MONTHS) == [{"month": NOVEMBER, "committed": 1}]
+    assert books.failed_checks(node) == []
