@@ -1,6 +1,6 @@
 """The dispatcher as a thread of every worker node: started with the worker, stopped before its pool.
 
-The threads that bring images home, and those that fetch the references of messages, end with it.
+The threads that download images, and those that fetch the references of messages, end with it.
 """
 
 import threading
@@ -54,7 +54,7 @@ class Dispatcher(bootsteps.StartStopStep):
         self._messages.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Stop handing out work, and return when the images that are on their way are home; other work goes on."""
+        """Stop handing out work, and return when the downloads that have begun have ended; other work goes on."""
         if self._loop is not None:
             self._loop.stop()
             self._stop_messages()

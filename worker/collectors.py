@@ -1,4 +1,4 @@
-"""Threads of their own for bringing images home: they wait for another host, which must not hold the provider's up."""
+"""Threads of their own for downloading images: they wait for another host, which must not hold the provider's up."""
 
 import threading
 from collections.abc import Callable

@@ -116,7 +116,7 @@ class Services:
     pause: Callable[[float], None]
     """Sleep so many seconds, fewer than one: only ever until a slot of the pace begins."""
     collectors: Collectors = field(default_factory=Collectors)
-    """The threads that bring images home; by default each is brought where it was found."""
+    """The threads that download images; by default each is downloaded where it was found."""
     listing: ModelListing = field(default_factory=ModelListing)
     """The provider's list of models, as it was last read."""
     message_waits: threading.Event = field(default_factory=threading.Event)

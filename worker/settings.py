@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(16, alias="DARKROOM_CONCURRENCY", ge=1, le=1000)
     """Threads of one worker node."""
     collectors: int = Field(64, alias="DARKROOM_COLLECTORS", ge=1, le=1000)
-    """Further threads of one worker node, which bring images home: images a second times the seconds of a download."""
+    """Further threads of one worker node, which download images: images a second times the seconds of a download."""
     confirm_above: int = Field(0, alias="DARKROOM_CONFIRM_ABOVE", ge=0)
     """With a real key, commands at a terminal ask before they spend more credits than this."""
     log_format: Literal["console", "json"] = Field("console", alias="DARKROOM_LOG_FORMAT")

@@ -47,13 +47,13 @@ def submit_steps(tickets: list[tuple[str, int, float]]) -> None:
 
 @app.task(name="darkroom.poll")
 def poll_steps(tickets: list[tuple[str, int, float]]) -> None:
-    """Ask whether generations have ended, and bring the images of those home."""
+    """Ask whether generations have ended, and download the images of those."""
     _perform(StepKind.POLL, tickets)
 
 
 @app.task(name="darkroom.collect")
 def collect_steps(tickets: list[tuple[str, int, float]]) -> None:
-    """Bring images home that could not be had at once."""
+    """Download images that could not be downloaded at once."""
     _perform(StepKind.COLLECT, tickets)
 
 

@@ -1,7 +1,7 @@
 """When a schedule is due: a cron line of five fields, read on the wall clock of its time zone.
 
 Both changes of daylight-saving time follow the usual cron rule. A line with a fixed minute and a fixed hour is due
-once a day, come what may: a time that the change leaves out is due at the first instant that exists after it, and a
+exactly once a day: a time that the change leaves out is due at the first instant that exists after it, and a
 time that comes twice is due the first time. A line whose minute or hour begins with ``*`` counts real time: hours
 that are left out are not due, hours that come twice are due twice.
 """

@@ -54,7 +54,7 @@ class GroupCommit:
         self._is_to_the_last = is_to_the_last
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"darkroom-{name}")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
-        self._door = threading.Lock()
+        self._lock = threading.Lock()
         self._waiting: list[_Entry] = []
 
     def write(self, write: Write[Shared, Item, Result], shared: Shared, item: Item) -> "Future[Result]":
@@ -66,7 +66,7 @@ class GroupCommit:
         """
         entry = _Entry(write, shared, item)
         self._room.acquire()
-        with self._door:
+        with self._lock:
             is_first = not self._waiting
             self._waiting.append(entry)
         if is_first:
@@ -85,7 +85,7 @@ class GroupCommit:
                 _fail(group, error)
 
     def _taken(self) -> list["_Entry"]:
-        with self._door:
+        with self._lock:
             group, self._waiting = self._waiting, []
         if group:
             self._room.release(len(group))

@@ -14,7 +14,7 @@ class StepKind(StrEnum):
     POLL = "poll"
     """Ask whether it has ended."""
     COLLECT = "collect"
-    """Bring the image home."""
+    """Download the image."""
 
 
 HTTP_CONNECT = timedelta(seconds=5)
@@ -30,7 +30,7 @@ HTTP_TOTAL = timedelta(seconds=40)
 """The longest time for a whole call: connecting, sending and reading its answer share it."""
 
 COLLECT_TOTAL = timedelta(seconds=60)
-"""The longest time for bringing one image home."""
+"""The longest time for downloading one image."""
 
 COLLECT_WAIT = timedelta(seconds=20)
 """The longest time for which an image that a worker has waits for a thread."""

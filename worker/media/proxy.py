@@ -1,4 +1,4 @@
-"""The way out that the environment names: which proxy a download takes, as the calls of the API do."""
+"""Which proxy a download uses: the one that the environment names, as the calls of the API do."""
 
 import base64
 from collections.abc import Callable

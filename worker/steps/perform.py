@@ -12,7 +12,7 @@ def attempt(services: Services, ticket: Ticket) -> None:
 
 
 def perform(services: Services, ticket: Ticket) -> None:
-    """Do the step of a ticket; a poll that finds the end goes on to bring the image home."""
+    """Do the step of a ticket; a poll that finds the end goes on to download the image."""
     match ticket.kind:
         case StepKind.UPLOAD:
             upload.run(services, ticket)
