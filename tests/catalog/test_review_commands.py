@@ -55,7 +55,7 @@ def test_decide_and_apply_render_exactly_the_rejected_at_once(looking: Darkroom,
     assert done.returncode == 0, done.stderr
     keys = node.query("SELECT key FROM job JOIN batch b ON b.id = job.batch_id ORDER BY b.created_at DESC, key LIMIT 1")
     assert keys == [{"key": "c2"}]
-    assert "1 job, 4 credits" in done.stdout
+    assert "1 job, 4 sandbox credits" in done.stdout
 
 
 def test_what_was_decided_before_is_said_and_ends_with_1(looking: Darkroom, node: Node, place: Path) -> None:
