@@ -19,6 +19,7 @@ from worker import dispatch, node, settings, wiring
 from worker.binding import OtherProvider
 from worker.db.clock import uptime
 from worker.db.listening import Listener, Listening
+from worker.domain.error_words import first_line
 from worker.fetch_stage import FetchStage
 from worker.hearing import Ear, threads
 from worker.heartbeat import Heartbeat
@@ -80,7 +81,7 @@ def _services() -> Services:
         log.critical("node.not_configured", reason=str(error))
         raise SystemExit(_MISCONFIGURED) from None
     except DBAPIError as error:
-        log.critical("node.database_unreachable", reason=str(error.orig).splitlines()[0])
+        log.critical("node.database_unreachable", reason=first_line(error.orig))
         raise SystemExit(_WITHOUT_DATABASE) from None
 
 
@@ -132,7 +133,7 @@ class Loop:
                         self._heartbeat.beat()
                         self._round(listener)
             except (DBAPIError, psycopg.Error) as error:
-                log.warning("dispatcher.database_error", error=str(error).splitlines()[0])
+                log.warning("dispatcher.database_error", error=first_line(error))
                 self._heartbeat.round_failed(error)
                 self._ended.wait(_TROUBLE_WAIT_S)
             except self._broker_errors as error:

@@ -15,6 +15,7 @@ from worker import foreign
 from worker.db import waiting_messages
 from worker.db.waiting_messages import Claimed, ClaimLost
 from worker.domain.delivery import Delivery
+from worker.domain.error_words import first_line
 from worker.foreign import Loads, Terms
 from worker.media.fetch_budget import FetchBudget, FetchNeeded, NothingFetched
 from worker.services import Services
@@ -84,7 +85,7 @@ class FetchStage:
                 self._renew()
                 self._begin_more()
             except foreign.PASSING as error:
-                log.warning("messages.database_unreachable", error=str(error).splitlines()[0])
+                log.warning("messages.database_unreachable", error=first_line(error))
             except Exception:
                 log.exception("messages.failed")
             self._services.message_waits.wait(_LOOK_S)
@@ -114,7 +115,7 @@ class FetchStage:
         except ClaimLost:
             log.info("batch.left_to_others", message=claimed.delivery.name)
         except foreign.PASSING as error:
-            log.warning("batch.not_yet_enqueued", message=claimed.delivery.name, error=str(error).splitlines()[0])
+            log.warning("batch.not_yet_enqueued", message=claimed.delivery.name, error=first_line(error))
             self._give_back(claimed, _AGAIN)
         finally:
             with self._lock:
@@ -134,7 +135,7 @@ class FetchStage:
             with self._services.database.transaction() as tx:
                 waiting_messages.give_back(tx, claimed, due_at=self._services.clock() + wait)
         except foreign.PASSING as error:
-            log.info("message.not_given_back", message=claimed.delivery.name, error=str(error).splitlines()[0])
+            log.info("message.not_given_back", message=claimed.delivery.name, error=first_line(error))
 
     def _now_running(self) -> dict[Claimed, FetchBudget]:
         with self._lock:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from worker.db import messages
 from worker.db.waiting_messages import ClaimLost
 from worker.domain.delivery import Call, Delivery, Unreadable, call, check_task
+from worker.domain.error_words import first_line
 from worker.domain.fault import Fault
 from worker.domain.request import BatchRequest, validate_batch
 from worker.enqueue import prepare_requests
@@ -61,7 +62,7 @@ def take_or_refuse(services: Services, delivery: Delivery, loads: Loads, terms: 
         raise
     except _NEVER_STORED as error:
         log.exception("batch.not_storable", message=delivery.name)
-        reason = f"is invalid: {str(error).splitlines()[0]}"
+        reason = f"is invalid: {first_line(error)}"
         refuse_delivery(services, delivery, loads, reason=reason, terms=terms)
     except PASSING:
         raise

@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from worker.db import instants, nodes
 from worker.db.clock import DatabaseClock
 from worker.db.nodes import OFF_S, Beat
+from worker.domain.error_words import first_line, with_type
 from worker.services import Services
 
 log = structlog.get_logger(__name__)
 
 BEAT_EVERY_S = 5.0
-_ERROR_MAX = 300
 
 
 class Heartbeat:
@@ -42,7 +42,7 @@ class Heartbeat:
 
     def round_failed(self, error: BaseException) -> None:
         """Note why the dispatcher has not completed a round; the row says so from the next beat on."""
-        self._error = f"{type(error).__name__}: {error}".splitlines()[0][:_ERROR_MAX]
+        self._error = with_type(error)
 
     def beat(self) -> None:
         """Renew the row if it is time; raises the database's errors."""
@@ -69,7 +69,7 @@ class Heartbeat:
             with self._database.transaction() as tx:
                 nodes.remove(tx, self._id)
         except DBAPIError as error:
-            log.info("node.row_left", error=str(error.orig).splitlines()[0])
+            log.info("node.row_left", error=first_line(error.orig))
 
     def _heal(self) -> None:
         """Put right stored instants that cannot be and would stop work."""

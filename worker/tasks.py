@@ -15,6 +15,7 @@ from worker.broker.guard import DROPPED
 from worker.celery_app import app
 from worker.db.steps import Ticket
 from worker.domain.delivery import ENQUEUE, Delivery
+from worker.domain.error_words import first_line
 from worker.domain.step import StepKind
 from worker.domain.upkeep import UpkeepKind
 from worker.steps.perform import attempt
@@ -83,6 +84,6 @@ def enqueue(delivery: Delivery) -> None:
         fetch_stage.take_or_keep(services, delivery, loads)
     except foreign.PASSING as error:
         # The message is the only copy: it stays in the queue until the database and the store can take it.
-        log.warning("batch.not_yet_enqueued", message=delivery.name, error=str(error).splitlines()[0])
+        log.warning("batch.not_yet_enqueued", message=delivery.name, error=first_line(error))
         services.pause(1.0)
         raise Reject(requeue=True) from None

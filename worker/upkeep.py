@@ -10,6 +10,7 @@ from worker.audit import sealing
 from worker.catalog import harvest, hooks, scheduling
 from worker.db import accounts, seals, session, upkeep
 from worker.db.upkeep import Unended
+from worker.domain.error_words import with_type
 from worker.domain.errors import ProviderError, Throttled
 from worker.domain.upkeep import UpkeepKind
 from worker.rivya.wire import GenerationView
@@ -25,8 +26,6 @@ AGAIN_SOON = timedelta(seconds=10)
 OLD = timedelta(hours=1)
 """An accepted generation that has not ended after this is asked about beside its polls, and the answer kept."""
 
-_ERROR_MAX = 300
-
 MOST_REREAD = 20
 """Generations that are asked about in one go; when there are more, the next go follows soon."""
 
@@ -38,7 +37,7 @@ def run(services: Services, kind: UpkeepKind) -> None:
         _do(services, kind)
     except Exception as crash:
         log.exception("upkeep.crashed", kind=kind)
-        error = f"{type(crash).__name__}: {crash}".splitlines()[0][:_ERROR_MAX]
+        error = with_type(crash)
     with services.database.transaction() as tx:
         upkeep.note_end(tx, services.account_id, kind, error=error, now=services.clock())
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.db.session import Database
 from worker.domain.clock_estimate import Estimate, Reading, reckon
+from worker.domain.error_words import first_line
 
 READINGS = 5
 """At the start; the one with the shortest way there and back counts."""
@@ -139,5 +140,5 @@ class DatabaseClock:
             if before is None:
                 raise
             uncertainty_s = round(before.uncertainty_s(now_s), 3)
-            _log().warning("clock.not_renewed", uncertainty_s=uncertainty_s, error=str(error.orig).splitlines()[0])
+            _log().warning("clock.not_renewed", uncertainty_s=uncertainty_s, error=first_line(error.orig))
         return self._estimate

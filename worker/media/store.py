@@ -17,6 +17,7 @@ from uuid import UUID
 from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 
+from worker.domain.error_words import first_line
 from worker.media import bucket, store_marker
 from worker.media.bucket import Bucket
 from worker.media.digests import digest, is_same
@@ -254,10 +255,10 @@ class Store:
             yield
         except FileNotFoundError as error:
             if is_write:
-                raise StoreUnavailable(self.place, _first_line(error)) from error
+                raise StoreUnavailable(self.place, first_line(error)) from error
             raise NotStored(path) from None
         except (BaseError, OSError) as error:
-            raise StoreUnavailable(self.place, _first_line(error)) from error
+            raise StoreUnavailable(self.place, first_line(error)) from error
 
 
 def _first_use(store: Store, found: UUID | None) -> UUID:
@@ -298,7 +299,7 @@ def _bucket(url: str) -> Bucket:
     try:
         return bucket.at(url)
     except (BaseError, ValueError) as error:
-        raise StoreUnavailable(url, _first_line(error)) from error
+        raise StoreUnavailable(url, first_line(error)) from error
 
 
 def _checked(path: str) -> str:
@@ -306,7 +307,3 @@ def _checked(path: str) -> str:
     if not path.isprintable() or "\\" in path or any(part in {"", ".", ".."} for part in parts):
         raise ValueError(f"{path!r} is not a name below the store")
     return path
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

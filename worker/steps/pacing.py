@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.db import accounts, calls
 from worker.domain import learned_rate, pace
+from worker.domain.error_words import first_line
 from worker.domain.errors import Throttled
 from worker.domain.pace import Pace
 from worker.services import Services
@@ -79,6 +80,6 @@ def hold_key(services: Services, wait: timedelta) -> None:
             after = pace.held(before, now=now, wait=wait)
             accounts.save_pace(tx, services.account_id, after)
     except DBAPIError as error:
-        log.warning("account.not_held", error=str(error.orig).splitlines()[0])
+        log.warning("account.not_held", error=first_line(error.orig))
         return
     log.info("account.limit_used_up", account=str(services.account_id), until=after.blocked_until)
