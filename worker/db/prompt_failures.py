@@ -37,9 +37,9 @@ def count(tx: Connection, work: Work, *, code: str, now: datetime) -> Record:
     return Record(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-_READ = text(f"""
-    SELECT failures, last_failed_at, last_code FROM prompt_failure
-    WHERE account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(":prompt")}""")
+_OF_PROMPT = f"account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(':prompt')}"
+
+_READ = text(f"SELECT failures, last_failed_at, last_code FROM prompt_failure WHERE {_OF_PROMPT}")
 
 
 def read(tx: Connection, work: Work) -> Record | None:
@@ -48,9 +48,7 @@ def read(tx: Connection, work: Work) -> Record | None:
     return None if row is None else Record(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-_FORGET = text(f"""
-    DELETE FROM prompt_failure
-    WHERE account_id = :account_id AND model = :model AND prompt_hash = {HASH.format(":prompt")}""")
+_FORGET = text(f"DELETE FROM prompt_failure WHERE {_OF_PROMPT}")
 
 
 def forget(tx: Connection, work: Work) -> None:

@@ -65,15 +65,21 @@ class Verdict(Enum):
     """There are no others: the job waits to be tried again, with no attempt lost."""
 
 
-def judge(tx: Connection, services: Services, work: Work, *, code: str, is_free: bool, would_end: bool) -> Verdict:
+def judge(
+    tx: Connection,
+    services: Services,
+    account: AccountRow,
+    work: Work,
+    *,
+    code: str,
+    is_free: bool,
+    would_end: bool,
+) -> Verdict:
     """Count a failed generation and say whose failure it is; pauses the account when it is the provider's.
 
-    ``would_end``: the job has no further attempt. Locks the account, so it comes first in its transaction.
+    ``account`` is locked. ``would_end``: the job has no further attempt.
     """
-    if not services.policies.has_brakes:
-        return Verdict.THE_JOBS
     now = services.clock()
-    account = accounts.lock_now(tx, work.account_id)
     health = provider_health.read(tx, work.account_id)
     known = provider_health.attempt(tx, work.generation_id)
     if account.pause_reason is PauseReason.PROVIDER_FAILING:

@@ -111,16 +111,20 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
         _book(tx, services, work, view)
         _end_refused(tx, services, work, view, code, message)
         return Verdict.THE_JOBS
-    if services.policies.has_brakes:
+    account = accounts.lock_now(tx, work.account_id) if services.policies.has_brakes else None
+    if account is not None:
         # What is known of the prompt is older than the failures of others that were booked meanwhile.
-        accounts.lock_now(tx, work.account_id)
         work = replace(work, prompt_record=prompt_failures.read(tx, work))
     was_free = view.final_credits == 0
     has_more = was_free and work.job_failures + 1 < services.policies.max_attempts and not _will_poison(work)
     if code == PauseReason.INSUFFICIENT_CREDITS:
         verdict = Verdict.THE_PROVIDERS if was_free else Verdict.THE_JOBS
+    elif account is None:
+        verdict = Verdict.THE_JOBS
     else:
-        verdict = provider_health.judge(tx, services, work, code=code, is_free=was_free, would_end=not has_more)
+        verdict = provider_health.judge(
+            tx, services, account, work, code=code, is_free=was_free, would_end=not has_more
+        )
     if verdict in {Verdict.UNDECIDED, Verdict.ALONE}:
         _look_again(tx, services, work, code, verdict)
         return verdict
