@@ -104,8 +104,7 @@ def say(context: "Context", database: "Database", done: "Applied", plan: str) ->
     if done.batch_id is None:
         console.print("Nothing to render; nothing was spent.")
         return
-    noun = "sandbox credit" if context.is_play else "credit"
-    size = f"{output.plural(done.jobs, 'job')}, {output.plural(done.credits, noun)}"
+    size = f"{output.plural(done.jobs, 'job')}, {output.credits_of(done.credits, is_play=context.is_play)}"
     if not done.is_new:
         console.print(f"This plan is batch {done.batch_id} already ({size}); nothing was added.", markup=False)
     elif context.is_play:

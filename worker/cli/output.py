@@ -107,3 +107,8 @@ def short_id(batch_id: UUID) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a number of things, such as ``1 job`` or ``1,200 jobs``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def credits_of(amount: int, *, is_play: bool) -> str:
+    """Return an amount of credits, or of a sandbox's, which cost nothing."""
+    return plural(amount, "sandbox credit" if is_play else "credit")

@@ -49,7 +49,7 @@ def is_permitted(
             f" {consent.max_credits:,} of --max-credits"
         )
     if context.is_play:
-        console.print(f"{what}: {output.plural(price, 'sandbox credit')}, which cost nothing.", markup=False)
+        console.print(f"{what}: {output.credits_of(price, is_play=True)}, which cost nothing.", markup=False)
         return True
     if lines:
         console.print(output.grid(lines))

@@ -177,8 +177,7 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
     from worker.cli import manifests
 
     console = output.answers()
-    noun = "sandbox credit" if context.is_play else "credit"
-    size = f"{output.plural(receipt.jobs, 'job')}, {output.plural(receipt.credits, noun)}"
+    size = f"{output.plural(receipt.jobs, 'job')}, {output.credits_of(receipt.credits, is_play=context.is_play)}"
     if not receipt.is_new:
         console.print(f"batch {receipt.batch_id} has this token already ({size}); nothing was added.", markup=False)
     elif context.is_play:
