@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,12 @@ TIMEOUT_S = 60
 Darkroom = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run one command to its end, in the folder."""
+def run(
+    folder: Path, environment: Mapping[str, str], *arguments: str, program: Sequence[str] = ("-m", "worker.cli")
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end, in the folder; ``program`` is what Python runs in place of the command line."""
     return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,

@@ -1,16 +1,12 @@
 """With --json standard output is one JSON document; what is logged meanwhile goes to standard error."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT as FOLDER
-from tests.cli.conftest import TIMEOUT_S, Darkroom
+from tests.cli.conftest import Darkroom, run
 
 LOGGING = """
 import structlog, sys
@@ -47,15 +43,7 @@ def test_a_line_that_is_logged_goes_to_standard_error_and_leaves_the_document_wh
     darkroom("submit", str(good_manifest))
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store")}
 
-    done = subprocess.run(
-        [sys.executable, "-c", LOGGING, *asked, "--json"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(FOLDER), **settings},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    done = run(tmp_path, settings, *asked, "--json", program=("-c", LOGGING))
 
     assert isinstance(json.loads(done.stdout), dict | list)
     assert "something.happened" in done.stderr
@@ -87,15 +75,7 @@ def test_a_line_that_is_logged_by_what_is_imported_late_goes_to_standard_error(
     darkroom("submit", str(good_manifest))
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(tmp_path / "store")}
 
-    done = subprocess.run(
-        [sys.executable, "-c", LOGGING_LATE.replace("LOG", first, 1), "status", "--json"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(FOLDER), **settings},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    done = run(tmp_path, settings, "status", "--json", program=("-c", LOGGING_LATE.replace("LOG", first, 1)))
 
     assert isinstance(json.loads(done.stdout), list)
     assert "something.happened" in done.stderr

@@ -101,10 +101,16 @@ def test_an_outage_in_the_middle_of_a_batch_fails_no_job(
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-@pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_a_small_batch_survives_an_outage(count: int, attempts: int, node: Node, sandbox: Provider) -> None:
+@pytest.mark.parametrize(
+    "lines",
+    [*map(prompts, (1, 2, 3, 5)), [{"prompt": "The same chair"}] * 40],
+    ids=["1", "2", "3", "5", "40 of one prompt"],
+)
+def test_a_small_batch_survives_an_outage(
+    lines: list[dict[str, object]], attempts: int, node: Node, sandbox: Provider
+) -> None:
     with_attempts(node, attempts)
-    node.submit(*prompts(count))
+    node.submit(*lines)
     sandbox.set(**FAILING)
     node.run_for(timedelta(minutes=10))
     failed = node.generations().count("failed")
@@ -113,23 +119,7 @@ def test_a_small_batch_survives_an_outage(count: int, attempts: int, node: Node,
     node.run_until_quiet()
 
     assert failed < 30
-    assert node.jobs() == ["succeeded"] * count
-    books.check_all_done(node, sandbox)
-
-
-@pytest.mark.parametrize("attempts", [1, 3])
-def test_a_batch_of_one_prompt_survives_an_outage(attempts: int, node: Node, sandbox: Provider) -> None:
-    with_attempts(node, attempts)
-    node.submit(*[{"prompt": "The same chair"}] * 40)
-    sandbox.set(**FAILING)
-    node.run_for(timedelta(minutes=10))
-    failed = node.generations().count("failed")
-    sandbox.set(**WELL)
-
-    node.run_until_quiet()
-
-    assert failed < 30
-    assert node.jobs() == ["succeeded"] * 40
+    assert node.jobs() == ["succeeded"] * len(lines)
     books.check_all_done(node, sandbox)
 
 
