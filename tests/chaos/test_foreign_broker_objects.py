@@ -1,4 +1,4 @@
-"""What somebody else has made or set in the broker: keys of another type, queues with other arguments, refusals."""
+"""Redis keys of the wrong type, RabbitMQ queues declared with other arguments, and brokers that refuse commands."""
 
 import contextlib
 from collections.abc import Callable

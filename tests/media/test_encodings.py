@@ -1,4 +1,4 @@
-"""Servers that compress a file although nobody asked them to."""
+"""Downloads from servers that apply a Content-Encoding without an Accept-Encoding in the request."""
 
 import gzip
 import zlib

@@ -36,7 +36,7 @@ def poison(node: Node, sandbox: Provider) -> None:
 
 
 def without_brakes(node: Node) -> None:
-    """Let failures count without a look at whether the provider works."""
+    """Turn off the checks that pause the account when the provider fails."""
     node.services = replace(node.services, policies=replace(node.services.policies, has_brakes=False))
 
 

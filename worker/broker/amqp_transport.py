@@ -93,21 +93,21 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]
         super().__init__(*args, **{**kwargs, "auto_decode": False})
 
     def queue_declare(self, *args: Any, **options: Any) -> Any:
-        """Declare a queue; one of the nodes' that somebody has declared with other arguments is used as it is."""
+        """Declare a queue. If a Darkroom queue already exists with other arguments, use the existing one."""
         return super().queue_declare(*args, **self._permitted("queue", options))
 
     def exchange_declare(self, *args: Any, **options: Any) -> Any:
-        """Declare an exchange; one of the nodes' that somebody has declared otherwise is used as it is."""
+        """Declare an exchange. If a Darkroom exchange already exists with other arguments, use the existing one."""
         return super().exchange_declare(*args, **self._permitted("exchange", options))
 
     def _permitted(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Only look for one of the nodes' that was declared otherwise; kombu names what it declares by keyword."""
+        """Return the options, passive where a Darkroom object exists with others; kombu passes them by name."""
         if options.get(kind) not in delivery.TASKS or options.get("passive"):
             return options
         return {**options, "passive": self._is_declared_otherwise(kind, options)}
 
     def _is_declared_otherwise(self, kind: str, options: Mapping[str, Any]) -> bool:
-        """Try it on a channel of its own: the server closes the one on which a thing is declared in vain."""
+        """Declare it on a separate channel: the server closes a channel on which a declaration fails."""
         trial = self.connection.channel()
         try:
             getattr(super(Channel, trial), f"{kind}_declare")(**options)

@@ -131,7 +131,7 @@ _FIRST = text(f"""
 
 
 def is_first_of_prompt(tx: Connection, work: Work) -> bool:
-    """Say whether no failure of another job with the prompt is kept that is older."""
+    """Return whether the oldest recorded failure of the prompt belongs to this job."""
     values = {"job_id": work.job_id, "account_id": work.account_id, "prompt": work.prompt}
     return bool(tx.execute(_FIRST, values).scalar_one_or_none())
 

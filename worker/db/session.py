@@ -98,8 +98,8 @@ class Database:
             connection.execute(self._settings(is_local=False))
             rights.take_role(connection)
         connection.autocommit = False
-        # Written into each BEGIN: with the default of a server that prefers another level, whoever waits for a row
-        # lock would be turned away instead of going on with the new row.
+        # Sent with each BEGIN, since the server's default may be stricter: a transaction that waited for a row lock
+        # would then fail with a serialization error instead of reading the new row.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
 
