@@ -46,6 +46,11 @@ class _ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
         return brokers.group(nodeid) or nodeid
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: compressed or random bytes may differ in each process that collects the tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return brokers.describe(config.stash[BROKERS])
 
