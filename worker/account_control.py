@@ -2,10 +2,9 @@
 
 from sqlalchemy import Connection
 
-from worker import changes
-from worker.changes import Author
-from worker.db import account_limits, accounts, model_pauses, provider_health, session
+from worker.db import account_limits, accounts, changes, model_pauses, provider_health, session
 from worker.db.account_limits import AccountView
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.domain.errors import PauseReason
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from worker import batch_control
 from worker.batch_control import CancelEffect, ChangedMeanwhile
-from worker.changes import Author
 from worker.db import batch_choice
 from worker.db.batch_choice import Reach
 from worker.db.batches import Turn
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.domain.batch_request import Priority
 from worker.domain.batch_state import ACTS_ON, ActionRefused, BatchAction, BatchState

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker import changes, unsent
-from worker.changes import Author
-from worker.db import batches, catalog_retries, deadlines, failed_jobs, jobs, prompt_failures, session
+from worker import unsent
+from worker.db import batches, catalog_retries, changes, deadlines, failed_jobs, jobs, prompt_failures, session
 from worker.db.batches import Turn
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.domain.batch_request import Priority
 from worker.domain.batch_state import ACTS_ON, ActionRefused, BatchAction, BatchState

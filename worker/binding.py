@@ -11,10 +11,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
-from worker import changes
-from worker.changes import Author
-from worker.db import bindings, references
+from worker.db import bindings, changes, references
 from worker.db.bindings import Bound
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.domain import key_mark
 from worker.domain.errors import ProviderError

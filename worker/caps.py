@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from worker import changes
-from worker.changes import Author
-from worker.db import batches, budgets
+from worker.db import batches, budgets, changes
+from worker.db.changes import Author
 from worker.db.session import Database
 
 

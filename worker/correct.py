@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from worker.db import budgets, ended, ledger, session
+from worker.db import changes, ended, ledger, session
 from worker.db.ended import Paid
 from worker.db.ledger import Posting
 from worker.db.session import Database
@@ -58,7 +58,7 @@ def correct(
             ledger.commit_to(tx, movements, batch_id=paid.batch_id, held_at=paid.admitted_at)
             ledger.post(tx, [posting], now=now)
             ended.set_final(tx, generation_id, credits_)
-            budgets.record_change(
+            changes.insert(
                 tx,
                 change_id=change_id,
                 subject=f"generation:{generation_id}",

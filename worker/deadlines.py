@@ -6,9 +6,9 @@ from uuid import UUID
 
 import structlog
 
-from worker import changes, unsent
-from worker.changes import Author
-from worker.db import batches, deadlines, session
+from worker import unsent
+from worker.db import batches, changes, deadlines, session
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.domain.batch_state import BatchState
 from worker.domain.deadline import PASSED

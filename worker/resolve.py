@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from worker.db import budgets, in_doubt, ledger, prices, session
+from worker.db import changes, in_doubt, ledger, prices, session
 from worker.db.in_doubt import InDoubt
 from worker.db.ledger import Posting
 from worker.db.session import Database, violated
@@ -239,7 +239,7 @@ def _post(tx: Connection, doubt: InDoubt, movements: Sequence[Movement], by: Sig
 
 
 def _sign(tx: Connection, doubt: InDoubt, after: str, by: Signature, change_id: UUID, now: datetime) -> None:
-    budgets.record_change(
+    changes.insert(
         tx,
         change_id=change_id,
         subject=f"generation:{doubt.generation_id}",
@@ -262,7 +262,7 @@ def _sign_force(
     now: datetime,
 ) -> None:
     """Keep that a person took a task although it was created at another time."""
-    budgets.record_change(
+    changes.insert(
         tx,
         change_id=change_id,
         subject=f"generation:{doubt.generation_id}",

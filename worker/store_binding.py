@@ -11,9 +11,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
-from worker import changes
-from worker.changes import Author
-from worker.db import stores
+from worker.db import changes, stores
+from worker.db.changes import Author
 from worker.db.stores import StoreRow
 from worker.media.store import Store, StoreUnavailable, WrongStore
 

@@ -11,9 +11,9 @@ import structlog
 
 from worker import binding, store_binding
 from worker.binding import Place
-from worker.changes import Author
 from worker.collectors import Collectors
 from worker.db import account_limits, stores, upkeep
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.domain import content_codes, key_mark
 from worker.domain.polling import PollSchedule

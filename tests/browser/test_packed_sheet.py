@@ -56,7 +56,9 @@ def review_sheet(page: Path, images: Originals) -> None:
     )
     write_review(
         page,
-        ReviewHeader(catalog="mugs", sheet_id="1", made_at=AT, count=1, price=4, decisions_file="d.json"),
+        ReviewHeader(
+            catalog="mugs", sheet_id="1", made_at=AT, count=1, price=4, reason_max=1_000, decisions_file="d.json"
+        ),
         [card],
     )
 

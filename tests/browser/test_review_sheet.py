@@ -65,7 +65,9 @@ def hindered(tmp_path: Path, browser: Browser) -> Browser:
 
 
 def header(folder: Path) -> ReviewHeader:
-    return ReviewHeader(catalog=CATALOG, sheet_id=folder.name, made_at=AT, count=4, price=4, decisions_file=FILE)
+    return ReviewHeader(
+        catalog=CATALOG, sheet_id=folder.name, made_at=AT, count=4, price=4, reason_max=1_000, decisions_file=FILE
+    )
 
 
 def saved(browser: Browser) -> Any:

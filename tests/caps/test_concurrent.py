@@ -11,8 +11,8 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
 from worker import caps
-from worker.changes import Author
 from worker.db import accounts, batches, overview
+from worker.db.changes import Author
 from worker.db.overview import Overview
 
 SPENT = "SELECT count(*) AS jobs FROM job WHERE state = 'succeeded'"

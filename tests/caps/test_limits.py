@@ -11,8 +11,8 @@ from tests.pipeline.hooked import Fuse
 from tests.pipeline.node import Node
 from worker import account_control, caps, dispatch
 from worker.caps import CapTooLow
-from worker.changes import Author
 from worker.db import accounts
+from worker.db.changes import Author
 
 TWO = ({"prompt": "1"}, {"prompt": "2"})
 

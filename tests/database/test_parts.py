@@ -6,9 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from worker.db import parts
-from worker.db.parts import Part
+from worker.db.parts import Part, StaleFence
 from worker.db.session import Database
-from worker.db.steps import StaleFence
 
 MARK = Part(
     name="marked",

@@ -10,9 +10,10 @@ import pytest
 from tests.fixtures import stopping
 from tests.pipeline.node import Node
 from worker import batch_control, deadlines, dispatch
-from worker.changes import Author
 from worker.db import generations, jobs, step_moves, steps
-from worker.db.steps import Claim, StaleFence, Ticket, Work
+from worker.db.changes import Author
+from worker.db.parts import StaleFence
+from worker.db.steps import Claim, Ticket, Work
 from worker.domain.errors import AccountPaused, PauseReason
 from worker.steps import outcomes
 

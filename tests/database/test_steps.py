@@ -8,7 +8,8 @@ import pytest
 from tests.pipeline.node import Node
 from worker import dispatch
 from worker.db import accounts, step_moves, steps
-from worker.db.steps import Claim, StaleFence, Ticket, Work
+from worker.db.parts import StaleFence
+from worker.db.steps import Claim, Ticket, Work
 from worker.domain.step import QUEUED_LEASE, StepKind
 
 LEASE = timedelta(seconds=30)

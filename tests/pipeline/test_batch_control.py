@@ -10,8 +10,8 @@ from tests.pipeline.node import Node
 from worker import batch_choice, batch_control, dispatch
 from worker.batch_choice import Order
 from worker.batch_control import ChangedMeanwhile
-from worker.changes import Author
 from worker.db import accounts, batches, overview
+from worker.db.changes import Author
 from worker.db.overview import Overview
 from worker.domain.batch_request import Priority
 from worker.domain.batch_state import ActionRefused, BatchAction, BatchState

@@ -10,8 +10,8 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
 from worker import account_control, dispatch
-from worker.changes import Author
 from worker.db import accounts, batches, overview
+from worker.db.changes import Author
 from worker.db.overview import Obstacle
 from worker.domain.request import Priority
 

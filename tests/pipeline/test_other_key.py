@@ -11,7 +11,7 @@ from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
 from worker import binding, dispatch
 from worker.binding import OtherKey, OtherProvider, Place
-from worker.changes import Author
+from worker.db.changes import Author
 from worker.domain import key_mark
 from worker.rivya.client import Client
 

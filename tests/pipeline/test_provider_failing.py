@@ -16,8 +16,8 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
 from worker import account_control
-from worker.changes import Author
 from worker.db import accounts, batches, overview
+from worker.db.changes import Author
 from worker.db.overview import Obstacle
 
 FAILING = {"faults": {"create": {"fail_generation": 1.0}}}

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from tests.pipeline.node import Node
 from worker import deadlines, upkeep
-from worker.changes import Author
+from worker.db.changes import Author
 from worker.domain.upkeep import UpkeepKind
 
 CHAIR: dict[str, object] = {"prompt": "A chair"}

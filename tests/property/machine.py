@@ -12,7 +12,7 @@ from tests.property.oracle import Folder, Oracle, Slip
 from tests.property.provider import CREATES, GETS, Crash, Fate
 from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
 from worker.caps import CapTooLow
-from worker.changes import Author
+from worker.db.changes import Author
 from worker.db.session import Database
 from worker.db.steps import Ticket
 from worker.domain.batch_state import ActionRefused

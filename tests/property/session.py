@@ -10,8 +10,8 @@ from tests.property.provider import Crash
 from tests.property.rig import Rig, leave
 from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
 from worker.caps import CapTooLow
-from worker.changes import Author
 from worker.db import in_doubt
+from worker.db.changes import Author
 from worker.db.steps import Ticket
 from worker.domain.batch_state import ActionRefused
 from worker.domain.deadline import DeadlinePassed

@@ -14,6 +14,7 @@ from worker.db.catalog_review import Candidate, Shown
 from worker.db.catalogs import CatalogRow
 from worker.db.session import Database
 from worker.domain.catalog import Reason
+from worker.domain.decisions import REASON_MAX
 from worker.domain.model_spec import MODELS
 from worker.sheet import ReviewCard, ReviewHeader, write_review
 from worker.sheet.originals import Originals
@@ -56,6 +57,7 @@ def write_sheets(
     for number in range(1, sheets + 1):
         sheet = _sheet(catalog, to, number, sheets, images=min(per_sheet, count - (number - 1) * per_sheet), now=now)
         header = ReviewHeader(
+            reason_max=REASON_MAX,
             catalog=catalog.name,
             sheet_id=str(new_id()),
             made_at=now,

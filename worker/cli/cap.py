@@ -8,7 +8,7 @@ from worker.cli import output, signing
 
 if TYPE_CHECKING:
     from worker.caps import CapChange
-    from worker.changes import Author
+    from worker.db.changes import Author
     from worker.db.session import Database
 
 _NONE = "none"

@@ -12,7 +12,7 @@ from worker.cli import output
 from worker.cli.errors import MISUSED, CliError
 
 if TYPE_CHECKING:
-    from worker.changes import Author
+    from worker.db.changes import Author
     from worker.domain.ledger import Movement
 
 _Posted = TypeVar("_Posted")
@@ -29,8 +29,8 @@ OverOption = Annotated[
 def author(by: str | None, why: str | None) -> "Author":
     """Return who changes a setting, and why, at this instant."""
     from worker import wiring
-    from worker.changes import Author
     from worker.cli.context import resolve
+    from worker.db.changes import Author
 
     reason = _fit(why, "--reason", _REASON_MAX)
     if not wiring.clock.is_bound:

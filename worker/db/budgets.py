@@ -72,36 +72,6 @@ def committed_by_owner(tx: Connection, owner: str, *, now: datetime) -> int:
     return found or 0
 
 
-def record_change(
-    tx: Connection,
-    *,
-    change_id: UUID,
-    subject: str,
-    field: str,
-    before: object,
-    after: object,
-    actor: str,
-    reason: str | None,
-    now: datetime,
-) -> None:
-    """Keep who changed what, and why."""
-    tx.execute(
-        text("""
-            INSERT INTO change (id, subject, field, before, after, actor, reason, changed_at)
-            VALUES (:id, :subject, :field, :before, :after, :actor, :reason, :now)"""),
-        {
-            "id": change_id,
-            "subject": subject,
-            "field": field,
-            "before": None if before is None else str(before),
-            "after": None if after is None else str(after),
-            "actor": actor,
-            "reason": reason,
-            "now": now,
-        },
-    )
-
-
 def take_from_wallet(tx: Connection, account_id: UUID, credits_: int) -> None:
     """Count credits that were just held against the last reading of the wallet."""
     tx.execute(

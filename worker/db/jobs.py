@@ -8,9 +8,8 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.db import parts
-from worker.db.parts import Part, Row
+from worker.db.parts import Part, Row, StaleFence
 from worker.db.prices import HOLD
-from worker.db.steps import StaleFence
 from worker.domain.batch_state import BatchState
 from worker.domain.job import JobEvent, JobState, next_state
 

@@ -10,9 +10,11 @@ from functools import lru_cache
 
 from sqlalchemy import Connection
 
-from worker.db.steps import StaleFence
-
 Row = Mapping[str, object]
+
+
+class StaleFence(Exception):
+    """Somebody else has moved on with this step; what was about to be recorded must be dropped."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,6 @@ from worker.domain.request import Priority
 from worker.domain.step import StepKind
 
 
-class StaleFence(Exception):
-    """Somebody else has moved on with this step; what was about to be recorded must be dropped."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Ticket:
     """What a message carries: which step of which job, under which fence, not before which instant."""

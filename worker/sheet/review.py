@@ -6,7 +6,6 @@ from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from worker.domain.decisions import REASON_MAX
 from worker.sheet import template
 
 LONGEST = 400
@@ -27,6 +26,8 @@ class ReviewHeader:
     count: int
     price: int
     """Credits for one more try at one image."""
+    reason_max: int
+    """The longest reason of a rejection, in characters."""
     decisions_file: str
     """The name under which the browser saves them: another one for each sheet, so that none is taken for another."""
     part: str = ""
@@ -118,7 +119,7 @@ def _pieces(header: ReviewHeader, cards: Iterable[ReviewCard]) -> Iterator[str]:
             header=header,
             cards=cards,
             longest=LONGEST,
-            reason_max=REASON_MAX,
+            reason_max=header.reason_max,
             style=style,
             style_hash=template.content_hash(style),
             script=script,

@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from worker.db import calls as call_log
 from worker.db import generations, prices, step_moves
 from worker.db.generations import Acceptance
+from worker.db.parts import StaleFence
 from worker.db.session import violated
 from worker.db.step_moves import Next
-from worker.db.steps import StaleFence, Work
+from worker.db.steps import Work
 from worker.domain import ledger as moves
 from worker.domain.errors import OutcomeUnknown
 from worker.domain.step import StepKind

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from worker.db import calls as call_log
 from worker.db import generations, jobs, parts, results, step_moves
 from worker.db.jobs import End
+from worker.db.parts import StaleFence
 from worker.db.results import Result
-from worker.db.steps import StaleFence, Ticket, Work
+from worker.db.steps import Ticket, Work
 from worker.domain import not_downloaded, retry
 from worker.domain.job import JobEvent
 from worker.domain.step import COLLECT_WAIT, LEASES, StepKind

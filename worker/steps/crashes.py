@@ -17,7 +17,8 @@ from worker.db.deadlines import Sent
 from worker.db.group_commit import Unwritten
 from worker.db.jobs import End, Unsent
 from worker.db.ledger import Posting
-from worker.db.steps import StaleFence, Ticket, Work
+from worker.db.parts import StaleFence
+from worker.db.steps import Ticket, Work
 from worker.domain import crash
 from worker.domain import ledger as moves
 from worker.domain.crash import Verdict

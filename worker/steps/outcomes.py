@@ -11,8 +11,8 @@ from worker.db import accounts, generations, jobs, ledger, parts, session, step_
 from worker.db.generations import Outcome
 from worker.db.jobs import End
 from worker.db.ledger import Posting
-from worker.db.parts import Part, Row
-from worker.db.steps import StaleFence, Work
+from worker.db.parts import Part, Row, StaleFence
+from worker.db.steps import Work
 from worker.domain import content_codes, retry
 from worker.domain import ledger as ledger_rules
 from worker.domain.errors import AccountPaused, ContentRefused, ProviderError, Throttled

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from worker.db import calls as call_log
 from worker.db import parts, step_moves
+from worker.db.parts import StaleFence
 from worker.db.step_moves import Later
-from worker.db.steps import StaleFence, Ticket, Work
+from worker.db.steps import Ticket, Work
 from worker.domain import polling
 from worker.domain.errors import (
     AccountPaused,

@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from worker.db import calls as call_log
 from worker.db import generations, step_moves
-from worker.db.steps import StaleFence, Ticket, Work
+from worker.db.parts import StaleFence
+from worker.db.steps import Ticket, Work
 from worker.domain import poison
 from worker.domain.errors import ModelUnavailable, OutcomeUnknown, ProviderError, Refused
 from worker.domain.generation import GenerationState

@@ -6,7 +6,8 @@ import structlog
 from sqlalchemy import Connection
 
 from worker.db import generations, references, step_moves
-from worker.db.steps import StaleFence, Work
+from worker.db.parts import StaleFence
+from worker.db.steps import Work
 from worker.domain import retry
 from worker.domain.errors import (
     AccountPaused,

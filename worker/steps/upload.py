@@ -7,7 +7,8 @@ from datetime import timedelta
 import structlog
 
 from worker.db import references, session, step_moves, steps
-from worker.db.steps import Claim, StaleFence, Ticket, Work, WorkReference
+from worker.db.parts import StaleFence
+from worker.db.steps import Claim, Ticket, Work, WorkReference
 from worker.domain import retry
 from worker.domain.errors import AccountPaused, ModelUnavailable, ProviderError, Refused, Throttled
 from worker.domain.generation import GenerationState
