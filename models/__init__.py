@@ -23,7 +23,7 @@ from models.schedule import Schedule, ScheduleRun
 from models.seal import LedgerRollup, Seal
 from models.step import Step
 from models.upkeep import GenerationReading, Upkeep
-from worker.domain.batch_state import BatchState
+from worker.core.rules.batch_state import BatchState
 
 __all__ = [
     "Account",

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.errors import PauseReason
+from worker.core.rules.errors import PauseReason
 
 
 class Account(Table):

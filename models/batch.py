@@ -10,9 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.as_ordered import SizePolicy
-from worker.domain.batch_state import BatchState
-from worker.domain.request import Priority, Purpose
+from worker.core.rules.as_ordered import SizePolicy
+from worker.core.rules.batch_request import Priority, Purpose
+from worker.core.rules.batch_state import BatchState
 
 
 class Batch(Table):

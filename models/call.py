@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.call import CallKind, CallOutcome
+from worker.engine.rules.call import CallKind, CallOutcome
 
 
 class Call(Table):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.catalog import RenderState, ReviewPolicy
+from worker.catalog.rules.catalog import RenderState, ReviewPolicy
 
 
 class Catalog(Table):

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.ledger import CreditAccount, EntryKind
+from worker.ledger.rules.entries import CreditAccount, EntryKind
 
 
 class CreditEntry(Table):

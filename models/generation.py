@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.generation import GenerationState
+from worker.core.rules.generation import GenerationState
 
 
 class Generation(Table):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.hook import HookKind
+from worker.catalog.rules.hook import HookKind
 
 
 class Hook(Table):

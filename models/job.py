@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.job import JobState
+from worker.core.rules.job import JobState
 
 
 class Job(Table):

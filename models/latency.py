@@ -11,7 +11,7 @@ from models.metadata import Table
 
 
 class Latency(Table):
-    """Decayed counts by bucket; the buckets are those of ``worker.domain.latency``."""
+    """Decayed counts by bucket; the buckets are those of ``worker.engine.rules.latency``."""
 
     __tablename__ = "latency"
 

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.metadata import Table
-from worker.domain.delivery import BODY_MAX
+from worker.intake.rules.delivery import BODY_MAX
 
 
 class RefusedMessage(Table):

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.schedule import MissedPolicy, OverlapPolicy, RunState
+from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy, RunState
 
 
 class Schedule(Table):

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.request import Priority
-from worker.domain.step import StepKind
+from worker.core.rules.batch_request import Priority
+from worker.core.rules.step import StepKind
 
 
 class Step(Table):

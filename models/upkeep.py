@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.domain.upkeep import UpkeepKind
+from worker.engine.rules.upkeep import UpkeepKind
 
 
 class Upkeep(Table):

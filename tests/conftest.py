@@ -14,9 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.fixtures import brokers, databases, provider
 from tests.fixtures.provider import Provider
-from worker.db.session import Database
-from worker.embedded import services
-from worker.embedded.services import Services as Embedded
+from worker.core.db.session import Database
+from worker.local import services
+from worker.local.services import Services as Embedded
 
 IN_MEMORY = Path("/dev/shm")
 ROOMY_BYTES = 2 * 1024**3

@@ -6,17 +6,18 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from worker import settings, store_binding, wiring
-from worker.db import accounts
-from worker.db.clock import DatabaseClock
-from worker.db.ids import TimeOrderedIds
-from worker.domain.fault import Fault
-from worker.domain.request import BatchRequest, validate_batch
+from worker import settings, wiring
+from worker.accounts.queries import accounts
+from worker.core.db.clock import DatabaseClock
+from worker.core.db.ids import TimeOrderedIds
+from worker.core.rules.batch_request import BatchRequest, validate_batch
+from worker.core.rules.fault import Fault
 from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, prepare, write
-from worker.intake.library import Library
-from worker.manifest import Row
-from worker.media.fetch_budget import FetchBudget
-from worker.media.store import Store
+from worker.intake.manifest import Row
+from worker.intake.reference_store import Library
+from worker.storage import store_binding
+from worker.storage.fetch.budget import FetchBudget
+from worker.storage.store import Store
 
 __all__ = ["Receipt", "RequestsRefused", "TokenTaken", "enqueue", "prepare_requests"]
 

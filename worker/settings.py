@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from worker.domain import content_codes
+from worker.core.rules import content_codes
 
 LIVE_BASE_URL = "https://rivya.ai"
 """The provider's public address (api-quickstart)."""

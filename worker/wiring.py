@@ -9,28 +9,32 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from worker import binding, store_binding
-from worker.binding import Place
-from worker.collectors import Collectors
-from worker.db import account_limits, stores, upkeep
-from worker.db.changes import Author
-from worker.db.session import Database
-from worker.domain import content_codes, key_mark
-from worker.domain.polling import PollSchedule
-from worker.domain.retry import ReplayPolicy
-from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
-from worker.domain.upkeep import UpkeepKind
-from worker.latencies import Latencies
-from worker.media import proxy
-from worker.media.addresses import AddressPolicy
-from worker.media.fetch_budget import FetchBounds
-from worker.media.spool import SpoolFolder
-from worker.media.store import Store, StoreUnavailable, open_store
-from worker.opening import NotConfigured, account, clock, database, new_id
-from worker.rivya.client import Client, Timeouts
-from worker.rivya.session import is_loopback_url
-from worker.services import Policies, Services, Writers
+from worker.accounts import binding
+from worker.accounts.binding import Place
+from worker.accounts.opening import NotConfigured, account, clock, database, new_id
+from worker.accounts.queries import account_limits
+from worker.accounts.rules import key_fingerprint
+from worker.core.db.changes import Author
+from worker.core.db.session import Database
+from worker.core.rules import content_codes
+from worker.core.rules.retry import ReplayPolicy
+from worker.core.rules.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
+from worker.engine.download_pool import Collectors
+from worker.engine.latencies import Latencies
+from worker.engine.queries import upkeep
+from worker.engine.rules.polling import PollSchedule
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.engine.services import Policies, Services, Writers
+from worker.provider.client import Client, Timeouts
+from worker.provider.session import is_loopback_url
 from worker.settings import Settings
+from worker.storage import store_binding
+from worker.storage.fetch import proxy
+from worker.storage.fetch.addresses import AddressPolicy
+from worker.storage.fetch.budget import FetchBounds
+from worker.storage.queries import stores
+from worker.storage.spool import SpoolFolder
+from worker.storage.store import Store, StoreUnavailable, open_store
 
 __all__ = [
     "CATALOG_UPKEEP",
@@ -110,7 +114,7 @@ def _provider_time() -> datetime:
 def place(settings: Settings) -> Place:
     """Return where the settings have the account's work sent."""
     key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
-    return Place(base_url=settings.base_url, api_key=key, new_mark=key_mark.mark(key, secrets.token_bytes(16)))
+    return Place(base_url=settings.base_url, api_key=key, new_mark=key_fingerprint.mark(key, secrets.token_bytes(16)))
 
 
 def _starter() -> Author:

@@ -11,13 +11,14 @@ from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from worker import wiring
+from worker.accounts.queries import accounts
 from worker.catalog import applying, importing, planning, recipes
 from worker.catalog.items import prepare
 from worker.catalog.planning import Plan
-from worker.db import accounts, catalogs
-from worker.db.session import Database
-from worker.intake.library import Library
-from worker.manifest import Row
+from worker.catalog.queries import catalogs
+from worker.core.db.session import Database
+from worker.intake.manifest import Row
+from worker.intake.reference_store import Library
 
 ITEMS, QUICK_ITEMS = 50_000, 5_000
 CHANGED_SHARE = 100

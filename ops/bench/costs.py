@@ -9,7 +9,7 @@ from psycopg import connect, sql
 from redis import Redis
 
 from ops.bench.ground import Ground, Sandbox
-from worker.embedded import home
+from worker.local import home
 
 _STATEMENT = re.compile(rb" LOG:  (?:execute|statement)")
 _TRANSACTION_END = re.compile(rb" LOG:  (?:execute [^:]*|statement): COMMIT")

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, event
 from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
-from worker import dispatch, slots, wiring
-from worker.services import Services
+from worker import wiring
+from worker.engine import dispatch, slots
+from worker.engine.services import Services
 from worker.settings import Settings
 
 FEW, MANY, QUICK_MANY = 10_000, 1_000_000, 100_000

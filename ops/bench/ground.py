@@ -17,10 +17,10 @@ import psutil
 import requests
 from redis import Redis
 
-from worker.cli.migrate import upgrade
-from worker.db.session import Database
-from worker.embedded import services
-from worker.embedded.services import Services
+from worker.cli.local.migrate import upgrade
+from worker.core.db.session import Database
+from worker.local import services
+from worker.local.services import Services
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 30

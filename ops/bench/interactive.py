@@ -11,7 +11,7 @@ from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from ops.bench.node import Darkroom
-from worker.db import accounts
+from worker.accounts.queries import accounts
 
 BULK, QUICK_BULK = 20_000, 4_000
 WANTED = 10

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from ops.bench import ground
 from ops.bench.ground import Ground, Sandbox
-from worker.db.session import Database
+from worker.core.db.session import Database
 from worker.enqueue import enqueue
-from worker.media.store import open_store
+from worker.storage.store import open_store
 
 THREADS = 16
 

@@ -15,13 +15,13 @@ from uuid import UUID
 from sqlalchemy import Engine, create_engine, text
 from uuid_utils.compat import uuid7
 
-from worker.media.addresses import AddressPolicy
-from worker.media.download import FetchLimits, fetch
-from worker.media.images import MAX_RESULT_BYTES, inspect_result
-from worker.media.names import EXTENSIONS
-from worker.media.store import Store, open_store
-from worker.rivya.client import Client
-from worker.rivya.wire import GenerationStatus, build_body
+from worker.provider.client import Client
+from worker.provider.wire import GenerationStatus, build_body
+from worker.storage.fetch.addresses import AddressPolicy
+from worker.storage.fetch.download import FetchLimits, fetch
+from worker.storage.images import MAX_RESULT_BYTES, inspect_result
+from worker.storage.names import EXTENSIONS
+from worker.storage.store import Store, open_store
 
 THREADS = 16
 POLL_AGAIN_S = 2.5

@@ -15,7 +15,7 @@ from datetime import timedelta
 from ops.bench import schedules
 from ops.bench.findings import Finding
 from ops.bench.schedules import Schedule
-from worker.domain.latency import Histogram
+from worker.engine.rules.latency import Histogram
 
 MEDIANS_S, SIGMAS = (3.0, 20.0, 60.0), (0.35, 0.8)
 SAMPLES, QUICK_SAMPLES = 20_000, 4_000
@@ -135,9 +135,9 @@ def run(*, is_quick: bool) -> Finding:
         method=(
             "A simulation: log-normal latencies, requests that take no time. *Documented*: what a node does that has"
             " learned nothing, 2.5 s, then 5 s growing to 10 s. *As often as permitted*: 2.5 s, then every 5 s."
-            " *Backoff*: doubling from 2.5 s up to 60 s. *Learned*: worker/domain/polling.py with the same documented"
-            f" pace as its floor, after {LESSONS:,} generations; *told* knows how long each took, *bracketed* only"
-            " between which polls it ended. *Least lag* is what no schedule with that many polls can be better than"
+            " *Backoff*: doubling from 2.5 s up to 60 s. *Learned*: worker/engine/rules/polling.py with the same"
+            f" documented pace as its floor, after {LESSONS:,} generations; *told* knows how long each took,"
+            " *bracketed* only between which polls it ended. *Least lag* is what no schedule with that many polls can be better than"
             " (I²/2, Keller 1974), even one that may poll at any rate."
         ),
         columns=("median", "sigma", "schedule", "polls per image", "mean lag", "p99 lag", "least lag"),

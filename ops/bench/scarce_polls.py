@@ -15,10 +15,10 @@ from ops.bench import polling, schedules
 from ops.bench.findings import Finding
 from ops.bench.polling import Latencies
 from ops.bench.schedules import Schedule
-from worker.domain.latency import Histogram
-from worker.domain.ranking import Due, ranked
-from worker.domain.request import Priority
-from worker.domain.step import StepKind
+from worker.core.rules.batch_request import Priority
+from worker.core.rules.step import StepKind
+from worker.engine.rules.latency import Histogram
+from worker.engine.rules.ranking import Due, ranked
 
 WINDOW = 200
 SECONDS, QUICK_SECONDS = 1_200, 240
@@ -128,7 +128,8 @@ def run(*, is_quick: bool) -> Finding:
         method=(
             f"A simulation: a window of {WINDOW} generations that is always full, log-normal latencies, slots for polls"
             " alone at a fixed rate, the learned schedule. *Longest due*: first come, first"
-            " served. *Worth most*: by the expected time since an end that nobody has seen (worker/domain/ranking.py)."
+            " served. *Worth most*: by the expected time since an end that nobody has seen"
+            " (worker/engine/rules/ranking.py)."
         ),
         columns=("median", "polls/s", "order", "polls", "images", "mean lag", "p95 lag"),
         rows=rows,

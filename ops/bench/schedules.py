@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from worker.domain.latency import Histogram
-from worker.domain.polling import LearnedSchedule, PollSchedule
+from worker.engine.rules.latency import Histogram
+from worker.engine.rules.polling import LearnedSchedule, PollSchedule
 
 Schedule = Callable[[float, int], float]
 """From the age in seconds and the number of polls so far to the seconds until the next poll."""

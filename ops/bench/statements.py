@@ -11,15 +11,15 @@ from uuid_utils.compat import uuid7
 from ops.bench import big_ledger, ground
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
+from worker.accounts.queries import accounts
 from worker.audit import sealing
 from worker.audit.evidence import printed
 from worker.audit.reports import Asked
 from worker.audit.reports.report import Report
 from worker.audit.reports.statement import statement
+from worker.audit.rules.reporting import By, Format, ReportName
 from worker.audit.verify import verify
-from worker.db import accounts
-from worker.db.session import Database
-from worker.domain.reporting import By, Format, ReportName
+from worker.core.db.session import Database
 
 ENTRIES, QUICK_ENTRIES = 1_000_000, 100_000
 SEALED_AT = datetime(2026, 11, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.acceptance.world import ENDED, World
 from worker.audit.verify import verify
-from worker.domain.model_spec import PIXELS
+from worker.core.rules.models_catalogue import PIXELS
 
 MIME_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 

@@ -5,7 +5,7 @@ from typing import Any
 from kombu import Connection
 from redis import Redis
 
-from worker.celery_app import QUEUES
+from worker.node.app import QUEUES
 
 
 def is_redis(url: str) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.fixtures import pictures
-from worker.domain.model_spec import PIXELS
+from worker.core.rules.models_catalogue import PIXELS
 
 SIZES = tuple(PIXELS)
 FORMATS = ("png", "jpeg")

@@ -13,9 +13,9 @@ from tests.acceptance import brokers, nodes
 from tests.acceptance.nodes import WorkerNode
 from tests.acceptance.waiting import LOOK_EVERY_S, until
 from tests.fixtures.provider import Provider
-from worker.db.session import Database
+from worker.core.db.session import Database
 from worker.enqueue import Receipt, enqueue
-from worker.media.store import Store, open_store
+from worker.storage.store import Store, open_store
 
 QUICK = {"DARKROOM_POLL_FIRST_S": "0.5", "DARKROOM_POLL_GAP_S": "0.3", "DARKROOM_RATE": "200"}
 """A pace for tests; the times of the leases and of the retries are the real ones."""

@@ -11,10 +11,10 @@ from sqlalchemy.engine import make_url
 
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
-from worker import dispatch
 from worker.audit import sealing
+from worker.audit.rules import seal as chain
 from worker.audit.verify import verify
-from worker.domain import seal as chain
+from worker.engine import dispatch
 
 Tamper = Callable[..., None]
 

@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 
 from tests.audit.conftest import Tamper, post
 from tests.pipeline.node import Node
-from worker import upkeep
 from worker.audit import anchors, sealing
 from worker.audit.anchors import Anchor, NoAnchor
 from worker.audit.verify import verify
-from worker.db import upkeep as rows
-from worker.domain.upkeep import UpkeepKind
+from worker.engine.queries import upkeep as rows
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.node import upkeep
 
 HOUR = timedelta(hours=1)
 CUT = ("DELETE FROM ledger_rollup WHERE seal_id >= :first", "DELETE FROM seal WHERE id >= :first")

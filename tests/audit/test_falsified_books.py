@@ -6,7 +6,7 @@ import pytest
 
 from tests.audit.conftest import POST, Tamper, broken, post, seal
 from tests.pipeline.node import Node
-from worker.domain import seal as chain
+from worker.audit.rules import seal as chain
 
 
 def first(node: Node, check: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from tests.audit.conftest import CLOSED, POST, broken, post, seal
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
 from worker.audit import sealing
+from worker.audit.queries import seals
+from worker.audit.rules import seal as chain
 from worker.audit.verify import verify
-from worker.db import seals
-from worker.domain import seal as chain
 
 LOOKS = 20_000
 

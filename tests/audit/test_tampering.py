@@ -14,9 +14,9 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import node as nodes
 from tests.pipeline.conftest import process, sandbox
 from tests.pipeline.node import Clock, Node
-from worker import resolve
+from worker.audit import resolve
+from worker.audit.rules.dispute_decision import Signature
 from worker.audit.verify import verify
-from worker.domain.decision import Signature
 
 __all__ = ["process", "sandbox"]
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.browser.chromium import Browser
-from worker.domain.job import JobState
-from worker.sheet import Card, Header, write_sheet
+from worker.contact_sheet import Card, Header, write_sheet
+from worker.core.rules.job import JobState
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SHOWN = "Array.from(document.querySelectorAll('.card'), (e) => e).filter((e) => e.checkVisibility())"

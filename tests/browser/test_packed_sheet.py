@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.browser.chromium import Browser
-from worker.domain.job import JobState
-from worker.media.store import open_store
-from worker.sheet import Card, Header, ReviewCard, ReviewHeader, write_review, write_sheet
-from worker.sheet.originals import Originals, packed
+from worker.contact_sheet import Card, Header, ReviewCard, ReviewHeader, write_review, write_sheet
+from worker.contact_sheet.originals import Originals, packed
+from worker.core.rules.job import JobState
+from worker.storage.store import open_store
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 PATH = "batch/mug 100% #1.png"

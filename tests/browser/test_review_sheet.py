@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.browser.chromium import Browser
-from worker.domain.decisions import Verdict, read
-from worker.sheet import ReviewCard, ReviewHeader, write_review
+from worker.catalog.rules.decisions import Verdict, read
+from worker.contact_sheet import ReviewCard, ReviewHeader, write_review
 
 CATALOG = "Winter <mugs> & co"
 FILE = "decisions-Winter-mugs-co-20261122-000000.json"

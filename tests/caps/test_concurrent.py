@@ -10,10 +10,12 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
-from worker import caps
-from worker.db import accounts, batches, overview
-from worker.db.changes import Author
-from worker.db.overview import Overview
+from worker.accounts.queries import accounts
+from worker.batches import caps
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Overview
+from worker.core.db.changes import Author
+from worker.engine.queries import batches
 
 SPENT = "SELECT count(*) AS jobs FROM job WHERE state = 'succeeded'"
 COMMITTED = "SELECT committed FROM owner_month"

@@ -9,10 +9,10 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.doubts import ANN, doubtful
 from tests.pipeline.node import Node
-from worker import resolve
+from worker.accounts.queries import accounts
+from worker.audit import resolve
 from worker.audit.checks import Check
 from worker.audit.verify import verify
-from worker.db import accounts
 
 CHAIRS = [{"prompt": str(number)} for number in range(6)]
 

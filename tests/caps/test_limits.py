@@ -9,10 +9,12 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.hooked import Fuse
 from tests.pipeline.node import Node
-from worker import account_control, caps, dispatch
-from worker.caps import CapTooLow
-from worker.db import accounts
-from worker.db.changes import Author
+from worker.accounts import control
+from worker.accounts.queries import accounts
+from worker.batches import caps
+from worker.batches.caps import CapTooLow
+from worker.core.db.changes import Author
+from worker.engine import dispatch
 
 TWO = ({"prompt": "1"}, {"prompt": "2"})
 
@@ -64,13 +66,13 @@ def test_a_node_that_dies_leaks_no_credit_of_a_cap(effects: int, node_for: NodeF
 def test_an_operators_pause_brings_home_what_is_paid_and_begins_nothing(node: Node, sandbox: Provider) -> None:
     node.submit(*TWO, {"prompt": "3"}, credit_cap=8)
     node.run_for(timedelta(seconds=1))
-    account_control.pause(node.services.database, "default", author(node))
+    control.pause(node.services.database, "default", author(node))
     with node.services.database.transaction() as tx:
         tx.exec_driver_sql("UPDATE batch SET credit_cap = NULL")
     node.run_for(timedelta(hours=1))
     while_paused = (node.jobs(), node.pause_reason())
 
-    account_control.resume(node.services.database, "default", author(node))
+    control.resume(node.services.database, "default", author(node))
     node.run_until_quiet()
 
     assert while_paused == (["succeeded", "succeeded", "pending"], "operator")
@@ -82,7 +84,7 @@ def test_an_operators_pause_takes_the_place_of_one_that_ends_by_itself(node: Nod
     node.submit({"prompt": "1"})
     sandbox.fund(0)
     node.run_for(timedelta(seconds=2))
-    account_control.pause(node.services.database, "default", author(node))
+    control.pause(node.services.database, "default", author(node))
     sandbox.fund(100)
 
     node.run_for(timedelta(hours=1))

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 
 from tests.pipeline.node import Node
-from worker import batch_control, dispatch
-from worker.db import budgets
-from worker.db.session import Database
+from worker.batches import control
+from worker.core.db.session import Database
+from worker.engine import dispatch
+from worker.ledger.queries import budgets
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OWNERS = ("cleo", "ann", "bob")
@@ -96,7 +97,7 @@ def test_the_months_of_holds_that_come_back_are_locked_in_their_order(
 
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database.conninfo) as other:
         other.execute("SELECT FROM owner_month WHERE month = '2020-12-01' FOR UPDATE")
-        cancelling = pool.submit(batch_control.cancel, database, receipt.batch_id, now=node.clock())
+        cancelling = pool.submit(control.cancel, database, receipt.batch_id, now=node.clock())
         wait_for_a_lock(watcher)
         free = [watcher.execute(IS_MONTH_FREE, [month]).fetchone() for month in ("2020-11-01", "2020-12-01")]
         other.rollback()

@@ -6,9 +6,11 @@ from datetime import timedelta
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import EVERY, Node
-from worker import dispatch
-from worker.db import accounts, batches, overview
-from worker.domain.wallet import BELIEVED_FOR, READ_AGAIN_AFTER
+from worker.accounts.queries import accounts
+from worker.accounts.rules.wallet import BELIEVED_FOR, READ_AGAIN_AFTER
+from worker.batches.queries import overview
+from worker.engine import dispatch
+from worker.engine.queries import batches
 
 
 def test_a_batch_that_meets_an_empty_wallet_ends_with_all_its_images_after_a_top_up(

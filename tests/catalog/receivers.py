@@ -3,8 +3,8 @@
 from tests.catalog.team import Team
 from worker.catalog import hooks as telling
 from worker.catalog.hooks import Sent
-from worker.db import hooks
-from worker.domain.hook import HookKind
+from worker.catalog.queries import hooks
+from worker.catalog.rules.hook import HookKind
 
 SECRET = "sixteen letters and more"
 

@@ -13,10 +13,10 @@ from worker.catalog.applying import Applied
 from worker.catalog.harvest import Harvest
 from worker.catalog.importing import Import
 from worker.catalog.planning import Plan
-from worker.db import catalogs
-from worker.db.catalogs import CatalogRow
-from worker.intake.library import Library
-from worker.manifest import Row
+from worker.catalog.queries import catalogs
+from worker.catalog.queries.catalogs import CatalogRow
+from worker.intake.manifest import Row
+from worker.intake.reference_store import Library
 
 NAME = "chairs"
 RECIPE: dict[str, object] = {"prompt": "A {{ colour }} chair", "params": {"image_size": "square"}}

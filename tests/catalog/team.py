@@ -27,12 +27,12 @@ from worker.catalog.decisions import Effect
 from worker.catalog.importing import Import
 from worker.catalog.items import Item
 from worker.catalog.planning import Plan
-from worker.db import catalog_history, catalog_review, catalogs, schedule_runs, schedules
-from worker.db.catalog_review import Candidate
-from worker.db.catalogs import CatalogRow
-from worker.db.schedule_runs import RunRow
-from worker.domain.decisions import Decision, Verdict
-from worker.domain.schedule import MissedPolicy, OverlapPolicy
+from worker.catalog.queries import catalogs, history, review, schedule_runs, schedules
+from worker.catalog.queries.catalogs import CatalogRow
+from worker.catalog.queries.review import Candidate
+from worker.catalog.queries.schedule_runs import RunRow
+from worker.catalog.rules.decisions import Decision, Verdict
+from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
 
 PRICE = 4
 """Credits of one image."""
@@ -125,7 +125,7 @@ class Team:
 
     def candidates(self) -> dict[str, Candidate]:
         """Return the images that wait for a decision, by SKU."""
-        return {each.sku: each for each in catalog_review.candidates(self.node.services.database, self.catalog.id)}
+        return {each.sku: each for each in review.candidates(self.node.services.database, self.catalog.id)}
 
     def decide(self, *made: Decision, by: str = "rita") -> Effect:
         """Let decisions take effect."""
@@ -147,7 +147,7 @@ class Team:
 
     def live_renders(self) -> dict[str, UUID]:
         """Return the id of each live image, by SKU."""
-        found = catalog_history.live(self.node.services.database, self.catalog.id)
+        found = history.live(self.node.services.database, self.catalog.id)
         return {each.sku: each.render_id for each in found}
 
     def spent(self) -> int:

@@ -8,8 +8,8 @@ import pytest
 from tests.catalog.team import MONDAY, THREE, Team, at_work
 from tests.pipeline.node import START
 from worker.catalog import firing, scheduling
-from worker.db import schedules
-from worker.domain.schedule import OverlapPolicy
+from worker.catalog.queries import schedules
+from worker.catalog.rules.schedule import OverlapPolicy
 
 
 def until_somebody_waits(team: Team) -> None:

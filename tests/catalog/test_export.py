@@ -12,11 +12,11 @@ import pytest
 from tests.catalog.team import Team
 from worker.catalog import export
 from worker.catalog.export import COLUMNS, ExportForm
-from worker.db import catalog_history
+from worker.catalog.queries import history
 
 
 def exported(team: Team, form: ExportForm) -> str:
-    found = catalog_history.live(team.node.services.database, team.catalog.id)
+    found = history.live(team.node.services.database, team.catalog.id)
     return "".join(export.lines(export.rows(found, team.node.services.store), form))
 
 
@@ -57,11 +57,11 @@ def test_an_empty_live_set_is_a_header_or_an_empty_list(team: Team) -> None:
 
 def test_an_export_is_the_live_set_of_one_instant(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes live between two of its pages is not half in it."""
-    monkeypatch.setattr(catalog_history, "PAGE", 1)
+    monkeypatch.setattr(history, "PAGE", 1)
     team.stock({"a": "red", "b": "red"})
     team.refresh()
     before = team.live_renders()
-    reading = catalog_history.live(team.node.services.database, team.catalog.id)
+    reading = history.live(team.node.services.database, team.catalog.id)
     first = next(reading)
     team.stock({"a": "blue", "b": "blue"})
     team.refresh()

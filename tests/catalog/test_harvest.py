@@ -6,9 +6,9 @@ from tests.catalog.shop import Shop, reasons
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
-from worker import batch_control
+from worker.batches import control
 from worker.catalog.harvest import Harvest
-from worker.db import catalogs
+from worker.catalog.queries import catalogs
 
 RED = {"sku": "c1", "colour": "red"}
 BLUE = {"sku": "c2", "colour": "blue"}
@@ -75,7 +75,7 @@ def test_a_failed_job_that_is_asked_for_again_still_goes_live(shop: Shop, sandbo
     shop.node.run_until_quiet()
     failed = shop.harvest()
     assert batch_id is not None
-    batch_control.retry_failed(shop.node.services.database, batch_id, now=shop.node.clock())
+    control.retry_failed(shop.node.services.database, batch_id, now=shop.node.clock())
     shop.node.run_until_quiet()
 
     assert failed == Harvest(failed=1)
@@ -109,7 +109,7 @@ def test_a_cancelled_job_leaves_the_item_for_the_next_plan(shop: Shop) -> None:
     shop.bring_in(RED)
     batch_id = shop.apply(shop.plan().id).batch_id
     assert batch_id is not None
-    batch_control.cancel(shop.node.services.database, batch_id, now=shop.node.clock())
+    control.cancel(shop.node.services.database, batch_id, now=shop.node.clock())
 
     assert shop.harvest() == Harvest(failed=1)
     assert reasons(shop.plan()) == {"c1": ["failed before"]}

@@ -16,7 +16,7 @@ from tests.pipeline.conftest import NodeFor
 from worker.catalog import hooks as telling
 from worker.catalog.hook_calls import NotTaken, post
 from worker.catalog.hooks import Sent
-from worker.db import hooks
+from worker.catalog.queries import hooks
 
 
 def drip(server: socket.socket) -> None:

@@ -17,9 +17,9 @@ from worker.catalog import hooks as telling
 from worker.catalog.going_live import go_live
 from worker.catalog.hook_calls import NotTaken, command
 from worker.catalog.hooks import BadHook, Sent
-from worker.db import hooks
-from worker.domain.catalog import RenderState
-from worker.domain.hook import HookKind
+from worker.catalog.queries import hooks
+from worker.catalog.rules.catalog import RenderState
+from worker.catalog.rules.hook import HookKind
 
 TWO = {"a": "red", "b": "blue"}
 

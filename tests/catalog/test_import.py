@@ -11,8 +11,8 @@ from tests.fixtures import pictures
 from worker.catalog import sources
 from worker.catalog.importing import TooManyRemoved
 from worker.catalog.items import ItemsRefused
-from worker.db.foreign_rows import SourceFailed
-from worker.manifest import Row
+from worker.catalog.queries.sql_source import SourceFailed
+from worker.intake.manifest import Row
 
 RED = {"sku": "c1", "colour": "red"}
 BLUE = {"sku": "c2", "colour": "blue"}

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.catalog.shop import Shop
-from worker.db import measured
-from worker.db.measured import Bounds, MeasuredPace
-from worker.domain.forecast import Circumstances, rate_bounds
-from worker.domain.learned_rate import CEILING
+from worker.accounts.rules.learned_rate import CEILING
+from worker.batches.queries import throughput
+from worker.batches.queries.throughput import Bounds, MeasuredPace
+from worker.batches.rules.forecast import Circumstances, rate_bounds
 
 BEST = Circumstances(rate=15, window=100, polls=1, latency_s=4, last_s=3)
 WORST = Circumstances(rate=7.5, window=100, polls=3.5, latency_s=9, last_s=20)
@@ -32,7 +32,7 @@ def test_polls_and_latency_are_those_of_the_newest_images(shop: Shop) -> None:
     services = shop.node.services
 
     with services.database.transaction() as tx:
-        found = measured.pace(tx, services.account_id)
+        found = throughput.pace(tx, services.account_id)
 
     assert (found.images, found.polls, found.latency_s) == (1, 1, 2.5)
 
@@ -75,7 +75,7 @@ def test_the_bounds_come_from_the_newest_images(shop: Shop) -> None:
     services = shop.node.services
 
     with services.database.transaction() as tx:
-        found = measured.pace_of(tx, "default")
+        found = throughput.pace_of(tx, "default")
 
     assert found is not None
     assert found.bounds is not None
@@ -86,4 +86,4 @@ def test_the_bounds_come_from_the_newest_images(shop: Shop) -> None:
 
 def test_an_account_that_is_not_there_has_no_pace(shop: Shop) -> None:
     with shop.node.services.database.transaction() as tx:
-        assert measured.pace_of(tx, "nobody") is None
+        assert throughput.pace_of(tx, "nobody") is None

@@ -8,7 +8,7 @@ from tests.catalog.team import RECIPE, Team, accept
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
 from worker.catalog import review
-from worker.sheet.originals import InStore
+from worker.contact_sheet.originals import InStore
 
 ONE = {"a": "red"}
 

@@ -6,10 +6,10 @@ import pytest
 
 from worker.catalog import recipes
 from worker.catalog.recipes import RecipeFaulty
+from worker.catalog.rules.catalog import ReviewPolicy
+from worker.catalog.rules.recipe import Recipe, recipe
 from worker.catalog.template import PromptTemplate
-from worker.domain.catalog import ReviewPolicy
-from worker.domain.fault import UnfitError
-from worker.domain.recipe import Recipe, recipe
+from worker.core.rules.fault import UnfitError
 
 WHOLE = {
     "prompt": "A {{ colour }} chair",

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from worker.domain.catalog import Keep, Reason, RenderState
-from worker.domain.content import Content
-from worker.domain.refresh import Attempt, Item, Live, Options, decide
+from worker.catalog.rules.catalog import Keep, Reason, RenderState
+from worker.catalog.rules.content import Content
+from worker.catalog.rules.refresh import Attempt, Item, Live, Options, decide
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 WANTED = Content(

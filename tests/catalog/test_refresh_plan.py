@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from worker.domain.catalog import Keep, Reason
-from worker.domain.content import Content
-from worker.domain.refresh import Decision
-from worker.domain.refresh_plan import Thresholds, differences, outline
+from worker.catalog.rules.catalog import Keep, Reason
+from worker.catalog.rules.content import Content
+from worker.catalog.rules.refresh import Decision
+from worker.catalog.rules.refresh_plan import Thresholds, differences, outline
 
 
 def render(sku: str, *reasons: Reason) -> Decision:

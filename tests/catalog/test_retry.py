@@ -8,8 +8,8 @@ import pytest
 
 from tests.catalog.team import PRICE, Team
 from tests.fixtures.provider import Provider
-from worker import batch_control
-from worker.batch_control import RetryEffect
+from worker.batches import control
+from worker.batches.control import RetryEffect
 from worker.catalog.applying import PlanStale
 
 FAILING = {"create": {"fail_generation": 1.0}}
@@ -28,7 +28,7 @@ def failed(team: Team, sandbox: Provider) -> UUID:
 
 
 def retry(team: Team, batch_id: UUID) -> RetryEffect | None:
-    return batch_control.retry_failed(team.node.services.database, batch_id, now=team.node.clock())
+    return control.retry_failed(team.node.services.database, batch_id, now=team.node.clock())
 
 
 def test_what_is_asked_for_again_is_not_planned_beside_that(team: Team, failed: UUID) -> None:

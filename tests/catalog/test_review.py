@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.catalog.team import PRICE, Team, accept, reject
-from worker.domain.decisions import Decision, Verdict
+from worker.catalog.rules.decisions import Decision, Verdict
 
 TWO = {"a": "red", "b": "blue"}
 

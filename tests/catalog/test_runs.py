@@ -5,7 +5,7 @@ import pytest
 from tests.catalog.team import MONDAY, PRICE, THREE, WEEK, Team, at_work
 from tests.pipeline.conftest import NodeFor
 from worker.catalog import approving
-from worker.domain.schedule import RUN_LEASE
+from worker.catalog.rules.schedule import RUN_LEASE
 
 
 def test_a_run_plans_applies_and_ends_with_its_batch(team: Team) -> None:

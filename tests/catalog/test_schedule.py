@@ -11,10 +11,12 @@ from sqlalchemy import text
 from tests.catalog.team import MONDAY, PRICE, THREE, WEEK, Team, at_work
 from tests.fixtures.stopping import stopped
 from tests.pipeline.conftest import NodeFor
+from worker.accounts.queries import accounts
+from worker.audit.queries import instants
 from worker.catalog import scheduling
-from worker.db import accounts, instants, schedule_runs
-from worker.domain.schedule import RUN_LEASE, MissedPolicy, OverlapPolicy, RunState
-from worker.services import Services
+from worker.catalog.queries import schedule_runs
+from worker.catalog.rules.schedule import RUN_LEASE, MissedPolicy, OverlapPolicy, RunState
+from worker.engine.services import Services
 
 
 def another_account(team: Team) -> UUID:

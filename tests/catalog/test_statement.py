@@ -4,7 +4,7 @@ from tests.catalog.shop import NAME, Shop
 from tests.reports.test_agreement import rows
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.statement import statement
-from worker.domain.reporting import By, ReportName
+from worker.audit.rules.reporting import By, ReportName
 
 
 def test_what_a_catalog_spent_is_told_from_all_else(shop: Shop) -> None:

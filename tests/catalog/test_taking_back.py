@@ -8,10 +8,10 @@ import pytest
 from tests.catalog.team import PRICE, Team, accept, reject
 from tests.fixtures.provider import Provider
 from worker.catalog.applying import PlanStale
+from worker.catalog.queries import rejections
+from worker.catalog.queries.review import Candidate
 from worker.catalog.rollback import roll_back
-from worker.db import catalog_rejections
-from worker.db.catalog_review import Candidate
-from worker.domain.decisions import Decision
+from worker.catalog.rules.decisions import Decision
 
 HISTORY = "SELECT actor, reason FROM catalog_rejection UNION ALL SELECT actor, reason FROM catalog_live ORDER BY reason"
 
@@ -41,7 +41,7 @@ def refusal(team: Team, *made: Decision) -> str:
 
 def test_a_rejection_is_kept_with_who_and_why(reviewing: Team, rejected: Candidate) -> None:
     with reviewing.node.services.database.transaction() as tx:
-        [listed] = catalog_rejections.recent(tx, reviewing.catalog.id, limit=10)
+        [listed] = rejections.recent(tx, reviewing.catalog.id, limit=10)
 
     assert (listed.sku, listed.render_id, listed.by) == ("a", rejected.render_id, "rita")
     assert listed.reason == "the handle is missing"
@@ -127,8 +127,8 @@ def test_an_image_that_is_passed_over_says_why_and_can_be_chosen_by_its_id(
     effect = reviewing.decide(accepted(reviewing, rejected))
 
     with reviewing.node.services.database.transaction() as tx:
-        found = catalog_rejections.named(tx, reviewing.catalog.id, [str(later.render_id)])
-        [listed] = catalog_rejections.recent(tx, reviewing.catalog.id, limit=10)
+        found = rejections.named(tx, reviewing.catalog.id, [str(later.render_id)])
+        [listed] = rejections.recent(tx, reviewing.catalog.id, limit=10)
 
     assert effect.passed_over == ("a",)
     assert found == {str(later.render_id): ("a", later.render_id)}

@@ -10,8 +10,8 @@ from worker.catalog import approving, ending, scheduling
 from worker.catalog.applying import PlanRefused
 from worker.catalog.approving import ApprovalRefused
 from worker.catalog.ending import RunGoesOn
-from worker.db.schedule_runs import RunRow
-from worker.domain.schedule import OverlapPolicy
+from worker.catalog.queries.schedule_runs import RunRow
+from worker.catalog.rules.schedule import OverlapPolicy
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.domain.wording import changes
+from worker.catalog.rules.wording import changes
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from tests.fixtures.provider import Provider
 from tests.pipeline.hooked import Crash, Fuse
 from tests.pipeline.node import Node
 from worker.catalog import harvest, scheduling
-from worker.db import catalog_history
-from worker.db.schedule_runs import RunRow
-from worker.domain.decisions import Decision
-from worker.domain.schedule import RUN_LEASE
+from worker.catalog.queries import history
+from worker.catalog.queries.schedule_runs import RunRow
+from worker.catalog.rules.decisions import Decision
+from worker.catalog.rules.schedule import RUN_LEASE
 
 NodeFor = Callable[..., Node]
 WEEKS = 52
@@ -209,7 +209,7 @@ class Year:
     def check_files(self) -> None:
         """Assert that every live image is in the store, with the bytes of its hash."""
         store = self.team.node.services.store
-        for each in catalog_history.live(self.team.node.services.database, self.team.catalog.id):
+        for each in history.live(self.team.node.services.database, self.team.catalog.id):
             assert hashlib.sha256(store.read(each.path)).hexdigest() == each.sha256, each.sku
 
     def rendered(self) -> Counter[tuple[str, str]]:

@@ -11,8 +11,8 @@ from tests.acceptance import world as worlds
 from tests.acceptance.world import World
 from tests.fixtures import databases
 from tests.fixtures.provider import Provider
-from worker.embedded import services
-from worker.embedded.services import Services
+from worker.local import services
+from worker.local.services import Services
 
 ANY_BROKER = "embedded"
 

@@ -13,8 +13,8 @@ from types import FrameType
 from celery.__main__ import main
 from kombu.transport.redis import QoS
 
-from worker import hearing
-from worker.domain import hearing as rules
+from worker.node import consumer_watchdog
+from worker.node.rules import consumer_watchdog as rules
 
 
 def deafen_once(number: int, frame: FrameType | None) -> None:
@@ -29,7 +29,7 @@ def deafen_for_good(number: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     rules.PATIENCE = timedelta(seconds=1)
-    hearing.LOOK_EVERY = timedelta(seconds=0.3)
+    consumer_watchdog.LOOK_EVERY = timedelta(seconds=0.3)
     signal.signal(signal.SIGURG, deafen_once)
     signal.signal(signal.SIGWINCH, deafen_for_good)
     sys.exit(main())

@@ -12,7 +12,7 @@ from celery import Celery
 from tests.acceptance.nodes import WorkerNode
 from tests.acceptance.waiting import until
 from tests.acceptance.world import World
-from worker.domain.step import StepKind
+from worker.core.rules.step import StepKind
 
 JOBS = 60
 SLOW_ANSWERS = {"latency_median_s": 0.3, "slow_s": 2.0, "faults": {"create": {"slow": 0.2}}}

@@ -9,7 +9,7 @@ from tests.acceptance.waiting import until
 from tests.acceptance.world import World
 from tests.chaos import clocks
 from tests.chaos.clocks import DAY_S
-from worker.db import instants
+from worker.audit.queries import instants
 
 pytestmark = pytest.mark.chaos
 

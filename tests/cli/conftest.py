@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.acceptance.waiting import until
-from worker import opening
+from worker.accounts import opening
 from worker.cli.app import app
 from worker.cli.errors import explain
-from worker.embedded import services
+from worker.local import services
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
-from worker.domain.errors import Conflict
+from worker.core.rules.errors import Conflict
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from tests.cli.conftest import Darkroom
 from worker import wiring
-from worker.db import accounts
-from worker.db.session import Database
-from worker.domain.errors import PauseReason
+from worker.accounts.queries import accounts
+from worker.core.db.session import Database
+from worker.core.rules.errors import PauseReason
 from worker.settings import Settings
 
 

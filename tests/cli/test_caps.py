@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.cli.conftest import Darkroom
-from worker.db.session import Database
+from worker.core.db.session import Database
 
 CHANGES = "SELECT subject, field, before, after, actor, reason FROM change ORDER BY id"
 

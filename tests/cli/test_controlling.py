@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.cli.conftest import ROOT, TIMEOUT_S, Darkroom
-from worker.db.session import Database
+from worker.core.db.session import Database
 
 Submit = Callable[..., str]
 STATES = "SELECT token, state FROM batch ORDER BY token"

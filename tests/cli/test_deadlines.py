@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.cli.conftest import Darkroom
-from worker import deadlines
-from worker.db.session import Database
+from worker.batches import deadlines
+from worker.core.db.session import Database
 
 HOUR = timedelta(hours=1)
 

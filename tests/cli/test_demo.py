@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import Darkroom
-from worker.embedded import home, services
+from worker.local import home, services
 
 
 @pytest.mark.acceptance

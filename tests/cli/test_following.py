@@ -14,8 +14,8 @@ from sqlalchemy import Connection, text
 
 from tests.cli.conftest import ROOT, Darkroom
 from tests.pipeline.node import START
-from worker.db.ends import OVERLAP, Ends
-from worker.db.session import Database
+from worker.batches.queries.completion_feed import OVERLAP, Ends
+from worker.core.db.session import Database
 
 SECOND = timedelta(seconds=1)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Darkroom
-from worker.cli import homes, running
-from worker.cli.homes import Home
+from worker.cli.local import homes, running
+from worker.cli.local.homes import Home
 
 
 @pytest.fixture

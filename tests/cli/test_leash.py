@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from tests.cli.conftest import ROOT
-from worker.cli.children import Child, Recipe
-from worker.cli.sharing import Guest, mark_passing, mark_staying
+from worker.cli.local.child_process import Child, Recipe
+from worker.cli.local.service_lock import Guest, mark_passing, mark_staying
 
 DEADLINE_S = 20
 STARTER = """

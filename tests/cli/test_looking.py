@@ -8,9 +8,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from tests.cli.conftest import Darkroom
-from worker.db import nodes
-from worker.db.nodes import Beat
-from worker.db.session import Database
+from worker.core.db.session import Database
+from worker.node.queries import nodes
+from worker.node.queries.nodes import Beat
 
 
 @pytest.fixture

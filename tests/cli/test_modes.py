@@ -12,8 +12,8 @@ from pytest_httpserver import HTTPServer
 from tests.acceptance.waiting import until
 from tests.cli.conftest import Darkroom, run
 from tests.fixtures.provider import Provider
-from worker.cli import sandbox_proof
-from worker.embedded import services
+from worker.cli.local import sandbox_proof
+from worker.local import services
 
 pytestmark = pytest.mark.acceptance
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.acceptance.waiting import until
 from tests.cli.conftest import Darkroom
-from worker.embedded import home, services
-from worker.embedded.records import Running
-from worker.embedded.services import Status
+from worker.local import home, services
+from worker.local.records import Running
+from worker.local.services import Status
 
 pytestmark = pytest.mark.acceptance
 

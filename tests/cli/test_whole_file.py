@@ -5,7 +5,7 @@ from typing import IO
 
 import pytest
 
-from worker.cli.whole_file import write_whole
+from worker.cli.atomic_file import write_whole
 
 
 def test_a_file_that_breaks_off_leaves_the_older_one_and_no_rest(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from uuid_utils.compat import uuid7
 
 from tests.chaos.wrong_clock_node import FILE
 from tests.cli.conftest import ROOT, TIMEOUT_S, Darkroom
-from worker.db import nodes
-from worker.db.nodes import Beat
-from worker.db.session import Database
+from worker.core.db.session import Database
+from worker.node.queries import nodes
+from worker.node.queries.nodes import Beat
 
 DAY_S = 86_400
 LAPTOP = (

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from worker.db.clock import ClockUnread, DatabaseClock
-from worker.db.ids import TimeOrderedIds
-from worker.db.session import Database
+from worker.core.db.clock import ClockUnread, DatabaseClock
+from worker.core.db.ids import TimeOrderedIds
+from worker.core.db.session import Database
 
 DAY_S = 86_400.0
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

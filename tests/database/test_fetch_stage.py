@@ -10,14 +10,15 @@ import pytest
 
 from tests.acceptance.waiting import until
 from tests.pipeline.node import Node
-from worker import fetch_stage, foreign
-from worker.db import instants, waiting_messages
-from worker.db.waiting_messages import LEASE, Claimed, ClaimLost
-from worker.domain.delivery import ENQUEUE, Delivery
-from worker.fetch_stage import MOST_TRIES, FetchStage
-from worker.foreign import Terms
-from worker.media.download import FetchLimits
-from worker.media.fetch_budget import FetchBounds, FetchBudget
+from worker.audit.queries import instants
+from worker.intake.queries import waiting_messages
+from worker.intake.queries.waiting_messages import LEASE, Claimed, ClaimLost
+from worker.intake.rules.delivery import ENQUEUE, Delivery
+from worker.node import celery_intake, fetch_stage
+from worker.node.celery_intake import Terms
+from worker.node.fetch_stage import MOST_TRIES, FetchStage
+from worker.storage.fetch.budget import FetchBounds, FetchBudget
+from worker.storage.fetch.download import FetchLimits
 
 INSIDE = "https://127.0.0.1/mug.png"
 """Refused before a connection is made."""
@@ -121,7 +122,7 @@ def test_whoever_has_lost_the_claim_writes_nothing(node: Node) -> None:
     assert claim(node) is not None
 
     with pytest.raises(ClaimLost):
-        foreign.take_or_refuse(
+        celery_intake.take_or_refuse(
             node.services, mine.delivery, json.loads, Terms(finish=lambda tx: waiting_messages.remove(tx, mine))
         )
 
@@ -177,7 +178,7 @@ def test_a_message_has_a_number_of_references_and_of_bytes() -> None:
 
 
 def test_a_library_asks_its_budget_before_each_fetch(node: Node) -> None:
-    receipt = foreign.take_delivery(
+    receipt = celery_intake.take_delivery(
         node.services,
         delivery("many", *(f"https://127.0.0.1/{n}.png" for n in range(3))),
         json.loads,

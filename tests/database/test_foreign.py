@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.node import Node
-from worker import foreign
+from worker.node import celery_intake
 
 KNOWN = st.sampled_from(
     ["key", "prompt", "model", "image_size", "output_format", "reference", "name", "owner", "token", "purpose"]
@@ -41,8 +41,8 @@ def test_any_message_is_recorded_and_its_redelivery_changes_nothing(
 ) -> None:
     message = f"message-{next(_messages)}"
 
-    first = foreign.take(node.services, message, batch, requests, extra)
-    again = foreign.take(node.services, message, batch, requests, extra)
+    first = celery_intake.take(node.services, message, batch, requests, extra)
+    again = celery_intake.take(node.services, message, batch, requests, extra)
 
     assert again.batch_id == first.batch_id
     assert [row["state"] for row in node.query(BATCH) if row["id"] == first.batch_id] == [first.state.value]
@@ -55,21 +55,21 @@ def test_a_name_that_cannot_be_stored_is_a_fault_like_any_other(place: str, name
     requests = [{"prompt": "A chair"} | ({name: 1} if place == "request" else {})]
     extra = {name: 1} if place == "argument" else {}
 
-    receipt = foreign.take(node.services, "m", batch, requests, extra)
+    receipt = celery_intake.take(node.services, "m", batch, requests, extra)
 
     assert receipt.state.value == "refused"
     assert len(node.query(FAULTS)) == 1
 
 
 def test_a_good_message_is_a_batch_that_is_known_by_its_token(node: Node) -> None:
-    foreign.take(node.services, "m", {"token": "t", "name": "chairs"}, [{"prompt": "1"}, {"prompt": "2"}], {})
+    celery_intake.take(node.services, "m", {"token": "t", "name": "chairs"}, [{"prompt": "1"}, {"prompt": "2"}], {})
 
     assert [(r["token"], r["state"], r["size"]) for r in node.query(BATCH)] == [("t", "open", 2)]
 
 
 def test_a_message_without_a_token_is_known_by_its_own_id(node: Node) -> None:
-    first = foreign.take(node.services, "m", {}, [{"prompt": "1"}], {})
-    again = foreign.take(node.services, "m", {}, [{"prompt": "1"}], {})
+    first = celery_intake.take(node.services, "m", {}, [{"prompt": "1"}], {})
+    again = celery_intake.take(node.services, "m", {}, [{"prompt": "1"}], {})
 
     assert first.batch_id == again.batch_id
     assert node.jobs() == ["pending"]
@@ -78,7 +78,7 @@ def test_a_message_without_a_token_is_known_by_its_own_id(node: Node) -> None:
 def test_a_bad_message_is_a_refused_batch_with_every_fault(node: Node) -> None:
     requests = [{"prompt": "1"}, {"prompt": ""}, {"prompt": "3", "image_size": "huge"}, 7]
 
-    receipt = foreign.take(node.services, "m", {"token": "t"}, requests, {"surplus": 1})
+    receipt = celery_intake.take(node.services, "m", {"token": "t"}, requests, {"surplus": 1})
 
     assert receipt.state.value == "refused"
     assert [(row["line"], row["field"]) for row in node.query(FAULTS)] == [
@@ -91,9 +91,9 @@ def test_a_bad_message_is_a_refused_batch_with_every_fault(node: Node) -> None:
 
 
 def test_a_token_with_other_requests_is_recorded_beside_the_batch_that_has_it(node: Node) -> None:
-    kept = foreign.take(node.services, "m1", {"token": "t"}, [{"prompt": "1"}], {})
+    kept = celery_intake.take(node.services, "m1", {"token": "t"}, [{"prompt": "1"}], {})
 
-    refused = foreign.take(node.services, "m2", {"token": "t"}, [{"prompt": "2"}], {})
+    refused = celery_intake.take(node.services, "m2", {"token": "t"}, [{"prompt": "2"}], {})
 
     assert refused.state.value == "refused"
     assert refused.batch_id != kept.batch_id
@@ -101,9 +101,9 @@ def test_a_token_with_other_requests_is_recorded_beside_the_batch_that_has_it(no
 
 
 def test_a_bad_message_under_a_token_that_is_taken_is_recorded_too(node: Node) -> None:
-    foreign.take(node.services, "m1", {"token": "t"}, [{"prompt": "1"}], {})
+    celery_intake.take(node.services, "m1", {"token": "t"}, [{"prompt": "1"}], {})
 
-    refused = foreign.take(node.services, "m2", {"token": "t"}, [{"prompt": ""}], {})
+    refused = celery_intake.take(node.services, "m2", {"token": "t"}, [{"prompt": ""}], {})
 
     assert refused.state.value == "refused"
     assert [row["reason"] for row in node.query(FAULTS)] != []
@@ -111,9 +111,9 @@ def test_a_bad_message_under_a_token_that_is_taken_is_recorded_too(node: Node) -
 
 def test_requests_that_were_mended_are_never_dropped_in_silence(node: Node) -> None:
     """The producer reads why its batch was refused, mends it, and sends it again under its own token."""
-    foreign.take(node.services, "m1", {"token": "t"}, [{"prompt": ""}], {})
+    celery_intake.take(node.services, "m1", {"token": "t"}, [{"prompt": ""}], {})
     before = node.query(BATCH)
 
-    foreign.take(node.services, "m2", {"token": "t"}, [{"prompt": "mended"}], {})
+    celery_intake.take(node.services, "m2", {"token": "t"}, [{"prompt": "mended"}], {})
 
     assert node.query(BATCH) != before

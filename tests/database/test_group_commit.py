@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from worker.db import group_commit
-from worker.db.group_commit import GroupCommit, Unwritten
-from worker.db.session import Database
+from worker.core.db import group_commit
+from worker.core.db.group_commit import GroupCommit, Unwritten
+from worker.core.db.session import Database
 
 TIMEOUT_S = 20
 

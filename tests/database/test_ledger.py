@@ -3,7 +3,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.pipeline.node import Node
-from worker import dispatch
+from worker.engine import dispatch
 
 AGAIN = """
     INSERT INTO credit_entry (batch_id, generation_id, kind, source, target, credits, posted_at, reason, actor)

@@ -5,10 +5,10 @@ from uuid import UUID
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from worker.cli import node_problems
-from worker.db import nodes
-from worker.db.nodes import Beat, NodeRow
-from worker.db.session import Database
+from worker.cli.health import node_problems
+from worker.core.db.session import Database
+from worker.node.queries import nodes
+from worker.node.queries.nodes import Beat, NodeRow
 
 
 def beat(

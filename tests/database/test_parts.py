@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from worker.db import parts
-from worker.db.parts import Part, StaleFence
-from worker.db.session import Database
+from worker.core.db import statements
+from worker.core.db.session import Database
+from worker.core.db.statements import Part, StaleFence
 
 MARK = Part(
     name="marked",
@@ -38,15 +38,15 @@ def test_rows_arrive_as_they_are_in_their_order(database: Database) -> None:
     words = ['with "quotes" and %s and %(added)s', "línea\n2\t{rows}", "写真 \U0001f4f7"]
 
     with database.transaction() as tx:
-        parts.run(tx, {MARK: [{"id": 2, "word": "new"}], ADD: [{"at": AT, "words": word} for word in words]})
+        statements.run(tx, {MARK: [{"id": 2, "word": "new"}], ADD: [{"at": AT, "words": word} for word in words]})
 
     assert lines(database) == [(AT, word) for word in words]
 
 
 def test_without_rows_a_part_is_left_out_and_without_any_nothing_is_sent(database: Database) -> None:
     with database.transaction() as tx:
-        parts.run(tx, {MARK: [], ADD: [{"at": AT, "words": "a"}]})
-        parts.run(tx, {MARK: [], ADD: []})
+        statements.run(tx, {MARK: [], ADD: [{"at": AT, "words": "a"}]})
+        statements.run(tx, {MARK: [], ADD: []})
 
     assert lines(database) == [(AT, "a")]
 
@@ -57,12 +57,12 @@ def test_when_a_row_of_the_guard_is_not_met_nothing_else_is_done_either(
 ) -> None:
     """Not even what would break a rule of its table, so that the error says what is the matter."""
     with database.transaction() as tx:
-        parts.run(tx, {ADD: [{"at": AT, "words": "there already"}]})
+        statements.run(tx, {ADD: [{"at": AT, "words": "there already"}]})
 
     marks = [{"id": each, "word": "new"} for each in ids]
 
     with pytest.raises(StaleFence), database.transaction() as tx:
-        parts.run(tx, {MARK: marks, ADD: [{"at": AT, "words": "there already"}]})
+        statements.run(tx, {MARK: marks, ADD: [{"at": AT, "words": "there already"}]})
 
     assert len(lines(database)) == 1
     with database.transaction() as tx:

@@ -9,13 +9,14 @@ import pytest
 
 from tests.fixtures import stopping
 from tests.pipeline.node import Node
-from worker import batch_control, deadlines, dispatch
-from worker.db import generations, jobs, step_moves, steps
-from worker.db.changes import Author
-from worker.db.parts import StaleFence
-from worker.db.steps import Claim, Ticket, Work
-from worker.domain.errors import AccountPaused, PauseReason
-from worker.steps import outcomes
+from worker.batches import control, deadlines
+from worker.core.db.changes import Author
+from worker.core.db.statements import StaleFence
+from worker.core.rules.errors import AccountPaused, PauseReason
+from worker.engine import dispatch
+from worker.engine.queries import generations, jobs, step_moves, steps
+from worker.engine.queries.steps import Claim, Ticket, Work
+from worker.engine.steps import outcomes
 
 
 def claimed(node: Node, ticket: Ticket, *, is_sending: bool) -> Work:
@@ -38,7 +39,7 @@ def test_a_generation_whose_sending_has_begun_is_never_void(node: Node) -> None:
         ThreadPoolExecutor(1) as pool,
         stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE OF s, g") as gate,
     ):
-        cancelling = pool.submit(batch_control.cancel, database, receipt.batch_id, now=node.clock())
+        cancelling = pool.submit(control.cancel, database, receipt.batch_id, now=node.clock())
         gate.wait_for_somebody()
         claimed(node, ticket, is_sending=True)
         gate.open()

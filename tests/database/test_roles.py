@@ -13,7 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from tests.fixtures.databases import alembic_config
 from tests.pipeline.node import Node
 from worker.audit.verify import verify
-from worker.db.session import Database
+from worker.core.db.session import Database
 
 WRITTEN_ONCE = {
     "credit_entry": "credits",

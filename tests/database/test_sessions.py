@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.fixtures import pgbouncer
-from worker.db import session
-from worker.db.session import Database
+from worker.core.db import session
+from worker.core.db.session import Database
 
 
 def run(database: Database, statement: str) -> object:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.pipeline.node import Node
-from worker import dispatch
-from worker.db import accounts
+from worker.accounts.queries import accounts
+from worker.engine import dispatch
 
 SOON = timedelta(milliseconds=200)
 TURNS = "SELECT class_times, owner_times FROM account"

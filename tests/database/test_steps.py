@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from tests.pipeline.node import Node
-from worker import dispatch
-from worker.db import accounts, step_moves, steps
-from worker.db.parts import StaleFence
-from worker.db.steps import Claim, Ticket, Work
-from worker.domain.step import QUEUED_LEASE, StepKind
+from worker.accounts.queries import accounts
+from worker.core.db.statements import StaleFence
+from worker.core.rules.step import QUEUED_LEASE, StepKind
+from worker.engine import dispatch
+from worker.engine.queries import step_moves, steps
+from worker.engine.queries.steps import Claim, Ticket, Work
 
 LEASE = timedelta(seconds=30)
 STEP = "SELECT kind, due_at, lease_until, fence, attempts FROM step ORDER BY job_id"

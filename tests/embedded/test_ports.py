@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.embedded import ports
+from worker.local import ports
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedded import home as homes
-from worker.embedded import services
-from worker.embedded.errors import ServicesError, tail
-from worker.embedded.services import Services
+from worker.local import home as homes
+from worker.local import services
+from worker.local.errors import ServicesError, tail
+from worker.local.services import Services
 
 LIMIT_BYTES = 256 * 1024
-START = "import sys, pathlib; from worker.embedded import services; services.start(pathlib.Path(sys.argv[1]))"
+START = "import sys, pathlib; from worker.local import services; services.start(pathlib.Path(sys.argv[1]))"
 
 
 def _limit_file_sizes() -> None:

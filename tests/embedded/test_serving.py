@@ -13,10 +13,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.embedded.worlds import processes_of
-from worker.embedded import home as homes
-from worker.embedded import process, services, supervisor
-from worker.embedded.errors import ServicesError
-from worker.embedded.services import Services
+from worker.local import home as homes
+from worker.local import process, services, supervisor
+from worker.local.errors import ServicesError
+from worker.local.services import Services
 
 
 def _plain(url: str) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.worlds import answer_of, postmasters_of, processes_of, starter
-from worker.embedded import home as homes
-from worker.embedded import process, services
-from worker.embedded.services import Services, Status
+from worker.local import home as homes
+from worker.local import process, services
+from worker.local.services import Services, Status
 
 
 def test_a_second_start_finds_the_servers_of_the_first(home: Path, running: Services) -> None:

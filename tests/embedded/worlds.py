@@ -6,12 +6,12 @@ from pathlib import Path
 
 import psutil
 
-from worker.embedded import home, process
+from worker.local import home, process
 
 STARTER = """
 import sys
 from pathlib import Path
-from worker.embedded import services
+from worker.local import services
 found = services.start(Path(sys.argv[1]), fsync=False)
 print(found.postgres.pid, found.valkey.pid, flush=True)
 sys.stdin.read()

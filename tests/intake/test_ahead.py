@@ -7,13 +7,13 @@ from threading import Barrier
 import pytest
 
 from tests.fixtures import pictures
-from worker.domain.fault import Fault
+from worker.core.rules.fault import Fault
 from worker.intake import Prepared, prepare
-from worker.intake.ahead import AHEAD, AT_ONCE
-from worker.intake.library import Library
-from worker.manifest import Row
-from worker.media.folder import Folder
-from worker.media.store import Put, Store, open_store
+from worker.intake.manifest import Row
+from worker.intake.prefetch import AHEAD, AT_ONCE
+from worker.intake.reference_store import Library
+from worker.storage.folder import Folder
+from worker.storage.store import Put, Store, open_store
 
 
 class Meeting(Store):

@@ -1,8 +1,8 @@
 """Faults wait on disk: none is cut, and they keep their order."""
 
-from worker.domain.fault import Fault
+from worker.core.rules.fault import Fault
 from worker.intake.faults import FaultSpool
-from worker.media.spool import SpoolFolder
+from worker.storage.spool import SpoolFolder
 
 
 def test_no_fault_is_cut_and_all_keep_their_order() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from worker.domain.fault import UnfitError
-from worker.domain.reference_source import RemoteUrl
-from worker.intake.ahead import AT_ONCE
-from worker.intake.library import Library
-from worker.media.addresses import AddressPolicy
-from worker.media.fetch_budget import FetchBounds, FetchBudget
-from worker.media.store import open_store
+from worker.core.rules.fault import UnfitError
+from worker.intake.prefetch import AT_ONCE
+from worker.intake.reference_store import Library
+from worker.intake.rules.reference_source import RemoteUrl
+from worker.storage.fetch.addresses import AddressPolicy
+from worker.storage.fetch.budget import FetchBounds, FetchBudget
+from worker.storage.store import open_store
 
 LOOPBACK = AddressPolicy(schemes=frozenset({"http"}), is_loopback_permitted=True)
 SILENT = 240

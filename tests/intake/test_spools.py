@@ -6,9 +6,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.request import JobRequest, fingerprint, validate
-from worker.intake.spool import Spool
-from worker.media.spool import SpoolFolder
+from worker.intake.request_spool import Spool
+from worker.intake.rules.request import JobRequest, fingerprint, validate
+from worker.storage.spool import SpoolFolder
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

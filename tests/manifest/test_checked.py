@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.domain.fault import Fault
-from worker.domain.reference_source import RemoteUrl, StoredHash
-from worker.manifest import CheckedRequest, LocalFile, Row, checked, read
+from worker.core.rules.fault import Fault
+from worker.intake.manifest import CheckedRequest, LocalFile, Row, checked, read
+from worker.intake.rules.reference_source import RemoteUrl, StoredHash
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "catalog.jsonl"
 

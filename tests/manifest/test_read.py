@@ -7,9 +7,9 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from worker.domain.fault import Fault
-from worker.manifest import Form, ManifestError, Row, read
-from worker.manifest.lines import LINE_MAX_BYTES
+from worker.core.rules.fault import Fault
+from worker.intake.manifest import Form, ManifestError, Row, read
+from worker.intake.manifest.lines import LINE_MAX_BYTES
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:

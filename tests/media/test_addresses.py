@@ -1,6 +1,6 @@
 import pytest
 
-from worker.media.addresses import AddressPolicy
+from worker.storage.fetch.addresses import AddressPolicy
 
 PRIVATE = [
     "0.0.0.0",

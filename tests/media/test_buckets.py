@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures import s3
 from tests.fixtures.s3 import S3
-from worker.media.store import Conflicting, NotStored, Put, Store, StoreUnavailable, WrongStore, open_store
+from worker.storage.store import Conflicting, NotStored, Put, Store, StoreUnavailable, WrongStore, open_store
 
 PNG = "image/png"
 

@@ -6,7 +6,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from tests.rivya.scripted import Ending, Step, answer, scripted_server
-from worker.media.download import AddressPolicy, FetchFailed, FetchLimits, FetchProblem, fetch
+from worker.storage.fetch.download import AddressPolicy, FetchFailed, FetchLimits, FetchProblem, fetch
 
 CERTIFICATE = str(Path(__file__).parent / "certificate_of_images_example.pem")
 LIMITS = FetchLimits(max_bytes=1000, total_s=0.4, connect_s=0.3, read_s=0.2)

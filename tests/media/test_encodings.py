@@ -8,7 +8,7 @@ import pytest
 
 from tests.media.test_download import HERE, LIMITS
 from tests.rivya.scripted import Step, answer, scripted_server
-from worker.media.download import FetchFailed, FetchProblem, fetch
+from worker.storage.fetch.download import FetchFailed, FetchProblem, fetch
 
 
 def encoded(content: bytes, encoding: str = "gzip") -> Step:

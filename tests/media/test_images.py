@@ -9,15 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from worker.domain.model_spec import MODELS, PIXELS
-from worker.media import images
-from worker.media.images import (
-    MAX_REFERENCE_BYTES,
-    BadImage,
-    ImageFacts,
-    inspect_reference,
-    inspect_result,
-)
+from worker.core.rules.models_catalogue import MODELS, PIXELS
+from worker.storage import images
+from worker.storage.images import MAX_REFERENCE_BYTES, BadImage, ImageFacts, inspect_reference, inspect_result
 
 
 def picture(form: str, *, size: tuple[int, int] = (48, 32), **options: Any) -> bytes:
@@ -111,7 +105,7 @@ def test_what_is_not_a_usable_image_is_refused_with_a_reason(content: bytes, rea
     assert caught.value.reason.startswith(reason)
 
 
-# pytest puts its own warning filters over the one that worker.media.images sets for the process.
+# pytest puts its own warning filters over the one that worker.storage.images sets for the process.
 @pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("size", [(10_000, 12_000), (60_000, 60_000)])
 def test_a_decompression_bomb_is_refused_unread(size: tuple[int, int]) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.media.test_download import CERTIFICATE, HERE, LIMITS
 from tests.rivya.scripted import Step, answer, scripted_server
-from worker.media import proxy
-from worker.media.download import AddressPolicy, FetchFailed, FetchProblem, fetch
-from worker.media.proxy import Proxy
+from worker.storage.fetch import proxy
+from worker.storage.fetch.download import AddressPolicy, FetchFailed, FetchProblem, fetch
+from worker.storage.fetch.proxy import Proxy
 
 PUBLIC = AddressPolicy(schemes=frozenset({"https", "http"}))
 

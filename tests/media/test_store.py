@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from worker.media.store import Conflicting, NotStored, Put, Store, StoreUnavailable, open_store
+from worker.storage.store import Conflicting, NotStored, Put, Store, StoreUnavailable, open_store
 
 PNG = "image/png"
 
@@ -101,7 +101,7 @@ def test_of_two_writers_one_wins_and_its_bytes_are_whole(tmp_path: Path) -> None
 
 WRITER = """
 import resource, signal, sys
-from worker.media.store import StoreUnavailable, open_store
+from worker.storage.store import StoreUnavailable, open_store
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))

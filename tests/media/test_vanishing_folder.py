@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import disks
-from worker.domain.request import JobRequest
-from worker.intake.spool import Spool
-from worker.media.spool import SWEPT_EVERY_S, SpoolFolder
-from worker.media.store import NotStored, Put, SpoolUnavailable, StoreUnavailable, WrongStore, open_store
+from worker.intake.request_spool import Spool
+from worker.intake.rules.request import JobRequest
+from worker.storage.spool import SWEPT_EVERY_S, SpoolFolder
+from worker.storage.store import NotStored, Put, SpoolUnavailable, StoreUnavailable, WrongStore, open_store
 
 PNG = "image/png"
 OLD = 2 * 3600

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from tests.pipeline.node import Node
-from worker.domain.decision import Signature
+from worker.audit.rules.dispute_decision import Signature
 
 ANN = Signature(actor="ann", reason="the provider's support said so")
 

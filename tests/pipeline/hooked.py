@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from worker.db.session import Database
-from worker.media.store import Put, Store
-from worker.rivya.client import Client
-from worker.rivya.wire import GenerationView, UploadedFile
+from worker.core.db.session import Database
+from worker.provider.client import Client
+from worker.provider.wire import GenerationView, UploadedFile
+from worker.storage.store import Put, Store
 
 Listener = Callable[[str], None]
 """Is told what is about to happen or has just happened; what it raises goes through."""

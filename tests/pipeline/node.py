@@ -12,21 +12,23 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from tests.pipeline.hooked import Crash, Fuse, HookedClient, HookedDatabase, HookedStore, Listener
-from worker import dispatch, probe, store_binding, upkeep
-from worker.db import accounts
-from worker.db import upkeep as upkeep_rows
-from worker.db.steps import Ticket
-from worker.domain.polling import PollSchedule
-from worker.domain.retry import ReplayPolicy
-from worker.domain.upkeep import UpkeepKind
+from worker.accounts.queries import accounts
+from worker.core.rules.retry import ReplayPolicy
+from worker.engine import dispatch, probe
+from worker.engine.latencies import Latencies
+from worker.engine.queries import upkeep as upkeep_rows
+from worker.engine.queries.steps import Ticket
+from worker.engine.rules.polling import PollSchedule
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.engine.services import Policies, Services
+from worker.engine.steps.perform import perform
 from worker.enqueue import enqueue
 from worker.intake import Receipt
-from worker.latencies import Latencies
-from worker.media.addresses import AddressPolicy
-from worker.media.folder import Folder
-from worker.rivya.client import Timeouts
-from worker.services import Policies, Services
-from worker.steps.perform import perform
+from worker.node import upkeep
+from worker.provider.client import Timeouts
+from worker.storage import store_binding
+from worker.storage.fetch.addresses import AddressPolicy
+from worker.storage.folder import Folder
 
 START = datetime(2020, 11, 22, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=1)

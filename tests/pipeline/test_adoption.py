@@ -10,9 +10,9 @@ from tests.pipeline.conftest import NodeFor
 from tests.pipeline.doubts import ANN, doubtful
 from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
-from worker import resolve
-from worker.domain.decision import UnfitTask
-from worker.resolve import Resolution
+from worker.audit import resolve
+from worker.audit.resolve import Resolution
+from worker.audit.rules.dispute_decision import UnfitTask
 
 
 def adopt(node: Node, task: str, *, may_be_misdated: bool = False) -> Resolution:

@@ -7,15 +7,18 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker import batch_choice, batch_control, dispatch
-from worker.batch_choice import Order
-from worker.batch_control import ChangedMeanwhile
-from worker.db import accounts, batches, overview
-from worker.db.changes import Author
-from worker.db.overview import Overview
-from worker.domain.batch_request import Priority
-from worker.domain.batch_state import ActionRefused, BatchAction, BatchState
-from worker.domain.selection import Selection
+from worker.accounts.queries import accounts
+from worker.batches import bulk_actions, control
+from worker.batches.bulk_actions import Order
+from worker.batches.control import ChangedMeanwhile
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Overview
+from worker.batches.rules.selection import Selection
+from worker.core.db.changes import Author
+from worker.core.rules.batch_request import Priority
+from worker.core.rules.batch_state import ActionRefused, BatchAction, BatchState
+from worker.engine import dispatch
+from worker.engine.queries import batches
 
 CHAIR = {"prompt": "A chair"}
 CHANGES = "SELECT field, before, after, actor, reason FROM change ORDER BY id"
@@ -26,11 +29,11 @@ def author(node: Node) -> Author:
 
 
 def pause(node: Node, batch_id: UUID) -> None:
-    batch_control.pause(node.services.database, batch_id, author(node))
+    control.pause(node.services.database, batch_id, author(node))
 
 
 def resume(node: Node, batch_id: UUID) -> None:
-    batch_control.resume(node.services.database, batch_id, author(node))
+    control.resume(node.services.database, batch_id, author(node))
 
 
 def narrow(node: Node, room: int = 1) -> None:
@@ -115,7 +118,7 @@ def test_asking_again_for_failed_jobs_does_not_let_a_paused_batch_go_on(node: No
     node.run_until_quiet()
     pause(node, receipt.batch_id)
 
-    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    effect = control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert effect is not None
@@ -127,9 +130,9 @@ def test_asking_again_for_failed_jobs_opens_a_cancelled_batch(node: Node, sandbo
     receipt = node.submit(CHAIR)
     sandbox.script(("create", 1, "charge_failed"))
     node.run_until_quiet()
-    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    control.cancel(node.services.database, receipt.batch_id, now=node.clock())
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert node.jobs() == ["succeeded"]
@@ -139,7 +142,7 @@ def test_a_paused_batch_can_be_cancelled(node: Node, sandbox: Provider) -> None:
     receipt = node.submit(CHAIR)
     pause(node, receipt.batch_id)
 
-    effect = batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    effect = control.cancel(node.services.database, receipt.batch_id, now=node.clock())
 
     assert (effect.cancelled, node.jobs()) == (1, ["cancelled"])
     books.check_all_done(node, sandbox)
@@ -149,14 +152,14 @@ def test_a_batch_that_had_ended_before_it_was_cancelled_is_done(node: Node) -> N
     receipt = node.submit(CHAIR)
     node.run_until_quiet()
 
-    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    control.cancel(node.services.database, receipt.batch_id, now=node.clock())
 
     assert (look(node).state, node.jobs()) == ("done", ["succeeded"])
 
 
 def test_a_cancelled_batch_is_not_resumed(node: Node) -> None:
     receipt = node.submit(CHAIR)
-    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    control.cancel(node.services.database, receipt.batch_id, now=node.clock())
 
     with pytest.raises(ActionRefused, match="is cancelled and cannot be resumed"):
         resume(node, receipt.batch_id)
@@ -167,7 +170,7 @@ def test_a_batch_in_a_more_urgent_class_has_most_of_the_turns(node: Node) -> Non
     node.submit(*[CHAIR] * 40, name="slow")
     urgent = node.submit(*[CHAIR] * 40, name="urgent")
 
-    batch_control.reprioritise(
+    control.reprioritise(
         node.services.database, urgent.batch_id, author(node), priority=Priority.INTERACTIVE, weight=None
     )
     dispatch.run(node.services)
@@ -182,9 +185,9 @@ def test_each_change_is_kept_with_who_and_why(node: Node) -> None:
     database, by = node.services.database, author(node)
 
     pause(node, receipt.batch_id)
-    batch_control.reprioritise(database, receipt.batch_id, by, priority=Priority.REFRESH, weight=3)
+    control.reprioritise(database, receipt.batch_id, by, priority=Priority.REFRESH, weight=3)
     resume(node, receipt.batch_id)
-    batch_control.cancel(database, receipt.batch_id, now=node.clock(), by=by)
+    control.cancel(database, receipt.batch_id, now=node.clock(), by=by)
 
     assert [tuple(row.values())[:3] for row in node.query(CHANGES)] == [
         ("state", "open", "paused"),
@@ -204,7 +207,7 @@ def test_a_filter_means_batches_that_are_not_over_and_shows_what_is_reached(node
     node.round()
     node.submit(CHAIR, owner="tom", name="spring-2")
 
-    frozen = batch_choice.freeze(node.services.database, BatchAction.CANCEL, Selection(owner="mia"))
+    frozen = bulk_actions.freeze(node.services.database, BatchAction.CANCEL, Selection(owner="mia"))
 
     (reach,) = frozen.reaches
     assert (reach.name, reach.pending, reach.pending_credits) == ("spring-1", 2, 8)
@@ -225,7 +228,7 @@ def test_all_parts_of_a_filter_must_hold(selection: Selection, names: list[str],
     node.submit(CHAIR, owner="tom", name="spring_2", priority="interactive")
     node.submit(CHAIR, owner="tom", name="autumn")
 
-    frozen = batch_choice.freeze(node.services.database, BatchAction.PAUSE, selection)
+    frozen = bulk_actions.freeze(node.services.database, BatchAction.PAUSE, selection)
 
     assert [reach.name for reach in frozen.reaches] == names
 
@@ -233,10 +236,10 @@ def test_all_parts_of_a_filter_must_hold(selection: Selection, names: list[str],
 def test_only_the_frozen_batches_are_acted_on(node: Node) -> None:
     database = node.services.database
     node.submit(CHAIR, owner="mia", name="before")
-    frozen = batch_choice.freeze(database, BatchAction.PAUSE, Selection(owner="mia"))
+    frozen = bulk_actions.freeze(database, BatchAction.PAUSE, Selection(owner="mia"))
     node.submit(CHAIR, owner="mia", name="after")
 
-    batch_choice.act(database, frozen, Order(action=BatchAction.PAUSE, author=author(node)))
+    bulk_actions.act(database, frozen, Order(action=BatchAction.PAUSE, author=author(node)))
 
     states = {row["name"]: row["state"] for row in node.query("SELECT name, state FROM batch")}
     assert states == {"before": "paused", "after": "open"}
@@ -245,10 +248,10 @@ def test_only_the_frozen_batches_are_acted_on(node: Node) -> None:
 def test_a_frozen_batch_whose_state_has_changed_is_left_alone_and_says_so(node: Node) -> None:
     database = node.services.database
     receipt = node.submit(CHAIR, owner="mia")
-    frozen = batch_choice.freeze(database, BatchAction.CANCEL, Selection(owner="mia"))
+    frozen = bulk_actions.freeze(database, BatchAction.CANCEL, Selection(owner="mia"))
     pause(node, receipt.batch_id)
 
-    (done,) = batch_choice.act(database, frozen, Order(action=BatchAction.CANCEL, author=author(node)))
+    (done,) = bulk_actions.act(database, frozen, Order(action=BatchAction.CANCEL, author=author(node)))
 
     assert done.refusal == str(ChangedMeanwhile(receipt.batch_id, BatchState.PAUSED))
     assert node.jobs() == ["pending"]

@@ -13,14 +13,16 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Node
-from worker import batch_control, dispatch
-from worker.db import batches, crashes, overview
-from worker.domain import crash
-from worker.domain.model_params import SelectParam
-from worker.domain.model_spec import REGISTRY
-from worker.domain.step import StepKind
-from worker.steps import accepted, downloads, poll
-from worker.steps.perform import attempt
+from worker.batches import control
+from worker.batches.queries import overview
+from worker.core.rules.model_params import SelectParam
+from worker.core.rules.models_catalogue import REGISTRY
+from worker.core.rules.step import StepKind
+from worker.engine import dispatch
+from worker.engine.queries import batches, crashes
+from worker.engine.rules import crash
+from worker.engine.steps import accepted, downloads, poll
+from worker.engine.steps.perform import attempt
 
 MADE_UP = {"key": "made-up", "prompt": "A chair", "model": "made-up"}
 CHAIR = {"key": "chair", "prompt": "A chair"}
@@ -82,7 +84,7 @@ def test_the_hold_of_a_job_that_a_bug_has_ended_frees_the_month_that_it_was_held
     node.submit(CHAIR)
     tickets = dispatch.run(node.services).tickets
     node.clock.advance(timedelta(days=10))
-    monkeypatch.setattr("worker.steps.claiming.build_body", broken)
+    monkeypatch.setattr("worker.engine.steps.claiming.build_body", broken)
 
     node.deliver(tickets)
     node.run_until_quiet()
@@ -120,7 +122,7 @@ def test_a_job_whose_params_have_become_unfit_can_be_asked_for_again_when_the_bu
         node.run_until_quiet()
     failed = node.failures()
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock(), code=crash.CODE)
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock(), code=crash.CODE)
     monkeypatch.setattr(nodes, "perform", attempt)
     node.run_until_quiet()
 
@@ -184,7 +186,7 @@ def test_an_image_whose_collecting_crashes_for_a_day_fails_its_job_paid_and_a_re
         node.run_until_quiet()
     failed = (node.jobs(), node.failures(), books.balance(node, "spent"))
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     monkeypatch.setattr(nodes, "perform", attempt)
     node.run_until_quiet()
 
@@ -221,13 +223,13 @@ def test_status_says_what_crashes_and_when_it_is_tried_again(node: Node, monkeyp
         found = crashes.count(tx, now=node.clock())
 
     assert obstacle is not None
-    assert "internal_error: LookupError in spec_of (worker/domain/model_spec.py:" in obstacle.reason
+    assert "internal_error: LookupError in spec_of (worker/core/rules/models_catalogue.py:" in obstacle.reason
     assert (found.steps, found.ended) == (1, 0)
 
 
 def test_a_message_that_comes_twice_counts_its_crash_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     node.submit(CHAIR)
-    monkeypatch.setattr("worker.steps.claiming.build_body", broken)
+    monkeypatch.setattr("worker.engine.steps.claiming.build_body", broken)
     node.deliveries = 2
 
     node.round()
@@ -242,7 +244,7 @@ def test_a_crash_of_a_step_that_another_worker_has_moved_on_with_changes_nothing
     tickets = dispatch.run(node.services).tickets
     node.deliver(tickets)
     with monkeypatch.context() as patch:
-        patch.setattr("worker.steps.submit.claiming.claim", broken)
+        patch.setattr("worker.engine.steps.submit.claiming.claim", broken)
         node.deliver(tickets)
 
     monkeypatch.setattr(nodes, "perform", attempt)

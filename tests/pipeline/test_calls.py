@@ -10,8 +10,8 @@ from tests.fixtures.provider import Provider
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.hooked import Fuse
 from tests.pipeline.node import Node
-from worker.db import calls
-from worker.db.calls import LoggedCall
+from worker.engine.queries import calls
+from worker.engine.queries.calls import LoggedCall
 
 CALLS = "SELECT kind, outcome, http_status, code FROM call WHERE generation_id IS NOT NULL ORDER BY id"
 

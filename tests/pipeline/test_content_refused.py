@@ -8,7 +8,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker.domain import content_codes
+from worker.core.rules import content_codes
 
 FAILURE = "SELECT failure_code, failure_message FROM job ORDER BY line"
 OWN_WORDS = "SELECT state, error_code, error_message FROM generation"

@@ -8,9 +8,9 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker import resolve
-from worker.correct import Correction, correct
-from worker.domain.decision import NotEnded, Signature, TooMuch
+from worker.audit import resolve
+from worker.audit.correct import Correction, correct
+from worker.audit.rules.dispute_decision import NotEnded, Signature, TooMuch
 
 BOB = Signature(actor="bob", reason="the invoice says so")
 CORRECTIONS = "SELECT source, target, credits FROM credit_entry WHERE kind = 'correct' ORDER BY id"

@@ -9,7 +9,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.hooked import Fuse
-from worker import dispatch
+from worker.engine import dispatch
 
 EFFECTS = 90
 """More than two jobs have from their first dispatch to their end; the last test says so."""

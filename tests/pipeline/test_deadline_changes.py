@@ -8,9 +8,9 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books, timed
 from tests.pipeline.node import Node
 from tests.pipeline.timed import CHAIR, HOUR, author, end_passed, submit
-from worker import batch_control, deadlines
-from worker.batch_control import NewDeadline
-from worker.domain.deadline import DeadlinePassed
+from worker.batches import control, deadlines
+from worker.batches.control import NewDeadline
+from worker.core.rules.deadline import DeadlinePassed
 from worker.enqueue import RequestsRefused
 
 
@@ -51,9 +51,9 @@ def test_failed_jobs_are_asked_for_again_after_the_deadline_only_with_a_new_one(
     database = node.services.database
 
     with pytest.raises(DeadlinePassed, match="--failed --deadline 6h` sets a new one"):
-        batch_control.retry_failed(database, batch_id, now=node.clock())
+        control.retry_failed(database, batch_id, now=node.clock())
     new = NewDeadline(at=node.clock() + HOUR, author=author(node))
-    batch_control.retry_failed(database, batch_id, now=node.clock(), deadline=new)
+    control.retry_failed(database, batch_id, now=node.clock(), deadline=new)
     node.run_for(timedelta(minutes=1))
 
     assert node.jobs() == ["succeeded"]

@@ -9,8 +9,10 @@ from tests.pipeline import books, timed
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
 from tests.pipeline.timed import CHAIR, HOUR, SECOND, author, end_passed, submit
-from worker import batch_control, deadlines, dispatch, resolve
-from worker.domain.decision import Signature
+from worker.audit import resolve
+from worker.audit.rules.dispute_decision import Signature
+from worker.batches import control, deadlines
+from worker.engine import dispatch
 
 LATE = "SELECT outcome, provider_id FROM call WHERE kind = 'create' AND is_late"
 
@@ -23,7 +25,7 @@ def node(node: Node) -> Node:
 
 def test_a_job_that_was_never_begun_has_failed_by_the_deadline(node: Node, sandbox: Provider) -> None:
     batch_id = submit(node, CHAIR, within=HOUR)
-    batch_control.pause(node.services.database, batch_id, author(node))
+    control.pause(node.services.database, batch_id, author(node))
 
     node.run_for(HOUR - timedelta(seconds=1))
     before = node.jobs()
@@ -225,7 +227,7 @@ def test_a_batch_that_was_cancelled_is_over_by_its_deadline_too(node: Node, sand
     batch_id = submit(node, CHAIR, within=timedelta(minutes=10))
     sandbox.script(("create", 1, "never_ends"))
     node.round()
-    batch_control.cancel(node.services.database, batch_id, now=node.clock())
+    control.cancel(node.services.database, batch_id, now=node.clock())
 
     node.run_for(timedelta(minutes=11))
 

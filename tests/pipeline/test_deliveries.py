@@ -9,7 +9,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import dispatch
+from worker.engine import dispatch
 
 ROWS = "SELECT id, state, body, sends, answers, polls, final FROM generation ORDER BY id"
 OPEN = """

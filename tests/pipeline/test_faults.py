@@ -10,8 +10,8 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import dispatch
-from worker.domain.errors import Conflict
+from worker.core.rules.errors import Conflict
+from worker.engine import dispatch
 
 BROKEN_EXCHANGES = [
     "lost_reply",

@@ -12,10 +12,10 @@ from tests.fixtures import disks
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker.domain.upkeep import UpkeepKind
-from worker.media.folder import Folder
-from worker.media.spool import SpoolFolder
-from worker.services import Services
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.engine.services import Services
+from worker.storage.folder import Folder
+from worker.storage.spool import SpoolFolder
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 MANY = tuple({"key": f"k{n}", "prompt": f"A chair, number {n}"} for n in range(3))

@@ -8,7 +8,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import batch_control
+from worker.batches import control
 
 THREE = ({"prompt": "1"}, {"prompt": "2"}, {"prompt": "3"})
 
@@ -76,7 +76,7 @@ def test_a_cancellation_takes_what_was_only_throttled(node: Node, sandbox: Provi
     sandbox.set(faults={"create": {"throttle": 1.0}})
     node.run_for(timedelta(seconds=0.3))
 
-    effect = batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    effect = control.cancel(node.services.database, receipt.batch_id, now=node.clock())
 
     assert (effect.cancelled, effect.draining) == (3, 0)
     node.run_until_quiet()

@@ -9,10 +9,10 @@ from sqlalchemy.exc import DBAPIError
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import EVERY, Node
 from worker.audit import sealing
+from worker.audit.queries import instants
 from worker.audit.verify import verify
-from worker.db import instants
-from worker.db import upkeep as upkeep_rows
-from worker.domain.upkeep import UpkeepKind
+from worker.engine.queries import upkeep as upkeep_rows
+from worker.engine.rules.upkeep import UpkeepKind
 
 DAY = timedelta(days=1)
 CHAIR = {"prompt": "A chair"}

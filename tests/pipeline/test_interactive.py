@@ -5,7 +5,7 @@ from datetime import timedelta
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker.db import accounts
+from worker.accounts.queries import accounts
 
 NOT_YET = 100_000
 LEFT = "SELECT count(*) AS left FROM job WHERE key LIKE 'wanted%' AND state <> 'succeeded'"

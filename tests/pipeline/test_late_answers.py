@@ -8,8 +8,8 @@ from tests.fixtures import pictures
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker.domain.errors import ProviderError, Refused, Unavailable
-from worker.media.store import StoreUnavailable
+from worker.core.rules.errors import ProviderError, Refused, Unavailable
+from worker.storage.store import StoreUnavailable
 
 OVERTAKE = "UPDATE step SET fence = fence + 1, lease_until = NULL RETURNING 1"
 UNAVAILABLE, REFUSED = Unavailable("http_503"), Refused("validation_failed")

@@ -15,12 +15,12 @@ from tests.pipeline.doubts import ANN, doubtful
 from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
 from tests.reports.conftest import read_wallet
-from worker import resolve
+from worker.audit import resolve
 from worker.audit.closing import closed_instant
 from worker.audit.reports import Asked, build
-from worker.domain.decision import UnfitTask
-from worker.domain.reconciliation import Cause
-from worker.domain.reporting import ReportName
+from worker.audit.rules.dispute_decision import UnfitTask
+from worker.audit.rules.reconciliation import Cause
+from worker.audit.rules.reporting import ReportName
 
 LATE = timedelta(minutes=1)
 LONG_AFTER = timedelta(hours=2)

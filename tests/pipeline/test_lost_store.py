@@ -17,9 +17,9 @@ from tests.fixtures import pictures
 from tests.fixtures.provider import Provider
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker.domain.upkeep import UpkeepKind
+from worker.engine.rules.upkeep import UpkeepKind
 from worker.enqueue import enqueue
-from worker.media.store import StoreUnavailable, WrongStore, open_store
+from worker.storage.store import StoreUnavailable, WrongStore, open_store
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 

@@ -9,11 +9,14 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import account_control, dispatch
-from worker.db import accounts, batches, overview
-from worker.db.changes import Author
-from worker.db.overview import Obstacle
-from worker.domain.request import Priority
+from worker.accounts import control
+from worker.accounts.queries import accounts
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Obstacle
+from worker.core.db.changes import Author
+from worker.core.rules.batch_request import Priority
+from worker.engine import dispatch
+from worker.engine.queries import batches
 
 CHAIRS = [{"prompt": str(n)} for n in range(3)]
 BANANAS = [{"key": f"b{n}", "prompt": str(n), "model": "nano-banana"} for n in range(3)]
@@ -215,7 +218,7 @@ def test_an_operator_lets_a_paused_model_go_on(node: Node, sandbox: Provider) ->
     sandbox.set(model_status={"nano-banana": "available"})
     by = Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
 
-    account_control.resume(node.services.database, "default", by)
+    control.resume(node.services.database, "default", by)
     node.run_for(timedelta(seconds=10))
 
     assert node.jobs() == ["succeeded"] * 3

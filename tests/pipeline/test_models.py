@@ -11,11 +11,12 @@ from tests.fixtures import models, pictures
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker import batch_control, dispatch
-from worker.db import steps
-from worker.db.steps import Claim
-from worker.domain.model_spec import MODELS
-from worker.domain.step import StepKind
+from worker.batches import control
+from worker.core.rules.models_catalogue import MODELS
+from worker.core.rules.step import StepKind
+from worker.engine import dispatch
+from worker.engine.queries import steps
+from worker.engine.queries.steps import Claim
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def test_a_failed_job_with_several_references_is_asked_for_again_with_all_of_the
     sandbox.script(("create", 1, "charge_failed"))
     node.run_until_quiet()
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert [len(body["params"]["referenceMediaItems"]) for body in sent(node)] == [2, 2]

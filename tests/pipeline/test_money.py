@@ -9,9 +9,9 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
-from worker import batch_control
-from worker.rivya.wire import GenerationStatus, GenerationView
-from worker.steps.provider_health import LONE_WAITS
+from worker.batches import control
+from worker.engine.steps.provider_health import LONE_WAITS
+from worker.provider.wire import GenerationStatus, GenerationView
 
 CHAIR = {"prompt": "A chair"}
 
@@ -173,7 +173,7 @@ def test_credits_that_come_back_let_a_capped_batch_go_on(node: Node, sandbox: Pr
 def test_what_was_not_sent_when_a_batch_is_cancelled_costs_nothing(node: Node, sandbox: Provider) -> None:
     receipt = node.submit({"prompt": "1"}, {"prompt": "2"})
 
-    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    control.cancel(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert node.jobs() == ["cancelled", "cancelled"]
@@ -185,7 +185,7 @@ def test_what_was_sent_when_a_batch_is_cancelled_is_brought_home(node: Node, san
     receipt = node.submit(CHAIR)
     node.round()
 
-    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    control.cancel(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert node.jobs() == ["succeeded"]
@@ -197,7 +197,7 @@ def test_a_free_failure_after_the_cancellation_leaves_no_job_waiting_for_ever(no
     sandbox.script(("create", 1, "fail_generation"))
     node.round()
 
-    batch_control.cancel(node.services.database, receipt.batch_id, now=node.clock())
+    control.cancel(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert node.jobs() == ["cancelled"]
@@ -209,7 +209,7 @@ def test_a_job_that_is_asked_for_again_gets_a_new_generation(node: Node, sandbox
     sandbox.script(("create", 1, "charge_failed"))
     node.run_until_quiet()
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
     assert node.jobs() == ["succeeded"]

@@ -11,10 +11,10 @@ from tests.pipeline import books
 from tests.pipeline.node import Node
 from tests.pipeline.test_correct import put_right
 from tests.pipeline.test_resolve import charged, not_charged
-from worker import dispatch
-from worker.db.steps import Ticket
-from worker.domain.errors import Refused
-from worker.resolve import Resolution
+from worker.audit.resolve import Resolution
+from worker.core.rules.errors import Refused
+from worker.engine import dispatch
+from worker.engine.queries.steps import Ticket
 
 MONTHS = "SELECT month, committed FROM owner_month ORDER BY month"
 NOVEMBER = date(2020, 11, 1)

@@ -12,7 +12,7 @@ from tests.cli.conftest import run_here
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker import batch_control
+from worker.batches import control
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Asked = Callable[..., str]
@@ -102,12 +102,12 @@ def test_what_is_no_image_is_asked_for_once_more_for_nothing_and_then_bought_ane
     sandbox.set(result_form="html")
     batch = node.submit({"key": "a", "prompt": "A chair"}).batch_id
     node.run_for(HOUR)
-    batch_control.retry_failed(node.services.database, batch, now=node.clock())
+    control.retry_failed(node.services.database, batch, now=node.clock())
     node.run_until_quiet()
     recalled = (node.failures(), len(sandbox.tasks()), _downloads(node))
     sandbox.set(result_form="ordered")
 
-    batch_control.retry_failed(node.services.database, batch, now=node.clock())
+    control.retry_failed(node.services.database, batch, now=node.clock())
     node.run_until_quiet()
 
     assert recalled == (["result_not_an_image"], 1, 6)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.cli.conftest import run_here
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import START, Node
-from worker.domain.not_downloaded import ALARM_AFTER, is_alarm, next_try
+from worker.engine.rules.not_downloaded import ALARM_AFTER, is_alarm, next_try
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 Asked = Callable[..., Any]

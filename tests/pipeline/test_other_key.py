@@ -9,11 +9,12 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import binding, dispatch
-from worker.binding import OtherKey, OtherProvider, Place
-from worker.db.changes import Author
-from worker.domain import key_mark
-from worker.rivya.client import Client
+from worker.accounts import binding
+from worker.accounts.binding import OtherKey, OtherProvider, Place
+from worker.accounts.rules import key_fingerprint
+from worker.core.db.changes import Author
+from worker.engine import dispatch
+from worker.provider.client import Client
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def bind(node: Node, key: str, base_url: str) -> int:
 
 
 def place(key: str, base_url: str) -> Place:
-    return Place(base_url=base_url, api_key=key, new_mark=key_mark.mark(key, b"salt"))
+    return Place(base_url=base_url, api_key=key, new_mark=key_fingerprint.mark(key, b"salt"))
 
 
 def author(node: Node) -> Author:
@@ -141,7 +142,7 @@ def test_no_key_is_stored(node: Node, sandbox: Provider) -> None:
 
     kept = node.query("SELECT key_mark FROM account")[0]["key_mark"]
     assert sandbox.key not in kept
-    assert key_mark.is_marked(sandbox.key, kept)
+    assert key_fingerprint.is_marked(sandbox.key, kept)
 
 
 def test_work_that_is_open_at_one_address_is_not_sent_to_another(node: Node, sandbox: Provider) -> None:

@@ -8,7 +8,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.hooked import HookedClient
 from tests.pipeline.node import Node
-from worker.db import accounts
+from worker.accounts.queries import accounts
 
 
 def lose(sandbox: Provider, fault: str, share: float) -> None:

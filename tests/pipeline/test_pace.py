@@ -9,8 +9,8 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import dispatch, probe
-from worker.db import account_limits, accounts
+from worker.accounts.queries import account_limits, accounts
+from worker.engine import dispatch, probe
 
 SECOND = timedelta(seconds=1)
 MANY = [{"prompt": str(n)} for n in range(100)]

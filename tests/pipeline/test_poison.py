@@ -11,10 +11,10 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
-from worker import batch_control
-from worker.db import accounts
-from worker.domain.poison import FORGOTTEN_AFTER, POISONED_AFTER
-from worker.steps.provider_health import LONE_WAITS
+from worker.accounts.queries import accounts
+from worker.batches import control
+from worker.engine.rules.prompt_breaker import FORGOTTEN_AFTER, POISONED_AFTER
+from worker.engine.steps.provider_health import LONE_WAITS
 
 CURSED = {"prompt": "A cursed chair"}
 PAID_FOR = """
@@ -157,7 +157,7 @@ def test_a_prompt_that_is_asked_for_again_by_a_person_has_a_fresh_start(node: No
     sandbox.set(failing_prompts="")
     database = node.services.database
 
-    effect = batch_control.retry_failed(database, receipt.batch_id, now=node.clock(), code="poisoned_prompt")
+    effect = control.retry_failed(database, receipt.batch_id, now=node.clock(), code="poisoned_prompt")
     node.run_until_quiet()
 
     assert effect is not None
@@ -172,7 +172,7 @@ def test_a_retry_leaves_other_prompts_as_they_are(node: Node, sandbox: Provider)
     receipt = node.submit({"prompt": "Another curse"})
     node.run_until_quiet()
 
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
 
     assert len(node.query(RECORD)) == 1
 

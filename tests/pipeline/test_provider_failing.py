@@ -15,10 +15,12 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
-from worker import account_control
-from worker.db import accounts, batches, overview
-from worker.db.changes import Author
-from worker.db.overview import Obstacle
+from worker.accounts import control
+from worker.accounts.queries import accounts
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Obstacle
+from worker.core.db.changes import Author
+from worker.engine.queries import batches
 
 FAILING = {"faults": {"create": {"fail_generation": 1.0}}}
 WELL = {"faults": {"create": {"fail_generation": 0.0}}}
@@ -267,7 +269,7 @@ def test_an_operator_ends_the_pause_by_hand(node: Node, sandbox: Provider) -> No
     sandbox.set(**WELL)
     by = Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
 
-    account_control.resume(node.services.database, "default", by)
+    control.resume(node.services.database, "default", by)
     node.run_for(timedelta(minutes=1))
 
     assert node.jobs() == ["succeeded"] * 60

@@ -7,9 +7,10 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker import dispatch, upkeep
-from worker.db import account_limits, accounts
-from worker.domain.upkeep import UpkeepKind
+from worker.accounts.queries import account_limits, accounts
+from worker.engine import dispatch
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.node import upkeep
 
 PACES = "SELECT rate, next_slot_at, read_next_slot_at, blocked_until FROM account"
 

@@ -9,9 +9,9 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker import dispatch
-from worker.domain.errors import ProviderError, Refused, Unavailable
-from worker.domain.step import StepKind
+from worker.core.rules.errors import ProviderError, Refused, Unavailable
+from worker.core.rules.step import StepKind
+from worker.engine import dispatch
 
 
 class Once:

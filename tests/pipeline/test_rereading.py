@@ -7,9 +7,9 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import EVERY, Node
-from worker import upkeep
-from worker.db import doubt_evidence, in_doubt
-from worker.domain.upkeep import UpkeepKind
+from worker.audit.queries import doubt_evidence, in_doubt
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.node import upkeep
 
 SAID = "SELECT status, reserved, final, code FROM generation_reading ORDER BY read_at, id"
 

@@ -12,9 +12,10 @@ from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.doubts import ANN, doubtful
 from tests.pipeline.node import Node
-from worker import batch_control, resolve
-from worker.domain.decision import NotInDoubt, TooMuch
-from worker.resolve import Resolution
+from worker.audit import resolve
+from worker.audit.resolve import Resolution
+from worker.audit.rules.dispute_decision import NotInDoubt, TooMuch
+from worker.batches import control
 
 CORRECTIONS = """
     SELECT source, target, credits, actor, reason FROM credit_entry WHERE kind = 'correct' ORDER BY id"""
@@ -93,9 +94,7 @@ def test_what_was_reserved_and_not_charged_goes_back_from_the_reserve(unknown: N
 def test_a_job_that_was_not_charged_can_be_asked_for_once_more(unarrived: Node, sandbox: Provider) -> None:
     batch_id = not_charged(unarrived).doubt.batch_id
 
-    batch_control.retry_failed(
-        unarrived.services.database, batch_id, now=unarrived.clock(), code="resolved_not_charged"
-    )
+    control.retry_failed(unarrived.services.database, batch_id, now=unarrived.clock(), code="resolved_not_charged")
     unarrived.run_until_quiet()
 
     assert unarrived.generations() == ["void", "succeeded"]

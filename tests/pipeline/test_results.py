@@ -9,13 +9,13 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
 from tests.rivya.scripted import Step, answer, scripted_server
-from worker import batch_control
-from worker.batch_control import RetryEffect
-from worker.collectors import Collectors
-from worker.domain.model_spec import PIXELS
-from worker.media.download import FetchFailed, FetchLimits
-from worker.media.images import inspect_result
-from worker.steps.calling import Calls
+from worker.batches import control
+from worker.batches.control import RetryEffect
+from worker.core.rules.models_catalogue import PIXELS
+from worker.engine.download_pool import Collectors
+from worker.engine.steps.calling import Calls
+from worker.storage.fetch.download import FetchFailed, FetchLimits
+from worker.storage.images import inspect_result
 
 WAITING = "SELECT kind, attempts, lease_until FROM step"
 STORED = "SELECT path, sha256, width, height, mime_type FROM result"
@@ -158,7 +158,7 @@ def test_a_paid_image_is_asked_for_again_before_another_is_paid_for(node: Node, 
     before = node.failures()
     sandbox.set(faults={"download": {"http_503": 0.0}})
 
-    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    effect = control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
 
     node.run_until_quiet()
     assert before == ["result_temporary"]
@@ -171,10 +171,10 @@ def test_an_image_that_is_withheld_is_never_paid_for_again(node: Node, sandbox: 
     receipt = node.submit({"prompt": "A chair"})
     sandbox.set(result_gone_status=403, result_ttl_s=0.000001)
     node.run_until_quiet()
-    batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     node.run_until_quiet()
 
-    effect = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    effect = control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
 
     assert effect == RetryEffect(jobs=0, credits=0, recalled=1)
 
@@ -183,12 +183,12 @@ def test_only_an_image_that_the_provider_has_no_more_is_paid_for_again(node: Nod
     receipt = node.submit({"prompt": "A chair"})
     sandbox.set(result_gone_status=404, result_ttl_s=0.000001)
     node.run_until_quiet()
-    free = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    free = control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
     began = node.clock()
     node.run_until_quiet()
     took = node.clock() - began
 
-    paid = batch_control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    paid = control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
 
     assert (free, paid) == (RetryEffect(jobs=0, credits=0, recalled=1), RetryEffect(jobs=1, credits=4))
     assert node.failures() == ["result_gone"]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
-from worker.db import accounts
+from worker.accounts.queries import accounts
 
 NOT_YET = 100_000
 

@@ -16,16 +16,16 @@ from tests.fixtures import writing
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker import dispatch
-from worker.db.group_commit import GroupCommit
-from worker.db.steps import Ticket
-from worker.domain.step import CALL, LEASES, StepKind
-from worker.services import Services
-from worker.steps import accepted, claiming
-from worker.steps.accepted import Accepted
-from worker.steps.calling import Calls
-from worker.steps.claiming import Claimed
-from worker.steps.perform import perform
+from worker.core.db.group_commit import GroupCommit
+from worker.core.rules.step import CALL, LEASES, StepKind
+from worker.engine import dispatch
+from worker.engine.queries.steps import Ticket
+from worker.engine.services import Services
+from worker.engine.steps import accepted, claiming
+from worker.engine.steps.accepted import Accepted
+from worker.engine.steps.calling import Calls
+from worker.engine.steps.claiming import Claimed
+from worker.engine.steps.perform import perform
 
 TIMEOUT_S = 20
 STEPS = "SELECT due_at, lease_until FROM step"

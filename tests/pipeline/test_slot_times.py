@@ -3,8 +3,8 @@
 import pytest
 
 from tests.pipeline.node import Node
-from worker import dispatch, tasks
-from worker import node as process
+from worker.engine import dispatch
+from worker.node import process, tasks
 
 SENT = "SELECT g.first_sent_at AS at FROM generation g JOIN job ON job.id = g.job_id ORDER BY line"
 

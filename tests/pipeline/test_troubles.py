@@ -7,8 +7,9 @@ import pytest
 from tests.fixtures import pictures
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
-from worker.db import batches, overview
-from worker.db.overview import Obstacle
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Obstacle
+from worker.engine.queries import batches
 
 
 def obstacle(node: Node) -> Obstacle | None:

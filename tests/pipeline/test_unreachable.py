@@ -8,7 +8,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from worker.db import accounts
+from worker.accounts.queries import accounts
 
 MANY = tuple({"prompt": str(n)} for n in range(30))
 WINDOW = 12

@@ -9,8 +9,10 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import EVERY, START, Node
-from worker import dispatch, upkeep, wiring
-from worker.domain.upkeep import UpkeepKind
+from worker import wiring
+from worker.engine import dispatch
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.node import upkeep
 from worker.settings import load
 
 READINGS = "SELECT credits, extract(epoch FROM read_at - :start)::int AS after_s FROM wallet_reading ORDER BY read_at"

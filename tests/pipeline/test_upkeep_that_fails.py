@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.pipeline.node import Node
-from worker import upkeep
-from worker.db import upkeep as rows
-from worker.domain.upkeep import UpkeepKind
+from worker.engine.queries import upkeep as rows
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.node import upkeep
 
 EVERY = timedelta(minutes=1)
 

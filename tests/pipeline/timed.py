@@ -4,9 +4,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from tests.pipeline.node import Node
-from worker import deadlines, upkeep
-from worker.db.changes import Author
-from worker.domain.upkeep import UpkeepKind
+from worker.batches import deadlines
+from worker.core.db.changes import Author
+from worker.engine.rules.upkeep import UpkeepKind
+from worker.node import upkeep
 
 CHAIR: dict[str, object] = {"prompt": "A chair"}
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)

@@ -4,7 +4,7 @@ import sys
 
 from celery.__main__ import main
 
-from worker.media.addresses import AddressPolicy
+from worker.storage.fetch.addresses import AddressPolicy
 
 if __name__ == "__main__":
     near = AddressPolicy(schemes=frozenset({"https"}), is_loopback_permitted=True)

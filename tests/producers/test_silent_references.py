@@ -14,7 +14,7 @@ from tests.cli.conftest import run_here
 from tests.fixtures.provider import Provider
 from tests.producers import batches, raw
 from tests.producers.raw import Message, headers
-from worker.fetch_stage import AT_ONCE
+from worker.node.fetch_stage import AT_ONCE
 
 pytestmark = pytest.mark.acceptance
 

@@ -10,15 +10,19 @@ from tests.pipeline.node import Clock
 from tests.property import rig as rigs
 from tests.property.oracle import Folder, Oracle, Slip
 from tests.property.provider import CREATES, GETS, Crash, Fate
-from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
-from worker.caps import CapTooLow
-from worker.db.changes import Author
-from worker.db.session import Database
-from worker.db.steps import Ticket
-from worker.domain.batch_state import ActionRefused
-from worker.domain.decision import Signature, UnfitTask
-from worker.domain.step import StepKind
-from worker.steps import poll, submit
+from worker.accounts import control
+from worker.audit import resolve
+from worker.audit.rules.dispute_decision import Signature, UnfitTask
+from worker.batches import caps, deadlines
+from worker.batches import control as batch_control
+from worker.batches.caps import CapTooLow
+from worker.core.db.changes import Author
+from worker.core.db.session import Database
+from worker.core.rules.batch_state import ActionRefused
+from worker.core.rules.step import StepKind
+from worker.engine import dispatch
+from worker.engine.queries.steps import Ticket
+from worker.engine.steps import poll, submit
 
 ANN = Signature(actor="ann", reason="seen")
 SPANS = [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=11), timedelta(hours=2), timedelta(hours=25)]
@@ -174,13 +178,13 @@ class Money(RuleBasedStateMachine):
             self.oracle.monthly[self.owner(owner)] = cap
 
     def pause(self) -> None:
-        account_control.pause(self.database, self.rig.name, self.author())
+        control.pause(self.database, self.rig.name, self.author())
         self.oracle.paused = "operator"
 
     @precondition(lambda self: self.oracle.paused)
     @rule()
     def resume(self) -> None:
-        account_control.resume(self.database, self.rig.name, self.author())
+        control.resume(self.database, self.rig.name, self.author())
         self.oracle.paused = None
 
     @precondition(lambda self: self.oracle.doubtful())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from worker.domain.errors import (
+from worker.core.rules.errors import (
     AccountPaused,
     Conflict,
     NotFound,
@@ -21,7 +21,7 @@ from worker.domain.errors import (
     Throttled,
     Unavailable,
 )
-from worker.rivya.wire import GenerationStatus, GenerationView, ModelView
+from worker.provider.wire import GenerationStatus, GenerationView, ModelView
 
 PRICE = 4
 THROTTLED_FOR = timedelta(seconds=5)

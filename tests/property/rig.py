@@ -11,19 +11,19 @@ from uuid_utils.compat import uuid7
 
 from tests.pipeline.node import Clock
 from tests.property.provider import World
-from worker.db import accounts
-from worker.db.session import Database
-from worker.db.steps import Work
-from worker.domain.polling import PollSchedule
-from worker.domain.request import BatchRequest, validate_batch
-from worker.domain.retry import ReplayPolicy
+from worker.accounts.queries import accounts
+from worker.core.db.session import Database
+from worker.core.rules.batch_request import BatchRequest, validate_batch
+from worker.core.rules.retry import ReplayPolicy
+from worker.engine.latencies import Latencies
+from worker.engine.queries.steps import Work
+from worker.engine.rules.polling import PollSchedule
+from worker.engine.services import Policies, Services
 from worker.enqueue import prepare_requests
 from worker.intake import write
-from worker.latencies import Latencies
-from worker.media.addresses import AddressPolicy
-from worker.media.store import open_store
-from worker.rivya.client import Client
-from worker.services import Policies, Services
+from worker.provider.client import Client
+from worker.storage.fetch.addresses import AddressPolicy
+from worker.storage.store import open_store
 
 BALANCES = text("""
     SELECT batch_id, account, sum(credits)::bigint FROM (

@@ -8,17 +8,21 @@ from uuid import UUID
 
 from tests.property.provider import Crash
 from tests.property.rig import Rig, leave
-from worker import account_control, batch_control, caps, deadlines, dispatch, resolve
-from worker.caps import CapTooLow
-from worker.db import in_doubt
-from worker.db.changes import Author
-from worker.db.steps import Ticket
-from worker.domain.batch_state import ActionRefused
-from worker.domain.deadline import DeadlinePassed
-from worker.domain.decision import NotInDoubt, Signature, UnfitTask
-from worker.domain.errors import ProviderError
-from worker.domain.step import StepKind
-from worker.steps import poll, submit
+from worker.accounts import control
+from worker.audit import resolve
+from worker.audit.queries import in_doubt
+from worker.audit.rules.dispute_decision import NotInDoubt, Signature, UnfitTask
+from worker.batches import caps, deadlines
+from worker.batches import control as batch_control
+from worker.batches.caps import CapTooLow
+from worker.core.db.changes import Author
+from worker.core.rules.batch_state import ActionRefused
+from worker.core.rules.deadline import DeadlinePassed
+from worker.core.rules.errors import ProviderError
+from worker.core.rules.step import StepKind
+from worker.engine import dispatch
+from worker.engine.queries.steps import Ticket
+from worker.engine.steps import poll, submit
 
 ANN = Signature(actor="ann", reason="seen")
 RARE = 0.2
@@ -96,10 +100,10 @@ class Session:
             caps.cap_batch(self.database, self.chance.choice(self.batches), self.chance.choice([None, 16, 80]), author)
 
     def pause(self) -> None:
-        account_control.pause(self.database, self.rig.name, self._author())
+        control.pause(self.database, self.rig.name, self._author())
 
     def resume(self) -> None:
-        account_control.resume(self.database, self.rig.name, self._author())
+        control.resume(self.database, self.rig.name, self._author())
 
     def decide(self) -> None:
         with self.database.transaction() as tx:

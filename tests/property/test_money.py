@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from tests.property.machine import Money
 from worker.audit import verify
-from worker.db.session import Database
+from worker.core.db.session import Database
 
 EXAMPLES, STEPS = 200, 50
 LONGEST = 70

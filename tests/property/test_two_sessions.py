@@ -17,7 +17,7 @@ from tests.property import rig as rigs
 from tests.property.provider import Fate
 from tests.property.session import Session
 from worker.audit import verify
-from worker.db.session import Database
+from worker.core.db.session import Database
 
 OPERATIONS = 80
 ACCEPTED = "SELECT count(*) FROM generation WHERE provider_id IS NOT NULL"

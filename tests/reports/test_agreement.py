@@ -8,13 +8,12 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
 from tests.reports.conftest import World, read_wallet
-from worker import resolve
-from worker.audit import sealing
+from worker.audit import resolve, sealing
 from worker.audit.reports import Report, build
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.statement import statement
-from worker.domain.decision import Signature
-from worker.domain.reporting import By, ReportName, SpendBy
+from worker.audit.rules.dispute_decision import Signature
+from worker.audit.rules.reporting import By, ReportName, SpendBy
 
 
 def totals(report: Report, section: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import pytest
 from tests.cli.conftest import Darkroom, run_here
 from tests.reports.conftest import World
 from worker.audit.evidence import own_sha256
-from worker.cli.audit_files import NO_EVIDENCE
-from worker.domain.reporting import Format, ReportName
+from worker.audit.rules.reporting import Format, ReportName
+from worker.cli.audit.files import NO_EVIDENCE
 
 NEEDS_HLEDGER = pytest.mark.skipif(shutil.which("hledger") is None, reason="no hledger here")
 AUDIT = "audit"

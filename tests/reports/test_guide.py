@@ -12,7 +12,7 @@ from tests.cli.conftest import run_here
 from tests.fixtures import databases
 from tests.fixtures.provider import Provider
 from tests.reports.conftest import World, work
-from worker.cli.audit_files import NO_EVIDENCE
+from worker.cli.audit.files import NO_EVIDENCE
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
 # The database dates nothing later than now, so the guide's November is that of a past year with the same weekdays.

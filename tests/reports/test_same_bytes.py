@@ -8,7 +8,7 @@ from sqlalchemy import text
 from tests.reports.conftest import World
 from worker.audit.closing import NotClosed, closed_instant
 from worker.audit.evidence import Printed
-from worker.domain.reporting import Format, ReportName
+from worker.audit.rules.reporting import Format, ReportName
 
 FORMATS = [Format.TABLE, Format.CSV, Format.JSON, Format.XLSX]
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.requests.test_request import JSON_VALUES
-from worker.domain.batch_request import FIELDS, BatchRequest, Priority, Purpose, validate_batch
+from worker.core.rules.batch_request import FIELDS, BatchRequest, Priority, Purpose, validate_batch
 
 
 def test_a_batch_of_which_nothing_is_said_gets_the_defaults() -> None:

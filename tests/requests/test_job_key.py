@@ -2,8 +2,8 @@ import tracemalloc
 
 import pytest
 
-from worker.domain.fault import UnfitError
-from worker.domain.job_key import KEY_MAX_BYTES, Keys, job_key
+from worker.core.rules.fault import UnfitError
+from worker.intake.rules.job_key import KEY_MAX_BYTES, Keys, job_key
 
 
 @pytest.mark.parametrize("key", ["a", "shoe-3", "靴 赤", "Größe_42", "a.b", "x" * KEY_MAX_BYTES, "console", "com"])

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from worker.domain.fault import Fault
-from worker.domain.model_spec import MODELS
-from worker.domain.request import JobRequest, validate
+from worker.core.rules.fault import Fault
+from worker.core.rules.models_catalogue import MODELS
+from worker.intake.rules.request import JobRequest, validate
 
 
 def accepted(**raw: object) -> JobRequest:

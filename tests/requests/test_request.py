@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.domain.fault import Fault
-from worker.domain.metadata import METADATA_MAX_BYTES
-from worker.domain.model_spec import MODELS
-from worker.domain.request import JobRequest, fingerprint, validate
+from worker.core.rules.fault import Fault
+from worker.core.rules.models_catalogue import MODELS
+from worker.intake.rules.metadata import METADATA_MAX_BYTES
+from worker.intake.rules.request import JobRequest, fingerprint, validate
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=60),

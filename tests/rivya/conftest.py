@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from pytest_httpserver import HTTPServer
 
-from worker.rivya.client import Client, Timeouts
+from worker.provider.client import Client, Timeouts
 
 KEY = "rvya_sk_TOPSECRET0123456789"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from worker.rivya import answers
-from worker.rivya.answers import MalformedAnswerError
-from worker.rivya.wire import GenerationStatus, GenerationView, ModelView, UploadedFile
+from worker.provider import answers
+from worker.provider.answers import MalformedAnswerError
+from worker.provider.wire import GenerationStatus, GenerationView, ModelView, UploadedFile
 
 CREATED: dict[str, Any] = {
     "id": "task_1",

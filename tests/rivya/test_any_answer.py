@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from tests.rivya.conftest import KEY, NOW
-from worker.domain.errors import ProviderError
-from worker.rivya.client import Client, Timeouts
+from worker.core.rules.errors import ProviderError
+from worker.provider.client import Client, Timeouts
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -8,7 +8,7 @@ from werkzeug import Request, Response
 
 from tests.rivya.conftest import KEY, ClientFor
 from tests.rivya.scripted import Ending, Step, answer, scripted_server
-from worker.domain.errors import (
+from worker.core.rules.errors import (
     AccountPaused,
     NotFound,
     OutcomeUnknown,
@@ -17,8 +17,8 @@ from worker.domain.errors import (
     Throttled,
     Unavailable,
 )
-from worker.rivya.client import MAX_ANSWER_BYTES, Client
-from worker.rivya.wire import GenerationStatus, UploadedFile
+from worker.provider.client import MAX_ANSWER_BYTES, Client
+from worker.provider.wire import GenerationStatus, UploadedFile
 
 CREATED: dict[str, Any] = {"id": "task_1", "status": "queued", "model": "qwen-image", "reserved_credits": 4}
 BODY = '{"model":"qwen-image","prompt":"茶碗"}'.encode()

@@ -10,7 +10,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from tests.rivya.conftest import NOW
-from worker.domain.errors import (
+from worker.core.rules.errors import (
     AccountPaused,
     Conflict,
     NotFound,
@@ -21,8 +21,8 @@ from worker.domain.errors import (
     Throttled,
     Unavailable,
 )
-from worker.rivya.answers import Envelope
-from worker.rivya.errors import from_answer, from_transport, parse_retry_after
+from worker.provider.answers import Envelope
+from worker.provider.errors import from_answer, from_transport, parse_retry_after
 
 HOST = HTTPConnection("images.example")
 POOL = HTTPConnectionPool("images.example")

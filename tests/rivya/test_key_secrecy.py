@@ -8,9 +8,9 @@ import pytest
 
 from tests.rivya.conftest import KEY, NOW, ClientFor
 from tests.rivya.scripted import Ending, Step, answer, scripted_server
-from worker.domain.errors import ProviderError
-from worker.rivya.client import Client
-from worker.rivya.session import BearerKey
+from worker.core.rules.errors import ProviderError
+from worker.provider.client import Client
+from worker.provider.session import BearerKey
 
 
 def printed(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.rivya.conftest import ClientFor
 from tests.rivya.scripted import Ending, Step, answer, scripted_server
-from worker.domain.errors import OutcomeUnknown, Unavailable
+from worker.core.rules.errors import OutcomeUnknown, Unavailable
 
 CREATED = b'{"id":"task_1","status":"queued"}'
 CERTIFICATE = str(Path(__file__).parents[1] / "media" / "certificate_of_images_example.pem")

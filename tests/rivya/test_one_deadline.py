@@ -10,8 +10,8 @@ import pytest
 
 from tests.rivya.conftest import KEY, NOW
 from tests.rivya.scripted import Ending, Step, answer, scripted_server
-from worker.domain.errors import OutcomeUnknown, ProviderError, Unavailable
-from worker.rivya.client import Client, Timeouts
+from worker.core.rules.errors import OutcomeUnknown, ProviderError, Unavailable
+from worker.provider.client import Client, Timeouts
 
 Serve = Callable[[socket.socket], None]
 TOTAL_S = 1.0
@@ -172,7 +172,7 @@ def test_a_connection_that_has_rested_is_not_used_for_another_create(monkeypatch
         kept.create(body=b"{}", idempotency_key="k1")
         kept.create(body=b"{}", idempotency_key="k2")
         before = scripted.connections
-        monkeypatch.setattr("worker.rivya.connection.RESTED_S", 0.0)
+        monkeypatch.setattr("worker.provider.connection.RESTED_S", 0.0)
 
         kept.create(body=b"{}", idempotency_key="k3")
 

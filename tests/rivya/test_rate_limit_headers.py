@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from requests.structures import CaseInsensitiveDict
 
-from worker.domain.errors import Throttled
-from worker.rivya.client import Client
-from worker.rivya.rate_limit_headers import wait_until_reset
+from worker.core.rules.errors import Throttled
+from worker.provider.client import Client
+from worker.provider.rate_limit_headers import wait_until_reset
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EPOCH_S = int(NOW.timestamp())

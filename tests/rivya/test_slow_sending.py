@@ -10,9 +10,9 @@ import pytest
 
 from tests.rivya.conftest import KEY, NOW
 from tests.rivya.scripted import answer
-from worker.domain.errors import Unavailable
-from worker.rivya.client import Client, Timeouts
-from worker.rivya.wire import UploadedFile
+from worker.core.rules.errors import Unavailable
+from worker.provider.client import Client, Timeouts
+from worker.provider.wire import UploadedFile
 
 UPLOADED = answer(b'{"id": "file_1", "url": "https://files.example/1"}')
 SIZE = 12_000_000

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.rivya.wire import ReferenceMedia, build_body
+from worker.provider.wire import ReferenceMedia, build_body
 
 
 def test_the_body_is_compact_and_in_a_fixed_order() -> None:

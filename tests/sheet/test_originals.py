@@ -6,8 +6,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from worker.media.store import Store, open_store
-from worker.sheet import originals
+from worker.contact_sheet import originals
+from worker.storage.store import Store, open_store
 
 IMAGES = {"batch/a.png": b"first" * 5_000, "batch/b c.png": b"second" * 5_000, "other/a.png": b"third" * 5_000}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.sheet.test_sheet import HEADER, card
-from worker.domain.job import JobState
-from worker.sheet import Card, write_sheet
-from worker.sheet.paging import pages
+from worker.contact_sheet import Card, write_sheet
+from worker.contact_sheet.paging import pages
+from worker.core.rules.job import JobState
 
 HREF = re.compile(r'<a href="([^"]+)"')
 

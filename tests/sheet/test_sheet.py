@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from worker.domain.job import JobState
-from worker.sheet import Card, Header, write_sheet
-from worker.sheet.drawing import AT_ONCE
-from worker.sheet.thumbnail import LONGEST, thumbnail
+from worker.contact_sheet import Card, Header, write_sheet
+from worker.contact_sheet.drawing import AT_ONCE
+from worker.contact_sheet.thumbnail import LONGEST, thumbnail
+from worker.core.rules.job import JobState
 
 AT = datetime(2026, 5, 11, 8, 30, tzinfo=UTC)
 HEADER = Header(

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from ops.sandbox.limits import Limit
-from worker.domain import learned_rate, pace
-from worker.domain.pace import Pace
+from worker.accounts.rules import learned_rate, pace
+from worker.accounts.rules.pace import Pace
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 JITTER_S = 0.01

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.domain.as_ordered import Deviation, SizePolicy, counted, deviations
+from worker.core.rules.as_ordered import Deviation, SizePolicy, counted, deviations
 
 ORDER = {"image_size": "square", "output_format": "png"}
 IMAGE = {"mime_type": "image/png", "width": 512, "height": 512, "frames": 1}

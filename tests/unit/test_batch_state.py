@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.domain.batch_state import ACTS_ON, ActionRefused, BatchAction, BatchState
+from worker.core.rules.batch_state import ACTS_ON, ActionRefused, BatchAction, BatchState
 
 BATCH = UUID(int=7)
 MEANINGFUL = {

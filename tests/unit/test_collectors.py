@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from worker.collectors import WAITING_PER_THREAD, Collectors
+from worker.engine.download_pool import WAITING_PER_THREAD, Collectors
 
 SOON_S = 10
 

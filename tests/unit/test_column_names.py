@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain import column_names
-from worker.domain.model_spec import MODELS, ModelSpec
-from worker.domain.request import JobRequest, validate
+from worker.core.rules.models_catalogue import MODELS, ModelSpec
+from worker.intake.rules import column_names
+from worker.intake.rules.request import JobRequest, validate
 
 QWEN = MODELS["qwen-image"]
 SPECS = st.sampled_from(list(MODELS.values()))

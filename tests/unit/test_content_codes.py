@@ -1,6 +1,6 @@
 import pytest
 
-from worker.domain import content_codes
+from worker.core.rules import content_codes
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from worker.domain.deadline import LONGEST, deadline, falls_at
-from worker.domain.fault import UnfitError
+from worker.core.rules.deadline import LONGEST, deadline, falls_at
+from worker.core.rules.fault import UnfitError
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from worker.domain.decisions import REASON_MAX, DecisionsFaulty, read
+from worker.catalog.rules.decisions import REASON_MAX, DecisionsFaulty, read
 
 RENDER = "01900000-0000-7000-8000-000000000000"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.failing import (
+from worker.accounts.rules.provider_failing import (
     MOST_TOLERATED,
     TOLERATED,
     Evidence,

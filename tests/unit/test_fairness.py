@@ -3,10 +3,10 @@ from uuid import UUID
 
 import pytest
 
-from worker.domain import fairness
-from worker.domain.fairness import Claim
-from worker.domain.request import Priority
-from worker.domain.turns import CLASS_WEIGHTS, Turns
+from worker.accounts.rules.turns import CLASS_WEIGHTS, Turns
+from worker.core.rules.batch_request import Priority
+from worker.engine.rules import fairness
+from worker.engine.rules.fairness import Claim
 
 BULK, REFRESH, INTERACTIVE = Priority.BULK, Priority.REFRESH, Priority.INTERACTIVE
 

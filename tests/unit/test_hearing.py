@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.hearing import PATIENCE, Hearing, Remedy, judge
+from worker.node.rules.consumer_watchdog import PATIENCE, Hearing, Remedy, judge
 
 NOW = datetime(2026, 5, 11, tzinfo=UTC)
 MOMENT = timedelta(seconds=1)

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.domain.job import ENDED, IllegalTransition, JobEvent, JobState, next_state
+from worker.core.rules.job import ENDED, IllegalTransition, JobEvent, JobState, next_state
 
 LEGAL = {
     ("pending", "admit"): "active",

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.latency import BUCKETS, Histogram, merged
-from worker.domain.polling import LONGEST_GAP, OVERDUE_AFTER, LearnedSchedule, PollSchedule
+from worker.engine.rules.latency import BUCKETS, Histogram, merged
+from worker.engine.rules.polling import LONGEST_GAP, OVERDUE_AFTER, LearnedSchedule, PollSchedule
 
 DOCUMENTED = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))
 COUNTS = st.lists(st.floats(0, 500), min_size=BUCKETS, max_size=BUCKETS).map(lambda c: Histogram(counts=tuple(c)))

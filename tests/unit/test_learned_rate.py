@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain import learned_rate
-from worker.domain.pace import Pace
+from worker.accounts.rules import learned_rate
+from worker.accounts.rules.pace import Pace
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

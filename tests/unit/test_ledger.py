@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain import ledger
-from worker.domain.ledger import CreditAccount, EntryKind, Movement
+from worker.ledger.rules import entries
+from worker.ledger.rules.entries import CreditAccount, EntryKind, Movement
 
 CREDITS = st.integers(min_value=0, max_value=10**12)
 PRICE = st.integers(min_value=1, max_value=10**12)
@@ -11,22 +11,22 @@ PRICE = st.integers(min_value=1, max_value=10**12)
 
 def lives(price: int, answered: int, final: int) -> tuple[Movement, ...]:
     return (
-        *ledger.hold(price),
-        *ledger.reserve(held=price, answered=answered),
-        *ledger.settle(reserved=answered, final=final),
+        *entries.hold(price),
+        *entries.reserve(held=price, answered=answered),
+        *entries.settle(reserved=answered, final=final),
     )
 
 
 @given(PRICE, CREDITS, CREDITS)
 def test_whatever_the_provider_answers_the_four_accounts_add_up_to_zero(price: int, answered: int, final: int) -> None:
-    assert sum(ledger.balances(lives(price, answered, final)).values()) == 0
+    assert sum(entries.balances(lives(price, answered, final)).values()) == 0
 
 
 @given(PRICE, CREDITS, CREDITS)
 def test_after_the_end_exactly_the_final_credits_are_spent_and_nothing_else_is_bound(
     price: int, answered: int, final: int
 ) -> None:
-    sums = ledger.balances(lives(price, answered, final))
+    sums = entries.balances(lives(price, answered, final))
 
     assert sums == {
         CreditAccount.CAP: -final,
@@ -38,7 +38,7 @@ def test_after_the_end_exactly_the_final_credits_are_spent_and_nothing_else_is_b
 
 @given(PRICE, CREDITS)
 def test_while_it_runs_exactly_the_providers_figure_is_reserved(price: int, answered: int) -> None:
-    sums = ledger.balances((*ledger.hold(price), *ledger.reserve(held=price, answered=answered)))
+    sums = entries.balances((*entries.hold(price), *entries.reserve(held=price, answered=answered)))
 
     assert (sums[CreditAccount.HELD], sums[CreditAccount.RESERVED]) == (0, answered)
 
@@ -47,7 +47,7 @@ def test_while_it_runs_exactly_the_providers_figure_is_reserved(price: int, answ
 def test_what_is_committed_is_what_is_held_reserved_and_spent(price: int, answered: int, final: int) -> None:
     movements = lives(price, answered, final)
 
-    assert ledger.committed(movements) == -ledger.balances(movements)[CreditAccount.CAP]
+    assert entries.committed(movements) == -entries.balances(movements)[CreditAccount.CAP]
 
 
 @given(PRICE, CREDITS, CREDITS)
@@ -64,11 +64,11 @@ def test_every_entry_moves_at_least_one_credit(price: int, answered: int, final:
 
 @given(PRICE)
 def test_a_void_takes_back_the_whole_hold(price: int) -> None:
-    assert set(ledger.balances((*ledger.hold(price), *ledger.void(price))).values()) == {0}
+    assert set(entries.balances((*entries.hold(price), *entries.void(price))).values()) == {0}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in EntryKind if kind is not EntryKind.CORRECT])
 def test_every_kind_but_a_correction_has_one_route(kind: EntryKind) -> None:
-    source, target = ledger.ROUTES[kind]
+    source, target = entries.ROUTES[kind]
 
     assert source is not target

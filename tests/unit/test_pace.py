@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain import pace
-from worker.domain.pace import Pace
+from worker.accounts.rules import pace
+from worker.accounts.rules.pace import Pace
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PLAIN = Pace(rate=10.0, is_learned=True, next_slot_at=NOW, blocked_until=None, throttled_at=None, raised_at=NOW)

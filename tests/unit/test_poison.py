@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.poison import FORGOTTEN_AFTER, POISONED_AFTER, Record
+from worker.engine.rules.prompt_breaker import FORGOTTEN_AFTER, POISONED_AFTER, Record
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)

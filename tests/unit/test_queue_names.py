@@ -1,7 +1,7 @@
 import pytest
 
-from worker.domain import queue_names
-from worker.domain.delivery import TASKS
+from worker.intake.rules import queue_names
+from worker.intake.rules.delivery import TASKS
 
 
 @pytest.mark.parametrize("name", ["darkroom.enqeue", "darkroom-enqueue", "Darkroom.Enqueue", "celery", "darkroom"])

@@ -3,10 +3,10 @@ from uuid import UUID
 
 import pytest
 
-from worker.domain.latency import Histogram
-from worker.domain.ranking import Due, ranked
-from worker.domain.request import Priority
-from worker.domain.step import StepKind
+from worker.core.rules.batch_request import Priority
+from worker.core.rules.step import StepKind
+from worker.engine.rules.latency import Histogram
+from worker.engine.rules.ranking import Due, ranked
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.reconciliation import Border, Cause, Doubt, Interval, Late, explain
+from worker.audit.rules.reconciliation import Border, Cause, Doubt, Interval, Late, explain
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOTHING = Border()

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.ageing import AgeClass, age_class
-from worker.domain.completeness import Reservation, rate
-from worker.domain.ledger import CreditAccount, EntryKind
-from worker.domain.standing import Flow, Standing, corrections
+from worker.audit.rules.ageing import AgeClass, age_class
+from worker.audit.rules.completeness import Reservation, rate
+from worker.ledger.rules.balances import Flow, Standing, corrections
+from worker.ledger.rules.entries import CreditAccount, EntryKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.dispatch import GATHER_WHILE_BUSY, LONGEST_WAIT, Round
-from worker.domain import pace
+from worker.accounts.rules import pace
+from worker.engine.dispatch import GATHER_WHILE_BUSY, LONGEST_WAIT, Round
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)

@@ -1,7 +1,7 @@
 import pytest
 
-from worker.domain.batch_request import Purpose
-from worker.domain.selection import Selection, like
+from worker.batches.rules.selection import Selection, like
+from worker.core.rules.batch_request import Purpose
 
 
 @pytest.mark.parametrize(

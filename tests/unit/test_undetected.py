@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import pytest
 
-from worker.domain.latency import Histogram
-from worker.domain.undetected import Ends, ends
+from worker.engine.rules.detection_lag import Ends, ends
+from worker.engine.rules.latency import Histogram
 
 F = Callable[[float], float]
 SAMPLES = 4_000

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain import retry
-from worker.domain.polling import OVERDUE_AFTER, PollSchedule
-from worker.domain.retry import Backoff, ReplayPolicy
-from worker.domain.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL, LEASES, StepKind
+from worker.core.rules import retry
+from worker.core.rules.retry import Backoff, ReplayPolicy
+from worker.core.rules.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL, LEASES, StepKind
+from worker.engine.rules.polling import OVERDUE_AFTER, PollSchedule
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DOCUMENTED = PollSchedule(first=timedelta(seconds=2.5), gap=timedelta(seconds=5))

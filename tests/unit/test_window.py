@@ -1,7 +1,7 @@
 import pytest
 
-from worker.domain import window
-from worker.domain.request import Priority
+from worker.core.rules.batch_request import Priority
+from worker.engine.rules import window
 
 BULK, REFRESH, INTERACTIVE = Priority.BULK, Priority.REFRESH, Priority.INTERACTIVE
 

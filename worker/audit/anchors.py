@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from worker.audit.checks import EXAMPLES, Check
-from worker.db import seals
+from worker.audit.queries import seals
 
 _LOGGED = re.compile(r"\bledger\.sealed\b")
 _NUMBER = re.compile(r"""\bseal["']?\s*[=:]\s*["']?(\d+)""")

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from worker.audit.checks import EXAMPLES, Check
-from worker.db import seals
-from worker.domain import seal as chain
-from worker.domain.seal import Seal
+from worker.audit.queries import seals
+from worker.audit.rules import seal as chain
+from worker.audit.rules.seal import Seal
 
 _COLUMNS = ("entry", "batch", "generation", "kind", "source", "target", "credits", "actor", "reason", "posted_at_us")
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.audit.evidence import Printed, own_sha256, printed
+from worker.audit.queries import closing
 from worker.audit.recount import recounted
 from worker.audit.reports import again
-from worker.db import closing
-from worker.db.session import Database
-from worker.domain.reporting import Format
+from worker.audit.rules.reporting import Format
+from worker.core.db.session import Database
 
 
 class NoEvidence(Exception):

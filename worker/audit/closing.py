@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from worker.audit.queries import closing
 from worker.audit.sealing import close_books
-from worker.db import closing
-from worker.db.session import Database
+from worker.core.db.session import Database
 
 
 class NotClosed(Exception):

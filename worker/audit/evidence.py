@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.audit import code_version
+from worker.audit.queries import closing
 from worker.audit.rendering import render
 from worker.audit.rendering.as_json import written
 from worker.audit.rendering.cells import exact, instant
 from worker.audit.reports import Asked, Report, build
-from worker.db import closing
-from worker.db.session import Database
-from worker.domain.reporting import Format
+from worker.audit.rules.reporting import Format
+from worker.core.db.session import Database
 
 SUFFIX = ".evidence.json"
 """What the name of an evidence file adds to the name of its report."""

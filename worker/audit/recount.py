@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from typing import Any
 
-from worker.domain.reporting import Format
+from worker.audit.rules.reporting import Format
 
 
 def recounted(body: bytes, as_format: Format, known: Mapping[str, int]) -> tuple[int, dict[str, int]] | None:

@@ -7,10 +7,10 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from worker.db import seals
-from worker.db.session import Database
-from worker.domain import seal as chain
-from worker.domain.seal import Seal
+from worker.audit.queries import seals
+from worker.audit.rules import seal as chain
+from worker.audit.rules.seal import Seal
+from worker.core.db.session import Database
 
 PATIENCE_S = 2.0
 """How long sealing waits for transactions that post; whoever posts waits behind it meanwhile."""

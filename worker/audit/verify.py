@@ -9,7 +9,8 @@ from worker.audit import anchors
 from worker.audit.anchors import Anchor
 from worker.audit.chain import verify_seals
 from worker.audit.checks import EXAMPLES, Check
-from worker.db import entry_proofs, guards, instants, proofs, rights, seals
+from worker.audit.queries import entry_proofs, instants, seals
+from worker.core.db import guards, proofs, rights
 
 PROOFS = (*proofs.PROOFS, *entry_proofs.PROOFS, *guards.PROOFS, *rights.PROOFS, *seals.PROOFS, *instants.PROOFS)
 """The rules that a query proves; the chain of seals is computed again instead."""

@@ -9,20 +9,22 @@ from sqlalchemy import Connection
 
 from worker.catalog import planning
 from worker.catalog.planning import Settled
+from worker.catalog.queries import catalogs, items, plans
+from worker.catalog.queries import renders as catalog_renders
+from worker.catalog.queries.catalogs import CatalogRow
+from worker.catalog.queries.plans import PlanRow
+from worker.catalog.queries.renders import Asked
+from worker.catalog.rules.catalog import Reason, RenderState, ReviewPolicy
+from worker.catalog.rules.refresh import Decision
+from worker.catalog.rules.refresh_plan import Outline, differences, price_of
 from worker.catalog.wish import read_wish
-from worker.db import batches, catalog_items, catalog_plans, catalog_renders, catalogs, prompt_failures
-from worker.db.catalog_plans import PlanRow
-from worker.db.catalog_renders import Asked
-from worker.db.catalogs import CatalogRow
-from worker.db.session import Database
-from worker.domain.catalog import Reason, RenderState, ReviewPolicy
-from worker.domain.plain_text import LABEL_MAX
-from worker.domain.refresh import Decision
-from worker.domain.refresh_plan import Outline, differences, price_of
-from worker.domain.request import BatchRequest, Priority, Purpose
+from worker.core.db.session import Database
+from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
+from worker.core.rules.plain_text import LABEL_MAX
+from worker.engine.queries import batches, prompt_failures
 from worker.intake import RequestsRefused, prepare, write
-from worker.intake.library import Library
-from worker.manifest import Row
+from worker.intake.manifest import Row
+from worker.intake.reference_store import Library
 
 
 class PlanUnknown(Exception):
@@ -118,7 +120,7 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
         part = found.renders[: plan.sample] if is_sample else _not_yet_asked(tx, plan, found)
         _give_up_stale(tx, part if is_sample else found.decisions)
         batch_id = _submit(tx, catalog, plan, part, account_id=account_id, now=now, new_id=new_id) if part else None
-        record = catalog_plans.record_sample if is_sample else catalog_plans.record_applied
+        record = plans.record_sample if is_sample else plans.record_applied
         record(tx, plan.id, batch_id=batch_id, now=now)
     return Applied(
         plan_id=plan.id,
@@ -143,11 +145,11 @@ def is_true(database: Database, plan_id: UUID) -> bool:
 
 def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
     """Lock the plan's catalog first, and read the plan when nobody else can be applying it."""
-    seen = catalog_plans.by_id(tx, plan_id)
+    seen = plans.by_id(tx, plan_id)
     if seen is None:
         raise PlanUnknown(plan_id)
     catalog = catalogs.lock(tx, seen.catalog_id)
-    return catalog, catalog_plans.by_id(tx, plan_id) or seen
+    return catalog, plans.by_id(tx, plan_id) or seen
 
 
 def _earlier(tx: Connection, plan: PlanRow) -> Applied:
@@ -212,7 +214,7 @@ def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
 
 def _check_samples(tx: Connection, plan: PlanRow) -> None:
     """Take one sample at a time where an approval is needed: many samples are no way around it."""
-    other = catalog_plans.waiting_sample(tx, plan.catalog_id)
+    other = plans.waiting_sample(tx, plan.catalog_id)
     if other is not None:
         raise ApprovalNeeded(other, f"the sample of plan {other} waits for review: refuse that plan, or approve it by")
 
@@ -260,7 +262,7 @@ def _submit(
         tx, asked, plan_id=plan.id, batch_id=receipt.batch_id, needs_review=needs_review, now=now
     )
     assert added == len(part), "every job of a plan has an image of an item beside it"
-    catalog_items.clear_rejections(tx, [each.id for each in part])
+    items.clear_rejections(tx, [each.id for each in part])
     for forced in (each.wanted for each in part if Reason.FORCED in each.reasons):
         prompt_failures.forget_prompt(tx, account_id, model=forced.model, prompt=forced.prompt)
     return receipt.batch_id

@@ -4,9 +4,9 @@ from datetime import datetime
 from uuid import UUID
 
 from worker.catalog.applying import PlanRefused, PlanUnknown
-from worker.db import catalog_plans, catalogs
-from worker.db.catalog_plans import PlanRow
-from worker.db.session import Database
+from worker.catalog.queries import catalogs, plans
+from worker.catalog.queries.plans import PlanRow
+from worker.core.db.session import Database
 
 
 class ApprovalRefused(Exception):
@@ -25,15 +25,15 @@ class ApprovalRefused(Exception):
 def approve(database: Database, plan_id: UUID, *, by: str, now: datetime) -> PlanRow:
     """Record that ``by`` agrees, and give the plan; the same approval again changes nothing."""
     with database.transaction() as tx:
-        seen = catalog_plans.by_id(tx, plan_id)
+        seen = plans.by_id(tx, plan_id)
         if seen is None:
             raise PlanUnknown(plan_id)
         catalogs.lock(tx, seen.catalog_id)
-        plan = catalog_plans.by_id(tx, plan_id) or seen
+        plan = plans.by_id(tx, plan_id) or seen
         if plan.approved_by != by:
             _check(plan, by)
-            catalog_plans.approve(tx, plan_id, by=by, now=now)
-        return catalog_plans.by_id(tx, plan_id) or plan
+            plans.approve(tx, plan_id, by=by, now=now)
+        return plans.by_id(tx, plan_id) or plan
 
 
 def refuse(database: Database, plan_id: UUID, *, by: str, reason: str, now: datetime) -> PlanRow:
@@ -42,12 +42,12 @@ def refuse(database: Database, plan_id: UUID, *, by: str, reason: str, now: date
     Also one that is approved can be refused until it is applied; of one whose sample is applied, the rest is refused.
     """
     with database.transaction() as tx:
-        seen = catalog_plans.by_id(tx, plan_id)
+        seen = plans.by_id(tx, plan_id)
         if seen is None:
             raise PlanUnknown(plan_id)
         catalogs.lock_or_wait(tx, seen.catalog_id)
-        catalog_plans.refuse(tx, plan_id, by=by, reason=reason, now=now)
-        plan = catalog_plans.by_id(tx, plan_id) or seen
+        plans.refuse(tx, plan_id, by=by, reason=reason, now=now)
+        plan = plans.by_id(tx, plan_id) or seen
         if plan.applied_at is not None:
             raise ApprovalRefused(
                 f"this plan has been applied already: `darkroom cancel {plan.batch_id}` stops its batch"

@@ -8,15 +8,15 @@ from uuid import UUID
 
 from worker.catalog import planning
 from worker.catalog.going_live import go_live
-from worker.db import catalog_rejections, catalog_renders, catalog_review, catalogs
-from worker.db.catalog_rejections import Rejected, Rejection
-from worker.db.catalog_review import Standing
-from worker.db.session import Database
-from worker.domain.catalog import RenderState
-from worker.domain.content import from_parts
-from worker.domain.decisions import Decision, Verdict
-from worker.domain.request import validate
-from worker.media.store import Store
+from worker.catalog.queries import catalogs, rejections, renders, review
+from worker.catalog.queries.rejections import Rejected, Rejection
+from worker.catalog.queries.review import Standing
+from worker.catalog.rules.catalog import RenderState
+from worker.catalog.rules.content import from_parts
+from worker.catalog.rules.decisions import Decision, Verdict
+from worker.core.db.session import Database
+from worker.intake.rules.request import validate
+from worker.storage.store import Store
 
 ACCEPTED = "accepted"
 TAKEN_BACK = "accepted after a rejection"
@@ -68,25 +68,25 @@ def decide(
     with database.transaction() as tx:
         catalog = catalogs.lock(tx, catalog_id)
         render_ids = [each.render_id for each in decisions]
-        standings = catalog_review.lock_standings(tx, render_ids)
+        standings = review.lock_standings(tx, render_ids)
         found = _Sorted(
             catalog_id,
             wanted=planning.current(tx, catalog) if any(each.verdict is Verdict.ACCEPT for each in decisions) else {},
             lost=lost,
-            rejected=catalog_rejections.newest(tx, render_ids),
+            rejected=rejections.newest(tx, render_ids),
             now=now,
         )
         for each in sorted(decisions, key=lambda one: _is_rejected(standings.get(one.render_id))):
             found.take(each, standings.get(each.render_id))
-        catalog_rejections.restore_prompts(tx, found.with_other_prompt)
+        rejections.restore_prompts(tx, found.with_other_prompt)
         publish = partial(go_live, tx, actor=by, now=now, new_id=new_id)
         changed = publish(found.accepted, states=[RenderState.CANDIDATE], reason=ACCEPTED)
         changed += publish(found.taken_back, states=[RenderState.REJECTED], reason=TAKEN_BACK)
-        rejected = catalog_rejections.reject(tx, found.rejected, actor=by, now=now, new_id=new_id)
-        passed_over = catalog_rejections.reject(tx, found.passed_over, actor=by, now=now, new_id=new_id)
+        rejected = rejections.reject(tx, found.rejected, actor=by, now=now, new_id=new_id)
+        passed_over = rejections.reject(tx, found.passed_over, actor=by, now=now, new_id=new_id)
         again = {each.sku: each.item_id for each in changed if each.render_id in found.taken_back}
         # A later try that failed would be made again by the next plan, in place of an image that is wanted now.
-        catalog_renders.supersede_undecided(tx, list(again.values()))
+        renders.supersede_undecided(tx, list(again.values()))
     return Effect(
         accepted=tuple(sorted(each.sku for each in changed)),
         taken_back=tuple(again),
@@ -101,7 +101,7 @@ def _lost(database: Database, store: Store, decisions: Sequence[Decision]) -> se
     """Return the accepted images that are not in the store; it is asked with no transaction open."""
     accepted = [each.render_id for each in decisions if each.verdict is Verdict.ACCEPT]
     with database.transaction() as tx:
-        standings = catalog_review.standings(tx, accepted)
+        standings = review.standings(tx, accepted)
     return {each.render_id for each in standings.values() if each.path is not None and not store.exists(each.path)}
 
 

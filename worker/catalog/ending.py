@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.db import catalog_plans, catalogs, schedule_runs, schedules
-from worker.db.schedule_runs import RunRow
-from worker.db.session import Database
-from worker.domain.schedule import RunState
+from worker.catalog.queries import catalogs, plans, schedule_runs, schedules
+from worker.catalog.queries.schedule_runs import RunRow
+from worker.catalog.rules.schedule import RunState
+from worker.core.db.session import Database
 
 WAITING = (RunState.QUEUED, RunState.PLANNING, RunState.APPROVAL)
 """States in which nothing of a run can have been rendered, unless its plan is applied already."""
@@ -61,9 +61,9 @@ def end(tx: Connection, run: RunRow, *, by: str, reason: str, now: datetime, spa
         return False
     catalogs.lock_or_wait(tx, schedules.by_id(tx, run.schedule_id).catalog_id)
     run = schedule_runs.by_id(tx, run.id)
-    plan = None if run.plan_id is None else catalog_plans.by_id(tx, run.plan_id)
+    plan = None if run.plan_id is None else plans.by_id(tx, run.plan_id)
     if plan is not None:
         if plan.applied_at is not None or (spares_approved and not plan.is_waiting):
             return False
-        catalog_plans.refuse(tx, plan.id, by=by, reason=reason, now=now)
+        plans.refuse(tx, plan.id, by=by, reason=reason, now=now)
     return schedule_runs.end(tx, run.id, outcome=f"ended by {by}: {reason}", now=now)

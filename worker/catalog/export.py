@@ -9,10 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from worker.db.catalog_history import LiveItem
-from worker.db.catalog_rejections import Listed
-from worker.domain.plain_text import without_formula
-from worker.media.store import Store
+from worker.catalog.queries.history import LiveItem
+from worker.catalog.queries.rejections import Listed
+from worker.core.rules.plain_text import without_formula
+from worker.storage.store import Store
 
 COLUMNS = ("sku", "file", "url", "sha256", "mime_type", "width", "height", "live_since")
 REJECTION_COLUMNS = (

@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from worker.catalog import cron, ending
 from worker.catalog.cron import Owed, Timing
 from worker.catalog.harvest import ACTOR
-from worker.db import schedule_runs, schedules
-from worker.db.schedule_runs import RunRow
-from worker.db.schedules import ScheduleRow
-from worker.db.session import Database
-from worker.domain.schedule import MissedPolicy, OverlapPolicy, RunState
+from worker.catalog.queries import schedule_runs, schedules
+from worker.catalog.queries.schedule_runs import RunRow
+from worker.catalog.queries.schedules import ScheduleRow
+from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy, RunState
+from worker.core.db.session import Database
 
 log = structlog.get_logger(__name__)
 

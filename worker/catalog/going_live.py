@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.db import catalog_live, hooks
-from worker.db.catalog_live import WentLive
-from worker.domain.catalog import RenderState
+from worker.catalog.queries import hooks, live
+from worker.catalog.queries.live import WentLive
+from worker.catalog.rules.catalog import RenderState
 
 ITEMS_PER_MESSAGE = 500
 """A message stays below a megabyte, whatever goes live at once."""
@@ -25,8 +25,8 @@ def go_live(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> list[WentLive]:
-    """Make each of these images live, as ``worker.db.catalog_live`` says, and write what hooks are to be told."""
-    changed = catalog_live.go_live(tx, render_ids, states=states, actor=actor, reason=reason, now=now, new_id=new_id)
+    """Make each of these images live, as ``worker.catalog.queries.live`` says, and write what hooks are to be told."""
+    changed = live.go_live(tx, render_ids, states=states, actor=actor, reason=reason, now=now, new_id=new_id)
     tell(tx, changed, actor=actor, reason=reason, now=now, new_id=new_id)
     return changed
 

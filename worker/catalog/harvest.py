@@ -9,9 +9,9 @@ from datetime import datetime
 from uuid import UUID
 
 from worker.catalog.going_live import go_live
-from worker.db import catalog_renders, catalogs
-from worker.db.session import Database
-from worker.domain.catalog import RenderState
+from worker.catalog.queries import catalogs, renders
+from worker.catalog.rules.catalog import RenderState
+from worker.core.db.session import Database
 
 ACTOR = "darkroom"
 """Who lets an image go live that nobody has to look at."""
@@ -38,7 +38,7 @@ class Harvest:
 def harvest(database: Database, *, now: datetime, new_id: Callable[[], UUID]) -> Harvest:
     """Take in every image whose job has ended; a catalog that somebody is changing is left for the next time."""
     with database.transaction() as tx:
-        waiting = catalog_renders.finished_catalogs(tx)
+        waiting = renders.finished_catalogs(tx)
     total = Harvest()
     for catalog_id in waiting:
         while (part := _portion(database, catalog_id, now=now, new_id=new_id)) is not None:
@@ -51,11 +51,11 @@ def _portion(database: Database, catalog_id: UUID, *, now: datetime, new_id: Cal
     with database.transaction() as tx:
         if not catalogs.lock_if_free(tx, catalog_id):
             return None
-        found = catalog_renders.finished(tx, catalog_id, limit=_AT_ONCE)
+        found = renders.finished(tx, catalog_id, limit=_AT_ONCE)
         if not found:
             return None
-        catalog_renders.settle(tx, [each.id for each in found])
-        catalog_renders.let_wait(tx, [each.id for each in found if each.is_odd and not each.needs_review])
+        renders.settle(tx, [each.id for each in found])
+        renders.let_wait(tx, [each.id for each in found if each.is_odd and not each.needs_review])
         free = [each.id for each in found if each.has_image and not each.needs_review and not each.is_odd]
         live = go_live(
             tx, free, states=(RenderState.CANDIDATE,), actor=ACTOR, reason="no review", now=now, new_id=new_id

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from worker.media.pinned import Deadline, PinnedConnection
+from worker.storage.fetch.pinned import Deadline, PinnedConnection
 
 POST_TIMEOUT = timedelta(seconds=15)
 """For all of it, from the first byte sent to the last line of the answer's head."""

@@ -11,11 +11,11 @@ import structlog
 
 from worker.catalog import export, hook_calls, hook_message
 from worker.catalog.hook_calls import NotTaken
-from worker.db import hooks
-from worker.db.hooks import Due
-from worker.db.session import Database
-from worker.domain.hook import HookKind
-from worker.media.store import Store
+from worker.catalog.queries import hooks
+from worker.catalog.queries.hooks import Due
+from worker.catalog.rules.hook import HookKind
+from worker.core.db.session import Database
+from worker.storage.store import Store
 
 log = structlog.get_logger(__name__)
 

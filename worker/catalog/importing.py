@@ -10,15 +10,16 @@ from uuid import UUID
 from worker.catalog.going_live import tell
 from worker.catalog.harvest import ACTOR
 from worker.catalog.items import Item, ItemsRefused
+from worker.catalog.queries import catalogs, live
+from worker.catalog.queries.catalogs import IncomingItem, Merge
+from worker.catalog.rules.recipe import Recipe
 from worker.catalog.template import PromptTemplate
-from worker.db import catalog_live, catalogs, references
-from worker.db.catalogs import IncomingItem, Merge
-from worker.db.references import ReferenceFacts
-from worker.db.session import Database
-from worker.domain.fault import Fault, UnfitError
-from worker.domain.model_spec import MODELS, ModelSpec
-from worker.domain.plain_text import label
-from worker.domain.recipe import Recipe
+from worker.core.db.session import Database
+from worker.core.rules.fault import Fault, UnfitError
+from worker.core.rules.models_catalogue import MODELS, ModelSpec
+from worker.core.rules.plain_text import label
+from worker.storage.queries import references
+from worker.storage.queries.references import ReferenceFacts
 
 REMOVED_SHARE_MAX = 0.5
 """An import that removes more than this is taken for a damaged file unless somebody says that it is meant."""
@@ -96,7 +97,7 @@ def import_items(
             raise TooManyRemoved(len(merge.removed), was)
         catalogs.merge(tx, catalog_id, now=now)
         # A shop has taken them off its shelves; they show their last image from now on.
-        back = catalog_live.shown_by(tx, catalog_id, merge.returned) if merge.returned else []
+        back = live.shown_by(tx, catalog_id, merge.returned) if merge.returned else []
         tell(tx, back, actor=ACTOR, reason="back in the catalog", now=now, new_id=new_id)
     return Import(
         catalog_id=catalog_id,

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from worker.catalog.rules.recipe import Recipe
 from worker.catalog.template import PromptTemplate
-from worker.domain import column_names, reference_names
-from worker.domain.fault import Fault, UnfitError
-from worker.domain.metadata import metadata
-from worker.domain.model_spec import MODELS
-from worker.domain.recipe import Recipe
-from worker.intake.ahead import examined
-from worker.intake.library import Library
-from worker.manifest import CheckedRequest, Row, checked
+from worker.core.rules.fault import Fault, UnfitError
+from worker.core.rules.models_catalogue import MODELS
+from worker.intake.manifest import CheckedRequest, Row, checked
+from worker.intake.prefetch import examined
+from worker.intake.reference_store import Library
+from worker.intake.rules import column_names, reference_names
+from worker.intake.rules.metadata import metadata
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

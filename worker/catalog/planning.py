@@ -8,19 +8,20 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from worker.catalog.queries import items as catalog_items
+from worker.catalog.queries import plans
+from worker.catalog.queries.catalogs import CatalogRow
+from worker.catalog.queries.items import ItemRow
+from worker.catalog.rules import refresh
+from worker.catalog.rules.catalog import Keep, Reason
+from worker.catalog.rules.content import Content
+from worker.catalog.rules.recipe import Recipe
+from worker.catalog.rules.refresh import Decision, Item, Options
+from worker.catalog.rules.refresh_plan import Outline, outline, price_of
 from worker.catalog.template import PromptTemplate
 from worker.catalog.wish import Wish
-from worker.db import catalog_items, catalog_plans
-from worker.db.catalog_items import ItemRow
-from worker.db.catalogs import CatalogRow
-from worker.domain import refresh
-from worker.domain.catalog import Keep, Reason
-from worker.domain.content import Content
-from worker.domain.fault import Fault, UnfitError
-from worker.domain.recipe import Recipe
-from worker.domain.refresh import Decision, Item, Options
-from worker.domain.refresh_plan import Outline, outline, price_of
-from worker.domain.request import validate
+from worker.core.rules.fault import Fault, UnfitError
+from worker.intake.rules.request import validate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,7 @@ def make(
 
 def save(tx: Connection, plan: Plan) -> None:
     """Keep the plan, so that it can be approved and applied."""
-    catalog_plans.add(
+    plans.add(
         tx,
         plan_id=plan.id,
         catalog_id=plan.catalog.id,

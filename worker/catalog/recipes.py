@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from worker.catalog.rules.recipe import Recipe, recipe
 from worker.catalog.template import PromptTemplate
-from worker.domain.fault import Fault, UnfitError
-from worker.domain.recipe import Recipe, recipe
+from worker.core.rules.fault import Fault, UnfitError
 
 
 class RecipeFaulty(Exception):

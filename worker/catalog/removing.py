@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from worker.db import catalog_items, catalog_plans, catalog_removal, catalogs
-from worker.db.catalog_items import Standing
-from worker.db.catalog_removal import Uses
-from worker.db.session import Database
+from worker.catalog.queries import catalogs, items, removal
+from worker.catalog.queries import plans as catalog_plans
+from worker.catalog.queries.items import Standing
+from worker.catalog.queries.removal import Uses
+from worker.core.db.session import Database
 
 _REASON = "the catalog was removed"
 
@@ -47,8 +48,8 @@ class Removal:
 def preview(database: Database, catalog_id: UUID, name: str) -> Removal:
     """Return what a removal would change; raise CatalogInUse."""
     with database.transaction() as tx:
-        used = _expect_unused(catalog_removal.uses(tx, catalog_id), name)
-        standing = catalog_items.standing(tx, catalog_id)
+        used = _expect_unused(removal.uses(tx, catalog_id), name)
+        standing = items.standing(tx, catalog_id)
     return Removal(catalog_id=catalog_id, name=name, standing=standing, plans=len(used.plans))
 
 
@@ -59,11 +60,11 @@ def remove(database: Database, catalog_id: UUID, name: str, *, by: str, now: dat
     """
     with database.transaction() as tx:
         catalogs.lock_or_wait(tx, catalog_id)
-        used = _expect_unused(catalog_removal.uses(tx, catalog_id), name)
-        standing = catalog_items.standing(tx, catalog_id)
+        used = _expect_unused(removal.uses(tx, catalog_id), name)
+        standing = items.standing(tx, catalog_id)
         for plan_id in used.plans:
             catalog_plans.refuse(tx, plan_id, by=by, reason=_REASON, now=now)
-        catalog_removal.mark(tx, catalog_id, by=by, now=now)
+        removal.mark(tx, catalog_id, by=by, now=now)
     return Removal(catalog_id=catalog_id, name=name, standing=standing, plans=len(used.plans))
 
 

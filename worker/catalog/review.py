@@ -9,15 +9,15 @@ from pathlib import Path
 from uuid import UUID
 
 from worker.catalog import planning
-from worker.db import catalog_review
-from worker.db.catalog_review import Candidate, Shown
-from worker.db.catalogs import CatalogRow
-from worker.db.session import Database
-from worker.domain.catalog import Reason
-from worker.domain.decisions import REASON_MAX
-from worker.domain.model_spec import MODELS
-from worker.sheet import ReviewCard, ReviewHeader, write_review
-from worker.sheet.originals import Originals
+from worker.catalog.queries import review
+from worker.catalog.queries.catalogs import CatalogRow
+from worker.catalog.queries.review import Candidate, Shown
+from worker.catalog.rules.catalog import Reason
+from worker.catalog.rules.decisions import REASON_MAX
+from worker.contact_sheet import ReviewCard, ReviewHeader, write_review
+from worker.contact_sheet.originals import Originals
+from worker.core.db.session import Database
+from worker.core.rules.models_catalogue import MODELS
 
 PER_SHEET = 200
 """A browser shows so many images with ease, and remembers what is decided on them."""
@@ -49,7 +49,7 @@ def write_sheets(
     Images that the store has lost are left blank, and those whose items have changed since are marked.
     """
     with database.transaction() as tx:
-        count = catalog_review.count(tx, catalog.id)
+        count = review.count(tx, catalog.id)
         wanted = planning.current(tx, catalog)
     cards = _cards(database, originals, catalog.id, wanted)
     sheets = max(1, -(-count // per_sheet))
@@ -91,7 +91,7 @@ def stem_of(name: str) -> str:
 def _cards(
     database: Database, originals: Originals, catalog_id: UUID, wanted: Mapping[str, str]
 ) -> Iterator[ReviewCard]:
-    for each in catalog_review.candidates(database, catalog_id):
+    for each in review.candidates(database, catalog_id):
         yield _card(each, originals, is_stale=wanted.get(each.sku) != each.fingerprint)
 
 

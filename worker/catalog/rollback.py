@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog.going_live import go_live
-from worker.db import catalog_history, catalog_renders, catalog_review, catalogs
-from worker.db.catalog_history import Then
-from worker.db.session import Database
-from worker.domain.catalog import RenderState
-from worker.domain.fault import plain
-from worker.media.store import Store
+from worker.catalog.queries import catalogs, history, renders, review
+from worker.catalog.queries.history import Then
+from worker.catalog.rules.catalog import RenderState
+from worker.core.db.session import Database
+from worker.core.rules.fault import plain
+from worker.storage.store import Store
 
 
 class CannotRollBack(Exception):
@@ -64,7 +64,7 @@ def roll_back(
             new_id=new_id,
         )
         # What is under way for them was asked for before somebody disliked what it is made from.
-        catalog_renders.hold_back(tx, [each.item_id for each in found if each.render_id])
+        renders.hold_back(tx, [each.item_id for each in found if each.render_id])
     return RolledBack(
         changed=tuple(each.sku for each in changed),
         unchanged=tuple(each.sku for each in found if each.render_id == each.live_render_id),
@@ -80,14 +80,14 @@ def _lost(
     with database.transaction() as tx:
         _check(tx, catalog_id, skus)
         found = _targets(tx, catalog_id, to, skus, now)
-        standings = catalog_review.standings(
+        standings = review.standings(
             tx, [each.render_id for each in found if each.render_id and each.render_id != each.live_render_id]
         )
     return {each.render_id for each in standings.values() if each.path is None or not store.exists(each.path)}
 
 
 def _check(tx: Connection, catalog_id: UUID, skus: Sequence[str] | None) -> None:
-    missing = [] if skus is None else catalog_history.unknown(tx, catalog_id, skus)
+    missing = [] if skus is None else history.unknown(tx, catalog_id, skus)
     if missing:
         raise CannotRollBack(f"the catalog has no item {', '.join(map(plain, missing[:10]))}")
 
@@ -98,8 +98,8 @@ def _targets(
     if isinstance(to, datetime):
         if to > now:
             raise CannotRollBack(f"{to.isoformat()} is yet to come")
-        return catalog_history.at(tx, catalog_id, to, skus)
-    found = catalog_history.with_render(tx, catalog_id, to)
+        return history.at(tx, catalog_id, to, skus)
+    found = history.with_render(tx, catalog_id, to)
     if found is None:
         raise CannotRollBack(f"image {to} was never live in this catalog: `darkroom catalog history` lists those")
     if skus is not None and list(skus) != [found.sku]:

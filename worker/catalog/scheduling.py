@@ -12,18 +12,18 @@ from uuid import UUID
 
 import structlog
 
-from worker import batch_control
+from worker.batches import control
 from worker.catalog import applying, firing, harvest, planning
 from worker.catalog.applying import PlanRefused, PlanStale
 from worker.catalog.planning import PlanFaulty
-from worker.db import catalog_plans, catalogs, schedule_runs, schedules
-from worker.db.catalog_plans import PlanRow
-from worker.db.catalogs import RecipeUnknown
-from worker.db.schedule_runs import Progress, RunRow
-from worker.domain.catalog import Keep
-from worker.domain.schedule import RUN_LEASE, RunState
+from worker.catalog.queries import catalogs, plans, schedule_runs, schedules
+from worker.catalog.queries.catalogs import RecipeUnknown
+from worker.catalog.queries.plans import PlanRow
+from worker.catalog.queries.schedule_runs import Progress, RunRow
+from worker.catalog.rules.catalog import Keep
+from worker.catalog.rules.schedule import RUN_LEASE, RunState
+from worker.engine.services import Services
 from worker.intake import RequestsRefused
-from worker.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -178,7 +178,7 @@ def _plan_of(services: Services, run: RunRow) -> PlanRow | None:
     if run.plan_id is None:
         return None
     with services.database.transaction() as tx:
-        return catalog_plans.by_id(tx, run.plan_id)
+        return plans.by_id(tx, run.plan_id)
 
 
 def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
@@ -190,7 +190,7 @@ def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
     if found.active or (found.pending and not found.is_capped):
         return run
     if found.pending:
-        batch_control.cancel(services.database, run.batch_id, now=now)
+        control.cancel(services.database, run.batch_id, now=now)
     harvest.harvest(services.database, now=now, new_id=services.new_id)
     left = found.pending + _left(_plan_of(services, run))
     return replace(run, state=RunState.DONE, spent=found.spent, outcome=_outcome(found, left), ended_at=now)

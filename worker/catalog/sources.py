@@ -5,9 +5,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
-from worker.db import foreign_rows
-from worker.domain.fault import Fault
-from worker.manifest import Form, Row, read
+from worker.catalog.queries import sql_source
+from worker.core.rules.fault import Fault
+from worker.intake.manifest import Form, Row, read
 
 
 def from_file(path: Path, *, form: Form | None, sku: str) -> Iterator[Row | Fault]:
@@ -17,7 +17,7 @@ def from_file(path: Path, *, form: Form | None, sku: str) -> Iterator[Row | Faul
 
 def from_query(url: str, query: str) -> Iterator[Row | Fault]:
     """Yield the rows of a query, numbered from 1; raises SourceFailed when it is not answered."""
-    for number, raw in enumerate(foreign_rows.rows(url, query), start=1):
+    for number, raw in enumerate(sql_source.rows(url, query), start=1):
         yield Row(line=number, raw={name: _plain(value) for name, value in raw.items()})
 
 

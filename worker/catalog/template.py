@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.utils import missing
 
 from worker.catalog.template_bounds import BoundedEnvironment, allowance
-from worker.domain.fault import SHOWN_MAX, UnfitError, quoted
+from worker.core.rules.fault import SHOWN_MAX, UnfitError, quoted
 
 _CANNOT = (
     TemplateError,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from worker.cli import homes, running, sandbox_record
 from worker.cli.errors import MISUSED, CliError
-from worker.cli.homes import Home
-from worker.embedded import services
-from worker.embedded.services import Services
+from worker.cli.local import homes, running, sandbox_record
+from worker.cli.local.homes import Home
+from worker.local import services
+from worker.local.services import Services
 from worker.settings import Settings, load
 
 
@@ -161,7 +161,7 @@ def _with_provider(given: Settings, place: Home) -> Context:
 
 def _is_sandbox(given: Settings) -> bool:
     """Have an address on this machine prove that it is a sandbox; raise CliError where the database hangs on it."""
-    from worker.cli import sandbox_proof
+    from worker.cli.local import sandbox_proof
 
     proved = sandbox_proof.is_sandbox(given.base_url)
     if proved is None and given.database_url is None:

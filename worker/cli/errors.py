@@ -52,7 +52,7 @@ def _explain_system(error: Exception) -> Explained | None:
 
 
 def _explain_settings(error: Exception) -> Explained | None:
-    from worker.binding import OtherKey, OtherProvider
+    from worker.accounts.binding import OtherKey, OtherProvider
     from worker.settings import SettingsFaulty
     from worker.wiring import NotConfigured
 
@@ -66,11 +66,11 @@ def _explain_settings(error: Exception) -> Explained | None:
 
 
 def _explain_outside(error: Exception) -> Explained | None:
-    from worker.domain.errors import ProviderError
-    from worker.embedded.errors import ServicesError
+    from worker.core.rules.errors import ProviderError
     from worker.intake import RequestsRefused, TokenTaken
-    from worker.manifest import ManifestError
-    from worker.media.store import NotStored, StoreUnavailable
+    from worker.intake.manifest import ManifestError
+    from worker.local.errors import ServicesError
+    from worker.storage.store import NotStored, StoreUnavailable
 
     if isinstance(error, StoreUnavailable | NotStored):
         return Explained(text=f"darkroom: {error}; check DARKROOM_STORE, or run `darkroom doctor`")
@@ -82,9 +82,9 @@ def _explain_outside(error: Exception) -> Explained | None:
 
 
 def _explain_batch(error: Exception) -> Explained | None:
-    from worker.deadlines import NeverTaken
-    from worker.domain.batch_state import ActionRefused
-    from worker.domain.deadline import DeadlinePassed
+    from worker.batches.deadlines import NeverTaken
+    from worker.core.rules.batch_state import ActionRefused
+    from worker.core.rules.deadline import DeadlinePassed
 
     kinds = ActionRefused | DeadlinePassed | NeverTaken
     return Explained(text=f"darkroom: {error}") if isinstance(error, kinds) else None
@@ -95,9 +95,9 @@ def _explain_catalog(error: Exception) -> Explained | None:
     from worker.catalog.approving import ApprovalRefused
     from worker.catalog.importing import TooManyRemoved
     from worker.catalog.planning import PlanFaulty
+    from worker.catalog.queries.catalogs import RecipeUnknown
+    from worker.catalog.queries.sql_source import SourceFailed
     from worker.catalog.recipes import RecipeFaulty
-    from worker.db.catalogs import RecipeUnknown
-    from worker.db.foreign_rows import SourceFailed
 
     if isinstance(error, RecipeFaulty | SourceFailed):
         return Explained(text=f"darkroom: {error}", exit_code=MISUSED)

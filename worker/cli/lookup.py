@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from worker import opening
+from worker.accounts import opening
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Overview
 from worker.cli.errors import CliError
-from worker.db import batches, overview
-from worker.db.batches import BatchRow
-from worker.db.overview import Overview
-from worker.db.session import Database
-from worker.domain.fault import Fault, plain
+from worker.core.db.session import Database
+from worker.core.rules.fault import Fault, plain
+from worker.engine.queries import batches
+from worker.engine.queries.batches import BatchRow
 from worker.settings import load
 
 _NAMESAKES = 10

@@ -12,8 +12,8 @@ from worker.cli import output
 from worker.cli.errors import MISUSED, CliError
 
 if TYPE_CHECKING:
-    from worker.db.changes import Author
-    from worker.domain.ledger import Movement
+    from worker.core.db.changes import Author
+    from worker.ledger.rules.entries import Movement
 
 _Posted = TypeVar("_Posted")
 _NAME_MAX, _REASON_MAX = 200, 1000
@@ -30,7 +30,7 @@ def author(by: str | None, why: str | None) -> "Author":
     """Return who changes a setting, and why, at this instant."""
     from worker import wiring
     from worker.cli.context import resolve
-    from worker.db.changes import Author
+    from worker.core.db.changes import Author
 
     reason = _fit(why, "--reason", _REASON_MAX)
     if not wiring.clock.is_bound:
@@ -61,7 +61,7 @@ def required(by: str | None, text: str | None) -> tuple[str, str]:
 
 def with_consent(post: Callable[[bool], _Posted], *, over: bool) -> _Posted:
     """Post, and when it is more than was ever promised ask whoever sits there; raise CliError with nobody to ask."""
-    from worker.domain.decision import TooMuch
+    from worker.audit.rules.dispute_decision import TooMuch
 
     try:
         return post(over)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Collection, Iterator
 
-from worker.domain.fault import Fault
-from worker.media.spool import SpoolFolder
+from worker.core.rules.fault import Fault
+from worker.storage.spool import SpoolFolder
 
 _IN_MEMORY_BYTES = 4_000_000
 

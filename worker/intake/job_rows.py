@@ -5,10 +5,10 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from worker.domain.canonical import canonical, canonical_values
-from worker.domain.job import JobState
-from worker.domain.model_spec import MODELS
-from worker.domain.request import JobRequest, fingerprint
+from worker.core.rules.canonical import canonical, canonical_values
+from worker.core.rules.job import JobState
+from worker.core.rules.models_catalogue import MODELS
+from worker.intake.rules.request import JobRequest, fingerprint
 
 COPY = """
     COPY job (id, batch_id, state, created_at, line, key, model, prompt, params, reference_hash,

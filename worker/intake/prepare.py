@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from worker.db.references import ReferenceFacts
-from worker.domain.fault import Fault, UnfitError
-from worker.domain.model_spec import MODELS
-from worker.domain.reference_names import column
-from worker.domain.request import JobRequest
-from worker.intake.ahead import examined
+from worker.core.rules.fault import Fault, UnfitError
+from worker.core.rules.models_catalogue import MODELS
 from worker.intake.faults import FaultSpool
-from worker.intake.library import Library
-from worker.intake.spool import Spool
-from worker.manifest import CheckedRequest, Row, checked
+from worker.intake.manifest import CheckedRequest, Row, checked
+from worker.intake.prefetch import examined
+from worker.intake.reference_store import Library
+from worker.intake.request_spool import Spool
+from worker.intake.rules.reference_names import column
+from worker.intake.rules.request import JobRequest
+from worker.storage.queries.references import ReferenceFacts
 
 _KEPT_MAX = 100
 """Lines of JSON may have any number of names."""

@@ -9,17 +9,19 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from worker.db import batches, references, session, stores
-from worker.db.batches import BatchRow
-from worker.db.references import ReferenceFacts
-from worker.domain.batch_state import BatchState
-from worker.domain.deadline import falls_at
-from worker.domain.fault import Fault, UnfitError
-from worker.domain.model_spec import MODELS
-from worker.domain.request import BatchRequest
+from worker.core.db import session
+from worker.core.rules.batch_request import BatchRequest
+from worker.core.rules.batch_state import BatchState
+from worker.core.rules.deadline import falls_at
+from worker.core.rules.fault import Fault, UnfitError
+from worker.core.rules.models_catalogue import MODELS
+from worker.engine.queries import batches
+from worker.engine.queries.batches import BatchRow
 from worker.intake import job_rows
 from worker.intake.prepare import Prepared, Referring
-from worker.media.store import StoreUnavailable
+from worker.storage.queries import references, stores
+from worker.storage.queries.references import ReferenceFacts
+from worker.storage.store import StoreUnavailable
 
 
 class RequestsRefused(Exception):

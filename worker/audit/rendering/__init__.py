@@ -9,7 +9,7 @@ from worker.audit.rendering.as_table import as_table
 from worker.audit.rendering.as_xlsx import as_xlsx
 from worker.audit.rendering.cells import Unfit
 from worker.audit.reports import Report
-from worker.domain.reporting import Format
+from worker.audit.rules.reporting import Format
 
 __all__ = ["Unfit", "render"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from worker.audit.rendering.cells import Unfit, exact, instant
 from worker.audit.reports.report import Report
-from worker.domain.ledger import CreditAccount
+from worker.ledger.rules.entries import CreditAccount
 
 COMMODITY = "credits"
 _ACCOUNTS = {

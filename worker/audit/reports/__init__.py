@@ -14,7 +14,7 @@ from worker.audit.reports.report import Report
 from worker.audit.reports.spend import spend
 from worker.audit.reports.statement import statement
 from worker.audit.reports.trial_balance import trial_balance
-from worker.domain.reporting import ReportName
+from worker.audit.rules.reporting import ReportName
 
 __all__ = ["Asked", "Report", "again", "build"]
 

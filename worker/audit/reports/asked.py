@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from worker.db.flows import Scope
-from worker.domain.reporting import By, ReportName, SpendBy
+from worker.audit.queries.flows import Scope
+from worker.audit.rules.reporting import By, ReportName, SpendBy
 
 
 @dataclass(frozen=True, kw_only=True)

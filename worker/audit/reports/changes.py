@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection
 
+from worker.audit.queries import change_log
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Report, Section, columns
-from worker.db import change_log
 
 _COLUMNS = columns("changed_at:instant subject field before after actor reason id")
 

@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection
 
+from worker.audit.queries import journal
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Report, Section, columns
-from worker.db import journal
 
 ENTRIES = columns(
     "id:count posted_at:instant batch_id batch owner job_id key model generation_id number:count kind source target"

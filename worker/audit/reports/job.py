@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from worker.audit.queries import job_life
+from worker.audit.queries.query import Query
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, columns
-from worker.db import job_life
-from worker.db.query import Query
 
 _FACTS = columns("fact value")
 _GENERATIONS = columns(

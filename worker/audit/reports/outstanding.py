@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from worker.audit.queries import paid_attempts
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, added_up, columns
-from worker.db import paid_attempts
-from worker.domain.ageing import AgeClass, age_class
+from worker.audit.rules.ageing import AgeClass, age_class
 
 _CLASSES = columns("age generations:count held:credits reserved:credits outstanding:credits")
 _OPEN = columns(

@@ -2,17 +2,17 @@
 
 from sqlalchemy import Connection
 
+from worker.audit.queries import flows, paid_attempts, wallet_history
+from worker.audit.queries.query import Query
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.bridge import bridge
 from worker.audit.reports.report import ALL_DAYS, Cell, Report, Section, added_up, columns
 from worker.audit.reports.variances import variances
 from worker.audit.reports.wallets import Wallet, wallets
-from worker.db import flows, paid_attempts, wallet_history
-from worker.db.query import Query
-from worker.domain import completeness
-from worker.domain.ageing import age_class
-from worker.domain.completeness import Reservation
-from worker.domain.reconciliation import Cause, Explained
+from worker.audit.rules import completeness
+from worker.audit.rules.ageing import age_class
+from worker.audit.rules.completeness import Reservation
+from worker.audit.rules.reconciliation import Cause, Explained
 
 NEAR_S = 120
 """Entries so many seconds from a reading may have reached the wallet on its other side."""

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from worker.db.query import Query
+from worker.audit.queries.query import Query
 
 ALL_DAYS = "all entries up to the instant"
 """The note of a section that no first and last day limit."""

@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from worker.audit.queries import paid_attempts
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, added_up, columns
-from worker.db import paid_attempts
-from worker.domain.reporting import SpendBy
+from worker.audit.rules.reporting import SpendBy
 
 # committed = hold - void + (reserved_less_hold) + (final_less_reserved) + corrected = held + reserved_open + spent.
 _MONEY = (

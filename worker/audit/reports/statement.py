@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from worker.audit.queries import flows
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Column, Report, Section, added_up, columns
-from worker.db import flows
-from worker.domain import standing
-from worker.domain.ledger import CreditAccount, EntryKind
-from worker.domain.reporting import By
-from worker.domain.standing import Flow, Standing
+from worker.audit.rules.reporting import By
+from worker.ledger.rules import balances
+from worker.ledger.rules.balances import Flow, Standing
+from worker.ledger.rules.entries import CreditAccount, EntryKind
 
 PERIODS = frozenset({By.DAY, By.MONTH})
 """Lines that follow each other in time: each begins with what the one before ended with."""
@@ -26,8 +26,8 @@ _KEYS = {
     By.MODEL: "model",
 }
 _OPENING = "opening_held:credits opening_reserved:credits opening_spent:credits"
-_MOVED = " ".join(f"{kind}:credits" for kind in standing.PLAIN_KINDS)
-_CORRECTED = " ".join(f"corrected_{account}:credits" for account in standing.CORRECTED)
+_MOVED = " ".join(f"{kind}:credits" for kind in balances.PLAIN_KINDS)
+_CORRECTED = " ".join(f"corrected_{account}:credits" for account in balances.CORRECTED)
 _CLOSING = "closing_held:credits closing_reserved:credits closing_spent:credits"
 _RARE = frozenset(
     {"opening_held", "opening_reserved", "closing_held", "closing_reserved", "corrected_held", "corrected_reserved"}
@@ -53,13 +53,13 @@ class _Line:
     @property
     def cells(self) -> tuple[Cell, ...]:
         closing = self.opening.after(self.flows)
-        corrected = standing.corrections(self.flows)
+        corrected = balances.corrections(self.flows)
         return (
             *self.labels,
             *_balances(self.opening),
             sum(flow.entries for flow in self.flows),
-            *standing.by_kind(self.flows).values(),
-            *(corrected[account] for account in standing.CORRECTED),
+            *balances.by_kind(self.flows).values(),
+            *(corrected[account] for account in balances.CORRECTED),
             *_balances(closing),
         )
 
@@ -133,7 +133,7 @@ def _summary(whole: _Line) -> Section:
     closing = whole.opening.after(whole.flows)
     rows = [
         (account.value, before, _moved(whole.flows, account, 1), _moved(whole.flows, account, -1), after)
-        for account, before, after in zip(standing.CORRECTED, _balances(whole.opening), _balances(closing), strict=True)
+        for account, before, after in zip(balances.CORRECTED, _balances(whole.opening), _balances(closing), strict=True)
     ]
     return Section(name="accounts", columns=cols, rows=rows, totals=added_up(cols, rows))
 

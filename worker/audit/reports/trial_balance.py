@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from worker.audit.queries import flows
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, added_up, columns
-from worker.db import flows
-from worker.domain.ledger import CreditAccount
+from worker.ledger.rules.entries import CreditAccount
 
 _PER_BATCH = columns(
     "batch_id name owner entries:count cap:credits held:credits reserved:credits spent:credits sum:credits"

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from worker.audit.queries import paid_attempts
+from worker.audit.queries.query import Query
 from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Section, added_up, columns
-from worker.db import paid_attempts
-from worker.db.query import Query
-from worker.domain.ageing import age_class
+from worker.audit.rules.ageing import age_class
 
 PATIENCE = timedelta(hours=1)
 """What is younger is work in progress and no variance."""

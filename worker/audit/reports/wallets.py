@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from worker.audit.reports.asked import Asked
-from worker.domain.reconciliation import Border, Doubt, Explained, Interval, Late, explain
+from worker.audit.rules.reconciliation import Border, Doubt, Explained, Interval, Late, explain
 
 Rows = Sequence[Row[Any]]
 

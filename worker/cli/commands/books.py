@@ -11,13 +11,13 @@ AUDIT = Group(
     commands=(
         Command(
             name="verify",
-            target="audit:verify",
+            target="audit.verify:verify",
             summary="Check the invariants of the ledger and of job states; exit status 1 if one is violated.",
             examples=("darkroom audit verify", "darkroom audit verify --anchor evidence/"),
         ),
         Command(
             name="statement",
-            target="audit_reports:statement",
+            target="audit.reports:statement",
             summary="Show opening balances, movements and closing balances.",
             examples=(
                 "darkroom audit statement --batch chairs",
@@ -26,13 +26,13 @@ AUDIT = Group(
         ),
         Command(
             name="outstanding",
-            target="audit_reports:outstanding",
+            target="audit.reports:outstanding",
             summary="Show credits that are held or reserved and not settled yet, the oldest first.",
             examples=("darkroom audit outstanding", "darkroom audit outstanding --format json"),
         ),
         Command(
             name="spend",
-            target="audit_reports:spend",
+            target="audit.reports:spend",
             summary="Show the credits held, reserved, charged and released, per batch or image.",
             examples=(
                 "darkroom audit spend --owner mia",
@@ -41,13 +41,13 @@ AUDIT = Group(
         ),
         Command(
             name="job",
-            target="audit_reports:job",
+            target="audit.reports:job",
             summary="Show the history of one job: request, attempts, ledger entries, files, and outside calls.",
             examples=("darkroom audit job JOB", "darkroom audit job JOB --format json"),
         ),
         Command(
             name="reconcile",
-            target="audit_reports:reconcile",
+            target="audit.reports:reconcile",
             summary="Match changes of the wallet with the ledger, and classify the differences.",
             examples=(
                 "darkroom audit reconcile --from 2026-11-01 --to 2026-11-30",
@@ -56,7 +56,7 @@ AUDIT = Group(
         ),
         Command(
             name="export",
-            target="audit_reports:export",
+            target="audit.reports:export",
             summary="Print every entry of the ledger, for a spreadsheet or for plain-text accounting (hledger).",
             examples=(
                 "darkroom audit export --from 2026-11-01 --to 2026-11-30",
@@ -65,25 +65,25 @@ AUDIT = Group(
         ),
         Command(
             name="changes",
-            target="audit_reports:changes",
+            target="audit.reports:changes",
             summary="Show who changed or decided what, and why: caps, limits, pauses, doubts, corrections.",
             examples=("darkroom audit changes", "darkroom audit changes --format json"),
         ),
         Command(
             name="trial-balance",
-            target="audit_reports:trial_balance",
+            target="audit.reports:trial_balance",
             summary="Show the four accounts of each batch and of all, which add up to zero.",
             examples=("darkroom audit trial-balance", "darkroom audit trial-balance --as-of 2026-11-30"),
         ),
         Command(
             name="check",
-            target="audit_check:check",
+            target="audit.check:check",
             summary="Check a report against its evidence and a fresh printing; exit status 1 on a difference.",
             examples=("darkroom audit check november.csv", "darkroom audit check evidence/"),
         ),
         Command(
             name="in-doubt",
-            target="in_doubt:in_doubt",
+            target="audit.in_doubt:in_doubt",
             summary="List generations that may have been charged, with the evidence and the commands to resolve them.",
             examples=("darkroom audit in-doubt", "darkroom audit in-doubt --json"),
         ),
@@ -97,25 +97,25 @@ ACCOUNT = Group(
     commands=(
         Command(
             name="show",
-            target="account:show",
+            target="accounts.account:show",
             summary="Show an account's request rate, in-flight window, wallet and pause.",
             examples=("darkroom account show", "darkroom account show --json"),
         ),
         Command(
             name="pause",
-            target="account:pause",
+            target="accounts.account:pause",
             summary="Stop paid work until `account resume`; generations in progress are polled and downloaded.",
             examples=("darkroom account pause --reason 'price is being checked'", "darkroom account pause --by mia"),
         ),
         Command(
             name="resume",
-            target="account:resume",
+            target="accounts.account:resume",
             summary="Resume paid work, whatever it was paused for; a cause that persists pauses it again.",
             examples=("darkroom account resume", "darkroom account resume --by mia --reason 'topped up'"),
         ),
         Command(
             name="same-key",
-            target="account:same_key",
+            target="accounts.account:same_key",
             summary="Confirm that RIVYA_API_KEY belongs to the same provider account as the previous key.",
             examples=(
                 "darkroom account same-key --reason 'rotated in the settings of the same account'",
@@ -124,7 +124,7 @@ ACCOUNT = Group(
         ),
         Command(
             name="set",
-            target="account:set_limits",
+            target="accounts.account:set_limits",
             summary="Set an account's request rate, read rate or in-flight window; takes effect at once.",
             examples=("darkroom account set --rate 2 --max-in-flight 100", "darkroom account set --rate auto"),
         ),
@@ -138,13 +138,13 @@ STORE = Group(
     commands=(
         Command(
             name="show",
-            target="store:show",
+            target="health.store:show",
             summary="Show the expected and the actual identity of the store, and whether it works.",
             examples=("darkroom store show", "darkroom store show --json"),
         ),
         Command(
             name="adopt",
-            target="store:adopt",
+            target="health.store:adopt",
             summary="Make what is at DARKROOM_STORE the account's store; the change is recorded.",
             examples=("darkroom store adopt", "darkroom store adopt --yes --by mia --reason 'moved to a new disk'"),
         ),

@@ -10,7 +10,7 @@ _HOOK = Group(
     commands=(
         Command(
             name="add",
-            target="catalog_hook:add",
+            target="catalog.hook:add",
             summary="Add a hook: a command or URL that is called when items go live; retried for a week.",
             examples=(
                 "darkroom catalog hook add shop --post https://shop.example/darkroom --secret-file secret.txt",
@@ -19,13 +19,13 @@ _HOOK = Group(
         ),
         Command(
             name="list",
-            target="catalog_hook:list_",
+            target="catalog.hook:list_",
             summary="List the hooks of a catalog, with their pending deliveries.",
             examples=("darkroom catalog hook list shop", "darkroom catalog hook list shop --json"),
         ),
         Command(
             name="remove",
-            target="catalog_hook:remove",
+            target="catalog.hook:remove",
             summary="Remove a hook and drop its pending deliveries.",
             examples=("darkroom catalog hook remove shop HOOK", "darkroom catalog hook remove shop HOOK --json"),
         ),
@@ -39,7 +39,7 @@ CATALOG = Group(
     commands=(
         Command(
             name="import",
-            target="catalog_import:import_",
+            target="catalog.importing:import_",
             summary="Replace a catalog's items with those of a file or a query, and show the changes. Spends nothing.",
             examples=(
                 "darkroom catalog import shop items.csv --recipe recipe.toml",
@@ -48,25 +48,25 @@ CATALOG = Group(
         ),
         Command(
             name="plan",
-            target="catalog_plan:plan",
+            target="catalog.plan:plan",
             summary="Show what would be rendered and why, the exact price, and the wallet after it. Spends nothing.",
             examples=("darkroom catalog plan shop", "darkroom catalog plan shop --older-than 90 --out plan.json"),
         ),
         Command(
             name="apply",
-            target="catalog_apply:apply",
+            target="catalog.apply:apply",
             summary="Render what a plan lists, once; refused when the catalog has changed since the plan was made.",
             examples=("darkroom catalog apply PLAN", "darkroom catalog apply PLAN --json"),
         ),
         Command(
             name="approve",
-            target="catalog_apply:approve",
+            target="catalog.apply:approve",
             summary="Approve a plan; above the recipe's threshold, the approver must not be its author.",
             examples=("darkroom catalog approve PLAN --by mia", "darkroom catalog approve PLAN --by mia --json"),
         ),
         Command(
             name="refuse",
-            target="catalog_apply:refuse",
+            target="catalog.apply:refuse",
             summary="Reject a plan: it can no longer be approved or applied, and a run that waits for it ends.",
             examples=(
                 "darkroom catalog refuse PLAN --by mia --reason 'too dear'",
@@ -75,37 +75,37 @@ CATALOG = Group(
         ),
         Command(
             name="show",
-            target="catalog_show:show",
+            target="catalog.show:show",
             summary="Show one catalog: its recipe, where its items stand, and its newest plans.",
             examples=("darkroom catalog show shop", "darkroom catalog show shop --json"),
         ),
         Command(
             name="show-plan",
-            target="catalog_show_plan:show_plan",
+            target="catalog.show_plan:show_plan",
             summary="Show a saved plan: price, reasons, prompts, and the words that differ.",
             examples=("darkroom catalog show-plan PLAN", "darkroom catalog show-plan PLAN --json"),
         ),
         Command(
             name="list",
-            target="catalog_show:list_",
+            target="catalog.show:list_",
             summary="List the catalogs.",
             examples=("darkroom catalog list", "darkroom catalog list --json"),
         ),
         Command(
             name="remove",
-            target="catalog_remove:remove",
+            target="catalog.remove:remove",
             summary="Remove a catalog and refuse its open plans. Images, history and ledger stay on record.",
             examples=("darkroom catalog remove shop", "darkroom catalog remove shop --yes --json"),
         ),
         Command(
             name="sheet",
-            target="catalog_sheet:sheet",
+            target="catalog.sheet:sheet",
             summary="Write HTML pages of the images that wait for review: old beside new, keys to accept and reject.",
             examples=("darkroom catalog sheet shop", "darkroom catalog sheet shop --zip review.zip"),
         ),
         Command(
             name="decide",
-            target="catalog_decide:decide",
+            target="catalog.decide:decide",
             summary="Apply decisions: publish the accepted images together, and save a plan of the rejected ones.",
             examples=(
                 "darkroom catalog decide shop decisions.json --by mia",
@@ -114,7 +114,7 @@ CATALOG = Group(
         ),
         Command(
             name="rollback",
-            target="catalog_review:rollback",
+            target="catalog.review:rollback",
             summary="Show an older image again, or what all items showed at an earlier time. Spends nothing.",
             examples=(
                 "darkroom catalog rollback shop --to 2026-11-22T08:00+01:00 --by mia",
@@ -123,13 +123,13 @@ CATALOG = Group(
         ),
         Command(
             name="history",
-            target="catalog_review:history",
+            target="catalog.review:history",
             summary="List every image of an item that was live or rejected, who decided it and why.",
             examples=("darkroom catalog history shop chair-7", "darkroom catalog history shop chair-7 --json"),
         ),
         Command(
             name="export",
-            target="catalog_review:export",
+            target="catalog.review:export",
             summary="Write what is live, or every rejection, by SKU: file, address, SHA-256, and since when or why.",
             examples=("darkroom catalog export shop --live -o live.csv", "darkroom catalog export shop --rejected"),
         ),
@@ -144,7 +144,7 @@ SCHEDULE = Group(
     commands=(
         Command(
             name="add",
-            target="schedule:add",
+            target="catalog.schedule:add",
             summary="Add a schedule: nodes plan and apply at each fire time, up to the cap. Spends nothing now.",
             examples=(
                 "darkroom schedule add weekly --catalog shop --cron '0 2 * * 1' --tz Europe/Berlin --cap 400",
@@ -153,37 +153,37 @@ SCHEDULE = Group(
         ),
         Command(
             name="list",
-            target="schedule:list_",
+            target="catalog.schedule:list_",
             summary="List the schedules with their next fire times.",
             examples=("darkroom schedule list", "darkroom schedule list --json"),
         ),
         Command(
             name="pause",
-            target="schedule:pause",
+            target="catalog.schedule:pause",
             summary="Pause a schedule; a run in progress continues.",
             examples=("darkroom schedule pause weekly", "darkroom schedule pause weekly --json"),
         ),
         Command(
             name="resume",
-            target="schedule:resume",
+            target="catalog.schedule:resume",
             summary="Resume a schedule; fire times that passed while it was paused are not made up for.",
             examples=("darkroom schedule resume weekly", "darkroom schedule resume weekly --json"),
         ),
         Command(
             name="remove",
-            target="schedule:remove",
+            target="catalog.schedule:remove",
             summary="Remove a schedule and its waiting runs. Past runs stay on record.",
             examples=("darkroom schedule remove weekly", "darkroom schedule remove weekly --by mia"),
         ),
         Command(
             name="run-now",
-            target="schedule_runs:run_now",
+            target="catalog.schedule_runs:run_now",
             summary="Run a schedule once now, beside its fire times: a node plans and applies, up to the cap.",
             examples=("darkroom schedule run-now weekly", "darkroom schedule run-now weekly --yes"),
         ),
         Command(
             name="cancel",
-            target="schedule_runs:cancel",
+            target="catalog.schedule_runs:cancel",
             summary="Cancel a run that is queued or waits for approval, and its plan. Nothing is spent.",
             examples=(
                 "darkroom schedule cancel RUN --reason 'wrong prices'",
@@ -192,7 +192,7 @@ SCHEDULE = Group(
         ),
         Command(
             name="runs",
-            target="schedule_runs:runs",
+            target="catalog.schedule_runs:runs",
             summary="List the runs of a schedule: fire time, plan, price, credits spent, outcome.",
             examples=("darkroom schedule runs weekly", "darkroom schedule runs weekly --json"),
         ),

@@ -1,0 +1,1 @@
+"""Accounts at the provider: limits, pauses, keys."""

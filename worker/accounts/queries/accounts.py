@@ -1,0 +1,332 @@
+"""Accounts in the database: their pace, their window, their pauses."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.accounts.queries import model_pauses, turns
+from worker.accounts.queries.model_pauses import PausedModel
+from worker.accounts.rules import pace as paces
+from worker.accounts.rules import provider_failing
+from worker.accounts.rules.pace import Pace
+from worker.accounts.rules.turns import Turns
+from worker.core.rules.errors import PauseReason
+from worker.ledger.queries.prices import NEXT
+
+START_RATE = 10.0
+"""Requests per second at which the search for an unknown limit begins."""
+
+CANARY_PATIENCE = timedelta(minutes=15)
+"""A job that tries whether the provider works, and has not ended after so long, does not keep the next from trying."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRow:
+    """One account as the dispatcher needs it."""
+
+    id: UUID
+    name: str
+    pace: Pace
+    scarcity: float
+    max_in_flight: int
+    turns: Turns
+    read_pace: Pace | None
+    """The pace of reads, closed together with the other; None: all requests share one."""
+    read_turns: Turns
+    pause_reason: PauseReason | None
+    paused_at: datetime | None
+    wallet_left: int | None
+    wallet_read_at: datetime | None
+    probe_at: datetime | None
+    resumed_at: datetime | None
+    probes: int
+    binding: int
+    """Of an account at a provider; a node that was put together under another number sends nothing."""
+    paused_models: tuple[PausedModel, ...] = ()
+    """What the provider does not offer for now."""
+    proved_at: datetime | None = None
+    """When a generation last succeeded, to a minute; None: not since the last pause."""
+    is_provider_suspect: bool = False
+    """Whether prompts fail in a row: then others say more about the provider than another try of the same."""
+    canary_at: datetime | None = None
+    """When the job was admitted that tries whether the provider works again; None: none is under way."""
+
+    def is_canary_due(self, now: datetime) -> bool:
+        """Whether one job may try if the provider works again."""
+        if self.pause_reason is None or not self.pause_reason.sends_canaries:
+            return False
+        is_under_way = self.canary_at is not None and now < self.canary_at + CANARY_PATIENCE
+        return not is_under_way and self.probe_at is not None and self.probe_at <= now
+
+
+def ensure(tx: Connection, *, account_id: UUID, name: str, now: datetime) -> UUID:
+    """Return the id of the account with that name, made with a learned pace if it is new."""
+    tx.execute(
+        text("""
+            INSERT INTO account (id, name, rate, is_rate_learned, max_in_flight, next_slot_at, raised_at, class_times)
+            VALUES (:id, :name, :rate, true, 100, :now, :now, '{}')
+            ON CONFLICT (name) DO NOTHING"""),
+        {"id": account_id, "name": name, "rate": START_RATE, "now": now},
+    )
+    found: UUID = tx.execute(text("SELECT id FROM account WHERE name = :name"), {"name": name}).scalar_one()
+    return found
+
+
+def configure(tx: Connection, account_id: UUID, *, rate: float | None, max_in_flight: int, now: datetime) -> None:
+    """Set pace and window to what the settings say; ``rate`` None keeps a learned rate, or starts to learn one.
+
+    The next slot is no further away than one at the new rate.
+    """
+    tx.execute(
+        text("""
+            UPDATE account SET max_in_flight = :window, is_rate_learned = :learned,
+                rate = CASE WHEN :learned AND is_rate_learned THEN rate ELSE :rate END,
+                throttled_at = CASE WHEN :learned AND is_rate_learned THEN throttled_at END,
+                refused_rate = CASE WHEN :learned AND is_rate_learned THEN refused_rate END,
+                next_slot_at = CASE WHEN :learned AND is_rate_learned THEN next_slot_at
+                    ELSE least(next_slot_at, :slot_at) END
+            WHERE id = :id"""),
+        {
+            "id": account_id,
+            "window": max_in_flight,
+            "learned": rate is None,
+            "rate": rate or START_RATE,
+            "slot_at": now + timedelta(seconds=1 / (rate or START_RATE)),
+        },
+    )
+
+
+def lock(tx: Connection, account_id: UUID) -> AccountRow | None:
+    """Lock the account for a round of dispatch; None when another dispatcher has it."""
+    return _read(tx, account_id, "FOR NO KEY UPDATE SKIP LOCKED")
+
+
+def read(tx: Connection, account_id: UUID) -> AccountRow | None:
+    """Return the account as it is, without a lock."""
+    return _read(tx, account_id, "")
+
+
+def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
+    row = tx.execute(
+        text(f"""
+            SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, closed_at, throttled_at,
+                   raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
+                   read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
+                   binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models,
+                   (SELECT proved_at FROM provider_health WHERE account_id = account.id) AS proved_at,
+                   coalesce((SELECT score >= :suspect FROM provider_health WHERE account_id = account.id), false)
+                       AS is_provider_suspect,
+                   (SELECT h.canary_at FROM provider_health h JOIN step s ON s.job_id = h.canary_job_id
+                    WHERE h.account_id = account.id) AS canary_at
+            FROM account WHERE id = :id {locking}"""),
+        {"id": account_id, "suspect": provider_failing.SUSPECT},
+    ).one_or_none()
+    if row is None:
+        return None
+    return AccountRow(
+        id=row.id,
+        name=row.name,
+        pace=_pace(row),
+        scarcity=row.scarcity,
+        max_in_flight=row.max_in_flight,
+        turns=turns.read(row.class_times, row.owner_times),
+        read_pace=_read_pace(row),
+        read_turns=turns.read(row.read_class_times),
+        pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
+        paused_at=row.paused_at,
+        wallet_left=row.wallet_left,
+        wallet_read_at=row.wallet_read_at,
+        probe_at=row.probe_at,
+        resumed_at=row.resumed_at,
+        probes=row.probes,
+        binding=row.binding,
+        paused_models=model_pauses.from_json(row.paused_models),
+        proved_at=row.proved_at,
+        is_provider_suspect=row.is_provider_suspect,
+        canary_at=row.canary_at,
+    )
+
+
+def _pace(row: Any) -> Pace:
+    return Pace(
+        rate=row.rate,
+        is_learned=row.is_rate_learned,
+        next_slot_at=row.next_slot_at,
+        blocked_until=row.blocked_until,
+        closed_at=row.closed_at,
+        throttled_at=row.throttled_at,
+        raised_at=row.raised_at,
+        refused_rate=row.refused_rate,
+    )
+
+
+def _read_pace(row: Any) -> Pace | None:
+    if row.read_rate is None:
+        return None
+    start = row.read_next_slot_at or row.next_slot_at
+    return replace(_pace(row), rate=row.read_rate, is_learned=False, next_slot_at=start)
+
+
+_SAVE_PACE = text("""
+    UPDATE account SET rate = :rate, next_slot_at = :next_slot_at, blocked_until = :blocked_until,
+        closed_at = :closed_at,
+        throttled_at = :throttled_at, raised_at = :raised_at, refused_rate = :refused_rate,
+        scarcity = coalesce(:scarcity, scarcity) WHERE id = :id""")
+
+
+def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float | None = None) -> None:
+    """Store the pace as it is after a round or a 429, and the scarcity if it was looked at."""
+    tx.execute(
+        _SAVE_PACE,
+        {
+            "id": account_id,
+            "rate": pace.rate,
+            "next_slot_at": pace.next_slot_at,
+            "blocked_until": pace.blocked_until,
+            "closed_at": pace.closed_at,
+            "throttled_at": pace.throttled_at,
+            "raised_at": pace.raised_at,
+            "refused_rate": pace.refused_rate,
+            "scarcity": scarcity,
+        },
+    )
+
+
+def save_read_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float | None = None) -> None:
+    """Store which slots of the pace of reads are given away, and the scarcity if it was looked at."""
+    tx.execute(
+        text("""
+            UPDATE account SET read_next_slot_at = :at, scarcity = coalesce(:scarcity, scarcity) WHERE id = :id"""),
+        {"at": pace.next_slot_at, "scarcity": scarcity, "id": account_id},
+    )
+
+
+def lock_now(tx: Connection, account_id: UUID) -> AccountRow:
+    """Lock the account, waiting for a round of dispatch that has it."""
+    account = _read(tx, account_id, "FOR NO KEY UPDATE")
+    if account is None:
+        raise LookupError(account_id)
+    return account
+
+
+def pause(
+    tx: Connection,
+    account_id: UUID,
+    *,
+    reason: PauseReason,
+    message: str,
+    now: datetime,
+    probe_at: datetime | None,
+    probes: int,
+) -> None:
+    """Pause the account; ``probes`` is how many looks are counted already, and only a person resumes one without."""
+    tx.execute(
+        text("""
+            UPDATE account SET pause_reason = :reason, pause_message = :message, paused_at = :now,
+                probe_at = :probe_at, probes = :probes
+            WHERE id = :id"""),
+        {
+            "id": account_id,
+            "reason": reason,
+            "message": message,
+            "now": now,
+            "probe_at": probe_at,
+            "probes": probes,
+        },
+    )
+
+
+def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: datetime) -> bool:
+    """End a pause for this reason, and let requests that waited for it be due; False when there is none."""
+    changed = tx.execute(
+        text("""
+            UPDATE account SET pause_reason = NULL, pause_message = NULL, paused_at = NULL, probe_at = NULL,
+                resumed_at = :now WHERE id = :id AND pause_reason = :reason"""),
+        {"id": account_id, "now": now, "reason": reason},
+    )
+    tx.execute(
+        text("""
+            UPDATE step SET due_at = :now WHERE job_id IN (
+                SELECT job_id FROM step WHERE account_id = :id AND kind = 'submit' AND due_at > :now
+                FOR UPDATE SKIP LOCKED)"""),
+        {"id": account_id, "now": now},
+    )
+    return changed.rowcount == 1
+
+
+def say(tx: Connection, account_id: UUID, message: str) -> None:
+    """Replace the words of the account's pause."""
+    values = {"id": account_id, "message": message}
+    tx.execute(text("UPDATE account SET pause_message = :message WHERE id = :id"), values)
+
+
+def set_probe(tx: Connection, account_id: UUID, *, at: datetime) -> None:
+    """Say when the next look at the paused account is due."""
+    tx.execute(text("UPDATE account SET probe_at = :at WHERE id = :id"), {"at": at, "id": account_id})
+
+
+def open_key(tx: Connection, account_id: UUID, *, now: datetime) -> datetime | None:
+    """Open a key that a 429 has closed, and make the requests that wait for it due; return until when it was closed.
+
+    None if it was open. The steps' rows are taken as they come: one that a node writes keeps its due time.
+    """
+    before = lock_now(tx, account_id).pace
+    after = paces.opened(before, now=now)
+    if after is before:
+        return None
+    save_pace(tx, account_id, after)
+    tx.execute(
+        text("""
+            UPDATE step SET due_at = :now WHERE job_id IN (
+                SELECT job_id FROM step WHERE account_id = :id AND kind IN ('upload', 'submit', 'poll')
+                    AND due_at > :now AND due_at <= :until
+                FOR UPDATE SKIP LOCKED)"""),
+        {"id": account_id, "now": now, "until": before.blocked_until},
+    )
+    return before.blocked_until
+
+
+def begin_probe(tx: Connection, account_id: UUID, *, next_at: datetime) -> None:
+    """Count a probe, and say when the one after it is due."""
+    tx.execute(
+        text("UPDATE account SET probe_at = :next_at, probes = probes + 1 WHERE id = :id"),
+        {"id": account_id, "next_at": next_at},
+    )
+
+
+def record_wallet(
+    tx: Connection, *, reading_id: UUID, account_id: UUID, balance: int, now: datetime, asked_at: datetime | None = None
+) -> None:
+    """Keep what the provider said the wallet holds, less what we hold and have not had reserved yet.
+
+    What was accepted since ``asked_at`` may have come after the answer, so it counts as not reserved.
+    """
+    tx.execute(
+        text("""
+            UPDATE account SET wallet_read_at = :now, wallet_left = :credits - (
+                SELECT coalesce(sum(held), 0) FROM generation
+                WHERE account_id = :id
+                  AND (state IN ('held', 'sending') OR (state = 'accepted' AND accepted_at >= :asked_at)))
+            WHERE id = :id"""),
+        {"id": account_id, "credits": balance, "now": now, "asked_at": asked_at or now},
+    )
+    tx.execute(
+        text("""
+            INSERT INTO wallet_reading (id, account_id, credits, read_at)
+            VALUES (:id, :account_id, :credits, :now)"""),
+        {"id": reading_id, "account_id": account_id, "credits": balance, "now": now},
+    )
+
+
+def lowest_price(tx: Connection, account_id: UUID) -> int:
+    """Return the fewest credits that any waiting batch's next job needs; 1 when none waits."""
+    price = tx.execute(
+        text(f"""
+            SELECT min({NEXT.format(batch="b")}) FROM batch b
+            WHERE b.account_id = :id AND b.state = 'open' AND b.has_pending"""),
+        {"id": account_id},
+    ).scalar()
+    return price or 1

@@ -1,0 +1,77 @@
+"""What the entries must agree with beside balances: batches, kinds, keys, the provider's ids, and signatures."""
+
+from worker.core.db.proofs import Proof
+from worker.core.rules.generation import GenerationState
+from worker.ledger.rules.entries import ROUTES, EntryKind
+
+_PROMISED = (EntryKind.HOLD,)
+_RESERVED = (*_PROMISED, EntryKind.RESERVE, EntryKind.TOP_UP, EntryKind.TRIM)
+_CHARGED = (*_RESERVED, EntryKind.SETTLE, EntryKind.RELEASE, EntryKind.OVERRUN, EntryKind.CORRECT)
+_TAKEN_BACK = (*_RESERVED, EntryKind.VOID, EntryKind.CORRECT)
+
+KINDS: dict[GenerationState, tuple[EntryKind, ...]] = {
+    GenerationState.HELD: _PROMISED,
+    GenerationState.SENDING: _PROMISED,
+    GenerationState.ACCEPTED: _RESERVED,
+    GenerationState.IN_DOUBT: _RESERVED,
+    GenerationState.SUCCEEDED: _CHARGED,
+    GenerationState.FAILED: _CHARGED,
+    GenerationState.REFUSED: _TAKEN_BACK,
+    GenerationState.VOID: _TAKEN_BACK,
+}
+"""Which entries a generation can have: one that a person voided may have been accepted before."""
+
+_ALLOWED = ", ".join(f"('{state}', '{kind}')" for state, kinds in KINDS.items() for kind in kinds)
+_ROUTED = ", ".join(f"('{kind}', '{source}', '{target}')" for kind, (source, target) in ROUTES.items())
+
+PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="keys",
+        rule="every generation was sent under the key that its own id gives",
+        query="""
+            SELECT id, idempotency_key FROM generation WHERE idempotency_key <> 'darkroom-' || id""",
+    ),
+    Proof(
+        name="one_batch",
+        rule="an entry, its generation and its job are of one batch, and batch and generation of one account",
+        query="""
+            SELECT g.id, j.batch_id AS batch_of_job, g.batch_id AS batch_of_generation,
+                b.account_id AS account_of_batch, g.account_id AS account_of_generation, NULL::bigint AS entry
+            FROM generation g JOIN job j ON j.id = g.job_id JOIN batch b ON b.id = g.batch_id
+            WHERE j.batch_id <> g.batch_id OR b.account_id <> g.account_id
+            UNION ALL
+            SELECT g.id, NULL, g.batch_id, e.batch_id, NULL, e.id
+            FROM credit_entry e JOIN generation g ON g.id = e.generation_id WHERE e.batch_id <> g.batch_id""",
+    ),
+    Proof(
+        name="kinds",
+        rule="an entry is of a kind that the state of its generation permits, and moves as its kind says",
+        query=f"""
+            SELECT e.id AS entry, e.kind, e.source, e.target, g.id AS generation, g.state
+            FROM credit_entry e JOIN generation g ON g.id = e.generation_id
+            LEFT JOIN (VALUES {_ALLOWED}) a (state, kind) ON a.state = g.state AND a.kind = e.kind
+            LEFT JOIN (VALUES {_ROUTED}) r (kind, source, target)
+                ON r.kind = e.kind AND r.source = e.source AND r.target = e.target
+            WHERE a.kind IS NULL OR (r.kind IS NULL AND e.kind <> 'correct')""",
+    ),
+    Proof(
+        name="provider_ids",
+        rule="the provider answered with every id that a generation has, or a person adopted it by name",
+        query="""
+            SELECT g.id, g.provider_id FROM generation g
+            LEFT JOIN call c ON c.generation_id = g.id AND c.kind = 'create' AND c.outcome = 'ok'
+                AND c.provider_id = g.provider_id
+            WHERE g.provider_id IS NOT NULL AND c.id IS NULL AND NOT EXISTS (
+                SELECT FROM change h WHERE h.subject = 'generation:' || g.id
+                    AND h.after = 'accepted as ' || g.provider_id)""",
+    ),
+    Proof(
+        name="corrections_signed",
+        rule="each correction is one that a person made, and recorded with the same name and reason",
+        query="""
+            SELECT e.id AS entry, e.generation_id, e.credits, e.actor, e.reason FROM credit_entry e
+            WHERE e.kind = 'correct' AND NOT EXISTS (
+                SELECT FROM change h WHERE h.subject = 'generation:' || e.generation_id
+                    AND h.actor = e.actor AND h.reason = e.reason)""",
+    ),
+)

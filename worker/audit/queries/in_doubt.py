@@ -1,0 +1,189 @@
+"""Generations of which nobody can say whether they were charged: what is known of each, and what a person decided."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.core.rules.generation import GenerationState
+from worker.core.rules.job import JobEvent, JobState, next_state
+from worker.engine.queries import batches
+from worker.ledger.rules.entries import CreditAccount
+
+
+@dataclass(frozen=True, kw_only=True)
+class InDoubt:
+    """One generation in doubt, with all that our own rows say of it."""
+
+    generation_id: UUID
+    job_id: UUID
+    batch_id: UUID
+    account_id: UUID
+    batch_name: str
+    owner: str
+    account: str
+    line: int
+    key: str
+    model: str
+    prompt: str
+    number: int
+    idempotency_key: str
+    body_sha256: str | None
+    body_bytes: int | None
+    held: int
+    reserved: int | None
+    sends: int
+    answers: int
+    """How many of the sends surely created nothing."""
+    polls: int
+    admitted_at: datetime
+    first_sent_at: datetime | None
+    last_sent_at: datetime | None
+    accepted_at: datetime | None
+    doubted_at: datetime
+    provider_id: str | None
+    code: str | None
+    message: str | None
+    request_id: str | None
+
+    @property
+    def open_in(self) -> CreditAccount:
+        """Where its credits lie."""
+        return CreditAccount.HELD if self.reserved is None else CreditAccount.RESERVED
+
+    @property
+    def open(self) -> int:
+        """How many credits lie there."""
+        return self.held if self.reserved is None else self.reserved
+
+
+_SELECT = """
+    SELECT g.id AS generation_id, g.job_id, g.batch_id, g.account_id, b.name AS batch_name, b.owner, a.name AS account,
+           j.line, j.key, j.model, j.prompt, g.number, g.idempotency_key, encode(sha256(g.body), 'hex') AS body_sha256,
+           length(g.body) AS body_bytes, g.held, g.reserved, g.sends, g.answers, g.polls, g.admitted_at,
+           g.first_sent_at, g.last_sent_at, g.accepted_at, g.ended_at AS doubted_at, g.provider_id,
+           g.error_code AS code, g.error_message AS message, g.request_id
+    FROM generation g JOIN job j ON j.id = g.job_id JOIN batch b ON b.id = g.batch_id
+    JOIN account a ON a.id = g.account_id
+    WHERE g.state = 'in_doubt'"""
+
+
+def all_of_them(tx: Connection) -> list[InDoubt]:
+    """Return every generation in doubt, the oldest doubt first."""
+    return [_read(row) for row in tx.execute(text(f"{_SELECT} ORDER BY g.ended_at, g.id"))]
+
+
+def find(tx: Connection, name: str, *, limit: int = 5) -> list[InDoubt]:
+    """Return those whose id, or whose idempotency key, begins like that."""
+    prefix = name.strip().lower().removeprefix("darkroom-")
+    rows = tx.execute(
+        text(f"{_SELECT} AND starts_with(g.id::text, :prefix) ORDER BY g.id LIMIT :limit"),
+        {"prefix": prefix, "limit": limit},
+    )
+    return [_read(row) for row in rows]
+
+
+def state_of(tx: Connection, generation_id: UUID) -> GenerationState | None:
+    """Return the state of any generation; None when there is none with this id."""
+    found = tx.execute(text("SELECT state FROM generation WHERE id = :id"), {"id": generation_id}).scalar()
+    return None if found is None else GenerationState(found)
+
+
+def lock(tx: Connection, generation_id: UUID) -> InDoubt | None:
+    """Lock the batch, then the generation; None when it is not in doubt, or not any more."""
+    batch_id = tx.execute(text("SELECT batch_id FROM generation WHERE id = :id"), {"id": generation_id}).scalar()
+    if batch_id is None:
+        return None
+    batches.lock(tx, batch_id)
+    row = tx.execute(text(f"{_SELECT} AND g.id = :id FOR NO KEY UPDATE OF g"), {"id": generation_id}).one_or_none()
+    return None if row is None else _read(row)
+
+
+def holder_of(tx: Connection, provider_id: str) -> UUID | None:
+    """Return the generation that has this id of the provider's."""
+    found: UUID | None = tx.execute(
+        text("SELECT id FROM generation WHERE provider_id = :id"), {"id": provider_id}
+    ).scalar()
+    return found
+
+
+_ADOPT = text("""
+    UPDATE generation SET state = 'accepted', provider_id = :provider_id, reserved = :reserved,
+        accepted_at = :accepted_at, ended_at = NULL, error_code = NULL, error_message = NULL
+    WHERE id = :id AND state = 'in_doubt'""")
+
+_BEGIN_POLLING = text("""
+    INSERT INTO step (job_id, generation_id, account_id, kind, priority, due_at, fence, polls, since)
+    SELECT j.id, :generation_id, :account_id, 'poll', b.priority, :now, :fence, :polls, :now
+    FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.id = :job_id""")
+
+
+def adopt(
+    tx: Connection, doubt: InDoubt, *, provider_id: str, reserved: int, accepted_at: datetime, now: datetime
+) -> None:
+    """Make the locked generation accepted and its job active, with a poll that is due at once."""
+    values = {
+        "id": doubt.generation_id,
+        "provider_id": provider_id,
+        "reserved": reserved,
+        "accepted_at": accepted_at,
+    }
+    tx.execute(_ADOPT, values)
+    _move_job(tx, doubt, JobEvent.ADOPT, ended_at=None, code=None, message=None)
+    tx.execute(
+        _BEGIN_POLLING,
+        {
+            "job_id": doubt.job_id,
+            "generation_id": doubt.generation_id,
+            "account_id": doubt.account_id,
+            "now": now,
+            # Above every fence that an earlier step of this generation can have had: an answer that is still on its
+            # way to one of those must find a stale fence.
+            "fence": int(now.timestamp()),
+            "polls": doubt.polls,
+        },
+    )
+
+
+_END = text("""
+    UPDATE generation SET state = :state, final = coalesce(:final, final), ended_at = :now, error_code = :code,
+        error_message = :message WHERE id = :id AND state = 'in_doubt'""")
+
+
+def end(
+    tx: Connection,
+    doubt: InDoubt,
+    state: GenerationState,
+    *,
+    final: int | None,
+    code: str,
+    message: str,
+    now: datetime,
+) -> None:
+    """End the locked generation and its job, which has failed: a person found out what was charged."""
+    values = {"id": doubt.generation_id, "state": state, "final": final, "now": now, "code": code, "message": message}
+    tx.execute(_END, values)
+    _move_job(tx, doubt, JobEvent.RESOLVE, ended_at=now, code=code, message=message)
+
+
+def _move_job(
+    tx: Connection, doubt: InDoubt, event: JobEvent, *, ended_at: datetime | None, code: str | None, message: str | None
+) -> None:
+    tx.execute(
+        text("""
+            UPDATE job SET state = :target, ended_at = :ended_at, failure_code = :code, failure_message = :message
+            WHERE id = :id AND state = 'in_doubt'"""),
+        {
+            "id": doubt.job_id,
+            "target": next_state(JobState.IN_DOUBT, event),
+            "ended_at": ended_at,
+            "code": code,
+            "message": message,
+        },
+    )
+
+
+def _read(row: Any) -> InDoubt:
+    return InDoubt(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name

@@ -1,0 +1,111 @@
+"""All that is written down about one job, as of an instant: its attempts, entries, images and outside calls.
+
+Whatever can still change is left out: a generation's request and its sends are shown once its hold is decided, the
+provider's id once its credits are reserved; both are known from the entries.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.audit.queries.query import Query
+
+
+def find(tx: Connection, name: str) -> UUID | None:
+    """Return the job that has this id, or whose generation has this id, provider's id or idempotency key."""
+    try:
+        UUID(name)
+    except ValueError:
+        by_id = "false"
+    else:
+        by_id = "g.id = CAST(:name AS uuid) OR g.job_id = CAST(:name AS uuid)"
+    found: UUID | None = tx.execute(
+        text(f"SELECT g.job_id FROM generation g WHERE g.provider_id = :name OR g.idempotency_key = :name OR {by_id}"),
+        {"name": name},
+    ).scalar()
+    if found is None and by_id != "false":
+        found = tx.execute(text("SELECT id FROM job WHERE id = CAST(:name AS uuid)"), {"name": name}).scalar()
+    return found
+
+
+def job(job_id: UUID) -> Query:
+    """Ask for what was ordered."""
+    return Query(
+        name="job",
+        sql="""
+    SELECT j.id AS job_id, j.line, j.key, j.model, j.prompt, j.params,
+        nullif(concat_ws(' ', j.reference_hash, array_to_string(j.further_references, ' ')), '') AS reference_hash,
+        j.fingerprint, j.price,
+        j.created_at, b.id AS batch_id, b.name AS batch, b.owner, b.purpose
+    FROM job j JOIN batch b ON b.id = j.batch_id WHERE j.id = :job_id
+    """,
+        values={"job_id": job_id},
+    )
+
+
+def generations(job_id: UUID, *, as_of: datetime) -> Query:
+    """Ask for its paid attempts."""
+    return Query(
+        name="generations",
+        sql="""
+    SELECT g.number, g.id, g.idempotency_key, a.name AS account, g.admitted_at, g.held,
+        CASE WHEN e.decided_at IS NOT NULL THEN encode(sha256(g.body), 'hex') END AS body_sha256,
+        CASE WHEN e.decided_at IS NOT NULL THEN g.sends END AS sends,
+        CASE WHEN e.decided_at IS NOT NULL THEN g.first_sent_at END AS first_sent_at,
+        CASE WHEN e.taken THEN g.provider_id END AS provider_id,
+        e.decided_at, e.reserved, e.matched_at, e.spent
+    FROM generation g JOIN account a ON a.id = g.account_id
+    JOIN (SELECT generation_id, min(posted_at) FILTER (WHERE source = 'held') AS decided_at,
+              coalesce(bool_or(kind IN ('reserve', 'trim')), false) AS taken,
+              (sum(credits) FILTER (WHERE kind IN ('reserve', 'top_up')))::bigint AS reserved,
+              max(posted_at) FILTER (WHERE source = 'reserved' OR target = 'spent') AS matched_at,
+              (sum(CASE WHEN target = 'spent' THEN credits WHEN source = 'spent' THEN -credits END))::bigint AS spent
+          FROM credit_entry WHERE posted_at <= :as_of
+              AND generation_id IN (SELECT id FROM generation WHERE job_id = :job_id)
+          GROUP BY generation_id) e ON e.generation_id = g.id
+    WHERE g.job_id = :job_id ORDER BY g.number
+    """,
+        values={"job_id": job_id, "as_of": as_of},
+    )
+
+
+def entries(job_id: UUID, *, as_of: datetime) -> Query:
+    """Ask for every entry of its attempts."""
+    return Query(
+        name="entries",
+        sql="""
+    SELECT e.id, e.posted_at, g.number, e.kind, e.source, e.target, e.credits, e.actor, e.reason
+    FROM credit_entry e JOIN generation g ON g.id = e.generation_id
+    WHERE g.job_id = :job_id AND e.posted_at <= :as_of ORDER BY e.id
+    """,
+        values={"job_id": job_id, "as_of": as_of},
+    )
+
+
+def images(job_id: UUID, *, as_of: datetime) -> Query:
+    """Return the query for downloaded results."""
+    return Query(
+        name="images",
+        sql="""
+    SELECT g.number, r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height, r.stored_at
+    FROM result r JOIN generation g ON g.id = r.generation_id
+    WHERE r.job_id = :job_id AND r.recorded_at <= :as_of ORDER BY g.number
+    """,
+        values={"job_id": job_id, "as_of": as_of},
+    )
+
+
+def calls(job_id: UUID, *, as_of: datetime) -> Query:
+    """Ask for every outside call that was made for it."""
+    return Query(
+        name="calls",
+        sql="""
+    SELECT c.id, c.started_at, c.ended_at, g.number, c.kind, c.send,
+        CASE WHEN c.kind = 'create' THEN g.idempotency_key END AS idempotency_key,
+        c.outcome, c.http_status, c.code, c.message, c.request_id, c.provider_id, c.size_bytes
+    FROM call c JOIN generation g ON g.id = c.generation_id
+    WHERE g.job_id = :job_id AND c.recorded_at <= :as_of ORDER BY c.started_at, c.id
+    """,
+        values={"job_id": job_id, "as_of": as_of},
+    )

@@ -1,0 +1,1 @@
+"""Batches of jobs: pause, cancel, caps, deadlines, retries, progress and results."""

@@ -1,0 +1,99 @@
+"""What is over when a batch's deadline has passed: all that has not ended, but for images that are paid already."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from worker.core.db import changes, session
+from worker.core.db.changes import Author
+from worker.core.db.session import Database
+from worker.core.rules.batch_state import BatchState
+from worker.core.rules.deadline import PASSED
+from worker.core.rules.job import JobEvent
+from worker.engine import release_unsubmitted
+from worker.engine.queries import batches, deadlines
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 5_000
+"""Jobs that one transaction ends at the most, so that its locks are short however large the batch is."""
+
+MOST_CHUNKS = 20
+"""Transactions of one time of upkeep; what is left has its turn at once in the next."""
+
+_NEVER_SENT = "its deadline passed before it was sent"
+_NOT_ENDED = "its deadline passed before the provider said that it has ended"
+
+
+class NeverTaken(Exception):
+    """The batch was refused, so that there is nothing that could be over; nothing was changed."""
+
+    def __init__(self, batch_id: UUID) -> None:
+        """Keep which batch."""
+        super().__init__(batch_id)
+        self.batch_id = batch_id
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return f"batch {self.batch_id} was refused and has no jobs: `darkroom status {self.batch_id}` says why"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What one time of upkeep has ended."""
+
+    failed: int = 0
+    """Jobs for which nothing was sent."""
+    doubted: int = 0
+    """Jobs that may have been paid for."""
+    is_all: bool = True
+    """Whether nothing is left that could be ended now."""
+
+
+def change(database: Database, batch_id: UUID, deadline_at: datetime | None, by: Author) -> datetime | None:
+    """Set, or with None lift, a batch's deadline, and give the one before; what it has ended stays ended.
+
+    Raises NeverTaken.
+    """
+    with database.transaction() as tx:
+        if batches.lock_state(tx, batch_id) is BatchState.REFUSED:
+            raise NeverTaken(batch_id)
+        before = deadlines.set_at(tx, batch_id, deadline_at)
+        changes.record(tx, by, f"batch:{batch_id}", "deadline", before=before, after=deadline_at)
+    return before
+
+
+def end_passed(database: Database, account_id: UUID, *, now: datetime) -> Ended:
+    """End what is past its deadline, in short transactions, the oldest batch first; doing it twice changes nothing."""
+    with database.transaction() as tx:
+        waiting = deadlines.passed(tx, account_id, now=now)
+    failed = doubted = 0
+    for _ in range(MOST_CHUNKS):
+        if not waiting:
+            break
+        ended = _end_some(database, waiting[0], now)
+        failed, doubted = failed + ended.failed, doubted + ended.doubted
+        if ended.is_all:
+            waiting.pop(0)
+    return Ended(failed=failed, doubted=doubted, is_all=not waiting)
+
+
+def _end_some(database: Database, batch_id: UUID, now: datetime) -> Ended:
+    """End up to a chunk of one batch; the deadline is looked at again under the lock, for it may have been moved."""
+    with database.transaction() as tx:
+        batches.lock(tx, batch_id)
+        deadline_at = deadlines.read(tx, batch_id)
+        if deadline_at is None or deadline_at > now:
+            return Ended()
+        held = deadlines.lock_unsent(tx, batch_id, limit=CHUNK)
+        release_unsubmitted.end(tx, batch_id, held, JobEvent.FAIL, now=now, code=PASSED, message=_NEVER_SENT)
+        sent = deadlines.lock_sent(tx, batch_id, limit=CHUNK, now=now)
+        deadlines.doubt(tx, sent, now=now, code=PASSED, message=_NOT_ENDED)
+        pending = deadlines.fail_pending(tx, batch_id, limit=CHUNK, now=now, code=PASSED, message=_NEVER_SENT)
+        session.notify(tx)
+    ended = Ended(failed=len(held) + pending, doubted=len(sent), is_all=max(len(held), len(sent), pending) < CHUNK)
+    if ended.failed or ended.doubted:
+        log.warning("batch.deadline_passed", batch=str(batch_id), failed=ended.failed, in_doubt=ended.doubted)
+    return ended

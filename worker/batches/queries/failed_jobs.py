@@ -1,0 +1,93 @@
+"""Failed jobs that are asked for once more: those that are paid for their image, the others anew."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.batches.queries.catalog_retries import STILL_WANTED
+
+# The image of a generation that succeeded may still be there, whatever became of the job; it is there no more when
+# it was asked for once more and the provider said so, or gave the same file that is no image.
+_CHOSEN = f"""
+    SELECT job.id, job.price, g.id AS generation_id, g.account_id,
+        coalesce(g.state = 'succeeded' AND NOT (
+            g.recalls > 0 AND job.failure_code IN ('result_gone', 'result_not_an_image')), false) AS is_paid
+    FROM job LEFT JOIN generation g ON g.job_id = job.id AND g.number = job.generations
+    WHERE job.batch_id = :id AND job.state = 'failed' AND (CAST(:code AS text) IS NULL OR job.failure_code = :code)
+      AND {STILL_WANTED}"""
+
+_PRICE = text(f"""
+    SELECT count(*) FILTER (WHERE NOT is_paid) AS jobs,
+        coalesce(sum(price) FILTER (WHERE NOT is_paid), 0)::bigint AS credits,
+        count(*) FILTER (WHERE is_paid) AS recalled
+    FROM ({_CHOSEN}) chosen""")
+
+
+def price(tx: Connection, batch_id: UUID, *, code: str | None) -> dict[str, int]:
+    """Count the batch's failed jobs (with that failure code, if given), and the credits that they would hold.
+
+    ``recalled`` are those that would be asked for their paid image, which costs nothing.
+    """
+    row = tx.execute(_PRICE, {"id": batch_id, "code": code}).one()
+    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+# One attempt is counted at once: a first try would go to the known address, a later one asks the provider for it.
+_RECALL = text(f"""
+    WITH chosen AS (SELECT * FROM ({_CHOSEN} FOR UPDATE OF job) c WHERE is_paid),
+    active AS (UPDATE job SET state = 'active', ended_at = NULL FROM chosen WHERE job.id = chosen.id),
+    counted AS (UPDATE generation SET recalls = recalls + 1 FROM chosen WHERE generation.id = chosen.generation_id)
+    INSERT INTO step (account_id, job_id, generation_id, kind, priority, due_at, attempts, since)
+    SELECT chosen.account_id, chosen.id, generation_id, 'collect', b.priority, :now, 1, :now
+    FROM chosen JOIN batch b ON b.id = :id""")
+
+
+def recall(tx: Connection, batch_id: UUID, *, code: str | None, now: datetime) -> int:
+    """Let the batch's failed jobs that are paid collect their image; gives how many. The batch is locked."""
+    return tx.execute(_RECALL, {"id": batch_id, "code": code, "now": now}).rowcount
+
+
+_PUT_BACK = text(f"""
+    WITH again AS (
+        UPDATE job SET state = 'pending', ended_at = NULL, failures = 0
+        FROM ({_CHOSEN}) chosen WHERE job.id = chosen.id AND NOT chosen.is_paid AND job.state = 'failed'
+        RETURNING job.price),
+    opened AS (
+        UPDATE batch SET has_pending = true, state = CASE WHEN state = 'paused' THEN state ELSE 'open' END
+        WHERE id = :id AND EXISTS (SELECT FROM again))
+    SELECT count(*), coalesce(sum(price), 0)::bigint FROM again""")
+
+
+def put_back(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
+    """Put the batch's other failed jobs back in line, each for a new generation; gives how many, and their price.
+
+    A cancelled batch is open again; in one that is paused they wait with the others.
+    """
+    row = tx.execute(_PUT_BACK, {"id": batch_id, "code": code}).one()
+    return row[0], row[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureGroup:
+    """Failed jobs of one batch with one code."""
+
+    code: str
+    jobs: int
+    key: str
+    """Of the first of them in line order."""
+    message: str | None
+    """What was said about that one."""
+
+
+_BY_CODE = text("""
+    SELECT coalesce(failure_code, 'unknown') AS code, count(*) AS jobs, (array_agg(key ORDER BY line))[1] AS key,
+        (array_agg(failure_message ORDER BY line))[1] AS message
+    FROM job WHERE batch_id = :batch_id AND state = 'failed' GROUP BY 1 ORDER BY 2 DESC, 1""")
+
+
+def by_code(tx: Connection, batch_id: UUID) -> list[FailureGroup]:
+    """Group a batch's failed jobs by code, the most frequent first."""
+    rows = tx.execute(_BY_CODE, {"batch_id": batch_id}).mappings()
+    return [FailureGroup(**row) for row in rows]

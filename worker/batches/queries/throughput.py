@@ -1,0 +1,128 @@
+"""How quickly an account has worked of late: what a forecast is made of."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.batches.rules.forecast import Circumstances, rate_bounds
+
+_NEWEST = 500
+_STRETCHES = 10
+"""Into so many stretches of time, with as many images each, the newest images are parted to see how they vary."""
+_ENOUGH = 20
+"""With fewer images nothing can be said of how far a forecast may be off."""
+_POLLS = 2.0
+"""Polls per image before anything was measured: the provider documents a first one after 2 to 3 s, then every 5 s."""
+_LATENCY_S = 7.5
+"""What an image takes when two polls find it finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The best and the worst that the newest images have seen."""
+
+    best: Circumstances
+    worst: Circumstances
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPace:
+    """What an account may do in a second, and what an image takes."""
+
+    rate: float
+    """Requests per second."""
+    window: int
+    """Images that may be open at the provider at once."""
+    latency_s: float
+    """From the provider's yes to the recorded end of an image."""
+    polls: float
+    """Per image, over the newest images; the documented schedule's when there are none."""
+    images: int
+    """How many images the polls were counted over."""
+    bounds: Bounds | None = None
+    """None while too few images were made."""
+
+    def duration_s(self, images: int, *, uploads: int = 0) -> float:
+        """Forecast the seconds for so many images with so many references to upload: one create each, and its polls."""
+        return self._mean.duration_s(images, uploads=uploads)
+
+    def range_s(self, images: int, *, uploads: int = 0) -> tuple[float, float] | None:
+        """Return the least and the most seconds; None while too few images were made to say.
+
+        The newest 500 images are parted into ten stretches of time. The least is what it takes when the whole batch
+        fares like the best stretch (fewest polls, shortest latency) at the highest rate that the present one may
+        turn out to be, and its last image like the quickest twentieth; the most is the opposite of all four. So it
+        covers what the account has seen of late, and not other batches that share it, pauses or outages.
+        """
+        if self.bounds is None:
+            return None
+        mean = self.duration_s(images, uploads=uploads)
+        least = self.bounds.best.duration_s(images, uploads=uploads)
+        most = self.bounds.worst.duration_s(images, uploads=uploads)
+        return min(least, mean), max(most, mean)
+
+    @property
+    def _mean(self) -> Circumstances:
+        return Circumstances(
+            rate=self.rate, window=self.window, polls=self.polls, latency_s=self.latency_s, last_s=self.latency_s
+        )
+
+
+_PACE = """
+    WITH newest AS (
+        SELECT g.polls, extract(epoch FROM g.ended_at - g.accepted_at) AS latency_s,
+               ntile(:stretches) OVER (ORDER BY g.id) AS stretch
+        FROM account a, LATERAL (
+            SELECT id, polls, accepted_at, ended_at FROM generation
+            WHERE account_id = a.id AND state = 'succeeded' ORDER BY id DESC LIMIT :newest) g
+        WHERE a.{column} = :account),
+    stretches AS (SELECT avg(polls) AS polls, avg(latency_s) AS latency_s FROM newest GROUP BY stretch)
+    SELECT a.rate, a.is_rate_learned, a.throttled_at IS NOT NULL AS was_throttled, a.max_in_flight, whole.*, parts.*
+    FROM account a,
+        (SELECT avg(polls) AS polls, avg(latency_s) AS latency_s, count(*) AS images,
+            percentile_cont(0.05) WITHIN GROUP (ORDER BY latency_s) AS quick_s,
+            percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_s) AS slow_s FROM newest) whole,
+        (SELECT min(polls) AS fewest, max(polls) AS most, min(latency_s) AS shortest_s, max(latency_s) AS longest_s
+            FROM stretches) parts
+    WHERE a.{column} = :account"""
+
+
+def pace(tx: Connection, account_id: UUID) -> MeasuredPace:
+    """Return the pace of the account."""
+    return _pace(tx.execute(text(_PACE.format(column="id")), _asked(account_id)).one())
+
+
+def pace_of(tx: Connection, account: str) -> MeasuredPace | None:
+    """Return the pace of the account with that name; None when there is no such account yet."""
+    row = tx.execute(text(_PACE.format(column="name")), _asked(account)).one_or_none()
+    return None if row is None else _pace(row)
+
+
+def _asked(account: UUID | str) -> dict[str, object]:
+    return {"account": account, "newest": _NEWEST, "stretches": _STRETCHES}
+
+
+def _pace(row: Any) -> MeasuredPace:
+    return MeasuredPace(
+        rate=row.rate,
+        window=row.max_in_flight,
+        latency_s=_LATENCY_S if row.latency_s is None else float(row.latency_s),
+        polls=_POLLS if row.polls is None else float(row.polls),
+        images=row.images,
+        bounds=_bounds(row) if row.images >= _ENOUGH else None,
+    )
+
+
+def _bounds(row: Any) -> Bounds:
+    lowest, highest = rate_bounds(row.rate, is_learned=row.is_rate_learned, was_throttled=row.was_throttled)
+    best = Circumstances(
+        rate=highest,
+        window=row.max_in_flight,
+        polls=float(row.fewest),
+        latency_s=float(row.shortest_s),
+        last_s=float(row.quick_s),
+    )
+    worst = replace(best, rate=lowest, polls=float(row.most), latency_s=float(row.longest_s), last_s=float(row.slow_s))
+    return Bounds(best=best, worst=worst)

@@ -1,0 +1,163 @@
+"""A recipe says how the images of a catalog are made, and what has to be asked before."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from worker.catalog.rules.catalog import ReviewPolicy
+from worker.catalog.rules.refresh_plan import Thresholds
+from worker.core.rules.as_ordered import SizePolicy
+from worker.core.rules.fault import Fault, UnfitError, not_known, quoted
+from worker.core.rules.model_params import ParamValue
+from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
+from worker.core.rules.plain_text import label, storable
+
+_T = TypeVar("_T")
+
+FIELDS = (
+    "prompt",
+    "model",
+    "params",
+    "review",
+    "credit_cap",
+    "max_age_days",
+    "approve_above_credits",
+    "approve_above_share",
+    "owner",
+    "sku",
+    "reference",
+    "size_policy",
+)
+"""The keys that a recipe may have."""
+_MOST = 2**53 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A checked recipe."""
+
+    prompt: str
+    """A template over the item's fields."""
+    model: str = DEFAULT_MODEL
+    params: Mapping[str, ParamValue]
+    """Every parameter of the model, defaults filled in; one without a default only if it is given."""
+    review: ReviewPolicy = ReviewPolicy.NONE
+    credit_cap: int | None = None
+    max_age_days: int | None = None
+    approve_above_credits: int | None = None
+    approve_above_share: float | None = None
+    owner: str | None = None
+    """Who answers for its credits; None: the catalog's own name."""
+    sku: str = "sku"
+    """The column that names the item."""
+    reference: str = "reference"
+    """The column with the reference image."""
+    size_policy: SizePolicy = SizePolicy.FLAG
+    """Whether an image of another size than was ordered may go live."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Above which its plans need an approval."""
+        return Thresholds(credits=self.approve_above_credits, share=self.approve_above_share)
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe as it is stored; ``recipe`` reads it again."""
+        found = asdict(self) | {"params": dict(self.params), "review": self.review.value}
+        if self.size_policy is SizePolicy.FLAG:
+            # So that a recipe from before there was a policy keeps its hash.
+            del found["size_policy"]
+        return found
+
+
+def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
+    """Return the recipe that the mapping holds, or every fault of it at once, each with line 0."""
+    faults = [_fault(str(name), not_known(str(name), FIELDS)) for name in raw if name not in FIELDS]
+
+    def field(name: str, default: _T, check: Callable[[object], _T]) -> _T:
+        value = raw.get(name)
+        try:
+            return default if value is None else check(value)
+        except UnfitError as unfit:
+            faults.append(_fault(name, unfit))
+            return default
+
+    model = field("model", DEFAULT_MODEL, _model)
+    found = Recipe(
+        prompt=field("prompt", "", _prompt),
+        model=model,
+        params=field("params", _params({}, model), lambda value: _params(value, model)),
+        review=field("review", ReviewPolicy.NONE, _review),
+        credit_cap=field("credit_cap", None, _count),
+        max_age_days=field("max_age_days", None, _days),
+        approve_above_credits=field("approve_above_credits", None, _count),
+        approve_above_share=field("approve_above_share", None, _share),
+        owner=field("owner", None, label),
+        sku=field("sku", "sku", label),
+        reference=field("reference", "reference", label),
+        size_policy=field("size_policy", SizePolicy.FLAG, _size_policy),
+    )
+    if "prompt" not in raw:
+        faults.append(_fault("prompt", UnfitError("is missing: it is the template of every prompt")))
+    return tuple(faults) if faults else found
+
+
+def _fault(name: str, unfit: UnfitError) -> Fault:
+    return Fault(line=0, field=name, reason=unfit.reason, permitted=unfit.permitted)
+
+
+def _model(value: object) -> str:
+    name = storable(value)
+    if name not in MODELS:
+        raise not_known(name, MODELS)
+    return name
+
+
+def _prompt(value: object) -> str:
+    text = storable(value)
+    if not text.strip():
+        raise UnfitError("is blank")
+    return text
+
+
+def _params(value: object, model: str) -> dict[str, ParamValue]:
+    """Return every parameter of the model; what is not named has the model's default."""
+    if not isinstance(value, Mapping):
+        raise UnfitError("must be a table, such as [params]")
+    spec = MODELS[model]
+    for name in value:
+        if name not in spec.param_names:
+            raise not_known(str(name), spec.param_names)
+    return spec.completed(value)
+
+
+def _review(value: object) -> ReviewPolicy:
+    words = tuple(policy.value for policy in ReviewPolicy)
+    if not isinstance(value, str) or value not in words:
+        raise UnfitError(f"{quoted(value)} is not known", words)
+    return ReviewPolicy(value)
+
+
+def _size_policy(value: object) -> SizePolicy:
+    words = tuple(policy.value for policy in SizePolicy)
+    if not isinstance(value, str) or value not in words:
+        raise UnfitError(f"{quoted(value)} is not known", words)
+    return SizePolicy(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise UnfitError("must be a whole number, 0 or more")
+    return value
+
+
+def _days(value: object) -> int:
+    days = _count(value)
+    if not 1 <= days <= 36_500:  # noqa: PLR2004 - a hundred years
+        raise UnfitError("must be from 1 to 36,500 days")
+    return days
+
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UnfitError("must be a share from 0 to 1, such as 0.2 for a fifth of the items")
+    return float(value)

@@ -1,0 +1,153 @@
+"""`darkroom account`: how an account stands, and an operator's hand on it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output, signing
+from worker.cli.accounts import account_view
+
+if TYPE_CHECKING:
+    from worker.accounts.queries.account_limits import AccountView
+    from worker.core.db.session import Database
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's name. [default: DARKROOM_ACCOUNT]")
+]
+
+
+def show(account: Name = None, as_json: output.AsJson = False) -> None:
+    """Show an account's request rate, in-flight window, wallet and pause."""
+    database, name = _open(account)
+    account_view.answer(_view(database, name), as_json=as_json)
+
+
+def pause(
+    account: Name = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Stop paid work until `account resume`; generations in progress are polled and downloaded."""
+    from worker.accounts import control
+
+    database, name = _open(account)
+    _view(database, name)
+    account_view.answer(control.pause(database, name, signing.author(by, reason)), as_json=as_json)
+
+
+def resume(
+    account: Name = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Resume paid work, whatever it was paused for; a cause that persists pauses it again."""
+    from worker.accounts import control
+
+    database, name = _open(account)
+    _view(database, name)
+    account_view.answer(control.resume(database, name, signing.author(by, reason)), as_json=as_json)
+
+
+def same_key(
+    account: Name = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Confirm that RIVYA_API_KEY belongs to the same provider account as the previous key.
+
+    If it is not, a request whose answer was lost may be paid for twice.
+    """
+    from worker import wiring
+    from worker.accounts import binding
+    from worker.cli.context import resolve
+    from worker.cli.errors import MISUSED, CliError
+
+    settings = resolve().settings
+    if settings.api_key is None or reason is None:
+        raise CliError("set RIVYA_API_KEY to the new key, and say with --reason TEXT how you know", MISUSED)
+    database, name = _open(account)
+    found = _view(database, name)
+    binding.same_key(database, found.id, wiring.place(settings), signing.author(by, reason))
+    account_view.answer(_view(database, name), as_json=as_json)
+
+
+def set_limits(
+    account: Name = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="N|auto", help="Requests per second to the provider; auto: learned from its answers."),
+    ] = None,
+    read_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|shared",
+            help="Reads per second, if the provider counts them separately; shared: one rate for all requests.",
+        ),
+    ] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Most generations in flight at the provider.")
+    ] = None,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Set an account's request rate, read rate or in-flight window; takes effect at once.
+
+    It stays over restarts of the nodes, until DARKROOM_RATE, DARKROOM_READ_RATE or DARKROOM_MAX_IN_FLIGHT of a node
+    that starts says something else than it said before.
+    """
+    from worker.accounts import control
+    from worker.cli.errors import MISUSED, CliError
+
+    if rate is None and read_rate is None and max_in_flight is None:
+        raise CliError("say what to set: --rate N|auto, --read-rate N|shared, --max-in-flight N", MISUSED)
+    database, name = _open(account)
+    _view(database, name)
+    by_whom = signing.author(by, reason)
+    limits = {
+        "rate": _rate("--rate", rate, word="auto"),
+        "read_rate": _rate("--read-rate", read_rate, word="shared"),
+        "max_in_flight": max_in_flight,
+    }
+    account_view.answer(control.set_limits(database, name, by_whom, **limits), as_json=as_json)
+
+
+def _open(account: str | None) -> "tuple[Database, str]":
+    from worker import wiring
+    from worker.cli.context import resolve
+
+    settings = resolve().settings
+    return wiring.database(settings, connections=1), account or settings.account
+
+
+def _view(database: "Database", name: str) -> "AccountView":
+    """Return the account; raise CliError when there is none of that name."""
+    from worker import wiring
+    from worker.accounts.queries import account_limits
+    from worker.cli.errors import CliError
+    from worker.core.rules.fault import plain
+
+    with database.transaction() as tx:
+        found = account_limits.view(tx, name, now=wiring.clock())
+        known = ", ".join(account_limits.names(tx))
+    if found is None:
+        others = f"there are {known}" if known else "the first `darkroom submit` or node makes one"
+        raise CliError(f"there is no account {plain(name)!r}: {others}")
+    return found
+
+
+def _rate(option: str, text: str | None, *, word: str) -> Any:
+    from worker.cli.errors import MISUSED, CliError
+
+    if text is None or text == word:
+        return text
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0
+    if not 0 < rate <= 100_000:  # noqa: PLR2004 - as DARKROOM_RATE
+        raise CliError(f"{option}: a number above 0 and up to 100000, or {word}, not {text[:40]!r}", MISUSED)
+    return rate

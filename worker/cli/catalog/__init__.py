@@ -1,0 +1,1 @@
+"""The groups `darkroom catalog` and `darkroom schedule`."""

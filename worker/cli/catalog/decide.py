@@ -1,0 +1,240 @@
+"""`darkroom catalog decide`: what was decided on sheets takes effect, and the rejected can be rendered at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli import output, spending
+from worker.cli.catalog.arguments import By, CatalogName
+
+if TYPE_CHECKING:
+    from worker.catalog.applying import Applied
+    from worker.catalog.decisions import Effect
+    from worker.catalog.planning import Plan
+    from worker.catalog.queries.catalogs import CatalogRow
+    from worker.catalog.rules.decisions import Decision
+    from worker.cli.context import Context
+    from worker.core.db.session import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Again:
+    """What is to be rendered again, and what came of it."""
+
+    plan: "Plan"
+    applied: "Applied | None" = None
+
+
+def decide(
+    name: CatalogName,
+    *,
+    by: By,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DECISIONS...]", help="The files that sheets saved; the later one counts."),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="SKU|IMAGE",
+            help="Accept this item's image: the one that waits, else the last one that was rejected. May be repeated.",
+        ),
+    ] = None,
+    reject: Annotated[
+        list[str] | None,
+        typer.Option("--reject", metavar="SKU|IMAGE", help="Reject this item's waiting image. May be repeated."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why, for each --reject; kept with the images.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Render exactly the rejected ones again, at once.")] = False,
+    yes: spending.YesOption = False,
+    max_credits: spending.MaxCreditsOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Apply decisions: publish the accepted images together, and save a plan of the rejected ones.
+
+    An image that was rejected can be accepted while none that was rendered later is live.
+    Spends nothing without --apply. Ends with 1 when a decision was refused, or when all were decided before.
+    """
+    from worker import wiring
+    from worker.catalog import decisions as deciding
+    from worker.cli import signing
+    from worker.cli.catalog.review import opened
+    from worker.cli.errors import MISUSED, CliError
+
+    if not (decisions or accept or reject):
+        raise CliError("name a file of decisions, or images with --accept and --reject", MISUSED)
+    context, database, catalog = opened(name)
+    consent = spending.Consent(yes=yes, max_credits=max_credits)
+    person = signing.actor(by)
+    named = _named(database, catalog, accept or [], reject or [], reason)
+    # What the command itself says is said last.
+    made = {each.render_id: each for each in [*_read(decisions or [], catalog.name), *named]}
+    effect = deciding.decide(
+        database,
+        wiring.store(context.settings, database),
+        catalog.id,
+        list(made.values()),
+        by=person,
+        now=wiring.clock(),
+        new_id=wiring.new_id,
+    )
+    again = _plan(database, catalog, effect, person) if effect.rejected else None
+    if as_json:
+        again = _applied(context, database, again, consent) if again and apply else again
+        output.print_json({"catalog": name, **_as_json(effect), **_again_as_json(again)})
+    else:
+        _say(effect, again)
+        if again and apply:
+            _say_applied(context, database, _applied(context, database, again, consent))
+    if effect.refused or not (effect.accepted or effect.rejected):
+        raise typer.Exit(1)
+
+
+def _read(files: list[Path], catalog: str) -> "list[Decision]":
+    from worker.catalog.rules.decisions import DecisionsFaulty, read, read_all
+    from worker.cli.errors import CliError
+
+    contents = []
+    for file in files:
+        try:
+            contents.append(file.read_bytes())
+            read(contents[-1], catalog=catalog)
+        except OSError as error:
+            raise CliError(f"{file} cannot be read: {error.strerror or error}") from error
+        except DecisionsFaulty as error:
+            raise CliError(f"{file} cannot be used, nothing was decided: {error}") from error
+    return read_all(contents, catalog=catalog)
+
+
+def _named(
+    database: "Database", catalog: "CatalogRow", accept: list[str], reject: list[str], reason: str | None
+) -> "list[Decision]":
+    """Return the decisions that the command line itself names; raise CliError when one names no image."""
+    from worker import wiring
+    from worker.catalog.queries import rejections
+    from worker.catalog.rules.decisions import Decision, Verdict, reason_of
+    from worker.cli import signing
+    from worker.cli.errors import CliError
+    from worker.core.rules.fault import plain
+
+    _check_names(accept, reject, reason)
+    with database.transaction() as tx:
+        found = rejections.named(tx, catalog.id, [*accept, *reject])
+    missing = [name for name in (*accept, *reject) if name not in found]
+    if missing:
+        raise CliError(
+            f"nothing was decided: no image of {', '.join(map(plain, missing[:10]))} waits for a decision, and none was"
+            f" rejected: `darkroom catalog history {catalog.name} SKU` shows what was decided"
+        )
+    why = None if reason is None else reason_of(signing.text(reason))
+    verdicts = {**dict.fromkeys(accept, Verdict.ACCEPT), **dict.fromkeys(reject, Verdict.REJECT)}
+    return [
+        Decision(
+            sku=found[name][0],
+            render_id=found[name][1],
+            verdict=verdict,
+            reason=why if verdict is Verdict.REJECT else None,
+            said_at=wiring.clock(),
+        )
+        for name, verdict in verdicts.items()
+    ]
+
+
+def _check_names(accept: list[str], reject: list[str], reason: str | None) -> None:
+    from worker.cli.errors import MISUSED, CliError
+
+    if reason is not None and not reject:
+        raise CliError("--reason is why an image is rejected: name it with --reject", MISUSED)
+    both = sorted({*accept} & {*reject})
+    if both:
+        raise CliError(f"{both[0]} is both accepted and rejected: choose one", MISUSED)
+
+
+def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str) -> _Again | None:
+    """Save a plan of the rejected ones alone; None, and said, when one of them cannot be rendered as it is."""
+    from worker import wiring
+    from worker.catalog import planning
+    from worker.cli.catalog import lookup
+
+    try:
+        with database.bulk_transaction() as tx:
+            now = wiring.clock()
+            row = lookup.catalog(tx, catalog.name)
+            made = planning.make(tx, row, plan_id=wiring.new_id(), by=by, now=now, only=effect.rejected)
+            planning.save(tx, made)
+    except planning.PlanFaulty as error:
+        output.notes().print(f"The rejected ones cannot be rendered again as they are:\n{error}", markup=False)
+        return None
+    return _Again(plan=made)
+
+
+def _applied(context: "Context", database: "Database", again: _Again, consent: spending.Consent) -> _Again:
+    """Make the plan a batch, if whoever is asked agrees and no other approval is needed."""
+    from worker import wiring
+    from worker.catalog import applying
+
+    plan = again.plan
+    what = f"{output.plural(len(plan.outline.renders), 'image')} again"
+    if plan.needs_approval or not plan.outline.renders:
+        return again
+    if not spending.is_permitted(context, what, plan.outline.price, consent):
+        return again
+    account_id = wiring.account(context.settings, database)
+    done = applying.apply(database, plan.id, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
+    return _Again(plan=plan, applied=done)
+
+
+def _say(effect: "Effect", again: _Again | None) -> None:
+    console = output.answers()
+    same = f", {len(effect.unchanged):,} decided before" if effect.unchanged else ""
+    console.print(f"{len(effect.accepted):,} accepted and live, {len(effect.rejected):,} rejected{same}.")
+    if effect.taken_back:
+        console.print(f"Accepted after a rejection: {', '.join(effect.taken_back[:10])}.", markup=False)
+    if effect.passed_over:
+        console.print(
+            f"The newer image that waited was rejected for it: {', '.join(effect.passed_over[:10])}.", markup=False
+        )
+    for each in effect.refused:
+        output.notes().print(f"refused: {each.sku} ({each.render_id}): {each.reason}", markup=False, style="yellow")
+    if effect.unchanged and not (effect.accepted or effect.rejected or effect.refused):
+        output.notes().print("Everything in it was decided before: is this the file that was saved last?")
+    if again is None or not again.plan.outline.renders:
+        return
+    plan = again.plan
+    price = f"{output.plural(len(plan.outline.renders), 'image')}, {output.plural(plan.outline.price, 'credit')}"
+    if plan.needs_approval:
+        first = f"`darkroom catalog approve {plan.id} --by NAME` by somebody else than {plan.made_by}, then "
+    else:
+        first = ""
+    console.print(
+        f"Exactly the rejected ones again ({price}): {first}`darkroom catalog apply {plan.id}`.", markup=False
+    )
+
+
+def _say_applied(context: "Context", database: "Database", again: _Again) -> None:
+    from worker.cli.catalog import apply as catalog_apply
+
+    if again.applied is not None:
+        catalog_apply.say(context, database, again.applied, str(again.plan.id))
+    else:
+        output.notes().print("Nothing was spent.")
+
+
+def _as_json(effect: "Effect") -> dict[str, Any]:
+    refused = [{"sku": e.sku, "render": str(e.render_id), "reason": e.reason} for e in effect.refused]
+    counts = {
+        each: list(getattr(effect, each)) for each in ("accepted", "taken_back", "rejected", "passed_over", "unchanged")
+    }
+    return {**counts, "refused": refused}
+
+
+def _again_as_json(again: _Again | None) -> dict[str, Any]:
+    if again is None:
+        return {"plan": None, "price": 0, "batch": None}
+    batch = again.applied and again.applied.batch_id
+    return {"plan": str(again.plan.id), "price": again.plan.outline.price, "batch": str(batch) if batch else None}

@@ -1,0 +1,1 @@
+"""`darkroom doctor`, its checks, and `darkroom store`."""

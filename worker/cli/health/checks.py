@@ -1,0 +1,352 @@
+"""Each part of Darkroom looked at once, without spending anything: what is found, and what to do about it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from worker import wiring
+from worker.accounts.queries import account_limits, model_pauses
+from worker.accounts.rules.pace import PROBED_AFTER
+from worker.audit.queries import instants
+from worker.batches.queries import overview
+from worker.cli.context import Context, no_database
+from worker.cli.health import node_problems, nodes, scopes
+from worker.cli.local import migrate
+from worker.core.rules.errors import PauseReason, ProviderError
+from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
+from worker.engine.queries import crashes, not_downloaded, upkeep
+from worker.engine.rules import crash
+from worker.engine.rules.not_downloaded import ALARM_AFTER, GRAVE_AFTER
+from worker.intake.queries import messages, waiting_messages
+from worker.node.queries.nodes import OFF_S
+from worker.provider.client import Client
+from worker.provider.rules.availability import why_not
+from worker.storage.store import StoreUnavailable, WrongStore
+
+
+class Verdict(StrEnum):
+    """How one part is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One part, and what there is to say about it."""
+
+    part: str
+    verdict: Verdict
+    detail: str
+    next_step: str = ""
+
+
+def examine(context: Context) -> Iterator[Finding]:
+    """Yield a finding for every part, one after the other."""
+    yield from _database(context)
+    yield from _broker(context)
+    yield _store(context)
+    yield from _provider(context)
+
+
+def _ok(part: str, detail: str) -> Finding:
+    return Finding(part=part, verdict=Verdict.OK, detail=detail)
+
+
+def _warning(part: str, detail: str, next_step: str) -> Finding:
+    return Finding(part=part, verdict=Verdict.WARNING, detail=detail, next_step=next_step)
+
+
+def _failed(part: str, detail: str, next_step: str) -> Finding:
+    return Finding(part=part, verdict=Verdict.FAILED, detail=detail, next_step=next_step)
+
+
+def _database(context: Context) -> Iterator[Finding]:
+    if context.settings.database_url is None:
+        yield _failed("database", "none", no_database(context.found))
+        return
+    database = wiring.database(context.settings, connections=1)
+    try:
+        with database.transaction() as tx:
+            yield _server(tx)
+            yield _clock(tx)
+            migrations = _migrations(tx)
+            yield migrations
+            if migrations.verdict is Verdict.OK:
+                yield from _node_problems(tx)
+                yield _instants(tx)
+                yield _account(tx, context)
+                yield from _rate_limit(tx, context)
+                yield _models(tx, context)
+                yield _not_downloaded(tx, context)
+                yield _crashes(tx)
+                yield _upkeep(tx)
+                yield _messages(tx)
+    except DBAPIError as error:
+        reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+        yield _failed("database", f"does not answer: {reason}", "check DARKROOM_DATABASE_URL, and that it runs")
+    finally:
+        database.close()
+
+
+def _server(tx: Connection) -> Finding:
+    return _ok("database", overview.server(tx))
+
+
+def _clock(tx: Connection) -> Finding:
+    wiring.clock.read(tx)
+    offset_s = wiring.clock.wall_offset_s()
+    if abs(offset_s) > OFF_S:
+        detail = f"this machine's clock is {node_problems.off_by(offset_s)} the database's, which alone counts"
+        return _warning("clock", detail, node_problems.SET_THE_CLOCK)
+    return _ok("clock", f"{offset_s:+.3f} s against the database's")
+
+
+def _instants(tx: Connection) -> Finding:
+    found = instants.at_a_glance(tx)
+    if not found:
+        return _ok("instants", "no impossible timestamps")
+    detail = f"{found[0]}, which is impossible" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
+    if instants.is_healed(found[0]):
+        return _warning(
+            "instants", detail, "nothing; a running node corrects it within seconds, see instant.healed in its log"
+        )
+    return _warning(
+        "instants",
+        detail,
+        "keep the clock of the database's server in step (NTP), and upgrade old nodes: `darkroom audit verify` has all"
+        " of them; they stay as they are, and work goes on",
+    )
+
+
+def _node_problems(tx: Connection) -> Iterator[Finding]:
+    for found in node_problems.of_all(tx):
+        yield _warning(found.check, found.said, found.next_step)
+
+
+def _migrations(tx: Connection) -> Finding:
+    found, wanted = migrate.current(tx), migrate.head()
+    if found == wanted:
+        return _ok("migrations", f"at {found}, the newest")
+    return _failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `alembic upgrade head`")
+
+
+def _account(tx: Connection, context: Context) -> Finding:
+    name = context.settings.account
+    found = overview.pause(tx, name)
+    if found is None:
+        return _ok("account", f"{name!r} is new: the first node or batch makes it")
+    if found.reason is None:
+        return _ok("account", f"{name!r} is not paused")
+    since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
+    words = f": {found.message}" if found.message else ""
+    step = overview.next_step_of(PauseReason(found.reason))
+    return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
+
+
+def _rate_limit(tx: Connection, context: Context) -> Iterator[Finding]:
+    found = account_limits.view(tx, context.settings.account, now=wiring.clock())
+    if found is None or found.blocked_until is None or found.closed_at is None:
+        return
+    detail = (
+        f"the provider answers 429 since {found.closed_at:%Y-%m-%d %H:%M:%S} UTC; no request before"
+        f" {found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if found.blocked_until - found.closed_at < PROBED_AFTER:
+        yield _ok("rate limit", detail)
+    else:
+        yield _warning("rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`")
+
+
+def _not_downloaded(tx: Connection, context: Context) -> Finding:
+    found, now = not_downloaded.of_account(tx, context.settings.account), wiring.clock()
+    if found.since is None:
+        return _ok("images", "every paid image is downloaded")
+    detail = f"{found.count:,} paid and not downloaded yet, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
+    if not found.is_older_than(ALARM_AFTER, now=now):
+        return _ok("images", f"{detail}: being downloaded")
+    judge = _failed if found.is_older_than(GRAVE_AFTER, now=now) else _warning
+    return judge(
+        "images",
+        detail,
+        "see result.not_downloaded in the nodes' log, then fix the store or the network route to the provider's"
+        " images; downloads are retried for a day",
+    )
+
+
+def _models(tx: Connection, context: Context) -> Finding:
+    paused = model_pauses.of_name(tx, context.settings.account)
+    if not paused:
+        return _ok("models", "none is paused")
+    step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
+    return _warning("models", "; ".join(str(each) for each in paused), step)
+
+
+def _upkeep(tx: Connection) -> Finding:
+    found = upkeep.troubles(tx)
+    if not found:
+        return _ok("upkeep", "gets done")
+    parts = (
+        f"{each.kind}: not done since {each.done_at:%Y-%m-%d %H:%M} UTC" + (f" ({each.error})" if each.error else "")
+        for each in found
+    )
+    step = "look for upkeep.crashed in the nodes' log; if there is none, the nodes' threads or the broker hang"
+    return _warning("upkeep", "; ".join(parts), step)
+
+
+def _crashes(tx: Connection) -> Finding:
+    found = crashes.count(tx, now=wiring.clock())
+    if not found.steps and not found.ended:
+        return _ok("crashes", "no job step keeps crashing")
+    words = f" ({found.error})" if found.error else ""
+    detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {crash.CODE} within a day"
+    step = (
+        "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --failed --code"
+        f" {crash.CODE}`; what is in doubt: `darkroom audit in-doubt`"
+    )
+    return (_failed if found.ended else _warning)("crashes", detail, step)
+
+
+_REFERENCES_PATIENCE = timedelta(minutes=15)
+"""A message whose references are not fetched by then waits for a node or the store."""
+
+
+def _messages(tx: Connection) -> Finding:
+    since = wiring.clock() - messages.LOOKED_BACK
+    total, newest = messages.refused(tx, since=since, limit=1)
+    dropped = messages.dropped(tx, since=since)
+    waiting = waiting_messages.count(tx)
+    if waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_PATIENCE:
+        detail = f"{waiting}, the first since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC"
+        return _warning("messages", detail, "look for batch.not_yet_enqueued in the nodes' log, and start more nodes")
+    if not total and not dropped:
+        return _ok("messages", f"none refused or dropped within 7 days; {waiting}")
+    parts = [
+        f"{total:,} batches refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
+    ]
+    parts += [f"{each.messages:,} messages dropped from {each.queue}: {each.last_reason}" for each in dropped]
+    return _warning("messages", "; ".join(parts), "`darkroom refused` lists them; fix the producer and send again")
+
+
+def _unread(context: Context) -> Finding:
+    found = nodes.unread_queues(context)
+    if not found:
+        return _ok("queues", "no messages in misspelled queues")
+    parts = (f"{each.messages:,} messages in {each.name} (did you mean {each.meant}?)" for each in found)
+    step = "no node reads them: send them again to the queue that was meant, then delete the other"
+    return _warning("queues", "; ".join(parts), step)
+
+
+def _broker(context: Context) -> Iterator[Finding]:
+    if context.settings.broker_url is None:
+        yield _failed("broker", "none", "start Darkroom with `darkroom up`, or set DARKROOM_BROKER_URL")
+        return
+    try:
+        found = nodes.alive(context)
+    except nodes.BrokerUnreachable as error:
+        yield _failed("broker", str(error), "check DARKROOM_BROKER_URL, and that it runs")
+        return
+    kind = context.settings.broker_url.get_secret_value().split(":", 1)[0]
+    yield _ok("broker", f"answers ({kind})")
+    if found:
+        yield _ok("nodes", ", ".join(found))
+    else:
+        yield _warning("nodes", "none answers", "start one: `darkroom up`, or `celery -A worker.celery_app worker`")
+    try:
+        yield _unread(context)
+    except nodes.BrokerUnreachable as error:
+        yield _failed("queues", str(error), "check DARKROOM_BROKER_URL, and that it runs")
+
+
+def _store(context: Context) -> Finding:
+    place = context.settings.store_url
+    if context.settings.database_url is None:
+        # Opening a store makes its folder: without a Darkroom here, that would be one more home.
+        return _warning("store", f"{place}: not looked at", "it is compared with the database: fix that first")
+    database = wiring.database(context.settings, connections=1)
+    try:
+        wiring.store(context.settings, database).check()
+    except WrongStore as error:
+        return _failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
+    except (StoreUnavailable, ValueError) as error:
+        return _failed("store", str(error), "check DARKROOM_STORE, its room and its permissions: what needs it waits")
+    except DBAPIError:
+        return _warning("store", f"{place}: not compared with what the database knows", "fix the database first")
+    finally:
+        database.close()
+    return _ok("store", f"{place}: the one that is known, written and read")
+
+
+def _provider(context: Context) -> Iterator[Finding]:
+    if not context.has_provider:
+        yield _failed("provider", "no key, and no sandbox runs here", "set RIVYA_API_KEY, or start `darkroom up`")
+        return
+    client = wiring.client(context.settings)
+    kind = "sandbox" if context.is_play else "live"
+    in_use = _models_in_use(context)
+    yield _asked("key", lambda: _wallet(client, kind, in_use))
+    yield _asked("scopes", lambda: _scopes(client))
+    yield _asked("prices", lambda: _prices(client, in_use))
+
+
+def _models_in_use(context: Context) -> set[str]:
+    """Return the models that jobs wait for, and the one of a request that names none."""
+    if context.settings.database_url is None:
+        return {DEFAULT_MODEL}
+    database = wiring.database(context.settings, connections=1)
+    try:
+        with database.transaction() as tx:
+            return {DEFAULT_MODEL, *model_pauses.in_use(tx)}
+    except DBAPIError:
+        return {DEFAULT_MODEL}
+    finally:
+        database.close()
+
+
+def _asked(part: str, ask: Callable[[], Finding]) -> Finding:
+    try:
+        return ask()
+    except ProviderError as error:
+        return _failed(part, str(error), "check RIVYA_API_KEY and RIVYA_BASE_URL, and the key at the provider's site")
+
+
+def _wallet(client: Client, kind: str, in_use: set[str]) -> Finding:
+    balance = client.credits()
+    detail = f"{kind}: key accepted, scope credits:read; wallet {balance:,} credits"
+    price = min(MODELS[model].credits for model in in_use if model in MODELS)
+    if balance < price:
+        return _warning("key", detail, f"the wallet is too low for one image ({price} credits): top it up")
+    return _ok("key", detail)
+
+
+def _scopes(client: Client) -> Finding:
+    present, lacking = scopes.of_reading(client)
+    if lacking:
+        step = "give the key these scopes at the provider's site, or use a new key, which has all of them"
+        return _failed("scopes", f"the key lacks {', '.join(lacking)}", step)
+    return _ok("scopes", f"{', '.join(present)}; {scopes.UNPROVED}")
+
+
+def _prices(client: Client, in_use: set[str]) -> Finding:
+    """Compare every price with the provider's list; a model that is not offered matters only when jobs wait for it."""
+    views = client.models()
+    listed = {model.id: model.base_credits for model in views}
+    statuses = {model.id: model.api_status for model in views}
+    drifted = [
+        f"{spec.id} costs {listed[spec.id]} and {spec.credits} is held"
+        for spec in MODELS.values()
+        if listed.get(spec.id) not in (None, spec.credits)
+    ]
+    missing = [f"{model} ({why})" for model in sorted(in_use) if (why := why_not(model, statuses))]
+    if drifted:
+        return _failed("prices", "; ".join(drifted), "upgrade Darkroom before you submit: caps and prices are off")
+    if missing:
+        step = "nothing; jobs of such a model wait until the provider offers it"
+        return _warning("prices", f"not offered: {', '.join(missing)}", step)
+    as_listed = (f"{spec.id} {spec.credits}" for spec in MODELS.values() if listed.get(spec.id) is not None)
+    return _ok("prices", f"credits as listed: {', '.join(as_listed)}")

@@ -1,0 +1,62 @@
+"""`darkroom doctor`: every part looked at, with the next step for what is not well."""
+
+from typing import Annotated
+
+import typer
+
+from worker.cli import output
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+_MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
+
+
+def doctor(
+    verify_store: Annotated[
+        bool,
+        typer.Option(
+            "--verify-store",
+            help="Instead, read every stored image and reference again and compare it with the database.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --verify-store: check a random sample of N files.")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Check database, broker, nodes, store, key, wallet and prices. Spends nothing."""
+    from worker.cli.errors import MISUSED, CliError
+    from worker.cli.health import verify_store as verifying
+
+    if sample is not None and not verify_store:
+        raise CliError("--sample goes with --verify-store", MISUSED)
+    if verify_store:
+        verifying.verify(sample, as_json=as_json)
+    else:
+        _examine(as_json=as_json)
+
+
+def _examine(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from rich.text import Text
+
+    from worker.cli.context import resolve
+    from worker.cli.health import checks
+
+    found = []
+    console = output.answers()
+    for finding in checks.examine(resolve(needs_database=False)):
+        found.append(finding)
+        if as_json:
+            continue
+        style = _COLOURS[finding.verdict]
+        console.print(
+            Text.assemble((f"{_MARKS[finding.verdict]} ", style), (f"{finding.part:<11}", "bold"), finding.detail)
+        )
+        if finding.next_step:
+            console.print(Text(f"             next: {finding.next_step}", style=style))
+    is_well = all(each.verdict != "failed" for each in found)
+    if as_json:
+        output.print_json({"ok": is_well, "findings": [asdict(each) for each in found]})
+    if not is_well:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""`darkroom submit`, and what it reads."""

@@ -1,0 +1,1 @@
+"""Commands on what runs on this machine: services, sandbox, nodes."""

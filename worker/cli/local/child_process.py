@@ -1,0 +1,122 @@
+"""One process of ours beside this one: started on a leash, ended in order, started again when it dies."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import worker
+
+_PACKAGES = str(Path(worker.__path__[0]).resolve().parent)
+_LONGEST_PAUSE_S = 30.0
+_STEADY_S = 60.0
+"""A process that lived so long is forgiven its earlier ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a child is made."""
+
+    name: str
+    module: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    """Its working directory: nothing there may shadow our packages."""
+    log: Path | None = None
+    """Where its words go; None is this process's own standard error."""
+
+
+class Child:
+    """One child process, in a session of its own so that Ctrl-C reaches only its starter."""
+
+    def __init__(self, recipe: Recipe, *, stdout: IO[bytes] | int | None = None) -> None:
+        """Start it; ``stdout`` is for a child whose answer is read."""
+        self.recipe = recipe
+        self.ends = 0
+        """How often it ended by itself in a row."""
+        self._stdout = stdout
+        self._again_at = 0.0
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    def revive(self) -> str | None:
+        """Start it again when it has ended and its pause is over; gives what there is to tell about it."""
+        status = self.process.poll()
+        now = time.monotonic()
+        if status is None:
+            if now - self._started_at > _STEADY_S:
+                self.ends = 0
+            return None
+        if self._again_at == 0:
+            self.ends += 1
+            pause = min(2.0 ** (self.ends - 1), _LONGEST_PAUSE_S)
+            self._again_at = now + pause
+            return f"{self.recipe.name} ended with status {status}; it is started again in {pause:.0f} s"
+        if now >= self._again_at:
+            self.release()
+            self._start()
+            return f"{self.recipe.name} is started again"
+        return None
+
+    def ask_to_end(self) -> None:
+        """Ask for an orderly end."""
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """End it at once; what it was doing is found again by whoever comes next."""
+        if self.process.poll() is None:
+            self.process.kill()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def release(self) -> None:
+        """Let go of the leash and the pipes of a child that has ended."""
+        self._held.close()
+
+    def _start(self) -> None:
+        self._again_at, self._started_at = 0.0, time.monotonic()
+        with ExitStack() as stack:
+            theirs, ours = os.pipe()
+            stack.callback(os.close, ours)
+            try:
+                self.process = self._spawn(theirs)
+            finally:
+                os.close(theirs)
+            if self.process.stdout is not None:
+                stack.callback(self.process.stdout.close)
+            self._held = stack.pop_all()
+
+    def _spawn(self, leash: int) -> "subprocess.Popen[bytes]":
+        recipe = self.recipe
+        command = [sys.executable, "-m", "worker.cli.local.parent_watch", str(leash), recipe.module, *recipe.arguments]
+        with ExitStack() as stack:
+            log = None if recipe.log is None else stack.enter_context(recipe.log.open("ab"))
+            return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._stdout if self._stdout is not None else (log or sys.stderr),
+                stderr=log or None,
+                cwd=recipe.folder,
+                env={**recipe.environment, "PYTHONPATH": _with_packages(recipe.environment)},
+                pass_fds=(leash,),
+                start_new_session=True,
+            )
+
+
+def _with_packages(environment: Mapping[str, str]) -> str:
+    earlier = environment.get("PYTHONPATH")
+    return os.pathsep.join([_PACKAGES, earlier] if earlier else [_PACKAGES])

@@ -1,0 +1,71 @@
+"""The log of changes: who changed a setting or decided something, from what to what, why and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.core.db import session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """A person, with the reason and the instant of what is changed."""
+
+    actor: str
+    reason: str | None
+    now: datetime
+    new_id: Callable[[], UUID]
+
+
+def record(tx: Connection, by: Author, subject: str, field: str, *, before: object, after: object) -> None:
+    """Keep the change, if it is one, and wake the dispatchers when it is committed."""
+    if before == after:
+        return
+    insert(
+        tx,
+        change_id=by.new_id(),
+        subject=subject,
+        field=field,
+        before=before,
+        after=after,
+        actor=by.actor,
+        reason=by.reason,
+        now=by.now,
+    )
+    session.notify(tx)
+
+
+_INSERT = text("""
+    INSERT INTO change (id, subject, field, before, after, actor, reason, changed_at)
+    VALUES (:id, :subject, :field, :before, :after, :actor, :reason, :now)""")
+
+
+def insert(
+    tx: Connection,
+    *,
+    change_id: UUID,
+    subject: str,
+    field: str,
+    before: object,
+    after: object,
+    actor: str,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    """Keep who changed what, and why."""
+    tx.execute(
+        _INSERT,
+        {
+            "id": change_id,
+            "subject": subject,
+            "field": field,
+            "before": None if before is None else str(before),
+            "after": None if after is None else str(after),
+            "actor": actor,
+            "reason": reason,
+            "now": now,
+        },
+    )

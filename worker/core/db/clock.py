@@ -1,0 +1,144 @@
+"""The database's clock, as a process carries it: read now and then, and counted on by the monotonic clock between."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from worker.core.db.session import Database
+from worker.core.rules.clock_estimate import Estimate, Reading, reckon
+from worker.core.rules.error_words import first_line
+
+READINGS = 5
+"""At the start; the one with the shortest way there and back counts."""
+
+_NOW = text("SELECT clock_timestamp()")
+
+
+class ClockUnread(Exception):
+    """The time was asked for before anything said which database it is the time of."""
+
+    def __str__(self) -> str:
+        """Return what is missing."""
+        return "the database's clock is not known yet: open the database first (worker.wiring.database)"
+
+
+def uptime() -> float:
+    """Return the seconds of a clock that is never set, and that goes on while the machine sleeps where it can."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _log() -> Any:
+    # Every command reads the clock and next to none logs: importing structlog takes as long as the whole query.
+    import structlog  # noqa: PLC0415
+
+    return structlog.get_logger(__name__)
+
+
+class DatabaseClock:
+    """Tells the database's time without a round trip, whatever this machine's wall clock says; for any thread.
+
+    It goes back only when the database's clock was set back.
+    """
+
+    def __init__(
+        self, *, monotonic: Callable[[], float] = uptime, wall: Callable[[], float] = time.time, fresh_s: float = 60.0
+    ) -> None:
+        """Begin without a reading; one older than ``fresh_s`` is renewed where a database is followed."""
+        self._monotonic, self._wall, self._fresh_s = monotonic, wall, fresh_s
+        self._lock = threading.Lock()
+        self._source: Database | None = None
+        self._estimate: Estimate | None = None
+        self._renew_at_s = 0.0
+        self._last_s = 0.0
+
+    def __call__(self) -> datetime:
+        """Return the database's time as aware UTC."""
+        return datetime.fromtimestamp(self.now_s(), UTC)
+
+    def now_s(self) -> float:
+        """Return the database's time in seconds since 1970; raises ClockUnread, or the database's errors."""
+        estimate = self._known()
+        now_s = estimate.now_s(self._monotonic())
+        with self._lock:
+            # A better reading may move the estimate back by a few milliseconds, which nothing may see.
+            if 0 < self._last_s - now_s <= estimate.uncertainty_s(self._monotonic()) + 1:
+                return self._last_s
+            self._last_s = now_s
+        return now_s
+
+    def uncertainty(self) -> timedelta:
+        """Return the most by which the time is off."""
+        return timedelta(seconds=self._known().uncertainty_s(self._monotonic()))
+
+    def wall_offset_s(self) -> float:
+        """Return by how many seconds this machine's wall clock is ahead of the database's."""
+        return self._wall() - self._known().now_s(self._monotonic())
+
+    def follow(self, database: Database) -> None:
+        """Read this database's clock when the time is next asked for, and whenever the last reading is old.
+
+        Another database than before has another clock.
+        """
+        with self._lock:
+            if self._source is None or self._source.url != database.url:
+                self._estimate, self._last_s = None, 0.0
+            self._source = database
+
+    def keep(self) -> None:
+        """Read the clock that is followed now, and from here on only where ``take`` and ``read`` are called."""
+        self._known()
+        self._source = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the time was read and can be told at once."""
+        return self._estimate is not None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the time can be told."""
+        return self._source is not None or self._estimate is not None
+
+    def read(self, tx: Connection, *, times: int = READINGS) -> None:
+        """Read the database's clock in a transaction that is open."""
+        for _ in range(times):
+            self.take(lambda: tx.execute(_NOW).scalar_one())
+
+    def take(self, ask: Callable[[], datetime]) -> datetime:
+        """Take an answer of the database with its ``clock_timestamp()`` for a reading, and return it."""
+        asked_s = self._monotonic()
+        theirs = ask()
+        reading = Reading(asked_s=asked_s, answered_s=self._monotonic(), theirs_s=theirs.timestamp())
+        with self._lock:
+            reckoned = reckon(self._estimate, reading)
+            self._estimate = reckoned.estimate
+        if reckoned.stepped_s:
+            _log().error("database.clock_stepped", seconds=round(reckoned.stepped_s, 3), now=theirs.isoformat())
+        return theirs
+
+    def _known(self) -> Estimate:
+        """Return the estimate, renewed if it is old and can be."""
+        found, source, now_s = self._estimate, self._source, self._monotonic()
+        if source is not None and (found is None or now_s >= self._renew_at_s):
+            found = self._renew(source, found, now_s)
+        if found is None:
+            raise ClockUnread
+        return found
+
+    def _renew(self, source: Database, before: Estimate | None, now_s: float) -> Estimate | None:
+        """Read the clock of the database that is followed; one that does not answer is counted on by itself."""
+        self._renew_at_s = now_s + self._fresh_s
+        try:
+            with source.transaction() as tx:
+                self.read(tx)
+        except DBAPIError as error:
+            if before is None:
+                raise
+            uncertainty_s = round(before.uncertainty_s(now_s), 3)
+            _log().warning("clock.not_renewed", uncertainty_s=uncertainty_s, error=first_line(error.orig))
+        return self._estimate

@@ -1,0 +1,176 @@
+"""A connection to Postgres, and the one place where a transaction is committed."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError, IntegrityError
+
+from worker.core.db import bounded_connections, pooler, rights
+from worker.core.db.bounded_connections import BoundedConnection
+
+_LIMITS = {
+    "timezone": "UTC",
+    # The forms in which psycopg reads instants and spans.
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "statement_timeout": "{statement_s}s",
+    "lock_timeout": "20s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+"""Of each session, whatever the server, the database or the role prefers: a forgotten transaction must not hold back
+vacuum or another node for ever."""
+
+PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    # Of several hosts in the URL the primary; of one that became a standby, none.
+    "target_session_attrs": "read-write",
+}
+"""A connection whose other end is gone without a word is given up within a minute (libpq's names and units)."""
+
+RESTED_S = 10.0
+"""A connection that was not used for longer is tried before it is used again: the server may have ended it."""
+
+BULK_ANSWER_S = 900.0
+"""How long the server may be silent in a transaction that moves a million rows."""
+
+CHANNEL = "darkroom"
+"""What dispatchers listen to; a notification says only that something may be due now."""
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str, *, connections: int = 20, answer_s: float = 75.0) -> None:
+        """Prepare the pool; nothing connects before the first transaction.
+
+        A connection that owes an answer for longer than ``answer_s`` seconds is closed; statements that the server
+        is at are ended by it a little earlier.
+        """
+        self.url = make_url(url).set(drivername="postgresql+psycopg")
+        self.answer_s = answer_s
+        self._has_pooler: bool | None = None
+        self.engine: Engine = create_engine(
+            self.url,
+            pool_size=connections,
+            max_overflow=5,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            # The connection that was used last has prepared what is executed most.
+            pool_use_lifo=True,
+            # An error is logged: prompts and tokens have no business there.
+            hide_parameters=True,
+            connect_args={"application_name": "darkroom", **PATIENCE},
+        )
+        event.listen(self.engine, "do_connect", lambda _dialect, _record, args, named: self._connect(*args, **named))
+        event.listen(self.engine, "checkout", self._check_rested)
+        event.listen(self.engine, "handle_error", _note_disconnect)
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether a connection pooler stands before the server; known once something has connected."""
+        return bool(self._has_pooler)
+
+    def connect(self) -> BoundedConnection:
+        """Open a connection beside the pool, that commits each statement by itself."""
+        connection = self._connect(self.conninfo, **PATIENCE)
+        connection.autocommit = True
+        return connection
+
+    def _connect(self, *arguments: Any, **named: Any) -> BoundedConnection:
+        connection = BoundedConnection.connect(*arguments, **named)
+        connection.answer_s = self.answer_s
+        connection.autocommit = True
+        if self._has_pooler is None:
+            self._has_pooler = pooler.is_between(connection)
+        if self._has_pooler:
+            # Another client's statement may have the same name in the session that this one is given.
+            connection.prepare_threshold = None
+        else:
+            connection.execute(self._settings(is_local=False))
+            rights.take_role(connection)
+        connection.autocommit = False
+        # Sent with each BEGIN, since the server's default may be stricter: a transaction that waited for a row lock
+        # would then fail with a serialization error instead of reading the new row.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        return connection
+
+    def _settings(self, *, is_local: bool) -> str:
+        statement_s = max(1, round(self.answer_s * 0.8))
+        values = {name: value.format(statement_s=statement_s) for name, value in _LIMITS.items()}
+        calls = (f"set_config('{name}', '{value}', {str(is_local).lower()})" for name, value in values.items())
+        return f"SELECT {', '.join(calls)}"
+
+    def _check_rested(self, connection: Any, record: Any, _proxy: Any) -> None:
+        """Try a connection that has rested; one that is no use is replaced by the pool."""
+        now = time.monotonic()
+        used_at = record.info.get("used_at", now)
+        record.info["used_at"] = now
+        if now - used_at < RESTED_S:
+            return
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError(str(error)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection; commit when the block ends, roll back when it raises."""
+        with self.engine.begin() as connection:
+            if self._has_pooler:
+                # Behind a pooler nothing that is set for a session stays with it.
+                connection.exec_driver_sql(self._settings(is_local=True))
+                connection.exec_driver_sql(rights.TAKE_ROLE_LOCALLY)
+            yield connection
+
+    @contextmanager
+    def bulk_transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
+        """Yield a transaction that may take as long as a million rows take; a snapshot sees one instant, to be read."""
+        with self.engine.connect() as connection, connection.begin():
+            driver: Any = connection.connection.driver_connection
+            driver.answer_s = BULK_ANSWER_S
+            try:
+                if is_snapshot:
+                    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+                if self._has_pooler:
+                    connection.exec_driver_sql(self._settings(is_local=True))
+                    connection.exec_driver_sql(rights.TAKE_ROLE_LOCALLY)
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                yield connection
+            finally:
+                driver.answer_s = self.answer_s
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+    @property
+    def conninfo(self) -> str:
+        """The URL as psycopg itself takes it, password included."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def violated(error: IntegrityError) -> str | None:
+    """Return the name of the constraint that the statement broke."""
+    return error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
+
+
+def notify(tx: Connection) -> None:
+    """Wake every dispatcher when this transaction commits."""
+    tx.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+def _note_disconnect(context: Any) -> None:
+    """Have the pool thrown away after an error that every connection of it would meet."""
+    if bounded_connections.is_disconnect(context.original_exception):
+        context.is_disconnect = True

@@ -1,0 +1,1 @@
+"""From an admitted job to its outcome: dispatch, steps, leases."""

@@ -1,0 +1,283 @@
+"""Batches in the database: written once, shared out by the dispatcher, looked up by id, token or name."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from worker.core.rules import deadline
+from worker.core.rules.as_ordered import SizePolicy
+from worker.core.rules.batch_request import BatchRequest, Priority
+from worker.core.rules.batch_state import BatchState
+from worker.core.rules.fault import Fault, plain
+from worker.engine.rules.fairness import Claim
+from worker.ledger.queries.prices import NEXT
+
+_FAULTS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRow:
+    """A batch as it was submitted."""
+
+    id: UUID
+    account_id: UUID
+    token: str
+    content_hash: str
+    name: str
+    owner: str
+    purpose: str
+    priority: str
+    credit_cap: int | None
+    size: int
+    state: BatchState
+    deadline_at: datetime | None
+    created_at: datetime
+    size_policy: SizePolicy
+
+
+_INSERT = text("""
+    INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
+                       size_policy, models, has_pending, state, deadline_at, created_at)
+    VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
+            :size_policy, :models, :has_pending, :state, :deadline_at, :now)
+    ON CONFLICT (token) DO NOTHING RETURNING id""")
+
+
+def insert(
+    tx: Connection,
+    request: BatchRequest,
+    *,
+    batch_id: UUID,
+    account_id: UUID,
+    token: str,
+    content_hash: str,
+    size: int,
+    state: BatchState,
+    now: datetime,
+    models: Collection[str] = (),
+) -> bool:
+    """Write a batch; False when its token is taken (then wait for nothing: the other one is committed)."""
+    row = tx.execute(
+        _INSERT,
+        {
+            "id": batch_id,
+            "account_id": account_id,
+            "token": token,
+            "content_hash": content_hash,
+            "name": request.name,
+            "owner": request.owner,
+            "purpose": request.purpose,
+            "priority": request.priority,
+            "credit_cap": request.credit_cap,
+            "size": size,
+            "size_policy": request.size_policy,
+            "models": sorted(models),
+            "has_pending": size > 0,
+            "state": state,
+            "deadline_at": None if request.deadline is None else deadline.falls_at(request.deadline, now=now),
+            "now": now,
+        },
+    ).scalar()
+    return row is not None
+
+
+def insert_faults(tx: Connection, rows: Iterable[tuple[UUID, Fault]], *, batch_id: UUID) -> None:
+    """Keep each fault of the lines that were not taken, under an id of its own."""
+    statement = text("""
+        INSERT INTO refused_line (id, batch_id, line, key, field, reason, permitted)
+        VALUES (:id, :batch_id, :line, :key, :field, :reason, :permitted)""").bindparams(
+        bindparam("permitted", type_=JSONB)
+    )
+    rest = iter(rows)
+    while some := [_refused(fault_id, fault, batch_id) for fault_id, fault in islice(rest, _FAULTS_AT_ONCE)]:
+        tx.execute(statement, some)
+
+
+def _refused(fault_id: UUID, fault: Fault, batch_id: UUID) -> dict[str, Any]:
+    return {
+        "id": fault_id,
+        "batch_id": batch_id,
+        "line": fault.line,
+        "key": None if fault.key is None else plain(fault.key),
+        "field": plain(fault.field),
+        "reason": fault.reason,
+        "permitted": list(fault.permitted),
+    }
+
+
+_COLUMNS = """
+    id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, deadline_at,
+    created_at, size_policy"""
+
+
+def by_token(tx: Connection, token: str) -> BatchRow | None:
+    """Return the batch that was submitted under this token."""
+    return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE token = :t"), {"t": token}).all())
+
+
+def by_id(tx: Connection, batch_id: UUID) -> BatchRow | None:
+    """Return the batch with this id."""
+    return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE id = :i"), {"i": batch_id}).all())
+
+
+def by_name(tx: Connection, name: str, *, limit: int = 2) -> list[BatchRow]:
+    """Return the newest batches of that name."""
+    query = f"SELECT {_COLUMNS} FROM batch WHERE name = :n ORDER BY created_at DESC, id DESC LIMIT :limit"
+    return [_row(r) for r in tx.execute(text(query), {"n": name, "limit": limit})]
+
+
+_NEWEST = text(f"""
+    SELECT {_COLUMNS} FROM batch
+    WHERE (CAST(:owner AS text) IS NULL OR owner = :owner) AND (CAST(:token AS text) IS NULL OR token = :token)
+    ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :skip""")
+
+
+def newest(
+    tx: Connection, *, limit: int, owner: str | None = None, token: str | None = None, skip: int = 0
+) -> list[BatchRow]:
+    """List the newest batches, newest first; of one owner or token if given."""
+    values = {"limit": limit, "owner": owner, "token": token, "skip": skip}
+    return [_row(r) for r in tx.execute(_NEWEST, values)]
+
+
+def _one(rows: Sequence[Any]) -> BatchRow | None:
+    return _row(rows[0]) if rows else None
+
+
+def _row(row: Any) -> BatchRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return BatchRow(
+        **{**values, "state": BatchState(values["state"]), "size_policy": SizePolicy(values["size_policy"])}
+    )
+
+
+def faults(tx: Connection, batch_id: UUID) -> list[Fault]:
+    """Return the faults of the batch's refused lines, in line order."""
+    rows = tx.execute(
+        text("""
+            SELECT line, key, field, reason, permitted FROM refused_line
+            WHERE batch_id = :id ORDER BY line, id"""),
+        {"id": batch_id},
+    )
+    return [Fault(line=r.line, key=r.key, field=r.field, reason=r.reason, permitted=tuple(r.permitted)) for r in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A batch with pending jobs, locked for a round of dispatch."""
+
+    claim: Claim
+    price: int
+    """Credits that its next job holds."""
+    cap_left: int | None
+    """Credits that it may still commit; None: it has no cap."""
+
+
+_LOCK_WAITING = text("""
+    SELECT id FROM batch
+    WHERE account_id = :account_id AND state = 'open' AND has_pending AND priority = ANY(:classes)
+      AND (deadline_at IS NULL OR deadline_at > :now) AND NOT models <@ CAST(:paused AS text[])
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
+
+# A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
+# is seen, and its batch is not taken for empty.
+_WAITING = text(f"""
+    SELECT id, owner, priority, weight, virtual_time, credit_cap - committed AS cap_left,
+           {NEXT.format(batch="batch")} AS price, EXISTS (
+               SELECT FROM job WHERE batch_id = batch.id AND model = ANY(:paused) AND state = 'pending') AS has_paused
+    FROM batch WHERE id = ANY(:ids) ORDER BY id""")
+
+
+def lock_waiting(
+    tx: Connection,
+    account_id: UUID,
+    classes: Collection[Priority],
+    *,
+    room: int,
+    now: datetime,
+    paused_models: Sequence[str] = (),
+) -> list[Waiting]:
+    """Lock the open batches of these classes that have pending jobs and time left, each with all the room.
+
+    One that waits for paused models alone, or is locked by another transaction, is left out of this round.
+    """
+    paused = list(paused_models)
+    values = {"account_id": account_id, "classes": list(classes), "now": now, "paused": paused}
+    ids = tx.execute(_LOCK_WAITING, values).scalars().all()
+    rows = tx.execute(_WAITING, {"ids": ids, "paused": paused}).all() if ids else []
+    empty = [r.id for r in rows if r.price is None and not r.has_paused]
+    if empty:
+        tx.execute(text("UPDATE batch SET has_pending = false WHERE id = ANY(:ids)"), {"ids": empty})
+    return [
+        Waiting(
+            claim=Claim(
+                batch_id=r.id,
+                owner=r.owner,
+                priority=Priority(r.priority),
+                weight=r.weight,
+                virtual_time=r.virtual_time,
+                room=room,
+            ),
+            price=r.price,
+            cap_left=r.cap_left,
+        )
+        for r in rows
+        if r.price is not None
+    ]
+
+
+def save_turn(tx: Connection, batch_id: UUID, *, virtual_time: float) -> None:
+    """Store how much the batch has had for its weight."""
+    tx.execute(text("UPDATE batch SET virtual_time = :t WHERE id = :id"), {"t": virtual_time, "id": batch_id})
+
+
+def rename_token(tx: Connection, batch_id: UUID, token: str) -> None:
+    """Give a refused batch another token, so that its own can be used for the corrected requests."""
+    tx.execute(text("UPDATE batch SET token = :token WHERE id = :id"), {"token": token, "id": batch_id})
+
+
+def lock(tx: Connection, batch_id: UUID) -> None:
+    """Lock one batch against admission until the transaction ends."""
+    tx.execute(text("SELECT 1 FROM batch WHERE id = :id FOR NO KEY UPDATE"), {"id": batch_id})
+
+
+def lock_state(tx: Connection, batch_id: UUID) -> BatchState:
+    """Lock one batch in the same way, and give its state as it is from now on."""
+    query = text("SELECT state FROM batch WHERE id = :id FOR NO KEY UPDATE")
+    return BatchState(tx.execute(query, {"id": batch_id}).scalar_one())
+
+
+def set_state(tx: Connection, batch_id: UUID, state: BatchState) -> None:
+    """Open, pause or cancel a batch; the next round looks whether it has pending jobs."""
+    tx.execute(
+        text("UPDATE batch SET state = :state, has_pending = CAST(:state AS text) <> 'cancelled' WHERE id = :id"),
+        {"state": state, "id": batch_id},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """When the jobs of a batch have their turn: its class, and its weight inside the class."""
+
+    priority: Priority
+    weight: int
+
+
+def turn(tx: Connection, batch_id: UUID) -> Turn:
+    """Return the class and the weight of a batch."""
+    row = tx.execute(text("SELECT priority, weight FROM batch WHERE id = :id"), {"id": batch_id}).one()
+    return Turn(priority=Priority(row.priority), weight=row.weight)
+
+
+def set_turn(tx: Connection, batch_id: UUID, turn_: Turn) -> None:
+    """Set the class and the weight of a batch."""
+    tx.execute(
+        text("UPDATE batch SET priority = :priority, weight = :weight WHERE id = :id"),
+        {"priority": turn_.priority, "weight": turn_.weight, "id": batch_id},
+    )

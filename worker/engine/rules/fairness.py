@@ -1,0 +1,161 @@
+"""Who is served next: shares between classes, then between the owners of a class, then between an owner's batches."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from worker.accounts.rules import turns as memory
+from worker.accounts.rules.turns import CLASS_WEIGHTS, Turns
+from worker.core.rules.batch_request import Priority
+from worker.engine.rules import window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One batch with pending jobs, as the dispatcher sees it."""
+
+    batch_id: UUID
+    owner: str
+    priority: Priority
+    weight: int
+    """1 or more; twice the weight is twice the share of what the owner gets inside the class."""
+    virtual_time: float
+    """Admissions so far, divided by the weight; the smallest is served first."""
+    room: int
+    """How many of its jobs may be admitted now, at the most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allotment:
+    """How many due steps of each class to hand out, how many jobs of each batch to admit, and the turns after it."""
+
+    due: Mapping[Priority, int]
+    jobs: Mapping[UUID, int]
+    batch_times: Mapping[UUID, float]
+    turns: Turns
+
+
+def allot(
+    claims: Sequence[Claim],
+    turns: Turns,
+    slots: int,
+    *,
+    due: Mapping[Priority, int] | None = None,
+    rooms: Mapping[Priority, int] | None = None,
+) -> Allotment:
+    """Share the slots out one by one to the class, then the owner, then the batch, that has had the least so far.
+
+    ``due`` steps of a class come before its admissions: what is begun is finished first. ``rooms`` is what the
+    window has left (``window.rooms``); None: it has no end. Whoever comes back after a pause starts among the others.
+    """
+    round_ = _Round(claims, turns, due or {}, rooms)
+    for _ in range(slots):
+        if not round_.serve_next():
+            break
+    return round_.allotment()
+
+
+class _Round:
+    """What is left to give in one round, and what was given."""
+
+    def __init__(
+        self,
+        claims: Sequence[Claim],
+        turns: Turns,
+        due: Mapping[Priority, int],
+        rooms: Mapping[Priority, int] | None,
+    ) -> None:
+        hungry = [c for c in claims if c.room > 0]
+        self._due = {p: count for p, count in due.items() if count > 0}
+        self._rooms = None if rooms is None else dict(rooms)
+        self._classes = memory.classes_at_work(turns, {c.priority for c in hungry} | self._due.keys())
+        self._lines = {p: _Line([c for c in hungry if c.priority is p], turns.owners.get(p, {})) for p in Priority}
+        self._given_due: dict[Priority, int] = defaultdict(int)
+
+    def serve_next(self) -> bool:
+        """Return one slot away; False when nobody can use it."""
+        able = [p for p in Priority if self._due.get(p, 0) or self._may_admit(p)]
+        if not able:
+            return False
+        chosen = min(able, key=lambda p: (self._classes[p], -CLASS_WEIGHTS[p]))
+        self._classes[chosen] += 1 / CLASS_WEIGHTS[chosen]
+        if self._due.get(chosen, 0):
+            self._due[chosen] -= 1
+            self._given_due[chosen] += 1
+        else:
+            self._lines[chosen].serve_next()
+            self._take_room(chosen)
+        return True
+
+    def allotment(self) -> Allotment:
+        """Sum up."""
+        lines = self._lines
+        return Allotment(
+            due=dict(self._given_due),
+            jobs={batch: count for line in lines.values() for batch, count in line.given.items()},
+            batch_times={batch: line.times[batch] for line in lines.values() for batch in line.given},
+            turns=Turns(classes=self._classes, owners={p: line.owners for p, line in lines.items() if line.owners}),
+        )
+
+    def _may_admit(self, priority: Priority) -> bool:
+        has_room = self._rooms is None or window.room_of(priority, self._rooms) > 0
+        return has_room and self._lines[priority].is_waiting
+
+    def _take_room(self, priority: Priority) -> None:
+        if self._rooms is not None:
+            for above in window.at_and_above(priority):
+                self._rooms[above] -= 1
+
+
+class _Line:
+    """The batches of one class: a heap of owners, and for each owner a heap of batches.
+
+    Ties go to the owner with the older batch, and to the older batch (ids are ordered by time).
+    """
+
+    def __init__(self, claims: Sequence[Claim], owners: Mapping[str, float]) -> None:
+        self._claims = {c.batch_id: c for c in claims}
+        self._left = {c.batch_id: c.room for c in claims}
+        self.owners = memory.caught_up({c.owner: owners.get(c.owner, 0.0) for c in claims})
+        self.times: dict[UUID, float] = {}
+        self.given: dict[UUID, int] = {}
+        by_owner: dict[str, list[Claim]] = defaultdict(list)
+        for claim in claims:
+            by_owner[claim.owner].append(claim)
+        self._batches = {owner: self._heap(theirs) for owner, theirs in by_owner.items()}
+        self._owners = [(time, min(id_ for _, id_ in self._batches[o]), o) for o, time in self.owners.items()]
+        heapq.heapify(self._owners)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any batch could still use a slot."""
+        return bool(self._owners)
+
+    def serve_next(self) -> None:
+        """Give one slot to the owner, then the batch, that has had the least."""
+        _, oldest, owner = self._owners[0]
+        self._serve(self._batches[owner])
+        self.owners[owner] += 1.0
+        if self._batches[owner]:
+            heapq.heapreplace(self._owners, (self.owners[owner], oldest, owner))
+        else:
+            heapq.heappop(self._owners)
+
+    def _serve(self, batches: list[tuple[float, UUID]]) -> None:
+        _, batch_id = batches[0]
+        self._left[batch_id] -= 1
+        self.given[batch_id] = self.given.get(batch_id, 0) + 1
+        self.times[batch_id] += 1 / self._claims[batch_id].weight
+        if self._left[batch_id]:
+            heapq.heapreplace(batches, (self.times[batch_id], batch_id))
+        else:
+            heapq.heappop(batches)
+
+    def _heap(self, claims: Sequence[Claim]) -> list[tuple[float, UUID]]:
+        times = memory.caught_up({c.batch_id: c.virtual_time for c in claims})
+        self.times.update(times)
+        heap = [(time, batch_id) for batch_id, time in times.items()]
+        heapq.heapify(heap)
+        return heap

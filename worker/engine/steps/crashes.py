@@ -1,0 +1,132 @@
+"""What follows when our own code crashes in a step: it is counted and put off, and at last its job has a named end."""
+
+import traceback
+from collections.abc import Callable
+from typing import assert_never
+from uuid import UUID
+
+import psycopg
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy import exc as database_errors
+
+from worker.core.db import session
+from worker.core.db.group_commit import Unwritten
+from worker.core.db.statements import StaleFence
+from worker.core.rules.job import JobEvent
+from worker.core.rules.step import StepKind
+from worker.engine.queries import batches, calls, crashes, jobs
+from worker.engine.queries import deadlines as doubts
+from worker.engine.queries.crashes import Crashed
+from worker.engine.queries.deadlines import Sent
+from worker.engine.queries.jobs import End, Unsent
+from worker.engine.queries.steps import Ticket, Work
+from worker.engine.rules import crash
+from worker.engine.rules.crash import Verdict
+from worker.engine.services import Services
+from worker.ledger.queries import entries
+from worker.ledger.queries.entries import Posting
+from worker.ledger.rules import entries as moves
+
+log = structlog.get_logger(__name__)
+
+_OF_THE_WORLD = (
+    database_errors.OperationalError,
+    database_errors.InterfaceError,
+    database_errors.InternalError,
+    database_errors.TimeoutError,
+    psycopg.OperationalError,
+    psycopg.InternalError,
+    Unwritten,
+    StaleFence,
+    OSError,
+    MemoryError,
+)
+"""Errors that say how the database or the machine is, and not that our code is wrong: these pass."""
+
+
+def of_ticket(services: Services, ticket: Ticket, do: Callable[[], None]) -> None:
+    """Do what a ticket asks for; a crash is recorded for its step."""
+    try:
+        do()
+    except Exception as error:  # noqa: BLE001 - recorded, whatever it is
+        _record(services, ticket.job_id, ticket.kind, ticket.fence, error)
+
+
+def of_work(services: Services, work: Work, do: Callable[[], None]) -> None:
+    """Do something for a step that this worker has claimed; a crash is recorded for it."""
+    try:
+        do()
+    except Exception as error:  # noqa: BLE001 - recorded, whatever it is
+        _record(services, work.job_id, work.kind, work.fence - 1, error)
+
+
+def _record(services: Services, job_id: UUID, kind: StepKind, fence: int, error: Exception) -> None:
+    """Log the crash, and count it; what comes of the database or the machine is left to the lease."""
+    if isinstance(error, _OF_THE_WORLD):
+        log.error("step.failed", job=str(job_id), step=kind, exc_info=error)
+        return
+    words = _described(error)
+    try:
+        found, verdict = _count(services, job_id, kind, fence, words)
+    except Exception:
+        log.exception("step.failed", job=str(job_id), step=kind, crash=words)
+        return
+    crashed = None if found is None else found.crashes
+    log.error("step.crashed", job=str(job_id), step=kind, crashes=crashed, verdict=verdict.name, exc_info=error)
+
+
+def _count(services: Services, job_id: UUID, kind: StepKind, fence: int, words: str) -> tuple[Crashed | None, Verdict]:
+    now = services.clock()
+    with services.database.transaction() as tx:
+        found = crashes.lock(tx, job_id, kind, fence=fence)
+        if found is None:
+            return None, Verdict.TRY_AGAIN
+        age = now - found.since
+        verdict = crash.verdict(kind, crashes=found.crashes, is_perhaps_sent=found.is_perhaps_sent, age=age)
+        _act(tx, services, found, verdict, words)
+    return found, verdict
+
+
+def _act(tx: Connection, services: Services, found: Crashed, verdict: Verdict, words: str) -> None:
+    now = services.clock()
+    match verdict:
+        case Verdict.TRY_AGAIN:
+            wait = crash.WAITS.wait(found.crashes, services.jitter())
+            crashes.postpone(tx, found, error=f"{crash.CODE}: {words}", due_at=now + wait)
+            return
+        case Verdict.FAIL_UNSENT:
+            _void(tx, services, found, words)
+        case Verdict.DOUBT:
+            if found.is_perhaps_sent:
+                calls.add_lost_send(tx, found.generation_id)
+            sent = Sent(job_id=found.job_id, generation_id=found.generation_id)
+            doubts.doubt(tx, [sent], now=now, code=crash.CODE, message=words)
+        case Verdict.FAIL_PAID:
+            crashes.finish(tx, found)
+            end = End(job_id=found.job_id, event=JobEvent.FAIL, code=crash.CODE, message=words)
+            jobs.end(tx, end, now=now)
+        case _:
+            assert_never(verdict)
+    session.notify(tx)
+
+
+def _void(tx: Connection, services: Services, found: Crashed, words: str) -> None:
+    now, movements = services.clock(), moves.void(found.held)
+    batches.lock(tx, found.batch_id)
+    unsent = Unsent(job_id=found.job_id, generation_id=found.generation_id, held=found.held, held_at=found.held_at)
+    jobs.end_unsent(tx, [unsent], JobEvent.FAIL, now=now, code=crash.CODE, message=words)
+    entries.commit_to(tx, movements, batch_id=found.batch_id, held_at=found.held_at)
+    posting = Posting(batch_id=found.batch_id, generation_id=found.generation_id, movements=movements)
+    entries.post(tx, [posting], now=now)
+
+
+def _described(error: Exception) -> str:
+    """Return which exception, and where in our code; its words may hold a prompt, and are for the log alone."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/worker/" in frame.filename]
+    kind = type(error).__name__
+    if not frames:
+        return kind
+    last = frames[-1]
+    path = f"worker/{last.filename.rpartition('/worker/')[2]}"
+    return f"{kind} in {last.name} ({path}:{last.lineno})"

@@ -1,0 +1,1 @@
+"""Credits: holds, reservations, what was spent, and budgets."""

@@ -1,0 +1,1 @@
+"""A worker node: Celery, the dispatcher and maintenance."""

@@ -1,0 +1,79 @@
+"""What stands between a message and Celery: everything is checked before Celery reads any of it.
+
+Celery 5.7 takes a message's headers and body for what its own producers write. A body of another form ends the process,
+an ``eta`` holds a place of the prefetch window, and a task name reaches any task that is registered, its own too.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from kombu.message import Message
+
+from worker.intake.rules import delivery as messages
+from worker.intake.rules import envelope, task_arguments
+from worker.intake.rules.delivery import ENQUEUE, Delivery, Unreadable
+
+DROPPED = "darkroom.dropped"
+"""The task that logs and counts a message which is dropped; no message from outside can name it."""
+
+
+class CheckedMessage(Message):  # type: ignore[misc]  # kombu has no types
+    """A message with nothing in it but a task and its arguments, which is acknowledged in place of the one received."""
+
+    def __init__(self, received: Any, *, task: str, name: str, args: tuple[Any, ...]) -> None:
+        """Take over what belongs to the delivery itself."""
+        super().__init__(
+            delivery_tag=received.delivery_tag,
+            delivery_info=received.delivery_info,
+            headers={"lang": "py", "task": task, "id": name},
+            channel=received.channel,
+        )
+        self.arguments: tuple[list[Any], dict[str, Any], dict[str, Any]] = (list(args), {}, {})
+
+    @property
+    def payload(self) -> Any:
+        """The arguments, which are not encoded again: threads run the task."""
+        return self.arguments
+
+
+def checked(received: Any, queue: str) -> CheckedMessage:
+    """Return a message that Celery can run: the task that is asked for, or the one that drops the message.
+
+    A batch is decoded in the thread that takes it, so that a large one does not hold up the event loop.
+    """
+    delivery = _delivery(received, queue)
+    if delivery.is_batch:
+        return CheckedMessage(received, task=ENQUEUE, name=delivery.name, args=(delivery,))
+    try:
+        task = messages.check_task(delivery)
+        call = messages.call(delivery, json.loads)
+        task_arguments.check(task, call)
+    except Unreadable as error:
+        return CheckedMessage(received, task=DROPPED, name=delivery.name, args=(delivery, error.reason))
+    return CheckedMessage(received, task=task, name=delivery.name, args=call.args)
+
+
+def _delivery(received: Any, queue: str) -> Delivery:
+    headers, body = received.headers, _bytes(received.body)
+    marked = headers.get(envelope.UNREADABLE)
+    is_marked = envelope.is_unreadable(marked)
+    return Delivery(
+        queue=queue,
+        task=headers.get("task"),
+        message_id=messages.message_id(headers.get("id")),
+        content_type=received.content_type,
+        compression=headers.get(envelope.COMPRESSION),
+        eta=headers.get("eta"),
+        expires=headers.get("expires"),
+        body=body,
+        size_bytes=marked["size"] if is_marked else len(body),
+        sha256=marked["sha256"] if is_marked else hashlib.sha256(body).hexdigest(),
+        fault=marked["reason"] if is_marked else None,
+    )
+
+
+def _bytes(body: object) -> bytes:
+    if body is None:
+        return b""
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(memoryview(body))  # type: ignore[arg-type]

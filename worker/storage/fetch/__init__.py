@@ -1,0 +1,1 @@
+"""Downloads from addresses that others name."""
