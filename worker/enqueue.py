@@ -12,9 +12,10 @@ from worker.core.db.clock import DatabaseClock
 from worker.core.db.ids import TimeOrderedIds
 from worker.core.rules.batch_request import BatchRequest, validate_batch
 from worker.core.rules.fault import Fault
-from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, prepare, write
 from worker.intake.manifest import Row
+from worker.intake.prepare import Prepared, prepare
 from worker.intake.reference_store import Library
+from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write
 from worker.storage import store_binding
 from worker.storage.fetch.budget import FetchBudget
 from worker.storage.store import Store

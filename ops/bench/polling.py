@@ -137,8 +137,8 @@ def run(*, is_quick: bool) -> Finding:
             " learned nothing, 2.5 s, then 5 s growing to 10 s. *As often as permitted*: 2.5 s, then every 5 s."
             " *Backoff*: doubling from 2.5 s up to 60 s. *Learned*: worker/engine/rules/polling.py with the same"
             f" documented pace as its floor, after {LESSONS:,} generations; *told* knows how long each took,"
-            " *bracketed* only between which polls it ended. *Least lag* is what no schedule with that many polls can be better than"
-            " (I²/2, Keller 1974), even one that may poll at any rate."
+            " *bracketed* only between which polls it ended. *Least lag* is what no schedule with that"
+            " many polls can be better than (I²/2, Keller 1974), even one that may poll at any rate."
         ),
         columns=("median", "sigma", "schedule", "polls per image", "mean lag", "p99 lag", "least lag"),
         rows=rows,

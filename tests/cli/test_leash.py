@@ -16,7 +16,7 @@ DEADLINE_S = 20
 STARTER = """
 import os, sys
 from pathlib import Path
-from worker.cli.children import Child, Recipe
+from worker.cli.local.child_process import Child, Recipe
 child = Child(Recipe(name="c", module="http.server", arguments=["--bind", "127.0.0.1", "0"],
                      environment=os.environ, folder=Path(sys.argv[1]), log=Path(sys.argv[1]) / "log"))
 print(child.pid, flush=True)

@@ -23,7 +23,7 @@ from worker.engine.rules.upkeep import UpkeepKind
 from worker.engine.services import Policies, Services
 from worker.engine.steps.perform import perform
 from worker.enqueue import enqueue
-from worker.intake import Receipt
+from worker.intake.write import Receipt
 from worker.node import upkeep
 from worker.provider.client import Timeouts
 from worker.storage import store_binding

@@ -20,7 +20,7 @@ from worker.engine.queries.steps import Work
 from worker.engine.rules.polling import PollSchedule
 from worker.engine.services import Policies, Services
 from worker.enqueue import prepare_requests
-from worker.intake import write
+from worker.intake.write import write
 from worker.provider.client import Client
 from worker.storage.fetch.addresses import AddressPolicy
 from worker.storage.store import open_store

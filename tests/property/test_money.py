@@ -6,7 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from structlog.testing import capture_logs
 
 from tests.property.machine import Money
-from worker.audit import verify
+from worker.audit.verify import verify
 from worker.core.db.session import Database
 
 EXAMPLES, STEPS = 200, 50

@@ -16,7 +16,7 @@ from tests.pipeline.node import START
 from tests.property import rig as rigs
 from tests.property.provider import Fate
 from tests.property.session import Session
-from worker.audit import verify
+from worker.audit.verify import verify
 from worker.core.db.session import Database
 
 OPERATIONS = 80

@@ -22,9 +22,10 @@ from worker.core.db.session import Database
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
 from worker.core.rules.plain_text import LABEL_MAX
 from worker.engine.queries import batches, prompt_failures
-from worker.intake import RequestsRefused, prepare, write
 from worker.intake.manifest import Row
+from worker.intake.prepare import prepare
 from worker.intake.reference_store import Library
+from worker.intake.write import RequestsRefused, write
 
 
 class PlanUnknown(Exception):

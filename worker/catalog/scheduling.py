@@ -23,7 +23,7 @@ from worker.catalog.queries.schedule_runs import Progress, RunRow
 from worker.catalog.rules.catalog import Keep
 from worker.catalog.rules.schedule import RUN_LEASE, RunState
 from worker.engine.services import Services
-from worker.intake import RequestsRefused
+from worker.intake.write import RequestsRefused
 
 log = structlog.get_logger(__name__)
 

@@ -67,8 +67,8 @@ def _explain_settings(error: Exception) -> Explained | None:
 
 def _explain_outside(error: Exception) -> Explained | None:
     from worker.core.rules.errors import ProviderError
-    from worker.intake import RequestsRefused, TokenTaken
     from worker.intake.manifest import ManifestError
+    from worker.intake.write import RequestsRefused, TokenTaken
     from worker.local.errors import ServicesError
     from worker.storage.store import NotStored, StoreUnavailable
 

@@ -15,10 +15,11 @@ from worker.core.rules.error_words import first_line
 from worker.core.rules.fault import Fault
 from worker.engine.services import Services
 from worker.enqueue import prepare_requests
-from worker.intake import Prepared, Receipt, RequestsRefused, TokenTaken, write, write_refused
+from worker.intake.prepare import Prepared
 from worker.intake.queries import messages
 from worker.intake.queries.waiting_messages import ClaimLost
 from worker.intake.rules.delivery import Call, Delivery, Unreadable, call, check_task
+from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write, write_refused
 from worker.storage.fetch.budget import FetchBudget, FetchNeeded
 from worker.storage.store import StoreUnavailable
 

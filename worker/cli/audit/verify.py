@@ -8,8 +8,8 @@ import typer
 from worker.cli import output
 
 if TYPE_CHECKING:
-    from worker.audit import Verification
     from worker.audit.anchors import Anchor
+    from worker.audit.verify import Verification
 
 
 def verify(
@@ -26,7 +26,7 @@ def verify(
 ) -> None:
     """Check the invariants of the ledger and of job states; exit status 1 if one is violated."""
     from worker import wiring
-    from worker.audit import verify as prove
+    from worker.audit.verify import verify as prove
     from worker.cli.context import resolve
 
     known = _anchors(anchor or [])

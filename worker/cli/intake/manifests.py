@@ -14,9 +14,9 @@ from worker.cli.errors import CliError
 from worker.cli.intake import fault_file
 from worker.cli.listing import Listing
 from worker.core.rules.fault import Fault, plain
-from worker.intake import Prepared, prepare
 from worker.intake.faults import FaultSpool
 from worker.intake.manifest import Form, read
+from worker.intake.prepare import Prepared, prepare
 from worker.intake.reference_store import Library
 from worker.storage.store import Store
 

@@ -13,7 +13,8 @@ from worker.intake.manifest.source import Form
 if TYPE_CHECKING:
     from worker.cli.context import Context
     from worker.core.rules.batch_request import BatchRequest
-    from worker.intake import Prepared, Receipt
+    from worker.intake.prepare import Prepared
+    from worker.intake.write import Receipt
 
 
 _OPTIONS = {"size_policy": "size"}
@@ -106,12 +107,13 @@ def _ask(context: "Context", prepared: "Prepared", consent: spending.Consent) ->
 
 def write(context: "Context", request: "BatchRequest", prepared: "Prepared") -> "Receipt":
     """Write the batch in one transaction of its own."""
-    from worker import intake, wiring
+    from worker import wiring
+    from worker.intake.write import write
 
     database = wiring.database(context.settings, connections=1)
     account_id = wiring.account(context.settings, database)
     with database.bulk_transaction() as tx:
-        return intake.write(tx, request, prepared, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
+        return write(tx, request, prepared, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
 
 
 def _finish(

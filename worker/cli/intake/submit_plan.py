@@ -8,7 +8,7 @@ from worker.cli.batches.forecast import Forecast
 from worker.cli.context import Context
 from worker.cli.intake import manifests
 from worker.core.rules.batch_request import BatchRequest
-from worker.intake import Prepared
+from worker.intake.prepare import Prepared
 
 
 def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json: bool) -> None:

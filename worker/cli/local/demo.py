@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from worker.batches.queries.overview import Overview
     from worker.cli.local.stack import House
     from worker.core.db.session import Database
-    from worker.intake import Prepared, Receipt
+    from worker.intake.prepare import Prepared
+    from worker.intake.write import Receipt
 
 _MANIFEST = Path("examples") / "catalog.jsonl"
 _INTERRUPTED = 130
@@ -131,7 +132,7 @@ def _credits(found: "Overview") -> object:
 
 
 def _show_audit(database: "Database", console: "Console") -> bool:
-    from worker.audit import verify
+    from worker.audit.verify import verify
     from worker.cli.audit.verify import last_line
 
     with database.transaction() as tx:
