@@ -41,17 +41,18 @@ def run(tx: Connection, changes: Mapping[Part, Sequence[Row]]) -> None:
     if not made:
         return
     values: dict[str, object] = {part.name: json.dumps(rows, default=str) for part, rows in made.items()}
-    statement = _statement(tuple(made), guards)
+    sql = statement(tuple(made), guards)
     if not guards:
-        tx.exec_driver_sql(statement, values)
+        tx.exec_driver_sql(sql, values)
         return
-    met = tx.exec_driver_sql(statement, values | {"wanted": len(made[guards[0]])}).one()
+    met = tx.exec_driver_sql(sql, values | {"wanted": len(made[guards[0]])}).one()
     if tuple(met) != tuple(len(made[guard]) for guard in guards):
         raise StaleFence
 
 
 @lru_cache(maxsize=64)
-def _statement(parts: tuple[Part, ...], guards: tuple[Part, ...]) -> str:
+def statement(parts: tuple[Part, ...], guards: tuple[Part, ...]) -> str:
+    """Return the SQL of the parts as one statement, with ``%(name)s`` for the rows of each and ``%(wanted)s``."""
     first = guards[0] if guards else None
     made = ", ".join(f"{part.name} AS ({_change(part, None if part is first else first)})" for part in parts)
     counts = ", ".join(f"(SELECT count(*) FROM {guard.name})" for guard in guards)

@@ -86,7 +86,7 @@ _IS_MORE_TO_COME = text("""
     OR EXISTS (
         SELECT FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
             SELECT prompt, failures FROM job
-            WHERE batch_id = b.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT :looked_at) j
+            WHERE batch_id = b.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT :limit) j
         WHERE b.account_id = :account_id AND b.state = 'open' AND b.has_pending
           AND j.failures = 0 AND j.prompt <> :prompt)""")
 
@@ -96,7 +96,7 @@ _LOOKED_AT = 20
 
 def is_more_to_come(tx: Connection, work: Work) -> bool:
     """Say whether a generation of another prompt, which has not failed yet, is under way or next in line."""
-    values = {"account_id": work.account_id, "prompt": work.prompt, "looked_at": _LOOKED_AT}
+    values = {"account_id": work.account_id, "prompt": work.prompt, "limit": _LOOKED_AT}
     return bool(tx.execute(_IS_MORE_TO_COME, values).scalar_one())
 
 

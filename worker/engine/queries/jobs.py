@@ -40,7 +40,7 @@ _ADMIT = text(f"""
         SELECT first.* FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
             SELECT id, {HOLD.format(account_id=":account_id")} AS price, line, generations FROM job
             WHERE batch_id = :batch_id AND job.model = m.model AND state = 'pending'
-            ORDER BY line LIMIT :looked_at FOR NO KEY UPDATE SKIP LOCKED) first
+            ORDER BY line LIMIT :considered FOR NO KEY UPDATE SKIP LOCKED) first
         WHERE b.id = :batch_id AND m.model <> ALL(CAST(:paused AS text[]))
         ORDER BY CASE WHEN :prefers_fresh THEN first.generations END, first.line LIMIT :limit),
     affordable AS (
@@ -89,7 +89,7 @@ def admit(
             "account_id": account_id,
             "batch_id": batch_id,
             "limit": limit,
-            "looked_at": max(limit, FRESH_LOOKED_AT) if prefers_fresh else limit,
+            "considered": max(limit, FRESH_LOOKED_AT) if prefers_fresh else limit,
             "prefers_fresh": prefers_fresh,
             "cap_left": cap_left,
             "fresh_after": fresh_after,
