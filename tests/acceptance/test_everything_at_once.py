@@ -6,8 +6,8 @@ from tests.acceptance import books, manifests
 from tests.acceptance.waiting import until
 from tests.acceptance.world import World
 from tests.chaos import clocks
-from tests.producers import batches, raw
-from tests.producers.raw import Message, good, headers
+from tests.node import batches, raw
+from tests.node.raw import Message, good, headers
 
 pytestmark = pytest.mark.acceptance
 

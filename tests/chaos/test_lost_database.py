@@ -5,7 +5,7 @@ from tests.acceptance.waiting import until
 from tests.acceptance.world import World
 from tests.chaos import moments
 from tests.chaos.conftest import OwnServices
-from tests.producers import database
+from tests.node import database
 
 pytestmark = pytest.mark.chaos
 

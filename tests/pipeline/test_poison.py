@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.caps import crew
-from tests.caps.crew import SharedClock
+from tests.batches import crew
+from tests.batches.crew import SharedClock
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor

@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from tests.rivya.scripted import Step, answer, scripted_server
+from tests.provider.scripted import Step, answer, scripted_server
 from worker.batches import control
 from worker.batches.control import RetryEffect
 from worker.core.rules.models_catalogue import PIXELS

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from tests.caps.crew import SharedClock
+from tests.batches.crew import SharedClock
 from tests.fixtures import writing
 from tests.pipeline.node import START
 from tests.property import rig as rigs
