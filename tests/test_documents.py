@@ -1,0 +1,31 @@
+"""What the documents for contributors name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+FILES = re.compile(r"`((?:worker|models|ops|docs|tests|migrations)/[\w/.]*)`")
+LAST_CELL = re.compile(r"\| (`[^|]+`) \|$", re.MULTILINE)
+FIRST_CELL = re.compile(r"^\| ([^|`]+?) \|", re.MULTILINE)
+PLACES = {place for cell in LAST_CELL.findall(GLOSSARY) for place in re.findall(r"`([^`]+)`", cell)}
+
+
+@pytest.mark.parametrize("path", sorted(set(FILES.findall(CONTRIBUTING))))
+def test_a_file_that_contributing_names_is_there(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+def test_a_place_that_the_glossary_names_is_there(place: str) -> None:
+    assert (ROOT / "worker" / place).is_dir() or (ROOT / "worker" / f"{place}.py").is_file()
+
+
+def test_the_glossary_is_in_order_and_names_no_word_twice() -> None:
+    words = FIRST_CELL.findall(GLOSSARY)[1:]
+
+    assert len(words) > 40
+    assert sorted(set(words), key=str.casefold) == words
