@@ -55,7 +55,7 @@ def test_a_command_in_another_folder_names_the_darkroom_that_runs(
     state = str(tmp_path / "state")
     monkeypatch.setenv("XDG_STATE_HOME", state)
     shop = tmp_path / "shop" / ".darkroom"
-    running.write(shop)
+    running.write(shop, mode="sandbox")
 
     refused, stopped = bare("status", XDG_STATE_HOME=state), bare("down", XDG_STATE_HOME=state)
 
@@ -63,12 +63,24 @@ def test_a_command_in_another_folder_names_the_darkroom_that_runs(
         assert f"one runs in {shop.parent}: go there, or set DARKROOM_HOME={shop}" in said
 
 
+def test_a_darkroom_that_is_starting_is_waited_for(
+    bare: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    running.write(tmp_path / ".darkroom", mode="sandbox")
+
+    refused = bare("status")
+
+    assert f"`darkroom up` is still starting in {tmp_path / '.darkroom'}" in refused.stderr
+    assert "start Darkroom" not in refused.stderr
+
+
 def test_a_darkroom_that_has_ended_is_not_named(
     bare: Darkroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = str(tmp_path / "state")
     monkeypatch.setenv("XDG_STATE_HOME", state)
-    for place in running.write(tmp_path / "shop" / ".darkroom"):
+    for place in running.write(tmp_path / "shop" / ".darkroom", mode="sandbox"):
         place.write_text(place.read_text().replace('"started_at": ', '"started_at": 1'))
 
     refused = bare("status", XDG_STATE_HOME=state)

@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from tests.acceptance.waiting import until
 from tests.cli.conftest import Darkroom, run
 from tests.fixtures.provider import Provider
-from worker.cli.local import sandbox_proof
+from worker.cli.local import running, sandbox_proof
 from worker.local import services
 
 pytestmark = pytest.mark.acceptance
@@ -49,6 +49,25 @@ def test_exported_urls_of_the_home_are_its_own_also_after_its_server_was_killed(
     done = run(tmp_path, exported, "submit", str(good_manifest), "--wait")
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_submit_while_up_is_starting_says_that_its_node_is_not_ready_yet(
+    spawned: Darkroom, tmp_path: Path, good_manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    home = tmp_path / ".darkroom"
+    try:
+        spawned("services", "start")
+        running.write(home, mode="live")
+        alone = spawned("submit", str(good_manifest))
+        running.write(home, mode="sandbox")
+        starting = spawned("status")
+    finally:
+        services.erase(home)
+
+    assert "No worker node runs in sandbox mode" in alone.stderr
+    assert "its worker node is not ready yet" in starting.stderr
+    assert "No worker node" not in starting.stderr
 
 
 def test_the_environment_is_fit_for_a_shell(up: "subprocess.Popen[bytes]", spawned: Darkroom, tmp_path: Path) -> None:

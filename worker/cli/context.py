@@ -184,6 +184,8 @@ def _without_own_urls(given: Settings, place: Home) -> Settings:
 
 def no_database(place: Home) -> str:
     """Return that there is no database, where it was looked for, and what to do."""
+    if said := running.hint_of_start(place.path):
+        return said
     if place.is_given:
         looked = f"in {place.path}, which DARKROOM_HOME names"
     else:

@@ -122,13 +122,17 @@ def _explain_database(error: Exception) -> Explained | None:
 def _lacks_tables() -> str:
     """Return what to do about a database without tables; the other mode of a home has a database of its own."""
     from worker.cli.context import other_mode, resolve
+    from worker.cli.local import running
 
+    context = resolve()
+    if said := running.hint_of_start(context.home, mode=context.mode):
+        return said
     step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"
     found = other_mode()
     if found is None:
         return f"the database lacks tables: {step}"
     _, mode, how = found
-    return f"the database of {resolve().mode} mode lacks tables: {step}. To look at {mode} mode, {how}"
+    return f"the database of {context.mode} mode lacks tables: {step}. To look at {mode} mode, {how}"
 
 
 _EXPLAINED = (

@@ -20,7 +20,20 @@ def count(database: "Database") -> int:
 def warn_without_node(context: "Context", database: "Database") -> None:
     """Say on standard error that no node works on this database, if so, and how one is started."""
     if count(database) == 0:
-        output.notes().print(f"{_reason(context)}: {_next_step(context)}", style="yellow", markup=False)
+        said = _starting(context) or f"{_reason(context)}: {_next_step(context)}"
+        output.notes().print(said, style="yellow", markup=False)
+
+
+def _starting(context: "Context") -> str:
+    """Return that `darkroom up` of this home and mode has no node at work yet; empty where none runs."""
+    from worker.cli.local import running
+
+    if not _is_embedded(context) or all(each.mode != context.mode for each in running.read(context.home)):
+        return ""
+    return (
+        "`darkroom up` runs, and its worker node is not ready yet: jobs start in a few seconds"
+        " (if they do not, see `darkroom logs node1`)."
+    )
 
 
 def _reason(context: "Context") -> str:

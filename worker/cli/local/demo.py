@@ -35,7 +35,7 @@ def demo(
         _say(console, part, words)
 
     try:
-        with stoppable(), House(say, nodes=1, shows_logs=False) as house:
+        with stoppable(), House(say, nodes=1, is_up=False) as house:
             is_well = _run(house, manifest, console, yes=yes)
     except Stopped:
         console.print("Interrupted; everything that was started has ended.")

@@ -1,4 +1,4 @@
-"""Which `darkroom up` runs in a home: a small file, written when it is ready and removed when it ends."""
+"""Which `darkroom up` runs in a home: a small file, written when it starts and removed when it ends."""
 
 import json
 import os
@@ -18,13 +18,15 @@ class Running:
     pid: int
     started_at: float
     """Seconds since 1970, as the system tells it: a process id alone may be used again."""
+    mode: str = ""
+    """``sandbox`` or ``live``: the mode whose nodes it runs; empty where it was not recorded."""
 
 
-def write(home: Path) -> list[Path]:
+def write(home: Path, *, mode: str) -> list[Path]:
     """Remember this process in its home, and the home for the user; return the files, to be removed at the end."""
     import psutil
 
-    found = Running(pid=os.getpid(), started_at=psutil.Process().create_time())
+    found = Running(pid=os.getpid(), started_at=psutil.Process().create_time(), mode=mode)
     places = [_written(_folder(home), asdict(found))]
     if (listed := _list_of_user()) is not None:
         # A user without a writable folder loses the hint from other folders, and nothing else.
@@ -52,12 +54,22 @@ def elsewhere() -> str:
     return f"; one runs in {found[0].parent}: go there, or set DARKROOM_HOME={shlex.quote(str(found[0]))}"
 
 
+def hint_of_start(home: Path, *, mode: str | None = None) -> str:
+    """Return a hint that `darkroom up` of the home, in this mode if one is given, has not started all yet.
+
+    Empty if none runs. To be called where servers or tables are missing.
+    """
+    if all(mode not in {None, each.mode} for each in read(home)):
+        return ""
+    return f"`darkroom up` is still starting in {home}: try again as soon as it says `ready`"
+
+
 def _alive(folder: Path) -> list[tuple[Running, dict[str, Any]]]:
     found = []
     for place in sorted(folder.glob("*.json")):
         try:
             entry = json.loads(place.read_bytes())
-            each = Running(pid=entry["pid"], started_at=entry["started_at"])
+            each = Running(pid=entry["pid"], started_at=entry["started_at"], mode=entry.get("mode", ""))
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if is_alive(each):

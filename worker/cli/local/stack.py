@@ -32,11 +32,15 @@ Say = Callable[[str, str], None]
 class House:
     """Services, tables, sandbox and nodes: started on entry, drained and ended on exit."""
 
-    def __init__(self, say: Say, *, nodes: int, shows_logs: bool) -> None:
-        """Decide what there will be; nothing starts yet. ``shows_logs``: what nodes log is printed here, too."""
+    def __init__(self, say: Say, *, nodes: int, is_up: bool) -> None:
+        """Decide what there will be; nothing starts yet.
+
+        ``is_up``: this is `darkroom up`, which prints what nodes log, too, and which other commands find.
+        """
         self._say = say
         self._nodes = nodes
-        self._shown = LogFollower() if shows_logs else None
+        self._shown = LogFollower() if is_up else None
+        self._is_up = is_up
         self._context: Context | None = None
         self._sandbox: Child | None = None
         self._uses_home_sandbox = False
@@ -55,6 +59,9 @@ class House:
         with ExitStack() as stack:
             context = resolve(needs_database=False)
             context.home.mkdir(parents=True, exist_ok=True)
+            if self._is_up:
+                for place in running.write(context.home, mode=context.mode):
+                    stack.callback(place.unlink, missing_ok=True)
             guest = service_lock.Guest(context.home)
             stack.callback(self._leave, guest, context.home)
             stack.callback(self._drain)
@@ -77,11 +84,6 @@ class House:
         where = "" if self._shown is not None else f", log {parts.node_log(self.context.home, 1)}"
         noun = "node" if self._nodes == 1 else "nodes"
         self._say(noun, f"{self._nodes}, of {self.context.settings.concurrency} threads each{where}")
-
-    def remember_up(self) -> None:
-        """Let `darkroom down` find this process until it ends."""
-        for place in running.write(self.context.home):
-            self._exits.callback(place.unlink, missing_ok=True)
 
     def tend(self) -> None:
         """Start again what has ended by itself; raise CliError when a node does so time and again."""

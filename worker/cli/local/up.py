@@ -25,9 +25,8 @@ def up(
         console.print(Text(f"{part:>10}  ", style="bold"), Text(words), sep="", end="\n", soft_wrap=True)
 
     try:
-        with stoppable(), House(say, nodes=nodes, shows_logs=True) as house:
+        with stoppable(), House(say, nodes=nodes, is_up=True) as house:
             house.start_nodes()
-            house.remember_up()
             say("ready", "in another terminal: darkroom submit MANIFEST --wait; Ctrl-C ends this")
             while True:
                 house.tend()
