@@ -83,7 +83,9 @@ class Settings(BaseModel):
     """Wait between a submit and its first poll; the provider documents 2 to 3 s."""
     poll_gap: Duration = Field(timedelta(seconds=5), alias="DARKROOM_POLL_GAP_S")
     """Shortest wait between two polls; the provider documents 5 to 10 s."""
-    idempotency_window: Duration = Field(timedelta(hours=1), alias="DARKROOM_IDEMPOTENCY_WINDOW")
+    idempotency_window: Annotated[Duration, Field(le=timedelta(days=7))] = Field(
+        timedelta(hours=1), alias="DARKROOM_IDEMPOTENCY_WINDOW"
+    )
     """How long a create whose answer was lost may be sent again; the provider documents no figure."""
     upload_reuse: Duration = Field(timedelta(hours=6), alias="DARKROOM_UPLOAD_REUSE")
     """How long an uploaded reference is trusted to be still there; the provider documents no figure."""

@@ -32,6 +32,15 @@ def test_all_faults_of_the_settings_are_said_at_once(bare: Darkroom) -> None:
     assert "DARKROOM_MAX_IN_FLIGHT" in refused.stderr
 
 
+@pytest.mark.parametrize("window", ["8d", "400d"])
+def test_a_window_that_no_provider_keeps_idempotency_keys_for_is_refused(bare: Darkroom, window: str) -> None:
+    refused = bare("status", DARKROOM_IDEMPOTENCY_WINDOW=window)
+
+    assert refused.returncode == 2
+    assert "DARKROOM_IDEMPOTENCY_WINDOW" in refused.stderr
+    assert "DARKROOM_IDEMPOTENCY_WINDOW" not in bare("status", DARKROOM_IDEMPOTENCY_WINDOW="7d").stderr
+
+
 def test_a_database_that_does_not_answer_is_no_traceback(bare: Darkroom) -> None:
     refused = bare("status", DARKROOM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
 
