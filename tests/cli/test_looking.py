@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from tests.cli.conftest import Darkroom
@@ -119,6 +120,34 @@ def test_a_sheet_of_many_jobs_is_several_pages(darkroom: Darkroom, batch: str, t
     answer = json.loads(done.stdout)
     assert (answer["file"], answer["pages"]) == (pages[0], pages)
     assert "A blue chair" in (tmp_path / "sheet-2.html").read_text()
+
+
+@pytest.mark.parametrize(("state", "job_state"), [("failed", "failed"), ("in-doubt", "in_doubt")])
+def test_the_list_has_the_batches_with_jobs_that_failed_or_are_in_doubt(
+    darkroom: Darkroom, batch: str, database: Database, good_manifest: Path, state: str, job_state: str
+) -> None:
+    darkroom("submit", str(good_manifest), "--name", "good")
+    before = darkroom("ls", "--state", state)
+    with database.transaction() as tx:
+        values = {"state": job_state, "batch": batch}
+        tx.execute(text("UPDATE job SET state = :state, ended_at = now() WHERE batch_id = :batch"), values)
+
+    found = json.loads(darkroom("ls", "--state", state, "--json").stdout)
+
+    assert before.stdout == "No batch matches.\n"
+    assert [each["batch"] for each in found] == [batch]
+
+
+def test_the_list_of_open_batches_leaves_out_those_that_have_ended(
+    darkroom: Darkroom, batch: str, good_manifest: Path
+) -> None:
+    darkroom("submit", str(good_manifest), "--name", "good")
+    darkroom("pause", batch)
+    darkroom("cancel", "good")
+
+    found = json.loads(darkroom("ls", "--state", "open", "--json").stdout)
+
+    assert [(each["batch"], each["state"]) for each in found] == [(batch, "paused")]
 
 
 def test_the_audit_of_sound_books_ends_with_0(darkroom: Darkroom, batch: str) -> None:

@@ -41,6 +41,41 @@ def test_a_window_that_no_provider_keeps_idempotency_keys_for_is_refused(bare: D
     assert "DARKROOM_IDEMPOTENCY_WINDOW" not in bare("status", DARKROOM_IDEMPOTENCY_WINDOW="7d").stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("stop", "`darkroom down`"),
+        ("start", "`darkroom up`"),
+        ("run", "`darkroom submit MANIFEST`"),
+        ("rm", "`darkroom cancel BATCH`"),
+        ("delete", "`darkroom cancel BATCH`"),
+        ("kill", "`darkroom cancel BATCH`"),
+        ("version", "`darkroom --version`"),
+        ("config", "`darkroom env`"),
+    ],
+)
+def test_a_command_that_people_try_and_that_is_none_names_the_one_that_is_meant(
+    bare: Darkroom, name: str, hint: str
+) -> None:
+    done = bare(name, "chairs", COLUMNS="200")
+
+    assert done.returncode == 2
+    assert f"No such command '{name}'" in done.stderr
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize("name", ["list", "jobs", "ps", "history", "show", "info"])
+def test_other_names_for_looking_at_batches_run_the_command(darkroom: Darkroom, name: str) -> None:
+    assert "There is no batch yet" in darkroom(name).stdout
+
+
+def test_a_value_that_is_not_permitted_is_refused_in_plain_words(bare: Darkroom) -> None:
+    said = bare("status", "--state", "finished", COLUMNS="200").stderr
+
+    assert "'--state': 'finished' is not one of 'open', 'failed'" in said
+    assert "Value error" not in said
+
+
 def test_a_database_that_does_not_answer_is_no_traceback(bare: Darkroom) -> None:
     refused = bare("status", DARKROOM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
 

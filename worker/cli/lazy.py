@@ -19,6 +19,14 @@ from typer import core, main
 class LoggingCommand(core.TyperCommand):
     """A command whose log goes to standard error, so that its standard output is its answer alone."""
 
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Read the arguments; a value that is refused is explained without the words of pydantic."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         """Run it; the log is configured once something imports it, which commands that only read never do."""
         if "structlog" in sys.modules:
@@ -102,6 +110,10 @@ class Group:
     summary: str
     commands: "Sequence[Command | Group]"
     panel: str | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names that people try, and the command that is meant; no list shows them."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Names that people try, and what to run instead where that is more than one command, or spends or cancels."""
 
     def load(self) -> "LazyGroup":
         """Build the group; none of its commands is imported."""
@@ -135,10 +147,15 @@ class LazyGroup(core.TyperGroup):
     def __init__(self, *, group: Group, **attributes: Any) -> None:
         """Take the commands from ``group``."""
         self._entries = {entry.name: entry for entry in group.commands}
+        self._aliases, self._hints = group.aliases, group.hints
         super().__init__(**attributes | {"commands": {name: entry.stub() for name, entry in self._entries.items()}})
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that the arguments name, and import it."""
+        if args and args[0] in self._hints:
+            ctx.fail(f"No such command '{args[0]}'. {self._hints[args[0]]}")
+        if args:
+            args = [self._aliases.get(args[0], args[0]), *args[1:]]
         name, found, rest = super().resolve_command(ctx, args)
         entry = None if name is None else self._entries.get(name)
         return name, found if entry is None else entry.load(), rest

@@ -23,8 +23,14 @@ _ALWAYS = (0, 1, 8)
 
 
 class State(StrEnum):
-    """Where a batch stands, as the list shows it."""
+    """Which batches the list has: by where they stand, as it shows it, or by their jobs."""
 
+    OPEN = "open"
+    """Unfinished: running, waiting or paused."""
+    FAILED = "failed"
+    """With jobs that failed, wherever the batch stands."""
+    IN_DOUBT = "in-doubt"
+    """With jobs in doubt, wherever the batch stands."""
     RUNNING = "running"
     WAITING = "waiting"
     PAUSED = "paused"
@@ -33,8 +39,11 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
+_STATE_HELP = "List: only batches in this state; open: not ended yet; failed, in-doubt: with such jobs."
+_WITH_JOBS = {State.FAILED: JobState.FAILED, State.IN_DOUBT: JobState.IN_DOUBT}
+
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many batches the list has at most.")]
-StateOption = Annotated[State | None, typer.Option(help="List: only batches in this state.")]
+StateOption = Annotated[State | None, typer.Option(help=_STATE_HELP)]
 OwnerOption = Annotated[str | None, typer.Option(help="List: only batches of this owner.")]
 TokenOption = Annotated[str | None, typer.Option(help="List: only the batch with this token.")]
 
@@ -130,9 +139,19 @@ def _matching(database: "Database", asked: Asked) -> "Iterator[Overview]":
         with database.transaction() as tx:
             rows = batches.newest(tx, limit=asked.limit, owner=asked.owner, token=asked.token, skip=skip)
         found = (look(database, row) for row in rows)
-        yield from (each for each in found if asked.state in {None, each.state})
+        yield from (each for each in found if _has_state(each, asked.state))
         if len(rows) < asked.limit:
             return
+
+
+def _has_state(found: "Overview", state: State | None) -> bool:
+    if state is None:
+        return True
+    if state is State.OPEN:
+        return found.state in {State.RUNNING, State.WAITING, State.PAUSED}
+    if state in _WITH_JOBS:
+        return found.jobs[_WITH_JOBS[state]] > 0
+    return found.state == state
 
 
 def _list(found: "list[Overview]") -> Any:

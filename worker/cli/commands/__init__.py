@@ -37,6 +37,17 @@ _SERVICES = Group(
 ROOT = Group(
     name="darkroom",
     summary="Render images in bulk, and account for every credit.",
+    aliases={"list": "ls", "jobs": "ls", "ps": "ls", "history": "ls", "show": "status", "info": "status"},
+    hints={
+        "start": "Start Darkroom with `darkroom up`, or resume a batch with `darkroom resume BATCH`.",
+        "stop": "Stop Darkroom with `darkroom down`, a batch with `darkroom pause BATCH` or `darkroom cancel BATCH`.",
+        "run": "Submit a manifest with `darkroom submit MANIFEST`; start Darkroom with `darkroom up`.",
+        "rm": "Cancel a batch with `darkroom cancel BATCH`; its records stay.",
+        "delete": "Cancel a batch with `darkroom cancel BATCH`; its records stay.",
+        "kill": "Cancel a batch with `darkroom cancel BATCH`, or stop Darkroom with `darkroom down`.",
+        "version": "Use `darkroom --version`.",
+        "config": "Settings are environment variables: `darkroom env` prints them, `darkroom doctor` checks them.",
+    },
     commands=(
         Command(
             name="submit",
