@@ -65,7 +65,7 @@ def test_the_doctor_counts_refused_batches_and_dropped_messages(world: World) ->
     found = finding(world, "messages")
 
     assert found["verdict"] == "warning"
-    assert "batches refused within 7 days" in found["detail"]
+    assert "refused within 7 days" in found["detail"]
     assert "dropped from darkroom.poll" in found["detail"]
 
 

@@ -91,11 +91,32 @@ def test_messages_that_wait_for_references_are_shown_and_those_that_wait_for_lon
     assert (recent, _verdict(world)) == ("ok", "warning")
 
 
+def test_the_doctor_names_refused_batches_also_while_messages_wait_for_long(quiet_world: World, silent: str) -> None:
+    world = quiet_world
+    node = world.node(module=NEAR_NODE)
+    raw.put(world.broker_url, [_message("silent", silent)])
+    batches.send(world, batch={"token": "wrong"}, requests=[{"prompt": "A mug", "image_size": "huge"}])
+    until(lambda: world.count("waiting_message") == 1 and world.count("batch") == 1, "one waits, one is refused")
+    node.kill()
+    world.query("UPDATE waiting_message SET received_at = received_at - interval '1 hour'")
+
+    found = _finding(world)
+
+    assert "1 wait for their references" in found["detail"]
+    assert "1 batch refused within 7 days" in found["detail"]
+    assert "batch.not_yet_enqueued" in found["next_step"]
+    assert "`darkroom refused`" in found["next_step"]
+
+
 def _verdict(world: World) -> str:
+    return _finding(world)["verdict"]
+
+
+def _finding(world: World) -> dict[str, str]:
     found: list[dict[str, str]] = json.loads(run_here(world.folder, world.settings, "doctor", "--json").stdout)[
         "findings"
     ]
-    return next(each["verdict"] for each in found if each["part"] == "messages")
+    return next(each for each in found if each["part"] == "messages")
 
 
 def _message(token: str, address: str) -> Message:

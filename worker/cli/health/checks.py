@@ -221,16 +221,21 @@ def _messages(tx: Connection) -> Finding:
     total, newest = messages.refused(tx, since=since, limit=1)
     dropped = messages.dropped(tx, since=since)
     waiting = waiting_messages.count(tx)
-    if waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_PATIENCE:
-        detail = f"{waiting}, the first since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC"
-        return _warning("messages", detail, "look for batch.not_yet_enqueued in the nodes' log, and start more nodes")
-    if not total and not dropped:
+    is_late = waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_PATIENCE
+    if not total and not dropped and not is_late:
         return _ok("messages", f"none refused or dropped within 7 days; {waiting}")
-    parts = [
-        f"{total:,} batches refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
+    parts, steps = [], []
+    if is_late:
+        parts.append(f"{waiting}, the first since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC")
+        steps.append("look for batch.not_yet_enqueued in the nodes' log, and start more nodes")
+    if total or dropped:
+        steps.append("`darkroom refused` lists what was refused; fix the producer and send again")
+    noun = "batch" if total == 1 else "batches"
+    parts += [
+        f"{total:,} {noun} refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
     ]
     parts += [f"{each.messages:,} messages dropped from {each.queue}: {each.last_reason}" for each in dropped]
-    return _warning("messages", "; ".join(parts), "`darkroom refused` lists them; fix the producer and send again")
+    return _warning("messages", "; ".join(parts), "; ".join(steps))
 
 
 def _unread(context: Context) -> Finding:
