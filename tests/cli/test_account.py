@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from tests.cli.conftest import Darkroom
 from worker import wiring
@@ -69,6 +69,23 @@ def close_key(database: Database) -> None:
     """Close the account's key for a quarter of an hour, as a 429 does."""
     with database.transaction() as tx:
         tx.execute(text("UPDATE account SET closed_at = now(), blocked_until = now() + interval '15 minutes'"))
+
+
+def test_resuming_locks_the_account_once(darkroom: Darkroom, account: str, database: Database) -> None:
+    close_key(database)
+    locks: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM account" in statement and "FOR NO KEY UPDATE" in statement:
+            locks.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        shown(darkroom, "resume")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert len(locks) == 1
 
 
 def test_a_closed_key_is_what_batches_wait_for_until_a_person_opens_it(

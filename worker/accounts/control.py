@@ -36,12 +36,13 @@ def resume(database: Database, name: str, by: Author) -> AccountView:
     A cause that lasts pauses them again.
     """
     with database.transaction() as tx:
-        before = _locked(tx, name, by)
+        locked = accounts.lock_now(tx, _view(tx, name, by).id)
+        before = _view(tx, name, by)
         if before.pause_reason is not None:
             accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
             provider_health.end_episode(tx, before.id)
             _record(tx, before, "pause", before.pause_reason, None, by)
-        closed_until = accounts.open_key(tx, before.id, now=by.now)
+        closed_until = accounts.open_key(tx, locked, now=by.now)
         if closed_until is not None:
             _record(tx, before, "closed_until", closed_until.isoformat(), None, by)
         paused = [each.model for each in model_pauses.of_account(tx, before.id)]

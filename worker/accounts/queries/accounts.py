@@ -268,23 +268,24 @@ def set_probe(tx: Connection, account_id: UUID, *, at: datetime) -> None:
     tx.execute(text("UPDATE account SET probe_at = :at WHERE id = :id"), {"at": at, "id": account_id})
 
 
-def open_key(tx: Connection, account_id: UUID, *, now: datetime) -> datetime | None:
+def open_key(tx: Connection, locked: AccountRow, *, now: datetime) -> datetime | None:
     """Open a key that a 429 has closed, and make the requests that wait for it due; return until when it was closed.
 
-    None if it was open. The steps' rows are taken as they come: one that a node writes keeps its due time.
+    None if it was open. ``locked`` is the account as `lock_now` read it.
+    The steps' rows are taken as they come: one that a node writes keeps its due time.
     """
-    before = lock_now(tx, account_id).pace
+    before = locked.pace
     after = paces.opened(before, now=now)
     if after is before:
         return None
-    save_pace(tx, account_id, after)
+    save_pace(tx, locked.id, after)
     tx.execute(
         text("""
             UPDATE step SET due_at = :now WHERE job_id IN (
                 SELECT job_id FROM step WHERE account_id = :id AND kind IN ('upload', 'submit', 'poll')
                     AND due_at > :now AND due_at <= :until
                 FOR UPDATE SKIP LOCKED)"""),
-        {"id": account_id, "now": now, "until": before.blocked_until},
+        {"id": locked.id, "now": now, "until": before.blocked_until},
     )
     return before.blocked_until
 
