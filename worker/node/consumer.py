@@ -17,7 +17,15 @@ from worker.node.broker.guard import checked
 log = structlog.get_logger(__name__)
 
 _Blueprint: Any = consumer.Consumer.Blueprint
-_CONTROL = {"celery.worker.node.consumer.control:Control": "worker.node.broker.remote_control:Control"}
+_THEIR_CONTROL = "celery.worker.consumer.control:Control"
+_OUR_CONTROL = "worker.node.broker.remote_control:Control"
+
+
+def _steps() -> list[str]:
+    """Return Celery's steps with our remote control; raise ValueError when Celery has no step of that name any more."""
+    steps: list[str] = list(_Blueprint.default_steps)
+    steps[steps.index(_THEIR_CONTROL)] = _OUR_CONTROL
+    return steps
 
 
 class Consumer(consumer.Consumer):
@@ -26,7 +34,7 @@ class Consumer(consumer.Consumer):
     class Blueprint(_Blueprint):  # type: ignore[misc]  # the stub knows it as a variable
         """Celery's parts of a consumer, with remote control that is closed by default."""
 
-        default_steps: ClassVar[list[str]] = [_CONTROL.get(step, step) for step in _Blueprint.default_steps]
+        default_steps: ClassVar[list[str]] = _steps()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Leave out mingle and gossip: nodes know each other from the database, and gossip runs tasks for events."""
