@@ -16,6 +16,10 @@ class ProviderHealth(Table):
     __table_args__ = (
         CheckConstraint("usual BETWEEN 0 AND 1", name="usual_share"),
         CheckConstraint("score >= 0 AND failed >= 0 AND succeeded >= 0", name="evidence_counted"),
+        CheckConstraint(
+            "create_usual BETWEEN 0 AND 1 AND create_score >= 0 AND create_failed >= 0 AND create_succeeded >= 0",
+            name="creates_counted",
+        ),
         CheckConstraint("lost_creates >= 0 AND canaries_passed >= 0 AND given_back >= 0", name="counted"),
     )
 
@@ -37,6 +41,19 @@ class ProviderHealth(Table):
     proved_at: Mapped[datetime | None] = mapped_column(
         comment="When a generation last succeeded, to a minute; NULL: not since the last pause"
     )
+    create_usual: Mapped[float] = mapped_column(
+        server_default="0.05", comment="Share of prompts whose creates are refused while the provider is well"
+    )
+    create_score: Mapped[float] = mapped_column(
+        server_default="0", comment="Of the CUSUM over creates; 0: nothing against the provider"
+    )
+    create_began_at: Mapped[datetime | None] = mapped_column(
+        comment="When the first create was refused; NULL: the score of creates is zero"
+    )
+    create_failed: Mapped[int] = mapped_column(
+        server_default="0", comment="Different prompts whose creates were refused since then"
+    )
+    create_succeeded: Mapped[int] = mapped_column(server_default="0", comment="Creates that were accepted since then")
 
 
 class FailedAttempt(Table):

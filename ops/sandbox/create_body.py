@@ -79,6 +79,8 @@ def _model(id_: object, settings: Settings) -> Model:
 def _prompt(prompt: object, model: Model, settings: Settings) -> str:
     if not isinstance(prompt, str) or not prompt:
         raise refused("prompt is required and must be a string.")
+    if settings.refused_prompts and settings.refused_prompts in prompt:
+        raise ApiError(settings.refused_status, settings.refused_code, "prompt is not accepted.")
     if settings.blank_prompt_refused and not prompt.strip():
         raise refused("prompt must not be blank.")
     is_utf16 = settings.prompt_unit is LengthUnit.UTF16

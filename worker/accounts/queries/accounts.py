@@ -117,7 +117,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
                    binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models,
                    (SELECT proved_at FROM provider_health WHERE account_id = account.id) AS proved_at,
-                   coalesce((SELECT score >= :suspect FROM provider_health WHERE account_id = account.id), false)
+                   coalesce((SELECT greatest(score, create_score) >= :suspect FROM provider_health
+                             WHERE account_id = account.id), false)
                        AS is_provider_suspect,
                    (SELECT h.canary_at FROM provider_health h JOIN step s ON s.job_id = h.canary_job_id
                     WHERE h.account_id = account.id) AS canary_at

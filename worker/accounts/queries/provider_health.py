@@ -2,21 +2,33 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from worker.accounts.rules import provider_failing
 from worker.accounts.rules.provider_failing import Evidence
+
+
+class Source(Enum):
+    """What speaks for or against the provider; each has evidence of its own, and what they have in common is shared."""
+
+    GENERATIONS = auto()
+    """How generations end."""
+    CREATES = auto()
+    """Whether creates are accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
     """What is known of the provider, and how far it was tried while the account is paused."""
 
+    source: Source = Source.GENERATIONS
+    """Of the evidence."""
     evidence: Evidence = field(default_factory=Evidence)
     began_at: datetime | None = None
-    """When the first generation that failed was created; None: nothing speaks against the provider."""
+    """When the first generation that failed was created, or a create refused; None: nothing is against the provider."""
     lost_creates: int = 0
     canary_job_id: UUID | None = None
     canaries_passed: int = 0
@@ -24,37 +36,51 @@ class Health:
     proved_at: datetime | None = None
 
 
-_READ = text("""
-    SELECT usual, score, failed, succeeded, began_at, lost_creates, canary_job_id, canaries_passed, given_back,
-           proved_at FROM provider_health WHERE account_id = :id""")
+_EVIDENCE = ("usual", "score", "failed", "succeeded", "began_at")
+_SHARED = ("lost_creates", "canary_job_id", "canaries_passed", "given_back", "proved_at")
+_PREFIXES = {Source.GENERATIONS: "", Source.CREATES: "create_"}
 
 
-def read(tx: Connection, account_id: UUID) -> Health:
-    """Return what is known of the account's provider."""
-    row = tx.execute(_READ, {"id": account_id}).one_or_none()
+def _read_of(source: Source) -> TextClause:
+    evidence = ", ".join(f"{_PREFIXES[source]}{name} AS {name}" for name in _EVIDENCE)
+    return text(f"SELECT {evidence}, {', '.join(_SHARED)} FROM provider_health WHERE account_id = :id")
+
+
+_READ = {source: _read_of(source) for source in Source}
+
+
+def read(tx: Connection, account_id: UUID, source: Source = Source.GENERATIONS) -> Health:
+    """Return what is known of the account's provider, with the evidence of one source."""
+    row = tx.execute(_READ[source], {"id": account_id}).one_or_none()
     if row is None:
-        return Health()
+        return Health(source=source)
     values = row._asdict()
     evidence = Evidence(**{name: values.pop(name) for name in ("usual", "score", "failed", "succeeded")})
-    return Health(evidence=evidence, **values)
+    return Health(source=source, evidence=evidence, **values)
 
 
-_SAVE = text("""
-    INSERT INTO provider_health (account_id, usual, score, failed, succeeded, began_at, lost_creates, canary_job_id,
-                                 canaries_passed, given_back, proved_at)
-    VALUES (:id, :usual, :score, :failed, :succeeded, :began_at, :lost_creates, :canary_job_id, :canaries_passed,
-            :given_back, :proved_at)
-    ON CONFLICT (account_id) DO UPDATE SET usual = excluded.usual, score = excluded.score, failed = excluded.failed,
-        succeeded = excluded.succeeded, began_at = excluded.began_at, lost_creates = excluded.lost_creates,
-        canary_job_id = excluded.canary_job_id, canaries_passed = excluded.canaries_passed,
-        given_back = excluded.given_back, proved_at = excluded.proved_at""")
+def worst(tx: Connection, account_id: UUID) -> Health:
+    """Return what is known of the account's provider, with the evidence that speaks most against it."""
+    return max((read(tx, account_id, source) for source in Source), key=lambda health: health.evidence.score)
+
+
+def _save_of(source: Source) -> TextClause:
+    columns = {f"{_PREFIXES[source]}{name}": f":{name}" for name in _EVIDENCE} | {name: f":{name}" for name in _SHARED}
+    usual = {} if source is Source.GENERATIONS else {"usual": str(provider_failing.FIRST_GUESS)}
+    inserted = {"account_id": ":id"} | usual | columns
+    return text(f"""
+        INSERT INTO provider_health ({", ".join(inserted)}) VALUES ({", ".join(inserted.values())})
+        ON CONFLICT (account_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in columns)}""")
+
+
+_SAVE = {source: _save_of(source) for source in Source}
 
 
 def save(tx: Connection, account_id: UUID, health: Health) -> None:
     """Store what is known now."""
-    values = vars(health) | vars(health.evidence)
-    del values["evidence"]
-    tx.execute(_SAVE, values | {"id": account_id})
+    values = vars(health) | vars(health.evidence) | {"id": account_id}
+    del values["evidence"], values["source"]
+    tx.execute(_SAVE[health.source], values)
 
 
 def begin_canary(tx: Connection, account_id: UUID, job_id: UUID, *, now: datetime) -> None:
@@ -68,8 +94,9 @@ def begin_canary(tx: Connection, account_id: UUID, job_id: UUID, *, now: datetim
 
 def end_episode(tx: Connection, account_id: UUID) -> None:
     """Forget what speaks against the provider, and what was proved before; the usual share stays."""
-    health = read(tx, account_id)
-    save(tx, account_id, Health(evidence=provider_failing.forgotten(health.evidence)))
+    for source in Source:
+        health = read(tx, account_id, source)
+        save(tx, account_id, Health(source=source, evidence=provider_failing.forgotten(health.evidence)))
     forget_decided(tx, account_id)
 
 
@@ -78,6 +105,6 @@ def forget_decided(tx: Connection, account_id: UUID) -> None:
     tx.execute(
         text("""
             DELETE FROM failed_attempt a USING generation g
-            WHERE a.account_id = :id AND g.id = a.generation_id AND g.state <> 'accepted'"""),
+            WHERE a.account_id = :id AND g.id = a.generation_id AND g.state NOT IN ('sending', 'accepted')"""),
         {"id": account_id},
     )

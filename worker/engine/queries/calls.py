@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db.statements import Part, Row
+from worker.core.rules.errors import Refused
 from worker.engine.rules.call import Call, CallKind, CallOutcome
 
 _COLUMNS = {
@@ -50,6 +51,17 @@ _ADD_LOST = text("""
 def add_lost_send(tx: Connection, generation_id: UUID) -> None:
     """Leave a trace of the last send when nobody recorded what came back; without effect when somebody did."""
     tx.execute(_ADD_LOST, {"id": generation_id})
+
+
+_LAST_CREATE = text("""
+    SELECT code, message, http_status, request_id FROM call WHERE generation_id = :id AND kind = 'create'
+    ORDER BY id DESC LIMIT 1""")
+
+
+def last_refusal(tx: Connection, generation_id: UUID) -> Refused:
+    """Return what the provider said to the last create of a generation, which it has refused."""
+    row = tx.execute(_LAST_CREATE, {"id": generation_id}).one()
+    return Refused(row.code, row.message or "", row.http_status, row.request_id)
 
 
 _ANSWERED = text("""

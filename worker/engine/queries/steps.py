@@ -99,6 +99,10 @@ class Work:
     """Whether its job tries, alone, whether the provider works again."""
     is_provider_suspect: bool
     """Whether there is evidence that the provider fails more than usual."""
+    is_refusal_suspect: bool
+    """Whether there is evidence that the provider refuses more creates than usual."""
+    is_refused: bool
+    """Whether its last create was refused, and it is not decided whether the request is to blame."""
     lost_creates: int
     """Creates of the account in a row that had no usable answer."""
     proved_at: datetime | None
@@ -145,7 +149,9 @@ _CLAIM = text("""
            f.failures AS prompt_failures,
            f.last_failed_at, f.last_code, p.paused_at IS NOT NULL AS is_model_paused,
            coalesce(h.canary_job_id = c.job_id, false) AS is_canary,
-           coalesce(h.score > 0, false) AS is_provider_suspect, coalesce(h.lost_creates, 0) AS lost_creates,
+           coalesce(h.score > 0, false) AS is_provider_suspect,
+           coalesce(h.create_score > 0, false) AS is_refusal_suspect, e.generation_id IS NOT NULL AS is_refused,
+           coalesce(h.lost_creates, 0) AS lost_creates,
            h.proved_at, u.url AS upload_url,
            u.uploaded_at, (
                SELECT json_agg(json_build_object('sha256', n.hash, 'name', fr.name, 'mime_type', fr.mime_type,
@@ -161,6 +167,7 @@ _CLAIM = text("""
     LEFT JOIN upload u ON u.account_id = c.account_id AND u.reference_hash = j.reference_hash
     LEFT JOIN model_pause p ON p.account_id = c.account_id AND p.model = j.model
     LEFT JOIN provider_health h ON h.account_id = c.account_id
+    LEFT JOIN failed_attempt e ON e.generation_id = c.generation_id AND c.kind = 'submit'
     LEFT JOIN prompt_failure f ON f.account_id = c.account_id AND f.model = j.model
         AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 

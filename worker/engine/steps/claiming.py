@@ -30,6 +30,8 @@ class Obstacle(Enum):
     """A generation may exist already, and the provider may have forgotten its key."""
     ANOTHER_ACCOUNTS = auto()
     """It may have been made by another account at the provider, which alone knows its key."""
+    REFUSED = auto()
+    """Its create was refused, and it is not decided yet whether the request is to blame."""
     NOT_UPLOADED = auto()
     """A reference of it is no longer at the provider."""
 
@@ -79,6 +81,8 @@ def _obstacle(services: Services, work: Work, now: datetime) -> Obstacle | None:
 
 
 def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obstacle | None:
+    if work.is_refused:
+        return Obstacle.REFUSED
     if work.is_model_paused and not work.is_in_doubt:
         return Obstacle.MODEL_PAUSED
     record = work.prompt_record

@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from worker.accounts.queries import accounts, provider_health
 from worker.accounts.queries.accounts import AccountRow
-from worker.accounts.queries.provider_health import Health
+from worker.accounts.queries.provider_health import Health, Source
 from worker.accounts.rules import provider_failing
 from worker.core.db import session
 from worker.core.rules import retry
 from worker.core.rules.errors import Conflict, OutcomeUnknown, PauseReason, ProviderError
-from worker.engine.queries import failed_attempts
+from worker.engine.queries import failed_attempts, step_moves
 from worker.engine.queries.failed_attempts import Attempt
 from worker.engine.queries.steps import Work
 from worker.engine.services import Services
@@ -45,6 +45,9 @@ LONE_LOOK = timedelta(seconds=30)
 
 WEAK_PATIENCE = timedelta(hours=1)
 """After a pause of this length on little evidence, failures count against their jobs again: they may all be bad."""
+
+REFUSED_PATIENCE = timedelta(days=1)
+"""After a pause of this length for refused creates, each refused canary ends its job: all lines may be at fault."""
 
 LOST_CREATES = 3
 """So many creates in a row without a usable answer pause the account."""
@@ -78,13 +81,14 @@ def judge(
     code: str,
     is_free: bool,
     would_end: bool,
+    source: Source = Source.GENERATIONS,
 ) -> Verdict:
     """Count a failed generation and say whose failure it is; pauses the account when it is the provider's.
 
     ``account`` is locked. ``would_end``: the job has no further attempt.
     """
     now = services.clock()
-    health = provider_health.read(tx, work.account_id)
+    health = provider_health.read(tx, work.account_id, source)
     known = failed_attempts.attempt(tx, work.generation_id)
     if account.pause_reason is PauseReason.PROVIDER_FAILING:
         return _while_paused(tx, services, account, health, work, code)
@@ -99,6 +103,20 @@ def judge(
         failed_attempts.count_attempt(tx, work.generation_id)
         return Verdict.THE_JOBS
     return _verdict(tx, services, account, health, work, known, code=code, is_free=is_free)
+
+
+def judge_refusal(tx: Connection, services: Services, account: AccountRow, work: Work, *, code: str) -> Verdict:
+    """Count a refused create and say whose failure it is, as for a generation whose failure would end its job."""
+    return judge(tx, services, account, work, code=code, is_free=True, would_end=True, source=Source.CREATES)
+
+
+def put_off(tx: Connection, services: Services, work: Work, code: str, verdict: Verdict) -> None:
+    """Put off the end of a job until the outcomes of others say whether the provider works, or it is tried again."""
+    is_alone = verdict is Verdict.ALONE
+    due_at = services.clock() + (LONE_LOOK if is_alone else UNDECIDED_WAIT)
+    words = f"{code}: whether the prompt or the provider fails is not decided yet"
+    words += "; it is tried again within 8 minutes at no cost" if is_alone else ""
+    step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts, error=words)
 
 
 def _verdict(
@@ -197,11 +215,14 @@ def _is_relapse(account: AccountRow, now: datetime) -> bool:
     return account.resumed_at is not None and now < account.resumed_at + outcomes.RELAPSE
 
 
+_SAID = {Source.GENERATIONS: "prompts failed", Source.CREATES: "prompts were refused"}
+
+
 def _words(health: Health, code: str, probe_at: datetime) -> str:
     evidence = health.evidence
     assert health.began_at is not None
     return (
-        f"{evidence.failed} of {evidence.failed + evidence.succeeded} prompts failed since"
+        f"{evidence.failed} of {evidence.failed + evidence.succeeded} {_SAID[health.source]} since"
         f" {health.began_at:%Y-%m-%d %H:%M:%S} UTC, last with {code}; {health.given_back} attempts given back;"
         f" next canary at {probe_at:%Y-%m-%d %H:%M:%S} UTC"
     )
@@ -213,11 +234,13 @@ def _while_paused(
     """Excuse the failure; that of a canary puts the next one off."""
     now = services.clock()
     if failed_attempts.attempt(tx, work.generation_id) is None:
+        # Of this source nothing may have failed before: the account is paused for the other.
+        health = replace(health, began_at=health.began_at or work.accepted_at or now)
         assert health.began_at is not None
         is_first = failed_attempts.note(tx, work, began_at=health.began_at, now=now, is_excused=True)
         if is_first and work.prompt_record is None:
             health = replace(health, evidence=provider_failing.failure(health.evidence))
-            provider_health.save(tx, account.id, health)
+        provider_health.save(tx, account.id, health)
     if health.canary_job_id != work.job_id:
         return Verdict.THE_PROVIDERS
     probe_at = now + retry.CANARY.wait(account.probes + 1, services.jitter())
@@ -226,7 +249,9 @@ def _while_paused(
     provider_health.save(tx, account.id, replace(health, canary_job_id=None, canaries_passed=0))
     log.warning("account.canary_failed", **outcomes.ids(work), code=code, probes=account.probes)
     assert account.paused_at is not None
-    is_weak = not health.evidence.is_conclusive and now >= account.paused_at + WEAK_PATIENCE
+    patience = REFUSED_PATIENCE if health.evidence.is_conclusive else WEAK_PATIENCE
+    is_decided = health.evidence.is_conclusive and health.source is Source.GENERATIONS
+    is_weak = not is_decided and now >= account.paused_at + patience
     return Verdict.THE_JOBS if is_weak else Verdict.THE_PROVIDERS
 
 
@@ -238,7 +263,7 @@ def give_back(services: Services, work: Work, code: str) -> None:
             return
         given = failed_attempts.give_back(tx, work.account_id)
         if given and account.probe_at is not None:
-            health = provider_health.read(tx, work.account_id)
+            health = provider_health.worst(tx, work.account_id)
             accounts.say(tx, account.id, _words(health, code, account.probe_at))
     if given:
         log.info("account.attempts_given_back", account=str(work.account_id), attempts=given)
@@ -268,6 +293,15 @@ def succeeded(services: Services, work: Work) -> None:
         provider_health.save(tx, work.account_id, replace(health, evidence=after, began_at=began_at, proved_at=now))
         if after.is_calm and not health.evidence.is_calm:
             provider_health.forget_decided(tx, work.account_id)
+
+
+def _taken(tx: Connection, work: Work) -> None:
+    health = provider_health.read(tx, work.account_id, Source.CREATES)
+    after = provider_failing.success(health.evidence)
+    began_at = None if after.is_calm else health.began_at
+    provider_health.save(tx, work.account_id, replace(health, evidence=after, began_at=began_at))
+    if after.is_calm and not health.evidence.is_calm:
+        provider_health.forget_decided(tx, work.account_id)
 
 
 def _passed(tx: Connection, services: Services, account: AccountRow, health: Health) -> None:
@@ -315,12 +349,14 @@ def lost(services: Services, work: Work, error: ProviderError) -> None:
 
 
 def accepted(services: Services, work: Work) -> None:
-    """Begin to count lost creates anew, and end a pause for them."""
+    """Count an accepted create in the provider's favour: begin to count lost ones anew, and end a pause for them."""
     is_paused = work.pause_reason is PauseReason.OUTCOMES_UNKNOWN
-    if not (work.lost_creates or is_paused):
+    if not (work.lost_creates or is_paused or work.is_refusal_suspect):
         return
     with services.database.transaction() as tx:
         account = accounts.lock_now(tx, work.account_id)
+        if work.is_refusal_suspect and account.pause_reason is None:
+            _taken(tx, work)
         health = provider_health.read(tx, work.account_id)
         provider_health.save(tx, work.account_id, replace(health, lost_creates=0))
         if account.pause_reason is PauseReason.OUTCOMES_UNKNOWN:

@@ -128,7 +128,7 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
             tx, services, account, work, code=code, is_free=was_free, would_end=not has_more
         )
     if verdict in {Verdict.UNDECIDED, Verdict.ALONE}:
-        _look_again(tx, services, work, code, verdict)
+        provider_health.put_off(tx, services, work, code, verdict)
         return verdict
     _book(tx, services, work, view)
     is_excused = was_free and verdict is Verdict.THE_PROVIDERS
@@ -158,15 +158,6 @@ def _book(tx: Connection, services: Services, work: Work, view: GenerationView) 
     step_moves.finish(tx, work)
     batches.lock(tx, work.batch_id)
     outcomes.post(tx, work, _settling(work, view), services)
-
-
-def _look_again(tx: Connection, services: Services, work: Work, code: str, verdict: Verdict) -> None:
-    """Put off the end of a job until the outcomes of others say whether the provider works, or it is tried again."""
-    is_alone = verdict is Verdict.ALONE
-    due_at = services.clock() + (provider_health.LONE_LOOK if is_alone else provider_health.UNDECIDED_WAIT)
-    words = f"{code}: whether the prompt or the provider fails is not decided yet"
-    words += "; it is tried again within 8 minutes at no cost" if is_alone else ""
-    step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts, error=words)
 
 
 def _end_refused(tx: Connection, services: Services, work: Work, view: GenerationView, code: str, message: str) -> None:

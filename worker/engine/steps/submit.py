@@ -28,7 +28,9 @@ def run(services: Services, ticket: Ticket) -> None:
     if claimed is None:
         return
     work = claimed.work
-    if claimed.obstacle is not None:
+    if claimed.obstacle is Obstacle.REFUSED:
+        unaccepted.look_again(services, work)
+    elif claimed.obstacle is not None:
         obstacle = claimed.obstacle
         outcomes.write_alone(services, work, lambda tx: _act_on(tx, services, work, obstacle))
     elif claimed.body is not None:
@@ -68,6 +70,8 @@ def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) 
             step_moves.postpone(tx, work, due_at=now + outcomes.ANOTHER_NODE, attempts=work.attempts)
         case Obstacle.NOT_UPLOADED:
             step_moves.advance(tx, work, StepKind.UPLOAD, due_at=now, now=now)
+        case Obstacle.REFUSED:
+            raise ValueError(obstacle)  # whose refusal it is was judged before, under the account's lock
         case _:
             assert_never(obstacle)
 
