@@ -40,7 +40,7 @@ def resolve(
 ) -> None:
     """Resolve a generation in doubt; the entries carry your name and reason.
 
-    After --not-charged and --charged the job has failed, and `darkroom retry BATCH --failed` asks for it once more.
+    After --not-charged and --charged the job has failed, and `darkroom retry BATCH` renders it anew.
     """
     from worker import wiring
     from worker.audit.rules.dispute_decision import NotInDoubt, Signature, UnfitTask

@@ -206,7 +206,7 @@ def _crashes(tx: Connection) -> Finding:
     words = f" ({found.error})" if found.error else ""
     detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {crash.CODE} within a day"
     step = (
-        "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --failed --code"
+        "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --code"
         f" {crash.CODE}`; what is in doubt: `darkroom audit in-doubt`"
     )
     return (_failed if found.ended else _warning)("crashes", detail, step)

@@ -33,7 +33,7 @@ class DeadlinePassed(Exception):
         """Return the message, with the next step."""
         return (
             f"the deadline of batch {self.batch_id} has passed ({self.deadline_at:%Y-%m-%d %H:%M:%S} UTC):"
-            f" `darkroom retry {self.batch_id} --failed --deadline 6h` sets a new one"
+            f" `darkroom retry {self.batch_id} --deadline 6h` sets a new one"
         )
 
 

@@ -35,5 +35,5 @@ class Record:
         """What a person is told who finds a job failed for it."""
         return (
             f"the prompt has failed {self.failures} times in a row, last with {self.last_code}, so nothing more is paid"
-            f" for it: change it, or ask again with `darkroom retry BATCH --failed --code {CODE}`"
+            f" for it: change it, or ask again with `darkroom retry BATCH --code {CODE}`"
         )
