@@ -30,6 +30,8 @@ def constants() -> Iterator[tuple[str, object]]:
         if not found.name.endswith("__main__"):
             for name, value in vars(import_module(found.name)).items():
                 yield f"{found.name}.{name}", value
+                if isinstance(value, dict):
+                    yield from ((f"{found.name}.{name}[{key}]", each) for key, each in value.items())
 
 
 def prepared(tx: Connection, sql: str, types: list[str]) -> str | None:

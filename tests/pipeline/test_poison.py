@@ -82,7 +82,7 @@ def test_the_failure_says_how_often_it_failed_with_what_and_what_to_do(node: Nod
 
     message = node.query("SELECT failure_message FROM job WHERE failure_code = 'poisoned_prompt'")[0]["failure_message"]
     assert "failed 5 times in a row, last with generation_failed" in message
-    assert "`darkroom retry BATCH --failed --code poisoned_prompt`" in message
+    assert "`darkroom retry BATCH --code poisoned_prompt`" in message
 
 
 def test_jobs_in_line_with_a_poisoned_prompt_end_at_once_without_a_slot_or_a_hold(
