@@ -14,7 +14,7 @@ from ops.bench.ground import Ground
 from worker.accounts.queries import accounts
 from worker.audit import sealing
 from worker.audit.evidence import printed
-from worker.audit.reports import Asked
+from worker.audit.reports import ReportQuery
 from worker.audit.reports.report import Report
 from worker.audit.reports.statement import statement
 from worker.audit.rules.reporting import By, Format, ReportName
@@ -67,11 +67,11 @@ def _took(work: Callable[[], object]) -> float:
 
 
 def _print(database: Database, by: By, as_of: datetime) -> None:
-    printed(database, Asked(report=ReportName.STATEMENT, as_of=as_of, by=by), Format.TABLE)
+    printed(database, ReportQuery(report=ReportName.STATEMENT, as_of=as_of, by=by), Format.TABLE)
 
 
 def _report(database: Database, name: ReportName) -> None:
-    printed(database, Asked(report=name, as_of=SEALED_AT), Format.TABLE)
+    printed(database, ReportQuery(report=name, as_of=SEALED_AT), Format.TABLE)
 
 
 def _verify(database: Database) -> None:
@@ -83,7 +83,7 @@ def _verify(database: Database) -> None:
 
 def _plan(database: Database) -> str:
     with database.transaction() as tx:
-        report: Report = statement(tx, Asked(report=ReportName.STATEMENT, as_of=SEALED_AT, by=By.MODEL))
+        report: Report = statement(tx, ReportQuery(report=ReportName.STATEMENT, as_of=SEALED_AT, by=By.MODEL))
         (query,) = report.queries
         rows = tx.execute(text(f"EXPLAIN (ANALYZE, BUFFERS) {query.sql}"), query.values).scalars()
         return "\n".join(rows)

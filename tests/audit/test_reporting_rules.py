@@ -6,7 +6,7 @@ import pytest
 
 from worker.audit.rules.ageing import AgeClass, age_class
 from worker.audit.rules.completeness import Reservation, rate
-from worker.ledger.rules.balances import Flow, Standing, corrections
+from worker.ledger.rules.balances import Balance, Flow, corrections
 from worker.ledger.rules.entries import CreditAccount, EntryKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -28,13 +28,13 @@ def test_an_age_on_a_border_belongs_to_the_older_class(age: timedelta, expected:
 
 
 def test_a_closing_is_the_opening_with_all_that_moved() -> None:
-    opening = Standing(held=8, reserved=4, spent=100)
+    opening = Balance(held=8, reserved=4, spent=100)
     flows = [
         Flow(kind=EntryKind.RESERVE, source=CreditAccount.HELD, target=CreditAccount.RESERVED, entries=2, credits=8),
         Flow(kind=EntryKind.SETTLE, source=CreditAccount.RESERVED, target=CreditAccount.SPENT, entries=1, credits=4),
     ]
 
-    assert opening.after(flows) == Standing(held=0, reserved=8, spent=104)
+    assert opening.after(flows) == Balance(held=0, reserved=8, spent=104)
 
 
 def test_a_correction_counts_for_both_of_its_accounts() -> None:

@@ -2,7 +2,7 @@
 
 from tests.catalog.shop import NAME, Shop
 from tests.reports.test_agreement import rows
-from worker.audit.reports.asked import Asked
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.reports.statement import statement
 from worker.audit.rules.reporting import By, ReportName
 
@@ -13,7 +13,7 @@ def test_what_a_catalog_spent_is_told_from_all_else(shop: Shop) -> None:
     shop.node.submit({"prompt": "something else"})
     shop.node.run_until_quiet()
 
-    asked = Asked(report=ReportName.STATEMENT, as_of=shop.node.clock(), by=By.CATALOG)
+    asked = ReportQuery(report=ReportName.STATEMENT, as_of=shop.node.clock(), by=By.CATALOG)
     with shop.node.services.database.transaction() as tx:
         found = rows(statement(tx, asked), "statement")
 

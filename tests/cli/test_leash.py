@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from tests.cli.conftest import ROOT
-from worker.cli.local.child_process import Child, Recipe
-from worker.cli.local.service_lock import Guest, mark_passing, mark_staying
+from worker.cli.local.child_process import ChildProcess, ProcessSpec
+from worker.cli.local.service_lock import ServiceLock, mark_ephemeral, mark_persistent
 
 DEADLINE_S = 20
 STARTER = """
@@ -42,7 +42,7 @@ def test_a_child_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_child_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
-    child = Child(_recipe(tmp_path))
+    child = ChildProcess(_recipe(tmp_path))
     first = child.pid
 
     child.process.kill()
@@ -56,8 +56,8 @@ def test_a_child_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
 
 
 def test_the_last_guest_of_passing_services_is_told_so(tmp_path: Path) -> None:
-    first, second = Guest(tmp_path), Guest(tmp_path)
-    mark_passing(tmp_path)
+    first, second = ServiceLock(tmp_path), ServiceLock(tmp_path)
+    mark_ephemeral(tmp_path)
 
     told = (first.leave(), second.leave())
 
@@ -65,15 +65,15 @@ def test_the_last_guest_of_passing_services_is_told_so(tmp_path: Path) -> None:
 
 
 def test_services_that_were_started_to_stay_are_nobodys_to_stop(tmp_path: Path) -> None:
-    guest = Guest(tmp_path)
-    mark_passing(tmp_path)
-    mark_staying(tmp_path)
+    guest = ServiceLock(tmp_path)
+    mark_ephemeral(tmp_path)
+    mark_persistent(tmp_path)
 
     assert not guest.leave()
 
 
-def _recipe(folder: Path) -> Recipe:
-    return Recipe(
+def _recipe(folder: Path) -> ProcessSpec:
+    return ProcessSpec(
         name="c",
         module="http.server",
         arguments=["--bind", "127.0.0.1", "0"],

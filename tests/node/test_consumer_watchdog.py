@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.node.rules.consumer_watchdog import PATIENCE, Hearing, Remedy, judge
+from worker.node.rules.consumer_watchdog import PATIENCE, Action, Hearing, judge
 
 NOW = datetime(2026, 5, 11, tzinfo=UTC)
 MOMENT = timedelta(seconds=1)
@@ -18,9 +18,9 @@ def test_the_first_silence_is_only_remembered() -> None:
 
 @pytest.mark.parametrize(
     ("tried", "remedy"),
-    [(0, Remedy.RECONNECT), (1, Remedy.SHUT_DOWN), (2, Remedy.EXIT), (3, Remedy.EXIT)],
+    [(0, Action.RECONNECT), (1, Action.SHUT_DOWN), (2, Action.EXIT), (3, Action.EXIT)],
 )
-def test_each_remedy_has_the_whole_patience_to_work_before_the_next(tried: int, remedy: Remedy) -> None:
+def test_each_remedy_has_the_whole_patience_to_work_before_the_next(tried: int, remedy: Action) -> None:
     before = Hearing(deaf_since=NOW, tried=tried)
 
     early = judge(before, is_deaf=True, now=NOW + PATIENCE - MOMENT)

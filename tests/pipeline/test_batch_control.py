@@ -209,7 +209,7 @@ def test_a_filter_means_batches_that_are_not_over_and_shows_what_is_reached(node
 
     frozen = bulk_actions.freeze(node.services.database, BatchAction.CANCEL, Selection(owner="mia"))
 
-    (reach,) = frozen.reaches
+    (reach,) = frozen.targets
     assert (reach.name, reach.pending, reach.pending_credits) == ("spring-1", 2, 8)
     assert (reach.begun, reach.unsent, reach.unsent_credits, reach.at_provider_credits) == (1, 0, 0, 4)
 
@@ -230,7 +230,7 @@ def test_all_parts_of_a_filter_must_hold(selection: Selection, names: list[str],
 
     frozen = bulk_actions.freeze(node.services.database, BatchAction.PAUSE, selection)
 
-    assert [reach.name for reach in frozen.reaches] == names
+    assert [reach.name for reach in frozen.targets] == names
 
 
 def test_only_the_frozen_batches_are_acted_on(node: Node) -> None:

@@ -17,7 +17,7 @@ from tests.pipeline.node import Node
 from tests.reports.conftest import read_wallet
 from worker.audit import resolve
 from worker.audit.closing import closed_instant
-from worker.audit.reports import Asked, build
+from worker.audit.reports import ReportQuery, build
 from worker.audit.rules.dispute_decision import UnfitTask
 from worker.audit.rules.reconciliation import Cause
 from worker.audit.rules.reporting import ReportName
@@ -50,7 +50,7 @@ def causes(node: Node) -> dict[str, Any]:
     database = node.services.database
     as_of = closed_instant(database, None, now=node.clock())
     with database.transaction() as tx:
-        report = build(tx, Asked(report=ReportName.RECONCILE, as_of=as_of))
+        report = build(tx, ReportQuery(report=ReportName.RECONCILE, as_of=as_of))
     section = next(each for each in report.sections if each.name == "wallets")
     (row,) = section.rows
     named: dict[str, Any] = dict(zip((column.name for column in section.columns), row, strict=True))

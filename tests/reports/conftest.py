@@ -16,7 +16,7 @@ from tests.pipeline.node import Clock, Node
 from worker.accounts.queries import accounts
 from worker.audit.closing import closed_instant
 from worker.audit.evidence import Printed, printed
-from worker.audit.reports import Asked, Report, build
+from worker.audit.reports import Report, ReportQuery, build
 from worker.audit.rules.reporting import Format, ReportName
 
 __all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
@@ -53,8 +53,8 @@ class World:
         self.node.services.client.close()
         self.node.services.database.close()
 
-    def _asked(self, name: ReportName, asked: dict[str, object]) -> Asked:
-        return Asked(report=name, **{"as_of": self.as_of, **asked})  # type: ignore[arg-type]
+    def _asked(self, name: ReportName, asked: dict[str, object]) -> ReportQuery:
+        return ReportQuery(report=name, **{"as_of": self.as_of, **asked})  # type: ignore[arg-type]
 
 
 def read_wallet(node: Node) -> None:

@@ -10,7 +10,7 @@ from tests.pipeline.node import Node
 from tests.reports.conftest import World, read_wallet
 from worker.audit import resolve, sealing
 from worker.audit.reports import Report, build
-from worker.audit.reports.asked import Asked
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.reports.statement import statement
 from worker.audit.rules.dispute_decision import Signature
 from worker.audit.rules.reporting import By, ReportName, SpendBy
@@ -96,7 +96,7 @@ def test_a_ledger_without_readings_is_all_before_the_first(node: Node) -> None:
     as_of = sealing.close_books(node.services.database, node.clock())
 
     with node.services.database.transaction() as tx:
-        report = build(tx, Asked(report=ReportName.RECONCILE, as_of=as_of))
+        report = build(tx, ReportQuery(report=ReportName.RECONCILE, as_of=as_of))
 
     (account,) = rows(report, "bridge")
     assert (account["spent"], account["before_first"], account["difference"]) == (4, 4, 0)
@@ -113,7 +113,7 @@ def test_a_hold_of_the_last_hour_that_may_have_been_taken_is_no_spend_of_strange
     as_of = sealing.close_books(node.services.database, node.clock())
 
     with node.services.database.transaction() as tx:
-        report = build(tx, Asked(report=ReportName.RECONCILE, as_of=as_of))
+        report = build(tx, ReportQuery(report=ReportName.RECONCILE, as_of=as_of))
 
     (wallet,) = rows(report, "wallets")
     assert (wallet["in_doubt"], wallet["outside_spend"]) == (-4, 0)
@@ -194,7 +194,7 @@ def test_a_job_shows_every_entry_every_file_and_every_call(world: World) -> None
 @pytest.mark.parametrize("by", list(By))
 @pytest.mark.parametrize("limits", [{}, {"from_day": date(2020, 11, 23)}, {"owner": "studio"}], ids=str)
 def test_the_roll_up_gives_the_same_statement_as_the_entries(by: By, limits: dict[str, Any], world: World) -> None:
-    asked = Asked(report=ReportName.STATEMENT, as_of=world.as_of, by=by, **limits)
+    asked = ReportQuery(report=ReportName.STATEMENT, as_of=world.as_of, by=by, **limits)
 
     with world.node.services.database.transaction() as tx:
         rolled_up, raw = statement(tx, asked), statement(tx, asked, is_raw=True)

@@ -36,7 +36,7 @@ def resume(database: Database, name: str, by: Author) -> AccountView:
     A cause that lasts pauses them again.
     """
     with database.transaction() as tx:
-        locked = accounts.lock_now(tx, _view(tx, name, by).id)
+        locked = accounts.lock(tx, _view(tx, name, by).id)
         before = _view(tx, name, by)
         if before.pause_reason is not None:
             accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
@@ -88,7 +88,7 @@ def set_limits(
 
 def _locked(tx: Connection, name: str, by: Author) -> AccountView:
     """Lock the account against a round of dispatch; raise LookupError with its name when there is none."""
-    accounts.lock_now(tx, _view(tx, name, by).id)
+    accounts.lock(tx, _view(tx, name, by).id)
     return _view(tx, name, by)
 
 

@@ -11,7 +11,7 @@ from worker.audit.queries import closing
 from worker.audit.rendering import render
 from worker.audit.rendering.as_json import written
 from worker.audit.rendering.cells import exact, instant
-from worker.audit.reports import Asked, Report, build
+from worker.audit.reports import Report, ReportQuery, build
 from worker.audit.rules.reporting import Format
 from worker.core.db.session import Database
 
@@ -37,7 +37,7 @@ class Printed:
         return written({**json.loads(self.body), "evidence": self.evidence})
 
 
-def printed(database: Database, asked: Asked, as_format: Format) -> Printed:
+def printed(database: Database, asked: ReportQuery, as_format: Format) -> Printed:
     """Return the report with its evidence, both from one snapshot."""
     with database.transaction() as tx:
         report = build(tx, asked)

@@ -8,16 +8,16 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog import planning
+from worker.catalog.plan_options import read_wish
 from worker.catalog.planning import Settled
 from worker.catalog.queries import catalogs, items, plans
 from worker.catalog.queries import renders as catalog_renders
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.catalog.queries.plans import PlanRow
-from worker.catalog.queries.renders import Asked
+from worker.catalog.queries.renders import PlannedRender
 from worker.catalog.rules.catalog import Reason, RenderState, ReviewPolicy
 from worker.catalog.rules.refresh import Decision
 from worker.catalog.rules.refresh_plan import Outline, differences, price_of
-from worker.catalog.wish import read_wish
 from worker.core.db.session import Database
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
 from worker.core.rules.plain_text import LABEL_MAX
@@ -257,7 +257,7 @@ def _submit(
     )
     receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id)
     prepared.spool.close()
-    asked = [Asked(id=new_id(), item_id=each.id, sku=each.sku) for each in part]
+    asked = [PlannedRender(id=new_id(), item_id=each.id, sku=each.sku) for each in part]
     needs_review = is_sample or catalog.recipe.review is ReviewPolicy.REQUIRED
     added = catalog_renders.add(
         tx, asked, plan_id=plan.id, batch_id=receipt.batch_id, needs_review=needs_review, now=now

@@ -45,7 +45,7 @@ def refuse(database: Database, plan_id: UUID, *, by: str, reason: str, now: date
         seen = plans.by_id(tx, plan_id)
         if seen is None:
             raise PlanUnknown(plan_id)
-        catalogs.lock_or_wait(tx, seen.catalog_id)
+        catalogs.lock_only(tx, seen.catalog_id)
         plans.refuse(tx, plan_id, by=by, reason=reason, now=now)
         plan = plans.by_id(tx, plan_id) or seen
         if plan.applied_at is not None:

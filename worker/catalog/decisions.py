@@ -10,7 +10,7 @@ from worker.catalog import planning
 from worker.catalog.going_live import go_live
 from worker.catalog.queries import catalogs, rejections, renders, review
 from worker.catalog.queries.rejections import Rejected, Rejection
-from worker.catalog.queries.review import Standing
+from worker.catalog.queries.review import ReviewStatus
 from worker.catalog.rules.catalog import RenderState
 from worker.catalog.rules.content import from_parts
 from worker.catalog.rules.decisions import Decision, Verdict
@@ -105,7 +105,7 @@ def _lost(database: Database, store: Store, decisions: Sequence[Decision]) -> se
     return {each.render_id for each in standings.values() if each.path is not None and not store.exists(each.path)}
 
 
-def _is_rejected(standing: Standing | None) -> bool:
+def _is_rejected(standing: ReviewStatus | None) -> bool:
     """Whether a decision is about a rejected image; these come last, and give way to what is new."""
     return standing is not None and standing.state is RenderState.REJECTED
 
@@ -138,7 +138,7 @@ class _Sorted:
         self._rejections = rejected
         self._now = now
 
-    def take(self, decision: Decision, standing: Standing | None) -> None:
+    def take(self, decision: Decision, standing: ReviewStatus | None) -> None:
         if standing is None or standing.catalog_id != self._catalog_id:
             self._refuse(decision, "this catalog has no such image")
         elif standing.is_removed:
@@ -156,7 +156,7 @@ class _Sorted:
         else:
             self._refuse(decision, f"its image waits no longer, it is {standing.state} now: write a new sheet")
 
-    def _is_overtaken(self, decision: Decision, standing: Standing) -> bool:
+    def _is_overtaken(self, decision: Decision, standing: ReviewStatus) -> bool:
         """Whether it is the rejection of an image, read again, that was taken back since."""
         before = self._rejections.get(decision.render_id)
         was_live = standing.state in {RenderState.LIVE, RenderState.SUPERSEDED}
@@ -165,7 +165,7 @@ class _Sorted:
             is_rejection and before is not None and decision.said_at is not None and decision.said_at <= before.said_at
         )
 
-    def _decide(self, decision: Decision, standing: Standing) -> None:
+    def _decide(self, decision: Decision, standing: ReviewStatus) -> None:
         is_accepted = decision.verdict is Verdict.ACCEPT
         reason = self._unfit_image(decision, standing) if is_accepted else _unfit_prompt(decision, standing.model)
         if reason is None and is_accepted and self._wanted.get(standing.sku) != standing.fingerprint:
@@ -177,7 +177,7 @@ class _Sorted:
         else:
             self.rejected.append(self._rejection(decision))
 
-    def _take_back(self, decision: Decision, standing: Standing, before: Rejected) -> None:
+    def _take_back(self, decision: Decision, standing: ReviewStatus, before: Rejected) -> None:
         reason = _unfit_rejection(decision, before) or self._unfit_image(decision, standing)
         wanted = self._wanted.get(standing.sku)
         is_as_wanted = wanted == standing.fingerprint
@@ -192,7 +192,7 @@ class _Sorted:
                 why = f"image {decision.render_id} was accepted instead"
                 self.passed_over.append(Rejection(render_id=before.waiting_id, said_at=self._now, reason=why))
 
-    def _accept(self, decision: Decision, standing: Standing, to: list[UUID]) -> bool:
+    def _accept(self, decision: Decision, standing: ReviewStatus, to: list[UUID]) -> bool:
         if standing.sku in self._skus:
             self._refuse(decision, "another image of this item is accepted by the same decisions: choose one")
             return False
@@ -200,7 +200,7 @@ class _Sorted:
         to.append(decision.render_id)
         return True
 
-    def _unfit_image(self, decision: Decision, standing: Standing) -> str | None:
+    def _unfit_image(self, decision: Decision, standing: ReviewStatus) -> str | None:
         """Say why an image cannot go live that a person has accepted."""
         if decision.render_id in self._lost:
             return "the store has lost its image: reject it, and it is rendered again"

@@ -59,7 +59,7 @@ def end(tx: Connection, run: RunRow, *, by: str, reason: str, now: datetime, spa
     """
     if run.state not in WAITING:
         return False
-    catalogs.lock_or_wait(tx, schedules.by_id(tx, run.schedule_id).catalog_id)
+    catalogs.lock_only(tx, schedules.by_id(tx, run.schedule_id).catalog_id)
     run = schedule_runs.by_id(tx, run.id)
     plan = None if run.plan_id is None else plans.by_id(tx, run.plan_id)
     if plan is not None:

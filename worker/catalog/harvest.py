@@ -49,7 +49,7 @@ def harvest(database: Database, *, now: datetime, new_id: Callable[[], UUID]) ->
 def _portion(database: Database, catalog_id: UUID, *, now: datetime, new_id: Callable[[], UUID]) -> Harvest | None:
     """Take in some images of one catalog in one transaction; None when there are none, or it is locked."""
     with database.transaction() as tx:
-        if not catalogs.lock_if_free(tx, catalog_id):
+        if not catalogs.try_lock_only(tx, catalog_id):
             return None
         found = renders.finished(tx, catalog_id, limit=_AT_ONCE)
         if not found:

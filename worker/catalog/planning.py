@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from worker.catalog.plan_options import PlanOptions
 from worker.catalog.queries import items as catalog_items
 from worker.catalog.queries import plans
 from worker.catalog.queries.catalogs import CatalogRow
@@ -19,7 +20,6 @@ from worker.catalog.rules.recipe import Recipe
 from worker.catalog.rules.refresh import Decision, Item, Options
 from worker.catalog.rules.refresh_plan import Outline, outline, price_of
 from worker.catalog.template import PromptTemplate
-from worker.catalog.wish import Wish
 from worker.core.rules.fault import Fault, UnfitError
 from worker.intake.rules.request import validate
 
@@ -54,7 +54,7 @@ class Plan:
 
     id: UUID
     catalog: CatalogRow
-    wish: Wish
+    wish: PlanOptions
     outline: Outline
     needs_approval: bool
     made_by: str
@@ -82,7 +82,7 @@ def make(
     """
     days = catalog.recipe.max_age_days if older_than_days is None else older_than_days
     caps = [cap for cap in (credit_cap, catalog.recipe.credit_cap) if cap is not None]
-    wish = Wish(
+    wish = PlanOptions(
         forced=tuple(sorted(set(forced))),
         only=None if only is None else tuple(sorted(set(only))),
         made_before=None if days is None else now - timedelta(days=days),
@@ -134,7 +134,7 @@ def save(tx: Connection, plan: Plan) -> None:
 def outline_of(
     tx: Connection,
     catalog: CatalogRow,
-    wish: Wish,
+    wish: PlanOptions,
     *,
     settled: Mapping[str, Settled] | None = None,
 ) -> Outline:
@@ -238,7 +238,7 @@ def _item(row: ItemRow, recipe: Recipe, prompt: str) -> Item:
     )
 
 
-def _check(decisions: list[Decision], wish: Wish) -> None:
+def _check(decisions: list[Decision], wish: PlanOptions) -> None:
     """Refuse a plan that names SKUs which are not there, or items that no job can be made of."""
     unknown = set(wish.forced) - {each.sku for each in decisions} if wish.forced else set()
     faults = [f"{sku}: is not in the catalog" for sku in sorted(unknown)]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from worker.catalog.queries import catalogs, items, removal
 from worker.catalog.queries import plans as catalog_plans
-from worker.catalog.queries.items import Standing
+from worker.catalog.queries.items import ItemCounts
 from worker.catalog.queries.removal import Uses
 from worker.core.db.session import Database
 
@@ -39,7 +39,7 @@ class Removal:
 
     catalog_id: UUID
     name: str
-    standing: Standing
+    standing: ItemCounts
     """Its items before."""
     plans: int
     """Open plans that are refused with it."""
@@ -59,7 +59,7 @@ def remove(database: Database, catalog_id: UUID, name: str, *, by: str, now: dat
     Locks the catalog, under which a plan is applied and an import is merged.
     """
     with database.transaction() as tx:
-        catalogs.lock_or_wait(tx, catalog_id)
+        catalogs.lock_only(tx, catalog_id)
         used = _expect_unused(removal.uses(tx, catalog_id), name)
         standing = items.standing(tx, catalog_id)
         for plan_id in used.plans:

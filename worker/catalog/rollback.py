@@ -51,7 +51,7 @@ def roll_back(
     """
     lost = _lost(database, store, catalog_id, to, skus, now)
     with database.transaction() as tx:
-        catalogs.lock_or_wait(tx, catalog_id)
+        catalogs.lock_only(tx, catalog_id)
         _check(tx, catalog_id, skus)
         found = _targets(tx, catalog_id, to, skus, now)
         changed = go_live(

@@ -19,8 +19,8 @@ from worker.engine.queries.batches import Waiting
 from worker.engine.queries.jobs import Admitted
 from worker.engine.queries.steps import FirstStep, Ticket
 from worker.engine.rules import fairness, window
+from worker.engine.rules.budget_tracker import BudgetTracker
 from worker.engine.rules.fairness import Claim
-from worker.engine.rules.purse import Purse
 from worker.engine.rules.upkeep import UpkeepKind
 from worker.engine.services import Services
 from worker.engine.steps.upload import WAIT_FOR_UPLOADER
@@ -60,22 +60,22 @@ def admit(
     waiting = _lock_waiting(tx, account, rooms, slots, due, now)
     if not waiting and not due:
         return Admission(tickets=(), due={})
-    purse = Purse(
+    budget = BudgetTracker(
         owners=budgets.lock_left(tx, (w.claim.owner for w in waiting), now=now),
         wallet=_wallet(services, account, now),
     )
-    claims = [_affordable(w, purse) for w in waiting]
+    claims = [_affordable(w, budget) for w in waiting]
     share = fairness.allot(claims, account.turns, slots, due=due, rooms=rooms)
     tickets: list[Ticket] = []
     by_id = {w.claim.batch_id: w for w in waiting}
     for batch_id, count in share.jobs.items():
-        tickets += _admit_from(tx, services, account, by_id[batch_id], count, purse, now)
+        tickets += _admit_from(tx, services, account, by_id[batch_id], count, budget, now)
         batches.save_turn(tx, batch_id, virtual_time=share.batch_times[batch_id])
     if share.jobs or share.due:
         turns.save(tx, account.id, share.turns)
     if share.jobs:
-        budgets.take_from_wallet(tx, account.id, purse.taken)
-    _read_wallet_soon(tx, account, waiting, purse, now)
+        budgets.take_from_wallet(tx, account.id, budget.taken)
+    _read_wallet_soon(tx, account, waiting, budget, now)
     return Admission(tickets=tickets, due=share.due)
 
 
@@ -126,9 +126,9 @@ def _paused(account: AccountRow) -> list[str]:
     return [each.model for each in account.paused_models]
 
 
-def _affordable(waiting: Waiting, purse: Purse) -> Claim:
+def _affordable(waiting: Waiting, budget: BudgetTracker) -> Claim:
     """Limit the batch's claim to the jobs that the wallet can pay, so that unused slots go to other batches."""
-    left = purse.left(waiting.claim.owner, cap_left=waiting.cap_left)
+    left = budget.left(waiting.claim.owner, cap_left=waiting.cap_left)
     room = waiting.claim.room
     return replace(waiting.claim, room=room if left is None else min(room, left // waiting.price))
 
@@ -140,15 +140,21 @@ def _wallet(services: Services, account: AccountRow, now: datetime) -> int | Non
 
 
 def _read_wallet_soon(
-    tx: Connection, account: AccountRow, waiting: Sequence[Waiting], purse: Purse, now: datetime
+    tx: Connection, account: AccountRow, waiting: Sequence[Waiting], budget: BudgetTracker, now: datetime
 ) -> None:
     """Have the wallet read again soon when a job waits for nothing but its credits: a top-up is seen then."""
-    if purse.wallet is not None and any(purse.wallet < each.price for each in waiting):
-        upkeep.hasten(tx, account.id, UpkeepKind.WALLET, due_at=now + wallet.READ_AGAIN_AFTER)
+    if budget.wallet is not None and any(budget.wallet < each.price for each in waiting):
+        upkeep.schedule_now(tx, account.id, UpkeepKind.WALLET, due_at=now + wallet.READ_AGAIN_AFTER)
 
 
 def _admit_from(
-    tx: Connection, services: Services, account: AccountRow, waiting: Waiting, count: int, purse: Purse, now: datetime
+    tx: Connection,
+    services: Services,
+    account: AccountRow,
+    waiting: Waiting,
+    count: int,
+    budget: BudgetTracker,
+    now: datetime,
 ) -> list[Ticket]:
     """Post a hold and make a generation and a step for the next ``count`` jobs of one batch."""
     admitted = jobs.admit(
@@ -156,7 +162,7 @@ def _admit_from(
         account_id=services.account_id,
         batch_id=waiting.claim.batch_id,
         limit=count,
-        cap_left=purse.left(waiting.claim.owner, cap_left=waiting.cap_left),
+        cap_left=budget.left(waiting.claim.owner, cap_left=waiting.cap_left),
         fresh_after=now - services.policies.upload_reuse,
         now=now,
         paused_models=_paused(account),
@@ -166,7 +172,7 @@ def _admit_from(
         return []
     if account.pause_reason is not None:
         _begin_canary(tx, services, account, admitted[0].job_id, now)
-    purse.take(waiting.claim.owner, sum(job.price for job in admitted))
+    budget.take(waiting.claim.owner, sum(job.price for job in admitted))
     ids = [services.new_id() for _ in admitted]
     _write_generations(tx, services, admitted, ids, now)
     first = _first_steps(admitted)

@@ -67,7 +67,7 @@ def run(services: Services) -> Round:
     """
     now = services.clock()
     with services.database.transaction() as tx:
-        account = accounts.lock(tx, services.account_id)
+        account = accounts.try_lock(tx, services.account_id)
         if account is None:
             return Round(began_at=now, look_again_at=now + pace.HORIZON)
         if account.binding != services.binding:

@@ -30,7 +30,7 @@ def _failed(services: Services, error: StoreUnavailable) -> None:
     """Note since when, and pause an account that is not paused for another reason."""
     now = services.clock()
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, services.account_id)
+        account = accounts.lock(tx, services.account_id)
         since = stores.note_failure(tx, account.id, now=now)
         is_paused = account.pause_reason is None and now - since >= retry.STORE_PAUSE_AFTER
         if is_paused:
@@ -44,7 +44,7 @@ def _failed(services: Services, error: StoreUnavailable) -> None:
                 probes=0,
             )
         again_at = now + retry.STORE.wait(now - since, services.jitter())
-        upkeep.hasten(tx, account.id, UpkeepKind.STORE, due_at=again_at)
+        upkeep.schedule_now(tx, account.id, UpkeepKind.STORE, due_at=again_at)
     log.error("store.unavailable", store=services.store.place, since=since.isoformat(), error=str(error))
     if is_paused:
         log.error("account.paused", account=str(account.id), reason=PauseReason.STORE_UNAVAILABLE, error=str(error))
@@ -60,7 +60,7 @@ def _works(services: Services) -> None:
     if known.failed_at is None and not is_paused:
         return
     with services.database.transaction() as tx:
-        accounts.lock_now(tx, services.account_id)
+        accounts.lock(tx, services.account_id)
         stores.forget_failure(tx, services.account_id)
         is_resumed = is_paused and accounts.resume(tx, services.account_id, PauseReason.STORE_UNAVAILABLE, now=now)
         woken = stores.wake(tx, services.account_id, now=now)

@@ -23,7 +23,7 @@ from worker.core.rules.error_words import first_line
 from worker.engine import dispatch
 from worker.engine.services import Services
 from worker.node import process
-from worker.node.consumer_watchdog import Ear, threads
+from worker.node.consumer_watchdog import ConsumerWatchdog, threads
 from worker.node.fetch_stage import FetchStage
 from worker.node.heartbeat import Heartbeat
 from worker.node.publishing import bundles, publish, publish_probe, publish_upkeep
@@ -51,7 +51,7 @@ class Dispatcher(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the threads."""
-        self._loop = Loop(parent.app, _services(), Ear(parent.app, parent.hub), settings.load())
+        self._loop = Loop(parent.app, _services(), ConsumerWatchdog(parent.app, parent.hub), settings.load())
         self._loop.start()
         self._messages = FetchStage(_services(), loads)
         self._messages.start()
@@ -95,7 +95,7 @@ def _uptime() -> datetime:
 class Loop:
     """Round after round: decide, publish in the rhythm of the slots, wait for the next reason to look."""
 
-    def __init__(self, app: Celery, services: Services, ear: Ear, chosen: Settings) -> None:
+    def __init__(self, app: Celery, services: Services, ear: ConsumerWatchdog, chosen: Settings) -> None:
         """Prepare the thread; it is a daemon, for its work may be lost at any instant without harm."""
         self._app = app
         self._services = services

@@ -15,7 +15,7 @@ from celery import Celery
 from celery.signals import task_postrun, task_prerun
 from celery.worker import state
 
-from worker.node.rules.consumer_watchdog import Hearing, Remedy, judge
+from worker.node.rules.consumer_watchdog import Action, Hearing, judge
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ task_prerun.connect(threads.begin)
 task_postrun.connect(threads.end)
 
 
-class Ear:
+class ConsumerWatchdog:
     """Looks every few seconds whether this node's consumer still takes messages; for one thread."""
 
     def __init__(self, app: Celery, hub: Any) -> None:
@@ -86,13 +86,13 @@ class Ear:
         with self._app.pool.acquire(block=True, timeout=_POOL_WAIT_S) as connection:
             return sum(_length(connection, name) for name in queues)
 
-    def _apply(self, remedy: Remedy) -> None:
+    def _apply(self, remedy: Action) -> None:
         match remedy:
-            case Remedy.RECONNECT:
+            case Action.RECONNECT:
                 self._hub.call_soon(_break_off)
-            case Remedy.SHUT_DOWN:
+            case Action.SHUT_DOWN:
                 state.should_stop = _FAILURE  # type: ignore[assignment]  # the stub knows only None
-            case Remedy.EXIT:
+            case Action.EXIT:
                 os._exit(_FAILURE)
             case _:
                 assert_never(remedy)

@@ -179,7 +179,7 @@ def _note_failure(services: Services, calls: Calls, error: ProviderError, *, kin
     if isinstance(error, Throttled):
         pacing.close_key(services, error)
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, services.account_id)
+        account = accounts.lock(tx, services.account_id)
         calls.write(tx)
     log.warning("upkeep.failed", kind=kind, error=str(error))
     if kind is UpkeepKind.WALLET and account.wallet_left is None and services.policies.wallet_floor is not None:
@@ -188,4 +188,4 @@ def _note_failure(services: Services, calls: Calls, error: ProviderError, *, kin
 
 def _hasten(services: Services, kind: UpkeepKind, wait: timedelta = AGAIN_SOON) -> None:
     with services.database.transaction() as tx:
-        upkeep.hasten(tx, services.account_id, kind, due_at=services.clock() + wait)
+        upkeep.schedule_now(tx, services.account_id, kind, due_at=services.clock() + wait)

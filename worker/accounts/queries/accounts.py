@@ -99,7 +99,7 @@ def configure(tx: Connection, account_id: UUID, *, rate: float | None, max_in_fl
     )
 
 
-def lock(tx: Connection, account_id: UUID) -> AccountRow | None:
+def try_lock(tx: Connection, account_id: UUID) -> AccountRow | None:
     """Lock the account for a round of dispatch; None when another dispatcher has it."""
     return _read(tx, account_id, "FOR NO KEY UPDATE SKIP LOCKED")
 
@@ -205,7 +205,7 @@ def save_read_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: fl
     )
 
 
-def lock_now(tx: Connection, account_id: UUID) -> AccountRow:
+def lock(tx: Connection, account_id: UUID) -> AccountRow:
     """Lock the account, waiting for a round of dispatch that has it."""
     account = _read(tx, account_id, "FOR NO KEY UPDATE")
     if account is None:

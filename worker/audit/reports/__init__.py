@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, text
 
-from worker.audit.reports.asked import Asked, again
 from worker.audit.reports.changes import changes
 from worker.audit.reports.export import export
 from worker.audit.reports.job import job
 from worker.audit.reports.outstanding import outstanding
 from worker.audit.reports.reconcile import reconcile
 from worker.audit.reports.report import Report
+from worker.audit.reports.report_query import ReportQuery, again
 from worker.audit.reports.spend import spend
 from worker.audit.reports.statement import statement
 from worker.audit.reports.trial_balance import trial_balance
 from worker.audit.rules.reporting import ReportName
 
-__all__ = ["Asked", "Report", "again", "build"]
+__all__ = ["Report", "ReportQuery", "again", "build"]
 
-_BUILDERS: Mapping[ReportName, Callable[[Connection, Asked], Report]] = {
+_BUILDERS: Mapping[ReportName, Callable[[Connection, ReportQuery], Report]] = {
     ReportName.STATEMENT: statement,
     ReportName.OUTSTANDING: outstanding,
     ReportName.SPEND: spend,
@@ -30,7 +30,7 @@ _BUILDERS: Mapping[ReportName, Callable[[Connection, Asked], Report]] = {
 }
 
 
-def build(tx: Connection, asked: Asked) -> Report:
+def build(tx: Connection, asked: ReportQuery) -> Report:
     """Return the report from one snapshot; the transaction must not have been used yet."""
     tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))

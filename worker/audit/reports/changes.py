@@ -3,13 +3,13 @@
 from sqlalchemy import Connection
 
 from worker.audit.queries import change_log
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Report, Section, columns
+from worker.audit.reports.report_query import ReportQuery
 
 _COLUMNS = columns("changed_at:instant subject field before after actor reason id")
 
 
-def changes(tx: Connection, asked: Asked) -> Report:
+def changes(tx: Connection, asked: ReportQuery) -> Report:
     """Return every change up to the instant, oldest first."""
     query = change_log.changes(as_of=asked.as_of, subject=asked.subject)
     rows = [tuple(row) for row in query.rows(tx)]

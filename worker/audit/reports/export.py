@@ -3,8 +3,8 @@
 from sqlalchemy import Connection
 
 from worker.audit.queries import journal
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Report, Section, columns
+from worker.audit.reports.report_query import ReportQuery
 
 ENTRIES = columns(
     "id:count posted_at:instant batch_id batch owner job_id key model generation_id number:count kind source target"
@@ -12,7 +12,7 @@ ENTRIES = columns(
 )
 
 
-def export(tx: Connection, asked: Asked) -> Report:
+def export(tx: Connection, asked: ReportQuery) -> Report:
     """Return the entries in the order of writing."""
     query = journal.entries(asked.scope)
     rows = [tuple(row) for row in query.stream(tx)]

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row
 
 from worker.audit.queries import job_life
 from worker.audit.queries.query import Query
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, columns
+from worker.audit.reports.report_query import ReportQuery
 
 _FACTS = columns("fact value")
 _GENERATIONS = columns(
@@ -24,7 +24,7 @@ _CALLS = columns(
 )
 
 
-def job(tx: Connection, asked: Asked) -> Report:
+def job(tx: Connection, asked: ReportQuery) -> Report:
     """Return all that was written down about the job up to the instant."""
     assert asked.job_id is not None
     facts = job_life.job(asked.job_id)

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from worker.audit.queries import paid_attempts
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, added_up, columns
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.rules.ageing import AgeClass, age_class
 
 _CLASSES = columns("age generations:count held:credits reserved:credits outstanding:credits")
@@ -17,7 +17,7 @@ _OPEN = columns(
 )
 
 
-def outstanding(tx: Connection, asked: Asked) -> Report:
+def outstanding(tx: Connection, asked: ReportQuery) -> Report:
     """Return the open amounts by class of age, and each of them."""
     query = paid_attempts.open_amounts(asked.scope)
     rows = [_open(row, asked) for row in query.rows(tx)]
@@ -35,7 +35,7 @@ def outstanding(tx: Connection, asked: Asked) -> Report:
     )
 
 
-def _open(row: Row[Any], asked: Asked) -> tuple[Cell, ...]:
+def _open(row: Row[Any], asked: ReportQuery) -> tuple[Cell, ...]:
     age = asked.as_of - row.held_at
     return (
         row.held_at,

@@ -4,9 +4,9 @@ from sqlalchemy import Connection
 
 from worker.audit.queries import flows, paid_attempts, wallet_history
 from worker.audit.queries.query import Query
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.bridge import bridge
 from worker.audit.reports.report import ALL_DAYS, Cell, Report, Section, added_up, columns
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.reports.variances import variances
 from worker.audit.reports.wallets import Wallet, wallets
 from worker.audit.rules import completeness
@@ -32,7 +32,7 @@ _INTERVALS = columns(
 _RATES = columns("within due:credits matched:credits share")
 
 
-def reconcile(tx: Connection, asked: Asked) -> Report:
+def reconcile(tx: Connection, asked: ReportQuery) -> Report:
     """Return the comparison with its proof, its intervals, the variances and the completeness rate."""
     near_s = NEAR_S if asked.near_s is None else asked.near_s
     top_up_from = TOP_UP_FROM if asked.top_up_from is None else asked.top_up_from
@@ -91,7 +91,7 @@ def _summary(found: list[Wallet]) -> Section:
     return Section(name="wallets", columns=_WALLETS, rows=rows, totals=added_up(_WALLETS, rows))
 
 
-def _intervals(found: list[Wallet], asked: Asked) -> Section:
+def _intervals(found: list[Wallet], asked: ReportQuery) -> Section:
     """Show each interval in which anything happened."""
     rows = [
         _interval(wallet.account, each, asked)
@@ -102,7 +102,7 @@ def _intervals(found: list[Wallet], asked: Asked) -> Section:
     return Section(name="intervals", columns=_INTERVALS, rows=rows, totals=_interval_totals(rows))
 
 
-def _interval(account: str, each: Explained, asked: Asked) -> tuple[Cell, ...]:
+def _interval(account: str, each: Explained, asked: ReportQuery) -> tuple[Cell, ...]:
     interval = each.interval
     return (
         account,
@@ -128,7 +128,7 @@ def _causes(shown: tuple[Explained, ...]) -> tuple[int, ...]:
     return tuple(sum(each.amount(cause) for each in shown) for cause in Cause)
 
 
-def _rates(tx: Connection, query: Query, asked: Asked) -> Section:
+def _rates(tx: Connection, query: Query, asked: ReportQuery) -> Section:
     known = [
         Reservation(credits=row.credits, reserved_at=row.reserved_at, matched_at=row.matched_at)
         for row in query.rows(tx)

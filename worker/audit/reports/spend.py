@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from worker.audit.queries import paid_attempts
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, added_up, columns
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.rules.reporting import SpendBy
 
 # committed = hold - void + (reserved_less_hold) + (final_less_reserved) + corrected = held + reserved_open + spent.
@@ -19,7 +19,7 @@ _BATCHES = columns(f"batch_id batch owner purpose images:count generations:count
 _IMAGES = columns(f"batch_id batch owner line key job_id model generations:count {_MONEY}", details=_RARE)
 
 
-def spend(tx: Connection, asked: Asked) -> Report:
+def spend(tx: Connection, asked: ReportQuery) -> Report:
     """Return one line per batch, or with ``by`` image one per job that ever had a hold."""
     is_per_image = asked.by is SpendBy.IMAGE
     query = (paid_attempts.spend_per_image if is_per_image else paid_attempts.spend_per_batch)(asked.scope)

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from worker.audit.queries import flows
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Column, Report, Section, added_up, columns
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.rules.reporting import By
 from worker.ledger.rules import balances
-from worker.ledger.rules.balances import Flow, Standing
+from worker.ledger.rules.balances import Balance, Flow
 from worker.ledger.rules.entries import CreditAccount, EntryKind
 
 PERIODS = frozenset({By.DAY, By.MONTH})
@@ -47,7 +47,7 @@ class _Group:
 @dataclass(frozen=True, kw_only=True)
 class _Line:
     labels: tuple[Cell, ...]
-    opening: Standing
+    opening: Balance
     flows: tuple[Flow, ...]
 
     @property
@@ -64,7 +64,7 @@ class _Line:
         )
 
 
-def statement(tx: Connection, asked: Asked, *, is_raw: bool = False) -> Report:
+def statement(tx: Connection, asked: ReportQuery, *, is_raw: bool = False) -> Report:
     """Return the statement; ``is_raw`` reads the entries alone and not the roll-up, with the same result."""
     by = By(asked.by or By.DAY)
     query = flows.movements(by, asked.scope, is_raw=is_raw)
@@ -118,13 +118,13 @@ def _in_sequence(groups: list[_Group]) -> list[_Line]:
 
 def _side_by_side(groups: list[_Group]) -> list[_Line]:
     return [
-        _Line(labels=group.labels, opening=Standing().after(group.earlier), flows=tuple(group.within))
+        _Line(labels=group.labels, opening=Balance().after(group.earlier), flows=tuple(group.within))
         for group in groups
     ]
 
 
-def _opening(groups: list[_Group]) -> Standing:
-    return Standing().after(flow for group in groups for flow in group.earlier)
+def _opening(groups: list[_Group]) -> Balance:
+    return Balance().after(flow for group in groups for flow in group.earlier)
 
 
 def _summary(whole: _Line) -> Section:
@@ -142,5 +142,5 @@ def _moved(moved: Iterable[Flow], account: CreditAccount, sign: int) -> int:
     return sum(abs(flow.credits) for flow in moved if flow.into(account) * sign > 0)
 
 
-def _balances(stands: Standing) -> tuple[int, int, int]:
+def _balances(stands: Balance) -> tuple[int, int, int]:
     return stands.held, stands.reserved, stands.spent

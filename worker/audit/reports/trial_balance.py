@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from worker.audit.queries import flows
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Report, Section, added_up, columns
+from worker.audit.reports.report_query import ReportQuery
 from worker.ledger.rules.entries import CreditAccount
 
 _PER_BATCH = columns(
@@ -15,7 +15,7 @@ _PER_BATCH = columns(
 _PER_ACCOUNT = columns("account moved_in:credits moved_out:credits balance:credits")
 
 
-def trial_balance(tx: Connection, asked: Asked) -> Report:
+def trial_balance(tx: Connection, asked: ReportQuery) -> Report:
     """Return the balances of the accounts, and what went in and out of each."""
     query = flows.per_batch(asked.scope)
     found = query.rows(tx)

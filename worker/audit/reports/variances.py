@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Row
 
 from worker.audit.queries import paid_attempts
 from worker.audit.queries.query import Query
-from worker.audit.reports.asked import Asked
 from worker.audit.reports.report import Cell, Section, added_up, columns
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.rules.ageing import age_class
 
 PATIENCE = timedelta(hours=1)
@@ -41,7 +41,7 @@ _COLUMNS = columns(
 )
 
 
-def variances(tx: Connection, asked: Asked) -> tuple[Section, Query]:
+def variances(tx: Connection, asked: ReportQuery) -> tuple[Section, Query]:
     """Return one row for each variance of each generation held on the days, oldest first, and the query behind them."""
     query = paid_attempts.variances(asked.scope)
     rows: list[tuple[Cell, ...]] = [
@@ -63,7 +63,7 @@ def variances(tx: Connection, asked: Asked) -> tuple[Section, Query]:
     return Section(name="variances", columns=_COLUMNS, rows=rows, totals=added_up(_COLUMNS, rows)), query
 
 
-def _of(row: Row[Any], asked: Asked) -> Iterator[tuple[Variance, int]]:
+def _of(row: Row[Any], asked: ReportQuery) -> Iterator[tuple[Variance, int]]:
     is_old = asked.as_of - row.held_at >= PATIENCE
     if row.top_up != row.trim:
         yield Variance.RESERVED, row.top_up - row.trim

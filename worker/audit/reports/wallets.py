@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from worker.audit.reports.asked import Asked
+from worker.audit.reports.report_query import ReportQuery
 from worker.audit.rules.reconciliation import Border, Doubt, Explained, Interval, Late, explain
 
 Rows = Sequence[Row[Any]]
@@ -39,7 +39,7 @@ class Wallet:
         return self.shown[-1].interval.after
 
 
-def wallets(readings: Rows, moved: Rows, doubts: Rows, asked: Asked, *, top_up_from: int) -> list[Wallet]:
+def wallets(readings: Rows, moved: Rows, doubts: Rows, asked: ReportQuery, *, top_up_from: int) -> list[Wallet]:
     """Return every account with two readings or more; ``doubts`` are the holds that explain what came late."""
     by_interval = {(row.account_id, row.number): row for row in moved}
     doubtful: dict[UUID, list[Row[Any]]] = {}
@@ -60,7 +60,7 @@ def _wallet(
     rows: Sequence[Row[Any]],
     moved: Mapping[tuple[UUID, int], Row[Any]],
     doubtful: Sequence[Row[Any]],
-    asked: Asked,
+    asked: ReportQuery,
     top_up_from: int,
 ) -> Wallet:
     ends = [row.read_at for row in rows[1:]]

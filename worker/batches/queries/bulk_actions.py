@@ -12,7 +12,7 @@ from worker.core.rules.batch_state import BatchState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class Target:
     """A batch as it was looked at: what of it has not begun, what has, and the credits of both."""
 
     batch_id: UUID
@@ -64,7 +64,7 @@ _MEANT = text(f"""{_REACH}
 _ONE = text(f"{_REACH} WHERE b.id = :id")
 
 
-def meant(tx: Connection, selection: Selection, states: Collection[BatchState]) -> list[Reach]:
+def meant(tx: Connection, selection: Selection, states: Collection[BatchState]) -> list[Target]:
     """Return the batches in these states that are not over and that the selection means, the oldest first."""
     values = {
         "states": list(states),
@@ -78,10 +78,10 @@ def meant(tx: Connection, selection: Selection, states: Collection[BatchState]) 
     return [_read(row) for row in tx.execute(_MEANT, values).mappings()]
 
 
-def one(tx: Connection, batch_id: UUID) -> Reach:
+def one(tx: Connection, batch_id: UUID) -> Target:
     """Return what an action on one batch would reach."""
     return _read(tx.execute(_ONE, {"id": batch_id}).mappings().one())
 
 
-def _read(row: Any) -> Reach:
-    return Reach(**{**row, "state": BatchState(row["state"])})
+def _read(row: Any) -> Target:
+    return Target(**{**row, "state": BatchState(row["state"])})

@@ -88,18 +88,18 @@ def lock(tx: Connection, catalog_id: UUID) -> CatalogRow:
     return found
 
 
-def lock_or_wait(tx: Connection, catalog_id: UUID) -> None:
+def lock_only(tx: Connection, catalog_id: UUID) -> None:
     """Lock the catalog as ``lock`` does, whether or not its recipe can be read."""
     tx.execute(text("SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE"), {"key": catalog_id})
 
 
-def lock_if_free(tx: Connection, catalog_id: UUID) -> bool:
+def try_lock_only(tx: Connection, catalog_id: UUID) -> bool:
     """Lock the catalog, whether or not its recipe can be read; False when somebody else has it."""
     query = "SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED"
     return tx.execute(text(query), {"key": catalog_id}).one_or_none() is not None
 
 
-def newest(tx: Connection) -> list[CatalogRow]:
+def all_by_name(tx: Connection) -> list[CatalogRow]:
     """Return all catalogs that are not removed, by name."""
     return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM catalog WHERE removed_at IS NULL ORDER BY name"))]
 

@@ -96,7 +96,7 @@ def clear_rejections(tx: Connection, item_ids: Sequence[UUID]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ItemCounts:
     """How a catalog's items stand, in numbers; removed ones are not counted with the others."""
 
     items: int
@@ -122,7 +122,7 @@ _STANDING = text("""
           WHERE i.catalog_id = :id) each""")
 
 
-def standing(tx: Connection, catalog_id: UUID) -> Standing:
+def standing(tx: Connection, catalog_id: UUID) -> ItemCounts:
     """Count the catalog's items by where they stand."""
     row = tx.execute(_STANDING, {"id": catalog_id}).one()
-    return Standing(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return ItemCounts(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name

@@ -22,7 +22,7 @@ _ADD = text("""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class PlannedRender:
     """One image that is asked for, under a new id."""
 
     id: UUID
@@ -31,7 +31,7 @@ class Asked:
 
 
 def add(
-    tx: Connection, asked: Sequence[Asked], *, plan_id: UUID, batch_id: UUID, needs_review: bool, now: datetime
+    tx: Connection, asked: Sequence[PlannedRender], *, plan_id: UUID, batch_id: UUID, needs_review: bool, now: datetime
 ) -> int:
     """Write an image for each, beside its job in the batch, which has the SKU as its key; gives how many."""
     done = tx.execute(

@@ -46,7 +46,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class ReviewStatus:
     """Where an image stands when somebody's decision about it comes in."""
 
     render_id: UUID
@@ -132,13 +132,13 @@ _STANDINGS = text("""
     WHERE r.id = ANY(:ids)""")
 
 
-def lock_standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+def lock_standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
     """Lock the items of these images, and give where each image stands; one that is not there is left out."""
     tx.execute(_LOCK, {"ids": list(render_ids)})
     return standings(tx, render_ids)
 
 
-def standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+def standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
     """Return where each of these images stands at this moment; one that is not there is left out."""
     rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
-    return {row["render_id"]: Standing(**{**row, "state": RenderState(row["state"])}) for row in rows}
+    return {row["render_id"]: ReviewStatus(**{**row, "state": RenderState(row["state"])}) for row in rows}

@@ -152,7 +152,7 @@ def _print(
     from worker.audit.closing import NotClosed, closed_instant
     from worker.audit.evidence import printed
     from worker.audit.rendering import Unfit
-    from worker.audit.reports import Asked
+    from worker.audit.reports import ReportQuery
     from worker.audit.sealing import LedgerBusy
     from worker.cli.audit import files
     from worker.cli.errors import CliError
@@ -162,7 +162,7 @@ def _print(
     try:
         instant = closed_instant(database, options.instant(as_of), now=wiring.clock())
         limits["batch_id"] = options.batch_id(database, batch)
-        made = printed(database, Asked(report=report, as_of=instant, **limits), as_format)
+        made = printed(database, ReportQuery(report=report, as_of=instant, **limits), as_format)
     except (NotClosed, LedgerBusy, Unfit) as refused:
         raise CliError(str(refused)) from refused
     files.write(made, as_format, to)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.batches.bulk_actions import Done
-from worker.batches.queries.bulk_actions import Reach
+from worker.batches.bulk_actions import ActionResult
+from worker.batches.queries.bulk_actions import Target
 from worker.cli import output
 from worker.cli.listing import Listing
 from worker.core.rules.batch_state import LEADS_TO, BatchAction
@@ -18,17 +18,17 @@ _CREDITS = {
 }
 
 
-def table(action: BatchAction, reaches: Sequence[Reach]) -> Listing:
+def table(action: BatchAction, targets: Sequence[Target]) -> Listing:
     """One row for each batch, and the sums below; credits under the words of the action."""
     numbers = (*_JOBS, *(f"credits {word}" for word in _CREDITS[action]))
     made = output.table("name", "batch", "state", *numbers, numbers=numbers, whole=("batch",), details=("batch",))
-    for each in reaches:
+    for each in targets:
         made.add_row(each.name, output.short_id(each.batch_id), each.state.value, *_figures(action, [each]))
-    made.add_row(f"{len(reaches):,} in all", "", "", *_figures(action, reaches), style="bold")
+    made.add_row(f"{len(targets):,} in all", "", "", *_figures(action, targets), style="bold")
     return made
 
 
-def reach_as_json(reach: Reach) -> dict[str, Any]:
+def reach_as_json(reach: Target) -> dict[str, Any]:
     """One batch and what there is to reach in it."""
     return {
         "batch": str(reach.batch_id),
@@ -48,7 +48,7 @@ def reach_as_json(reach: Reach) -> dict[str, Any]:
     }
 
 
-def done_as_json(action: BatchAction, done: Done) -> dict[str, Any]:
+def done_as_json(action: BatchAction, done: ActionResult) -> dict[str, Any]:
     """The same with what came of it, and the state to which it led."""
     found = reach_as_json(done.reach) | {"done": done.refusal is None, "refusal": done.refusal}
     if done.refusal is None:
@@ -61,7 +61,7 @@ def done_as_json(action: BatchAction, done: Done) -> dict[str, Any]:
     return found
 
 
-def sentence(action: BatchAction, done: Done) -> str:
+def sentence(action: BatchAction, done: ActionResult) -> str:
     """Return what came of one batch."""
     reach = done.reach
     waiting = f"{output.plural(reach.pending, 'pending job')}, {output.plural(reach.pending_credits, 'credit')}"
@@ -88,10 +88,10 @@ def cancelled(jobs: int, released: int, draining: int) -> str:
     return text
 
 
-def _figures(action: BatchAction, reaches: Sequence[Reach]) -> list[str]:
-    pending = sum(each.pending_credits for each in reaches)
-    unsent = sum(each.unsent_credits for each in reaches)
-    at_provider = sum(each.at_provider_credits for each in reaches)
+def _figures(action: BatchAction, targets: Sequence[Target]) -> list[str]:
+    pending = sum(each.pending_credits for each in targets)
+    unsent = sum(each.unsent_credits for each in targets)
+    at_provider = sum(each.at_provider_credits for each in targets)
     credits_ = (pending, unsent, at_provider) if action is BatchAction.CANCEL else (pending, unsent + at_provider)
-    jobs = (sum(each.pending for each in reaches), sum(each.begun for each in reaches))
+    jobs = (sum(each.pending for each in targets), sum(each.begun for each in targets))
     return [f"{figure:,}" for figure in (*jobs, *credits_)]

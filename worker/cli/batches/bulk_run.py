@@ -7,7 +7,7 @@ import typer
 
 from worker import wiring
 from worker.batches import bulk_actions
-from worker.batches.bulk_actions import Done, Frozen, Order
+from worker.batches.bulk_actions import ActionResult, Frozen, Order
 from worker.cli import lookup, output
 from worker.cli.batches import bulk_preview
 from worker.cli.batches.selection import Choice
@@ -35,7 +35,7 @@ def _run_on_one(database: Database, choice: Choice, order: Order, name: str) -> 
     if choice.dry_run:
         if reach.state not in ACTS_ON[order.action]:
             raise ActionRefused(reach.batch_id, order.action, reach.state)
-        _show(Frozen(action=order.action, reaches=[reach]), choice)
+        _show(Frozen(action=order.action, targets=[reach]), choice)
         return
     done = bulk_actions.perform(database, reach, order)
     if not choice.as_json:
@@ -50,7 +50,7 @@ def _run_on_one(database: Database, choice: Choice, order: Order, name: str) -> 
 
 def _run_on_many(database: Database, choice: Choice, order: Order) -> None:
     frozen = bulk_actions.freeze(database, order.action, choice.selection)
-    if not frozen.reaches:
+    if not frozen.targets:
         raise CliError(f"no matching active batches: {_NOTHING}")
     if choice.dry_run:
         _show(frozen, choice)
@@ -67,8 +67,8 @@ def _ask(frozen: Frozen, choice: Choice) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         _show(frozen, choice)
         raise CliError(f"{_NOTHING}: there is no terminal to ask on; add --yes", MISUSED)
-    output.notes().print(bulk_preview.table(frozen.action, frozen.reaches))
-    count = len(frozen.reaches)
+    output.notes().print(bulk_preview.table(frozen.action, frozen.targets))
+    count = len(frozen.targets)
     question = f"{frozen.action.value.capitalize()} {count:,} {'batch' if count == 1 else 'batches'}?"
     if not typer.confirm(question, default=False, err=True):
         raise CliError(_NOTHING)
@@ -76,17 +76,17 @@ def _ask(frozen: Frozen, choice: Choice) -> None:
 
 def _show(frozen: Frozen, choice: Choice) -> None:
     if choice.as_json:
-        found = [bulk_preview.reach_as_json(each) for each in frozen.reaches]
+        found = [bulk_preview.reach_as_json(each) for each in frozen.targets]
         output.print_json({"action": frozen.action.value, "done": False, "batches": found})
     else:
         _show_table(frozen)
 
 
 def _show_table(frozen: Frozen) -> None:
-    output.answers().print(bulk_preview.table(frozen.action, frozen.reaches))
+    output.answers().print(bulk_preview.table(frozen.action, frozen.targets))
 
 
-def _tell(action: BatchAction, dones: Sequence[Done], choice: Choice) -> None:
+def _tell(action: BatchAction, dones: Sequence[ActionResult], choice: Choice) -> None:
     refused = [done for done in dones if done.refusal is not None]
     if choice.as_json:
         found = [bulk_preview.done_as_json(action, done) for done in dones]
@@ -99,7 +99,7 @@ def _tell(action: BatchAction, dones: Sequence[Done], choice: Choice) -> None:
         raise typer.Exit(FAILED)
 
 
-def _say(action: BatchAction, dones: Sequence[Done]) -> None:
+def _say(action: BatchAction, dones: Sequence[ActionResult]) -> None:
     console = output.answers()
     if action is BatchAction.CANCEL:
         effects = [done.cancelled for done in dones if done.cancelled is not None]

@@ -35,7 +35,7 @@ def catalog(tx: Connection, name: str, *, or_removed: bool = False) -> CatalogRo
             f" `darkroom catalog import` under its name brings it back; `darkroom catalog history` still has its images"
         )
     if found is None:
-        known = ", ".join(repr(row.name) for row in catalogs.newest(tx)[:10])
+        known = ", ".join(repr(row.name) for row in catalogs.all_by_name(tx)[:10])
         there = (
             f"there are {known}" if known else "`darkroom catalog import NAME items.csv --recipe recipe.toml` makes one"
         )

@@ -8,7 +8,7 @@ from worker.cli.catalog.arguments import CatalogName
 
 if TYPE_CHECKING:
     from worker.catalog.queries.catalogs import CatalogRow
-    from worker.catalog.queries.items import Standing
+    from worker.catalog.queries.items import ItemCounts
     from worker.catalog.queries.plans import PlanRow
     from worker.catalog.queries.rejections import Listed
 
@@ -25,7 +25,7 @@ def list_(as_json: output.AsJson = False) -> None:
 
     _, database = lookup.opened()
     with database.transaction() as tx:
-        found = [(row, items.standing(tx, row.id)) for row in catalogs.newest(tx)]
+        found = [(row, items.standing(tx, row.id)) for row in catalogs.all_by_name(tx)]
     if as_json:
         output.print_json([{"catalog": row.name, **asdict(standing)} for row, standing in found])
         return
@@ -111,7 +111,7 @@ def _rejection_as_json(each: "Listed") -> dict[str, Any]:
     }
 
 
-def _say(row: "CatalogRow", standing: "Standing", plans: "list[PlanRow]") -> None:
+def _say(row: "CatalogRow", standing: "ItemCounts", plans: "list[PlanRow]") -> None:
     console = output.answers()
     console.print(f"catalog    {row.name}, review {row.recipe.review}", markup=False)
     console.print(

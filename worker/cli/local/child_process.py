@@ -19,7 +19,7 @@ _STEADY_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ProcessSpec:
     """How a child is made."""
 
     name: str
@@ -32,10 +32,10 @@ class Recipe:
     """Where its words go; None is this process's own standard error."""
 
 
-class Child:
+class ChildProcess:
     """One child process, in a session of its own so that Ctrl-C reaches only its starter."""
 
-    def __init__(self, recipe: Recipe, *, stdout: IO[bytes] | int | None = None) -> None:
+    def __init__(self, recipe: ProcessSpec, *, stdout: IO[bytes] | int | None = None) -> None:
         """Start it; ``stdout`` is for a child whose answer is read."""
         self.recipe = recipe
         self.ends = 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from worker.batches.queries.overview import Overview
-    from worker.cli.local.stack import House
+    from worker.cli.local.stack import LocalStack
     from worker.core.db.session import Database
     from worker.intake.prepare import Prepared
     from worker.intake.write import Receipt
@@ -25,7 +25,7 @@ def demo(
 ) -> None:
     """Render the example manifest: in the free sandbox, or with a key for real after a question."""
     from worker.cli.local.interrupts import Stopped, stoppable
-    from worker.cli.local.stack import House
+    from worker.cli.local.stack import LocalStack
 
     manifest = _manifest()
     console = output.answers()
@@ -35,7 +35,7 @@ def demo(
         _say(console, part, words)
 
     try:
-        with stoppable(), House(say, nodes=1, is_up=False) as house:
+        with stoppable(), LocalStack(say, nodes=1, is_up=False) as house:
             is_well = _run(house, manifest, console, yes=yes)
     except Stopped:
         console.print("Interrupted; everything that was started has ended.")
@@ -43,7 +43,7 @@ def demo(
     raise typer.Exit(0 if is_well else 1)
 
 
-def _run(house: "House", manifest: Path, console: "Console", *, yes: bool) -> bool:
+def _run(house: "LocalStack", manifest: Path, console: "Console", *, yes: bool) -> bool:
     """Return whether every good line has its image and the books are right."""
     from worker import wiring
 
@@ -61,7 +61,7 @@ def _run(house: "House", manifest: Path, console: "Console", *, yes: bool) -> bo
     return is_audited and found.is_done and found.lacking == 0
 
 
-def _submit(house: "House", manifest: Path, console: "Console", *, yes: bool) -> "Receipt | None":
+def _submit(house: "LocalStack", manifest: Path, console: "Console", *, yes: bool) -> "Receipt | None":
     from worker import wiring
     from worker.cli.intake import manifests
     from worker.cli.intake.submit import write
@@ -90,7 +90,7 @@ def _show_bad_lines(prepared: "Prepared", manifest: Path, console: "Console") ->
         console.print()
 
 
-def _follow(house: "House", database: "Database", receipt: "Receipt", console: "Console") -> "Overview":
+def _follow(house: "LocalStack", database: "Database", receipt: "Receipt", console: "Console") -> "Overview":
     from worker.cli import lookup
     from worker.cli.batches.progress import Progress
     from worker.cli.health import nodes
@@ -105,7 +105,7 @@ def _follow(house: "House", database: "Database", receipt: "Receipt", console: "
     ).follow()
 
 
-def _show_results(house: "House", database: "Database", found: "Overview", console: "Console") -> None:
+def _show_results(house: "LocalStack", database: "Database", found: "Overview", console: "Console") -> None:
     from worker.cli.batches import sheet_files
     from worker.cli.batches.sheet import file_name
 

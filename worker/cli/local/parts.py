@@ -11,7 +11,7 @@ from worker import wiring
 from worker.cli.context import Context, is_embedded, with_services
 from worker.cli.errors import CliError
 from worker.cli.local import migrate, sandbox_record, service_lock
-from worker.cli.local.child_process import Child, Recipe
+from worker.cli.local.child_process import ChildProcess, ProcessSpec
 from worker.local import ports, services
 from worker.local.errors import tail
 from worker.settings import load
@@ -34,9 +34,9 @@ def start_services(context: Context, *, stays: bool) -> Context:
     for name in ("darkroom", "darkroom_sandbox"):
         services.ensure_database(found, name)
     if stays:
-        service_lock.mark_staying(context.home)
+        service_lock.mark_persistent(context.home)
     elif is_new:
-        service_lock.mark_passing(context.home)
+        service_lock.mark_ephemeral(context.home)
     return with_services(context, found)
 
 
@@ -46,7 +46,7 @@ def migrate_database(context: Context) -> None:
         migrate.upgrade(context.settings.database_url.get_secret_value())
 
 
-def start_sandbox(context: Context) -> Child:
+def start_sandbox(context: Context) -> ChildProcess:
     """Start the sandbox of the home, on its former port if that is free, and remember where it is."""
     require_sandbox()
     former = sandbox_record.read(context.home)
@@ -54,7 +54,7 @@ def start_sandbox(context: Context) -> Child:
     state = context.home / "sandbox"
     state.mkdir(parents=True, exist_ok=True)
     log = _log(context.home, "sandbox")
-    recipe = Recipe(
+    recipe = ProcessSpec(
         name="sandbox",
         module="ops.sandbox",
         arguments=["--port", str(port), "--state", str(state), "--set", f"refill_below={_REFILL_BELOW}"],
@@ -62,7 +62,7 @@ def start_sandbox(context: Context) -> Child:
         folder=context.home,
         log=log,
     )
-    child = Child(recipe, stdout=subprocess.PIPE)
+    child = ChildProcess(recipe, stdout=subprocess.PIPE)
     said = _first_lines(child)
     if len(said) < _LINES:
         child.kill()
@@ -79,13 +79,13 @@ def require_sandbox() -> None:
         raise CliError("the sandbox is not installed: pip install 'darkroom[sandbox]', or set RIVYA_API_KEY")
 
 
-def start_node(context: Context, number: int, *, log: Path) -> Child:
+def start_node(context: Context, number: int, *, log: Path) -> ChildProcess:
     """Start one worker node; its name holds our process id, since names must differ on one broker."""
     # A store that can never be used is reported here and not by the node, which waits for one.
     wiring.store(context.settings)
     name = f"node{number}"
-    return Child(
-        Recipe(
+    return ChildProcess(
+        ProcessSpec(
             name=name,
             module="celery",
             arguments=["--quiet", "-A", "worker.celery_app", "worker", "-n", f"{name}-{os.getpid()}@%h"],
@@ -102,7 +102,7 @@ def node_log(home: Path, number: int) -> Path:
 
 
 def end(
-    children: list[Child],
+    children: list[ChildProcess],
     *,
     grace_s: float,
     is_hurried: Callable[[], bool],
@@ -121,7 +121,7 @@ def end(
         child.release()
 
 
-def _first_lines(child: Child) -> dict[str, str]:
+def _first_lines(child: ChildProcess) -> dict[str, str]:
     """Read what the sandbox says when it listens; the pipe ends when it does not come up."""
     stream = child.process.stdout
     if stream is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 
-class Guest:
+class ServiceLock:
     """One process that uses the services of a home."""
 
     def __init__(self, home: Path) -> None:
@@ -31,13 +31,13 @@ class Guest:
             self._file.close()
 
 
-def mark_passing(home: Path) -> None:
+def mark_ephemeral(home: Path) -> None:
     """Record that the services were started by a guest, and end with the last one."""
     _passing(home).touch()
     _stopped(home).unlink(missing_ok=True)
 
 
-def mark_staying(home: Path) -> None:
+def mark_persistent(home: Path) -> None:
     """Record that the services run until somebody stops them."""
     _passing(home).unlink(missing_ok=True)
     _stopped(home).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import Self
 from worker.cli.context import Context, is_embedded, resolve, with_sandbox
 from worker.cli.errors import CliError
 from worker.cli.local import parts, running, sandbox_record, service_lock
-from worker.cli.local.child_process import Child
+from worker.cli.local.child_process import ChildProcess
 from worker.cli.local.interrupts import Patience
 from worker.cli.local.logs import LogFollower
 from worker.local import records, services
@@ -29,7 +29,7 @@ Say = Callable[[str, str], None]
 """Told a part and what is to be said about it."""
 
 
-class House:
+class LocalStack:
     """Services, tables, sandbox and nodes: started on entry, drained and ended on exit."""
 
     def __init__(self, say: Say, *, nodes: int, is_up: bool) -> None:
@@ -42,10 +42,10 @@ class House:
         self._shown = LogFollower() if is_up else None
         self._is_up = is_up
         self._context: Context | None = None
-        self._sandbox: Child | None = None
+        self._sandbox: ChildProcess | None = None
         self._uses_home_sandbox = False
         self._look_at = 0.0
-        self._workers: list[Child] = []
+        self._workers: list[ChildProcess] = []
         self._exits = ExitStack()
 
     @property
@@ -62,7 +62,7 @@ class House:
             if self._is_up:
                 for place in running.write(context.home, mode=context.mode):
                     stack.callback(place.unlink, missing_ok=True)
-            guest = service_lock.Guest(context.home)
+            guest = service_lock.ServiceLock(context.home)
             stack.callback(self._leave, guest, context.home)
             stack.callback(self._drain)
             self._context = self._start(context)
@@ -161,7 +161,7 @@ class House:
             if self._sandbox is not None:
                 parts.end([self._sandbox], grace_s=SANDBOX_GRACE_S, is_hurried=patience.is_over)
 
-    def _leave(self, guest: service_lock.Guest, home: Path) -> None:
+    def _leave(self, guest: service_lock.ServiceLock, home: Path) -> None:
         with Patience(lambda: None):
             if guest.leave():
                 services.stop(home)

@@ -17,7 +17,7 @@ def up(
     from rich.text import Text
 
     from worker.cli.local.interrupts import Stopped, stoppable
-    from worker.cli.local.stack import House
+    from worker.cli.local.stack import LocalStack
 
     console = output.notes()
 
@@ -25,7 +25,7 @@ def up(
         console.print(Text(f"{part:>10}  ", style="bold"), Text(words), sep="", end="\n", soft_wrap=True)
 
     try:
-        with stoppable(), House(say, nodes=nodes, is_up=True) as house:
+        with stoppable(), LocalStack(say, nodes=nodes, is_up=True) as house:
             house.start_nodes()
             say("ready", "in another terminal: darkroom submit MANIFEST --wait; Ctrl-C ends this")
             while True:

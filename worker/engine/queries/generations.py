@@ -61,7 +61,7 @@ def begin_send(tx: Connection, bodies: Mapping[UUID, bytes], *, binding: int, no
     statements.run(tx, {BEGIN_SEND: rows})
 
 
-def answered(tx: Connection, generation_id: UUID) -> None:
+def note_nothing_created(tx: Connection, generation_id: UUID) -> None:
     """Note that the last send surely created nothing."""
     tx.execute(
         text("UPDATE generation SET answers = answers + 1 WHERE id = :id"),

@@ -54,7 +54,7 @@ KEEP = Part(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Later:
+class Postponement:
     """A claimed step whose kind is due again later."""
 
     work: Work
@@ -69,7 +69,7 @@ class Later:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Next:
+class Advance:
     """A claimed step that goes on to the next kind, under the next fence."""
 
     work: Work
@@ -80,7 +80,7 @@ class Next:
     """Until then it stays with this worker; None: a dispatcher hands it out."""
 
 
-def postponing(later: Later) -> Row:
+def postponing(later: Postponement) -> Row:
     """Return the row for ``POSTPONE``."""
     return _ours(later.work) | {
         "due_at": later.due_at,
@@ -91,7 +91,7 @@ def postponing(later: Later) -> Row:
     }
 
 
-def advancing(following: Next) -> Row:
+def advancing(following: Advance) -> Row:
     """Return the row for ``ADVANCE``."""
     return _ours(following.work) | {
         "kind": following.kind,
@@ -113,12 +113,12 @@ def keep(tx: Connection, work: Work, *, until: datetime) -> None:
 
 def postpone(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, error: object = None) -> None:
     """Let the same kind of step be due later, with what went wrong; raises StaleFence when it is no longer ours."""
-    statements.run(tx, {POSTPONE: [postponing(Later(work=work, due_at=due_at, attempts=attempts, error=error))]})
+    statements.run(tx, {POSTPONE: [postponing(Postponement(work=work, due_at=due_at, attempts=attempts, error=error))]})
 
 
 def advance(tx: Connection, work: Work, kind: StepKind, *, due_at: datetime, now: datetime) -> None:
     """Go on to the next kind of step; raises StaleFence when it is no longer ours."""
-    statements.run(tx, {ADVANCE: [advancing(Next(work=work, kind=kind, due_at=due_at, now=now))]})
+    statements.run(tx, {ADVANCE: [advancing(Advance(work=work, kind=kind, due_at=due_at, now=now))]})
 
 
 def finish(tx: Connection, work: Work) -> None:

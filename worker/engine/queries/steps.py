@@ -114,7 +114,7 @@ class Work:
         return self.references[0].sha256 if self.references else None
 
     @property
-    def is_in_doubt(self) -> bool:
+    def has_unanswered_send(self) -> bool:
         """Whether an earlier copy of the request may have created a generation."""
         return self.sends > self.answers
 

@@ -50,7 +50,7 @@ def claim_due(tx: Connection, account_id: UUID, *, now: datetime) -> Due:
     return Due(kinds=tuple(UpkeepKind(kind) for kind in row.kinds or ()), next_at=row.next_at)
 
 
-def hasten(tx: Connection, account_id: UUID, kind: UpkeepKind, *, due_at: datetime) -> None:
+def schedule_now(tx: Connection, account_id: UUID, kind: UpkeepKind, *, due_at: datetime) -> None:
     """Let it be due at this instant already, unless it is due before."""
     tx.execute(
         text("""

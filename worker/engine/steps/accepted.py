@@ -15,7 +15,7 @@ from worker.core.rules.step import StepKind
 from worker.engine.queries import calls as call_log
 from worker.engine.queries import generations, step_moves
 from worker.engine.queries.generations import Acceptance
-from worker.engine.queries.step_moves import Next
+from worker.engine.queries.step_moves import Advance
 from worker.engine.queries.steps import Work
 from worker.engine.services import Services
 from worker.engine.steps import calling, crashes, outcomes, provider_health
@@ -113,10 +113,10 @@ def accept(tx: Connection, services: Services, taken: Sequence[Accepted]) -> lis
     return [None] * len(taken)
 
 
-def _first_poll(services: Services, work: Work, now: datetime) -> Next:
+def _first_poll(services: Services, work: Work, now: datetime) -> Advance:
     schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
     due_at = now + schedule.wait(age=timedelta(0), polls=0)
-    return Next(work=work, kind=StepKind.POLL, now=now, due_at=due_at)
+    return Advance(work=work, kind=StepKind.POLL, now=now, due_at=due_at)
 
 
 def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: GenerationView) -> None:

@@ -63,7 +63,7 @@ def claim(tx: Connection, services: Services, tickets: Sequence[Ticket]) -> list
 def _begin(tx: Connection, services: Services, works: Sequence[Work], now: datetime) -> dict[UUID, bytes]:
     """Count the requests as sent, and freeze their bytes; gives them by generation."""
     for work in works:
-        if work.is_in_doubt:
+        if work.has_unanswered_send:
             calls.add_lost_send(tx, work.generation_id)
     bodies = {work.generation_id: _body(work) for work in works}
     generations.begin_send(tx, bodies, binding=services.binding, now=now)
@@ -83,12 +83,12 @@ def _obstacle(services: Services, work: Work, now: datetime) -> Obstacle | None:
 def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obstacle | None:
     if work.is_refused:
         return Obstacle.REFUSED
-    if work.is_model_paused and not work.is_in_doubt:
+    if work.is_model_paused and not work.has_unanswered_send:
         return Obstacle.MODEL_PAUSED
     record = work.prompt_record
     if not work.sends and record is not None and record.is_poisoned(now):
         return Obstacle.POISONED
-    if work.is_in_doubt:
+    if work.has_unanswered_send:
         if _is_too_late(services, work, now):
             return Obstacle.TOO_LATE
         return None if work.sent_binding in {None, services.binding} else Obstacle.ANOTHER_ACCOUNTS
@@ -110,7 +110,7 @@ def _is_too_late(services: Services, work: Work, now: datetime) -> bool:
 
 def _body(work: Work) -> bytes:
     """Make the request's bytes; a request that may have been sent already keeps its own."""
-    if work.is_in_doubt:
+    if work.has_unanswered_send:
         assert work.body is not None
         return work.body
     return build_body(

@@ -59,7 +59,7 @@ def _is_paused(work: Work) -> bool:
     if reason is None or (work.kind is StepKind.POLL and reason.permits_reading):
         return False
     # Asking again under the same key buys nothing that was not bought, and its answer says whether the provider works.
-    return not (reason.sends_canaries and (work.is_canary or work.is_in_doubt))
+    return not (reason.sends_canaries and (work.is_canary or work.has_unanswered_send))
 
 
 def hold_up(tx: Connection, services: Services, work: Work) -> None:
@@ -75,7 +75,7 @@ def hold_up(tx: Connection, services: Services, work: Work) -> None:
     elif _is_closed(work, now) or not _is_paused(work):
         # The key may have opened since the claim.
         step_moves.postpone(tx, work, due_at=max(now, work.blocked_until or now), attempts=work.attempts)
-    elif work.kind is StepKind.POLL or work.is_in_doubt:
+    elif work.kind is StepKind.POLL or work.has_unanswered_send:
         step_moves.postpone(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
     else:
         assert work.pause_reason is not None
@@ -114,7 +114,7 @@ def pause_account(services: Services, work: Work, error: AccountPaused) -> None:
     """
     now = services.clock()
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         if account.pause_reason is not None:
             return
         is_relapse = account.resumed_at is not None and now < account.resumed_at + RELAPSE

@@ -27,7 +27,7 @@ def take_slot(services: Services, *, is_paused_too: bool = False) -> datetime | 
     """
     now = services.clock()
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, services.account_id)
+        account = accounts.lock(tx, services.account_id)
         slot = pace.next_slot(account.read_pace or account.pace, now=now)
         is_readable = is_paused_too or account.pause_reason is None or account.pause_reason.permits_reading
         if slot is None or not is_readable:
@@ -42,7 +42,7 @@ def close_key(services: Services, error: Throttled) -> timedelta:
     """Close the key for every worker until the provider's time; gives the wait until then."""
     now = services.clock()
     with services.database.transaction() as tx:
-        before = accounts.lock_now(tx, services.account_id).pace
+        before = accounts.lock(tx, services.account_id).pace
         is_again = _is_again(tx, services, before, error, now)
         since = learned_rate.counted_since(before, now=now, is_again=is_again, retry_after=error.retry_after)
         answered = calls.answered(tx, services.account_id, since=since - _LOGGED, until=now - _LOGGED)
@@ -77,7 +77,7 @@ def hold_key(services: Services, wait: timedelta) -> None:
     now = services.clock()
     try:
         with services.database.transaction() as tx:
-            before = accounts.lock_now(tx, services.account_id).pace
+            before = accounts.lock(tx, services.account_id).pace
             after = pace.held(before, now=now, wait=wait)
             accounts.save_pace(tx, services.account_id, after)
     except DBAPIError as error:

@@ -20,7 +20,7 @@ from worker.core.rules.errors import (
 )
 from worker.engine.queries import calls as call_log
 from worker.engine.queries import step_moves
-from worker.engine.queries.step_moves import Later
+from worker.engine.queries.step_moves import Postponement
 from worker.engine.queries.steps import Ticket, Work
 from worker.engine.rules import polling
 from worker.engine.services import Services
@@ -170,10 +170,10 @@ def look_again(tx: Connection, services: Services, seen: Sequence[Answered]) -> 
     return [None] * len(seen)
 
 
-def _later(services: Services, work: Work, now: datetime) -> Later:
+def _later(services: Services, work: Work, now: datetime) -> Postponement:
     age, polls = _age(services, work), work.polls + 1
     schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
-    return Later(work=work, due_at=now + schedule.wait(age=age, polls=polls), polls=polls, looked_at=now)
+    return Postponement(work=work, due_at=now + schedule.wait(age=age, polls=polls), polls=polls, looked_at=now)
 
 
 def _missing(tx: Connection, services: Services, work: Work, error: NotFound) -> None:

@@ -258,7 +258,7 @@ def _while_paused(
 def give_back(services: Services, work: Work, code: str) -> None:
     """Take the failures that are the provider's off their jobs, when the account is paused for them."""
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         if account.pause_reason is not PauseReason.PROVIDER_FAILING:
             return
         given = failed_attempts.give_back(tx, work.account_id)
@@ -277,7 +277,7 @@ def succeeded(services: Services, work: Work) -> None:
     if not (work.is_canary or work.is_provider_suspect or is_sampled or is_news):
         return
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         health = provider_health.read(tx, work.account_id)
         if account.pause_reason is not None and account.pause_reason.sends_canaries:
             if account.pause_reason is PauseReason.PROVIDER_FAILING and health.canary_job_id == work.job_id:
@@ -323,11 +323,11 @@ def lost(services: Services, work: Work, error: ProviderError) -> None:
     Each generation counts once: that its request is sent again under its key buys nothing more.
     """
     is_lost = isinstance(error, OutcomeUnknown | Conflict) and error.code != "reserved_missing"
-    if work.is_in_doubt or not is_lost or not services.policies.has_brakes:
+    if work.has_unanswered_send or not is_lost or not services.policies.has_brakes:
         return
     now = services.clock()
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         health = provider_health.read(tx, work.account_id)
         health = replace(health, lost_creates=health.lost_creates + 1)
         is_paused = account.pause_reason is None and health.lost_creates >= LOST_CREATES
@@ -354,7 +354,7 @@ def accepted(services: Services, work: Work) -> None:
     if not (work.lost_creates or is_paused or work.is_refusal_suspect):
         return
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         if work.is_refusal_suspect and account.pause_reason is None:
             _taken(tx, work)
         health = provider_health.read(tx, work.account_id)

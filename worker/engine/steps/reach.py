@@ -25,7 +25,7 @@ def missed(services: Services, work: Work, words: str) -> None:
     if work.pause_reason is not None or now < work.since + retry.UNREACHABLE_AFTER:
         return
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         if account.pause_reason is not None or not unreached.is_whole_row(
             tx, work.account_id, count=retry.UNREACHABLE_COUNT, before=before, fresh_after=before - COLLECTED_EVERY
         ):
@@ -50,7 +50,7 @@ def collected(services: Services, work: Work) -> None:
     if not is_paused and work.store_failed_at is None and is_known:
         return
     with services.database.transaction() as tx:
-        account = accounts.lock_now(tx, work.account_id)
+        account = accounts.lock(tx, work.account_id)
         unreached.remember_collected(tx, work.account_id, now=now)
         stores.forget_failure(tx, work.account_id)
         if account.pause_reason is PauseReason.RESULTS_UNREACHABLE:

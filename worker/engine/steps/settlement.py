@@ -17,7 +17,7 @@ from worker.core.rules.step import LEASES, StepKind
 from worker.engine.queries import batches, calls, generations, jobs, prompt_failures, step_moves
 from worker.engine.queries.generations import Outcome
 from worker.engine.queries.jobs import End
-from worker.engine.queries.step_moves import Next
+from worker.engine.queries.step_moves import Advance
 from worker.engine.queries.steps import Work
 from worker.engine.rules.prompt_breaker import POISONED_AFTER
 from worker.engine.services import Services
@@ -69,8 +69,8 @@ def succeed(tx: Connection, services: Services, ended: Sequence[Answered]) -> li
     return [_collecting(one, now, until) for one in ended]
 
 
-def _to_collect(work: Work, now: datetime, until: datetime) -> Next:
-    return Next(work=work, kind=StepKind.COLLECT, now=now, due_at=now, lease_until=until)
+def _to_collect(work: Work, now: datetime, until: datetime) -> Advance:
+    return Advance(work=work, kind=StepKind.COLLECT, now=now, due_at=now, lease_until=until)
 
 
 def _collecting(ended: Answered, now: datetime, until: datetime) -> Work:
@@ -113,7 +113,7 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
         _book(tx, services, work, view)
         _end_refused(tx, services, work, view, code, message)
         return Verdict.THE_JOBS
-    account = accounts.lock_now(tx, work.account_id) if services.policies.has_brakes else None
+    account = accounts.lock(tx, work.account_id) if services.policies.has_brakes else None
     if account is not None:
         # What is known of the prompt is older than the failures of others that were booked meanwhile.
         work = replace(work, prompt_record=prompt_failures.read(tx, work))

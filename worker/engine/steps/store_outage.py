@@ -43,4 +43,4 @@ def note(services: Services, work: Work, error: StoreUnavailable) -> None:
         return
     with services.database.transaction() as tx:
         stores.note_failure(tx, work.account_id, now=now)
-        upkeep.hasten(tx, work.account_id, UpkeepKind.STORE, due_at=now + CHECK_SOON)
+        upkeep.schedule_now(tx, work.account_id, UpkeepKind.STORE, due_at=now + CHECK_SOON)

@@ -48,12 +48,12 @@ def _send(services: Services, work: Work, body: bytes) -> None:
 
 def _take_back(tx: Connection, services: Services, work: Work) -> None:
     step_moves.postpone(tx, work, due_at=services.clock(), attempts=work.attempts)
-    generations.answered(tx, work.generation_id)
+    generations.note_nothing_created(tx, work.generation_id)
 
 
 def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) -> None:
     now = services.clock()
-    if work.is_in_doubt and obstacle is not Obstacle.HELD_UP:
+    if work.has_unanswered_send and obstacle is not Obstacle.HELD_UP:
         call_log.add_lost_send(tx, work.generation_id)
     match obstacle:
         case Obstacle.HELD_UP:
@@ -93,7 +93,7 @@ def _create(services: Services, work: Work, body: bytes) -> None:
     except ProviderError as error:
         _refused(services, work, calls, error)
         return
-    if view.reserved_credits is None and not view.unusable and not work.is_in_doubt:
+    if view.reserved_credits is None and not view.unusable and not work.has_unanswered_send:
         # A promised field is missing: the answer counts as lost, and the replay is asked for it. One that is there and
         # is no amount would be the same in the replay (decision 0018).
         lost = OutcomeUnknown("reserved_missing", f"the provider took it as {view.id} and named no reserved credits")

@@ -54,7 +54,7 @@ def look_again(services: Services, work: Work) -> None:
     verdict = None
     try:
         with services.database.transaction() as tx:
-            account = accounts.lock_now(tx, work.account_id)
+            account = accounts.lock(tx, work.account_id)
             error = call_log.last_refusal(tx, work.generation_id)
             verdict = provider_health.judge_refusal(tx, services, account, work, code=error.code)
             _end_or_wait(tx, services, work, error, verdict)
@@ -88,35 +88,35 @@ def _settle(  # noqa: C901 - one case for each class of answer
     """Write what becomes of the job; return whose failure a refusal is, where that was judged."""
     due_at = services.clock() + wait
     match error:
-        case ModelUnavailable() if not work.is_in_doubt:
+        case ModelUnavailable() if not work.has_unanswered_send:
             outcomes.give_back_unpaid(tx, work, error, services)
-            generations.answered(tx, work.generation_id)
-        case Refused() | NotFound(code="not_found") if work.is_in_doubt:
+            generations.note_nothing_created(tx, work.generation_id)
+        case Refused() | NotFound(code="not_found") if work.has_unanswered_send:
             outcomes.doubt(tx, work, error, services)
         case ContentRefused():
             outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
-            generations.answered(tx, work.generation_id)
+            generations.note_nothing_created(tx, work.generation_id)
         case Refused() | NotFound(code="not_found"):
             return _settle_refusal(tx, services, work, error)
-        case AccountPaused() if not work.is_in_doubt:
+        case AccountPaused() if not work.has_unanswered_send:
             outcomes.give_back_unpaid(tx, work, error, services)
-            generations.answered(tx, work.generation_id)
-        case Throttled() if work.is_in_doubt:
+            generations.note_nothing_created(tx, work.generation_id)
+        case Throttled() if work.has_unanswered_send:
             # If the provider remembers this 429 under the key, asking at its pace would close the key for all others.
             due_at = max(due_at, services.clock() + retry.CALL.wait(work.attempts + 1, services.jitter()))
             step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
-            generations.answered(tx, work.generation_id)
+            generations.note_nothing_created(tx, work.generation_id)
         case Throttled() if work.answers + 1 >= retry.THROTTLED_SENDS:
             outcomes.give_back_unpaid(tx, work, error, services)
-            generations.answered(tx, work.generation_id)
+            generations.note_nothing_created(tx, work.generation_id)
         case Unavailable() if _is_turned_away_for_good(services, work, error):
             outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
-            generations.answered(tx, work.generation_id)
+            generations.note_nothing_created(tx, work.generation_id)
         case AccountPaused() | ModelUnavailable() | Throttled() | Unavailable() | NotFound():
             attempts = work.attempts + isinstance(error, ModelUnavailable | Unavailable | NotFound)
             step_moves.postpone(tx, work, due_at=due_at, attempts=attempts, error=error)
-            generations.answered(tx, work.generation_id)
-        case Conflict() if not work.is_in_doubt or _is_a_conflict_for_good(services, work):
+            generations.note_nothing_created(tx, work.generation_id)
+        case Conflict() if not work.has_unanswered_send or _is_a_conflict_for_good(services, work):
             outcomes.doubt(tx, work, error, services)
         case _:
             step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
@@ -125,7 +125,7 @@ def _settle(  # noqa: C901 - one case for each class of answer
 
 def _settle_refusal(tx: Connection, services: Services, work: Work, error: ProviderError) -> Verdict | None:
     """Settle a refused create that neither its content nor its model explains; the account is locked first."""
-    account = accounts.lock_now(tx, work.account_id) if services.policies.has_brakes else None
+    account = accounts.lock(tx, work.account_id) if services.policies.has_brakes else None
     verdict = None
     if _may_be_its_upload(tx, services, work):
         outcomes.give_back_unpaid(tx, work, error, services, failures=1)
@@ -133,7 +133,7 @@ def _settle_refusal(tx: Connection, services: Services, work: Work, error: Provi
         if account is not None:
             verdict = provider_health.judge_refusal(tx, services, account, work, code=error.code)
         _end_or_wait(tx, services, work, error, verdict or Verdict.THE_JOBS)
-    generations.answered(tx, work.generation_id)
+    generations.note_nothing_created(tx, work.generation_id)
     return verdict
 
 
@@ -142,7 +142,7 @@ def _is_turned_away_for_good(services: Services, work: Work, error: Unavailable)
     is_client_error = error.status is not None and 400 <= error.status < 500  # noqa: PLR2004 (a class of statuses)
     waited = services.clock() - work.since
     is_in_vain = retry.is_offered_in_vain(tries=work.attempts + 1, waited=waited)
-    return is_client_error and not work.is_in_doubt and is_in_vain
+    return is_client_error and not work.has_unanswered_send and is_in_vain
 
 
 def _is_a_conflict_for_good(services: Services, work: Work) -> bool:

@@ -139,7 +139,9 @@ def _lacking(name: str, spec: ModelSpec) -> Misnamed:
 
 def _or_own(name: str) -> str:
     own = OWN_PREFIX + re.sub(r"\W+", "_", name[:_COMPARED_MAX])
-    return f" (if it is data of your own, call it '{own}' or allow it with --allow-extra, in a message with allow_extra)"
+    return (
+        f" (if it is data of your own, call it '{own}' or allow it with --allow-extra, in a message with allow_extra)"
+    )
 
 
 def _bare(name: str) -> str:

@@ -28,7 +28,7 @@ class Flow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Balance:
     """What is held, reserved and spent at one instant."""
 
     held: int = 0
@@ -40,18 +40,18 @@ class Standing:
         """All three together: what the cap counts."""
         return self.held + self.reserved + self.spent
 
-    def after(self, flows: Iterable[Flow]) -> "Standing":
+    def after(self, flows: Iterable[Flow]) -> "Balance":
         """Return the standing once the flows have happened."""
         known = tuple(flows)
-        return Standing(
+        return Balance(
             held=self.held + _net(known, CreditAccount.HELD),
             reserved=self.reserved + _net(known, CreditAccount.RESERVED),
             spent=self.spent + _net(known, CreditAccount.SPENT),
         )
 
-    def plus(self, other: "Standing") -> "Standing":
+    def plus(self, other: "Balance") -> "Balance":
         """Return both together."""
-        return Standing(
+        return Balance(
             held=self.held + other.held, reserved=self.reserved + other.reserved, spent=self.spent + other.spent
         )
 

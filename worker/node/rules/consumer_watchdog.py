@@ -8,7 +8,7 @@ PATIENCE = timedelta(seconds=20)
 """How long messages may wait beside free threads; a broker that is heard hands them over in milliseconds."""
 
 
-class Remedy(StrEnum):
+class Action(StrEnum):
     """What is done about a node that hears nothing, the mildest first."""
 
     RECONNECT = "reconnect"
@@ -27,7 +27,7 @@ class Hearing:
     tried: int = 0
 
 
-def judge(before: Hearing, *, is_deaf: bool, now: datetime) -> tuple[Hearing, Remedy | None]:
+def judge(before: Hearing, *, is_deaf: bool, now: datetime) -> tuple[Hearing, Action | None]:
     """Return the hearing after a look, and the remedy that is due, if any; each has the whole patience to work."""
     if not is_deaf:
         return Hearing(), None
@@ -35,6 +35,6 @@ def judge(before: Hearing, *, is_deaf: bool, now: datetime) -> tuple[Hearing, Re
         return Hearing(deaf_since=now, tried=before.tried), None
     if now < before.deaf_since + PATIENCE:
         return before, None
-    remedies = tuple(Remedy)
+    remedies = tuple(Action)
     remedy = remedies[min(before.tried, len(remedies) - 1)]
     return Hearing(deaf_since=now, tried=before.tried + 1), remedy

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class PlanOptions:
     """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
 
     forced: tuple[str, ...] = ()
@@ -28,11 +28,11 @@ class Wish:
         }
 
 
-def read_wish(document: Mapping[str, Any]) -> Wish:
+def read_wish(document: Mapping[str, Any]) -> PlanOptions:
     """Return the wish of a saved plan."""
     raw = document["wish"]
     made_before = raw["made_before"]
-    return Wish(
+    return PlanOptions(
         forced=tuple(raw["forced"]),
         only=None if raw.get("only") is None else tuple(raw["only"]),
         made_before=None if made_before is None else datetime.fromisoformat(made_before),

@@ -10,7 +10,7 @@ from worker.audit.rules.reporting import By, ReportName, SpendBy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ReportQuery:
     """One report with its parameters; those that it does not know are None."""
 
     report: ReportName
@@ -63,7 +63,7 @@ class Asked:
         }
 
 
-def again(report: str, as_of: str, parameters: Mapping[str, str | int | None]) -> Asked:
+def again(report: str, as_of: str, parameters: Mapping[str, str | int | None]) -> ReportQuery:
     """Return what was asked from its written form; raise ValueError or KeyError when it is not one."""
     name = ReportName(report)
     by = str(parameters["by"]) if "by" in parameters else None
@@ -71,7 +71,7 @@ def again(report: str, as_of: str, parameters: Mapping[str, str | int | None]) -
     ids = {key: UUID(str(parameters[key])) for key in ("batch_id", "job_id") if key in parameters}
     numbers = {key: int(str(parameters[key])) for key in ("near_s", "top_up_from") if key in parameters}
     owner, subject = parameters.get("owner"), parameters.get("subject")
-    return Asked(
+    return ReportQuery(
         report=name,
         as_of=datetime.fromisoformat(as_of),
         by=None if by is None else SpendBy(by) if name is ReportName.SPEND else By(by),

@@ -1,7 +1,7 @@
 """What one round of admission may still commit: of the owners' months and of the wallet above its floor."""
 
 
-class Purse:
+class BudgetTracker:
     """Counts down as jobs are admitted, so that batches of one owner cannot use the same credits twice."""
 
     def __init__(self, *, owners: dict[str, int], wallet: int | None) -> None:
