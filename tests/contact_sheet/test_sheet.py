@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from worker.contact_sheet import Card, Header, write_sheet
-from worker.contact_sheet.drawing import AT_ONCE
+from worker.contact_sheet.page import AT_ONCE
 from worker.contact_sheet.thumbnail import LONGEST, thumbnail
 from worker.core.rules.job import JobState
 

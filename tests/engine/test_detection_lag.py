@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import pytest
 
-from worker.engine.rules.detection_lag import Ends, ends
 from worker.engine.rules.latency import Histogram
+from worker.engine.rules.ranking import Ends, ends
 
 F = Callable[[float], float]
 SAMPLES = 4_000

@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import EVERY, Node
-from worker.audit.queries import doubt_evidence, in_doubt
+from worker.audit.queries import in_doubt
 from worker.engine.rules.upkeep import UpkeepKind
 from worker.node import upkeep
 
@@ -40,8 +40,8 @@ def test_what_was_said_since_and_the_wallet_around_the_sends_are_evidence_of_a_d
 
     with node.services.database.transaction() as tx:
         (doubt,) = in_doubt.all_of_them(tx)
-        wallet = doubt_evidence.wallet_around(tx, doubt)
-        said = doubt_evidence.last_said(tx, doubt.generation_id)
+        wallet = in_doubt.wallet_around(tx, doubt)
+        said = in_doubt.last_said(tx, doubt.generation_id)
 
     assert [reading.credits for reading in wallet] == [10_000, 9_996]
     assert said is not None

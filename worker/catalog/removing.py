@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from worker.catalog.queries import catalogs, items, removal
+from worker.catalog.queries import catalogs, items
 from worker.catalog.queries import plans as catalog_plans
+from worker.catalog.queries.catalogs import Uses
 from worker.catalog.queries.items import ItemCounts
-from worker.catalog.queries.removal import Uses
 from worker.core.db.session import Database
 
 _REASON = "the catalog was removed"
@@ -48,7 +48,7 @@ class Removal:
 def preview(database: Database, catalog_id: UUID, name: str) -> Removal:
     """Return what a removal would change; raise CatalogInUse."""
     with database.transaction() as tx:
-        used = _expect_unused(removal.uses(tx, catalog_id), name)
+        used = _expect_unused(catalogs.uses(tx, catalog_id), name)
         standing = items.standing(tx, catalog_id)
     return Removal(catalog_id=catalog_id, name=name, standing=standing, plans=len(used.plans))
 
@@ -60,11 +60,11 @@ def remove(database: Database, catalog_id: UUID, name: str, *, by: str, now: dat
     """
     with database.transaction() as tx:
         catalogs.lock_only(tx, catalog_id)
-        used = _expect_unused(removal.uses(tx, catalog_id), name)
+        used = _expect_unused(catalogs.uses(tx, catalog_id), name)
         standing = items.standing(tx, catalog_id)
         for plan_id in used.plans:
             catalog_plans.refuse(tx, plan_id, by=by, reason=_REASON, now=now)
-        removal.mark(tx, catalog_id, by=by, now=now)
+        catalogs.mark_removed(tx, catalog_id, by=by, now=now)
     return Removal(catalog_id=catalog_id, name=name, standing=standing, plans=len(used.plans))
 
 

@@ -1,7 +1,8 @@
 """A sheet is self-contained HTML: one file, or for many cards a few of them that lead to each other."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -11,9 +12,43 @@ from markupsafe import Markup
 
 from worker.contact_sheet import paging, template
 from worker.contact_sheet.card import Card
-from worker.contact_sheet.drawing import Drawn, drawn
 from worker.contact_sheet.paging import PER_PAGE, Page
+from worker.contact_sheet.thumbnail import thumbnail
 from worker.core.rules.job import JobState
+
+AT_ONCE = 4
+"""Images that are read and made small at once: Pillow lets other threads work, and a bucket takes its time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """A card as it is shown."""
+
+    card: Card
+    small: str | None
+    """The thumbnail as a data address."""
+    has_image: bool
+    """Whether there were bytes, even if no thumbnail could be made of them."""
+
+
+def drawn(cards: Iterable[Card]) -> Iterator[Drawn]:
+    """Yield every card with its thumbnail."""
+    waiting: deque[Future[Drawn]] = deque()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="thumbnail") as pool:
+        try:
+            for card in cards:
+                waiting.append(pool.submit(_draw, card))
+                if len(waiting) > 2 * AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _draw(card: Card) -> Drawn:
+    content = None if card.image is None else card.image()
+    return Drawn(card=card, small=thumbnail(content), has_image=bool(content))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

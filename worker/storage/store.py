@@ -5,8 +5,9 @@ bucket a minute after the last look: what is at the store's place without it, su
 not mounted, is never read or written.
 """
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
@@ -20,11 +21,37 @@ from obstore.store import MemoryStore
 from worker.core.rules.error_words import first_line
 from worker.storage import bucket, store_marker
 from worker.storage.bucket import Bucket
-from worker.storage.digests import digest, is_same
 from worker.storage.folder import Folder, Opened
 from worker.storage.spool import SWEPT_EVERY_S, SpoolFolder
 from worker.storage.store_errors import Conflicting, NotStored, SpoolUnavailable, StoreUnavailable, WrongStore
 from worker.storage.store_marker import MARKER, MarkerFaulty
+
+_CHUNK_BYTES = 1 << 20
+
+
+def digest(chunks: Iterable[bytes]) -> tuple[int, str]:
+    """Return the size in bytes and the lower-case hex SHA-256."""
+    size, found = 0, hashlib.sha256()
+    for chunk in chunks:
+        size += len(chunk)
+        found.update(chunk)
+    return size, found.hexdigest()
+
+
+def is_same(source: Path | bytes, size_bytes: int, chunks: Callable[[], Iterable[bytes]]) -> bool:
+    """Return whether bytes of this size, which come in parts, are those of the source."""
+    own_size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    return own_size == size_bytes and digest(chunks()) == digest(_chunks_of(source))
+
+
+def _chunks_of(source: Path | bytes) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
 
 __all__ = [
     "Conflicting",

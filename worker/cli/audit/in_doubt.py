@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from worker.audit.queries.doubt_evidence import Said, WalletReading
-    from worker.audit.queries.in_doubt import InDoubt
+    from worker.audit.queries.in_doubt import InDoubt, Said, WalletReading
     from worker.engine.queries.calls import LoggedCall
 
 
@@ -20,7 +19,7 @@ def in_doubt(as_json: output.AsJson = False) -> None:
     Their credits stay held or reserved until somebody decides.
     """
     from worker import wiring
-    from worker.audit.queries import doubt_evidence, in_doubt
+    from worker.audit.queries import in_doubt
     from worker.cli.context import resolve
     from worker.engine.queries import calls
 
@@ -28,8 +27,8 @@ def in_doubt(as_json: output.AsJson = False) -> None:
     with database.transaction() as tx:
         doubts = in_doubt.all_of_them(tx)
         made = {each.generation_id: calls.for_generation(tx, each.generation_id) for each in doubts}
-        wallet = {each.generation_id: doubt_evidence.wallet_around(tx, each) for each in doubts}
-        said = {each.generation_id: doubt_evidence.last_said(tx, each.generation_id) for each in doubts}
+        wallet = {each.generation_id: in_doubt.wallet_around(tx, each) for each in doubts}
+        said = {each.generation_id: in_doubt.last_said(tx, each.generation_id) for each in doubts}
     now = wiring.clock()
     if as_json:
         output.print_json(

@@ -9,8 +9,21 @@ from worker import wiring
 from worker.batches.queries import throughput
 from worker.batches.queries.throughput import MeasuredPace
 from worker.cli import output
-from worker.cli.batches.wallet import wallet
 from worker.cli.context import Context
+
+
+def wallet(context: Context) -> int | None:
+    """Ask the provider for the balance; None when it does not answer or there is no key."""
+    from worker import wiring
+    from worker.core.rules.errors import ProviderError
+
+    if not context.has_provider:
+        return None
+    try:
+        return wiring.client(context.settings).credits()
+    except ProviderError:
+        return None
+
 
 _MINUTE_S, _HOUR_S = 60, 3600
 

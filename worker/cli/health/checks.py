@@ -14,9 +14,9 @@ from worker.accounts.rules.pace import PROBED_AFTER
 from worker.audit.queries import instants
 from worker.batches.queries import overview
 from worker.cli.context import Context, no_database
-from worker.cli.health import node_problems, nodes, scopes
+from worker.cli.health import node_problems, nodes
 from worker.cli.local import migrate
-from worker.core.rules.errors import PauseReason, ProviderError
+from worker.core.rules.errors import AccountPaused, NotFound, PauseReason, ProviderError
 from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
 from worker.engine.queries import crashes, not_downloaded, upkeep
 from worker.engine.rules import crash
@@ -330,11 +330,11 @@ def _wallet(client: Client, kind: str, in_use: set[str]) -> Finding:
 
 
 def _scopes(client: Client) -> Finding:
-    present, lacking = scopes.of_reading(client)
+    present, lacking = of_reading(client)
     if lacking:
         step = "give the key these scopes at the provider's site, or use a new key, which has all of them"
         return _failed("scopes", f"the key lacks {', '.join(lacking)}", step)
-    return _ok("scopes", f"{', '.join(present)}; {scopes.UNPROVED}")
+    return _ok("scopes", f"{', '.join(present)}; {UNPROVED}")
 
 
 def _prices(client: Client, in_use: set[str]) -> Finding:
@@ -355,3 +355,32 @@ def _prices(client: Client, in_use: set[str]) -> Finding:
         return _warning("prices", f"not offered: {', '.join(missing)}", step)
     as_listed = (f"{spec.id} {spec.credits}" for spec in MODELS.values() if listed.get(spec.id) is not None)
     return _ok("prices", f"credits as listed: {', '.join(as_listed)}")
+
+
+_NOBODYS = "darkroom_doctor_asks_for_nothing"
+"""An id that the provider never gave out."""
+
+
+UNPROVED = (
+    "generations:create and files:create show only when they are used: a create may cost credits, an upload stays"
+)
+
+
+def of_reading(client: Client) -> tuple[list[str], list[str]]:
+    """Return the read scopes that the key has and those that it lacks; raise ProviderError on any other answer."""
+    asked: dict[str, Callable[[str], object]] = {"generations:read": client.get, "files:read": client.file}
+    found = {scope: _has_scope(ask) for scope, ask in asked.items()}
+    return [scope for scope, has in found.items() if has], [scope for scope, has in found.items() if not has]
+
+
+def _has_scope(ask: Callable[[str], object]) -> bool:
+    """Return whether the provider looked for the object: it looks at the scope before that."""
+    try:
+        ask(_NOBODYS)
+    except ProviderError as error:
+        if isinstance(error, AccountPaused) and error.reason is PauseReason.API_SCOPE_DENIED:
+            return False
+        # A 404 without the provider's code may come from any web server.
+        if not (isinstance(error, NotFound) and error.code == "not_found"):
+            raise
+    return True

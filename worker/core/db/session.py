@@ -10,8 +10,19 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 
-from worker.core.db import bounded_connections, pooler, rights
+from worker.core.db import bounded_connections, rights
 from worker.core.db.bounded_connections import BoundedConnection
+
+
+def is_between(driver_connection: Any) -> bool:
+    """Return whether a pooler answers in the server's place.
+
+    A server names its process when a session begins. A pooler makes the client's session up itself, so that the process
+    that executes a statement is another one; in its transaction mode it may be another one each time.
+    """
+    [executing] = driver_connection.execute("SELECT pg_backend_pid()").fetchone()
+    return bool(executing != driver_connection.info.backend_pid)
+
 
 _LIMITS = {
     "timezone": "UTC",
@@ -90,7 +101,7 @@ class Database:
         connection.answer_s = self.answer_s
         connection.autocommit = True
         if self._has_pooler is None:
-            self._has_pooler = pooler.is_between(connection)
+            self._has_pooler = is_between(connection)
         if self._has_pooler:
             # Another client's statement may have the same name in the session that this one is given.
             connection.prepare_threshold = None
