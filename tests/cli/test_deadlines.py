@@ -97,7 +97,7 @@ def test_asking_again_under_a_passed_deadline_is_refused_with_the_next_step(
     done = darkroom("retry", batch, "--failed", "--deadline", "2h", "--json")
 
     assert refused.returncode == 1
-    assert f"`darkroom retry {batch} --failed --deadline 6h` sets a new one" in refused.stderr
+    assert f"`darkroom retry {batch} --deadline 6h` sets a new one" in refused.stderr
     assert json.loads(done.stdout) == {"batch": batch, "jobs": 1, "credits": 4, "recalled": 0, "left_out": 0}
     assert datetime.fromisoformat(status(darkroom, batch)["deadline"]) > datetime.now(UTC) + HOUR
 

@@ -16,8 +16,8 @@ DEADLINE_S = 20
 STARTER = """
 import os, sys
 from pathlib import Path
-from worker.cli.local.child_process import Child, Recipe
-child = Child(Recipe(name="c", module="http.server", arguments=["--bind", "127.0.0.1", "0"],
+from worker.cli.local.child_process import ChildProcess, ProcessSpec
+child = ChildProcess(ProcessSpec(name="c", module="http.server", arguments=["--bind", "127.0.0.1", "0"],
                      environment=os.environ, folder=Path(sys.argv[1]), log=Path(sys.argv[1]) / "log"))
 print(child.pid, flush=True)
 sys.stdin.read()

@@ -12,7 +12,7 @@ from tests.pipeline.node import Node
 from tests.pipeline.test_correct import put_right
 from tests.pipeline.test_resolve import charged, not_charged
 from worker.audit.resolve import Resolution
-from worker.core.rules.errors import Refused
+from worker.core.rules.errors import ContentRefused
 from worker.engine import dispatch
 from worker.engine.queries.steps import Ticket
 
@@ -31,7 +31,7 @@ def held(node: Node) -> tuple[Ticket, ...]:
 
 def refuse(effect: str) -> None:
     if effect == "before create":
-        raise Refused("validation_failed", "no such chair", 400)
+        raise ContentRefused("content_policy_violation", "no such chair", 400)
 
 
 def test_a_hold_that_comes_back_in_the_next_month_frees_the_month_that_it_was_held_in(

@@ -124,7 +124,7 @@ def _lacks_tables() -> str:
     from worker.cli.context import other_mode, resolve
     from worker.cli.local import running
 
-    context = resolve()
+    context = resolve(needs_database=False)
     if said := running.hint_of_start(context.home, mode=context.mode):
         return said
     step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"
