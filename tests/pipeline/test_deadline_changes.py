@@ -50,7 +50,7 @@ def test_failed_jobs_are_asked_for_again_after_the_deadline_only_with_a_new_one(
     end_passed(node)
     database = node.services.database
 
-    with pytest.raises(DeadlinePassed, match="retry [0-9a-f-]+ --deadline 6h` sets a new one"):
+    with pytest.raises(DeadlinePassed, match=r"retry [0-9a-f-]+ --deadline 6h` sets a new one"):
         control.retry_failed(database, batch_id, now=node.clock())
     new = NewDeadline(at=node.clock() + HOUR, author=author(node))
     control.retry_failed(database, batch_id, now=node.clock(), deadline=new)
