@@ -42,8 +42,11 @@ def obstacle(node: Node) -> Obstacle | None:
 
 @pytest.fixture
 def node(node_for: NodeFor) -> Node:
-    """Give a node that opens few generations at a provider that has not proved to work, as real nodes do."""
-    node = node_for()
+    """Return a node that opens few generations at a provider that has not proved to work, as real nodes do."""
+    return unproved(node_for())
+
+
+def unproved(node: Node) -> Node:
     policies = replace(node.services.policies, unproved_window=12)
     node.services = replace(node.services, policies=policies)
     return node

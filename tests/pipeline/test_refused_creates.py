@@ -1,7 +1,6 @@
 """A provider that refuses every create pauses the account: no job fails for it, and one job at a time probes."""
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import Node
-from tests.pipeline.test_provider_failing import obstacle, prompts, set_rate
+from tests.pipeline.test_provider_failing import obstacle, prompts, set_rate, unproved
 
 REFUSING = {"refused_prompts": "Chair"}
 WELL = {"refused_prompts": ""}
@@ -23,10 +22,8 @@ def refused(node: Node) -> int:
 
 @pytest.fixture
 def node(node_for: NodeFor) -> Node:
-    """Give a node that opens few generations at a provider that has not proved to work, as real nodes do."""
-    node = node_for()
-    node.services = replace(node.services, policies=replace(node.services.policies, unproved_window=12))
-    return node
+    """Return a node that opens few generations at a provider that has not proved to work, as real nodes do."""
+    return unproved(node_for())
 
 
 @pytest.mark.parametrize("rate", [2.0, 50.0])

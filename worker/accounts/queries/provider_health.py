@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from worker.accounts.rules import provider_failing
 from worker.accounts.rules.provider_failing import Evidence
@@ -41,27 +41,32 @@ _SHARED = ("lost_creates", "canary_job_id", "canaries_passed", "given_back", "pr
 _PREFIXES = {Source.GENERATIONS: "", Source.CREATES: "create_"}
 
 
-def _read_of(source: Source) -> TextClause:
-    evidence = ", ".join(f"{_PREFIXES[source]}{name} AS {name}" for name in _EVIDENCE)
-    return text(f"SELECT {evidence}, {', '.join(_SHARED)} FROM provider_health WHERE account_id = :id")
+_READ = text(f"""
+    SELECT {", ".join(f"{prefix}{name}" for prefix in _PREFIXES.values() for name in _EVIDENCE)}, {", ".join(_SHARED)}
+    FROM provider_health WHERE account_id = :id""")
 
 
-_READ = {source: _read_of(source) for source in Source}
+def read_all(tx: Connection, account_id: UUID) -> list[Health]:
+    """Return what is known of the account's provider, once with the evidence of each source."""
+    row = tx.execute(_READ, {"id": account_id}).mappings().one_or_none()
+    return [Health(source=source) if row is None else _of_source(row, source) for source in Source]
+
+
+def _of_source(row: RowMapping, source: Source) -> Health:
+    values = {name: row[_PREFIXES[source] + name] for name in _EVIDENCE}
+    began_at = values.pop("began_at")
+    shared = {name: row[name] for name in _SHARED}
+    return Health(source=source, evidence=Evidence(**values), began_at=began_at, **shared)
 
 
 def read(tx: Connection, account_id: UUID, source: Source = Source.GENERATIONS) -> Health:
     """Return what is known of the account's provider, with the evidence of one source."""
-    row = tx.execute(_READ[source], {"id": account_id}).one_or_none()
-    if row is None:
-        return Health(source=source)
-    values = row._asdict()
-    evidence = Evidence(**{name: values.pop(name) for name in ("usual", "score", "failed", "succeeded")})
-    return Health(source=source, evidence=evidence, **values)
+    return next(health for health in read_all(tx, account_id) if health.source is source)
 
 
 def worst(tx: Connection, account_id: UUID) -> Health:
     """Return what is known of the account's provider, with the evidence that speaks most against it."""
-    return max((read(tx, account_id, source) for source in Source), key=lambda health: health.evidence.score)
+    return max(read_all(tx, account_id), key=lambda health: health.evidence.score)
 
 
 def _save_of(source: Source) -> TextClause:
@@ -94,9 +99,8 @@ def begin_canary(tx: Connection, account_id: UUID, job_id: UUID, *, now: datetim
 
 def end_episode(tx: Connection, account_id: UUID) -> None:
     """Forget what speaks against the provider, and what was proved before; the usual share stays."""
-    for source in Source:
-        health = read(tx, account_id, source)
-        save(tx, account_id, Health(source=source, evidence=provider_failing.forgotten(health.evidence)))
+    for health in read_all(tx, account_id):
+        save(tx, account_id, Health(source=health.source, evidence=provider_failing.forgotten(health.evidence)))
     forget_decided(tx, account_id)
 
 

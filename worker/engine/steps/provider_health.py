@@ -235,9 +235,9 @@ def _while_paused(
     now = services.clock()
     if failed_attempts.attempt(tx, work.generation_id) is None:
         # Of this source nothing may have failed before: the account is paused for the other.
-        health = replace(health, began_at=health.began_at or work.accepted_at or now)
-        assert health.began_at is not None
-        is_first = failed_attempts.note(tx, work, began_at=health.began_at, now=now, is_excused=True)
+        began_at = health.began_at or work.accepted_at or now
+        health = replace(health, began_at=began_at)
+        is_first = failed_attempts.note(tx, work, began_at=began_at, now=now, is_excused=True)
         if is_first and work.prompt_record is None:
             health = replace(health, evidence=provider_failing.failure(health.evidence))
         provider_health.save(tx, account.id, health)
@@ -295,15 +295,6 @@ def succeeded(services: Services, work: Work) -> None:
             provider_health.forget_decided(tx, work.account_id)
 
 
-def _taken(tx: Connection, work: Work) -> None:
-    health = provider_health.read(tx, work.account_id, Source.CREATES)
-    after = provider_failing.success(health.evidence)
-    began_at = None if after.is_calm else health.began_at
-    provider_health.save(tx, work.account_id, replace(health, evidence=after, began_at=began_at))
-    if after.is_calm and not health.evidence.is_calm:
-        provider_health.forget_decided(tx, work.account_id)
-
-
 def _passed(tx: Connection, services: Services, account: AccountRow, health: Health) -> None:
     """Send the next canary, or end the pause."""
     now, passed = services.clock(), health.canaries_passed + 1
@@ -355,10 +346,13 @@ def accepted(services: Services, work: Work) -> None:
         return
     with services.database.transaction() as tx:
         account = accounts.lock(tx, work.account_id)
-        if work.is_refusal_suspect and account.pause_reason is None:
-            _taken(tx, work)
-        health = provider_health.read(tx, work.account_id)
-        provider_health.save(tx, work.account_id, replace(health, lost_creates=0))
+        health = provider_health.read(tx, work.account_id, Source.CREATES)
+        is_evidence = work.is_refusal_suspect and account.pause_reason is None
+        after = provider_failing.success(health.evidence) if is_evidence else health.evidence
+        began_at = None if is_evidence and after.is_calm else health.began_at
+        provider_health.save(tx, work.account_id, replace(health, evidence=after, began_at=began_at, lost_creates=0))
+        if after.is_calm and not health.evidence.is_calm:
+            provider_health.forget_decided(tx, work.account_id)
         if account.pause_reason is PauseReason.OUTCOMES_UNKNOWN:
             accounts.resume(tx, account.id, PauseReason.OUTCOMES_UNKNOWN, now=services.clock())
             session.notify(tx)

@@ -36,7 +36,6 @@ log = structlog.get_logger(__name__)
 def record(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
     """Record what is certain: a hold is taken back only when no copy of the request can have created anything."""
     wait = timedelta(0) if isinstance(error, Refused) else outcomes.wait_after(services, work, error)
-    verdict = None
     try:
         with services.database.transaction() as tx:
             verdict = _settle(tx, services, work, error, wait)
@@ -51,7 +50,6 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
 
 def look_again(services: Services, work: Work) -> None:
     """Settle a refusal that was left undecided when it came; nothing is sent."""
-    verdict = None
     try:
         with services.database.transaction() as tx:
             account = accounts.lock(tx, work.account_id)
