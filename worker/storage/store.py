@@ -26,6 +26,17 @@ from worker.storage.spool import SWEPT_EVERY_S, SpoolFolder
 from worker.storage.store_errors import Conflicting, NotStored, SpoolUnavailable, StoreUnavailable, WrongStore
 from worker.storage.store_marker import MARKER, MarkerFaulty
 
+__all__ = [
+    "Conflicting",
+    "NotStored",
+    "Put",
+    "SpoolUnavailable",
+    "Store",
+    "StoreUnavailable",
+    "WrongStore",
+    "open_store",
+]
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -52,17 +63,6 @@ def _chunks_of(source: Path | bytes) -> Iterator[bytes]:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
-
-__all__ = [
-    "Conflicting",
-    "NotStored",
-    "Put",
-    "SpoolUnavailable",
-    "Store",
-    "StoreUnavailable",
-    "WrongStore",
-    "open_store",
-]
 
 T = TypeVar("T")
 

@@ -272,7 +272,7 @@ def set_probe(tx: Connection, account_id: UUID, *, at: datetime) -> None:
 def open_key(tx: Connection, locked: AccountRow, *, now: datetime) -> datetime | None:
     """Open a key that a 429 has closed, and make the requests that wait for it due; return until when it was closed.
 
-    None if it was open. ``locked`` is the account as `lock_now` read it.
+    None if it was open. ``locked`` is the account as ``lock`` read it.
     The steps' rows are taken as they come: one that a node writes keeps its due time.
     """
     before = locked.pace

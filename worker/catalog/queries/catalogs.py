@@ -249,12 +249,10 @@ class Uses:
 
 _SCHEDULES = text("SELECT name FROM schedule WHERE catalog_id = :id AND removed_at IS NULL ORDER BY name")
 
-
 _BATCHES = text("""
     SELECT DISTINCT j.batch_id
     FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id JOIN job j ON j.id = r.job_id
     WHERE i.catalog_id = :id AND j.state IN ('pending', 'active') ORDER BY 1""")
-
 
 _PLANS = text("""
     SELECT id FROM catalog_plan WHERE catalog_id = :id AND applied_at IS NULL AND refused_at IS NULL ORDER BY id""")

@@ -14,7 +14,6 @@ from worker.cli.context import Context
 
 def wallet(context: Context) -> int | None:
     """Ask the provider for the balance; None when it does not answer or there is no key."""
-    from worker import wiring
     from worker.core.rules.errors import ProviderError
 
     if not context.has_provider:

@@ -330,11 +330,11 @@ def _wallet(client: Client, kind: str, in_use: set[str]) -> Finding:
 
 
 def _scopes(client: Client) -> Finding:
-    present, lacking = of_reading(client)
+    present, lacking = _read_scopes(client)
     if lacking:
         step = "give the key these scopes at the provider's site, or use a new key, which has all of them"
         return _failed("scopes", f"the key lacks {', '.join(lacking)}", step)
-    return _ok("scopes", f"{', '.join(present)}; {UNPROVED}")
+    return _ok("scopes", f"{', '.join(present)}; {_UNPROVED_SCOPES}")
 
 
 def _prices(client: Client, in_use: set[str]) -> Finding:
@@ -361,12 +361,12 @@ _NOBODYS = "darkroom_doctor_asks_for_nothing"
 """An id that the provider never gave out."""
 
 
-UNPROVED = (
+_UNPROVED_SCOPES = (
     "generations:create and files:create show only when they are used: a create may cost credits, an upload stays"
 )
 
 
-def of_reading(client: Client) -> tuple[list[str], list[str]]:
+def _read_scopes(client: Client) -> tuple[list[str], list[str]]:
     """Return the read scopes that the key has and those that it lacks; raise ProviderError on any other answer."""
     asked: dict[str, Callable[[str], object]] = {"generations:read": client.get, "files:read": client.file}
     found = {scope: _has_scope(ask) for scope, ask in asked.items()}

@@ -28,7 +28,7 @@ def _starting(context: "Context") -> str:
     """Return that `darkroom up` of this home and mode has no node at work yet; empty where none runs."""
     from worker.cli.local import running
 
-    if not _is_embedded(context) or all(each.mode != context.mode for each in running.read(context.home)):
+    if not _is_embedded(context) or not running.is_up(context.home, mode=context.mode):
         return ""
     return (
         "`darkroom up` runs, and its worker node is not ready yet: jobs start in a few seconds"

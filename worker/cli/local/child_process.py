@@ -1,4 +1,4 @@
-"""One process of ours beside this one: started on a leash, ended in order, started again when it dies."""
+"""A child process that ends with this one, is stopped in order, and is started again when it ends by itself."""
 
 import os
 import subprocess
@@ -35,9 +35,9 @@ class ProcessSpec:
 class ChildProcess:
     """One child process, in a session of its own so that Ctrl-C reaches only its starter."""
 
-    def __init__(self, recipe: ProcessSpec, *, stdout: IO[bytes] | int | None = None) -> None:
+    def __init__(self, spec: ProcessSpec, *, stdout: IO[bytes] | int | None = None) -> None:
         """Start it; ``stdout`` is for a child whose answer is read."""
-        self.recipe = recipe
+        self.spec = spec
         self.ends = 0
         """How often it ended by itself in a row."""
         self._stdout = stdout
@@ -61,11 +61,11 @@ class ChildProcess:
             self.ends += 1
             pause = min(2.0 ** (self.ends - 1), _LONGEST_PAUSE_S)
             self._again_at = now + pause
-            return f"{self.recipe.name} ended with status {status}; it is started again in {pause:.0f} s"
+            return f"{self.spec.name} ended with status {status}; it is started again in {pause:.0f} s"
         if now >= self._again_at:
             self.release()
             self._start()
-            return f"{self.recipe.name} is started again"
+            return f"{self.spec.name} is started again"
         return None
 
     def ask_to_end(self) -> None:
@@ -84,7 +84,7 @@ class ChildProcess:
         return self.process.poll() is not None
 
     def release(self) -> None:
-        """Let go of the leash and the pipes of a child that has ended."""
+        """Close the pipes to a child that has ended."""
         self._held.close()
 
     def _start(self) -> None:
@@ -100,19 +100,19 @@ class ChildProcess:
                 stack.callback(self.process.stdout.close)
             self._held = stack.pop_all()
 
-    def _spawn(self, leash: int) -> "subprocess.Popen[bytes]":
-        recipe = self.recipe
-        command = [sys.executable, "-m", "worker.cli.local.parent_watch", str(leash), recipe.module, *recipe.arguments]
+    def _spawn(self, watched: int) -> "subprocess.Popen[bytes]":
+        spec = self.spec
+        command = [sys.executable, "-m", "worker.cli.local.parent_watch", str(watched), spec.module, *spec.arguments]
         with ExitStack() as stack:
-            log = None if recipe.log is None else stack.enter_context(recipe.log.open("ab"))
+            log = None if spec.log is None else stack.enter_context(spec.log.open("ab"))
             return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=self._stdout if self._stdout is not None else (log or sys.stderr),
                 stderr=log or None,
-                cwd=recipe.folder,
-                env={**recipe.environment, "PYTHONPATH": _with_packages(recipe.environment)},
-                pass_fds=(leash,),
+                cwd=spec.folder,
+                env={**spec.environment, "PYTHONPATH": _with_packages(spec.environment)},
+                pass_fds=(watched,),
                 start_new_session=True,
             )
 

@@ -1,4 +1,4 @@
-"""A process that ends with whoever started it, also when that one is killed: ``leash FD MODULE ARGUMENTS``.
+"""Run a module that ends with its starter, also when that is killed: ``parent_watch FD MODULE ARGUMENTS``.
 
 The starter holds the other end of a pipe. When it is gone, however that came, the pipe ends, and the process
 asks itself to end in order; works wherever there are pipes.
@@ -19,7 +19,7 @@ def main() -> None:
     """Run the module as its own main program, with the rest of the arguments."""
     descriptor, module = int(sys.argv[1]), sys.argv[2]
     os.set_inheritable(descriptor, False)
-    threading.Thread(target=_end_with, args=(descriptor,), name="leash", daemon=True).start()
+    threading.Thread(target=_end_with, args=(descriptor,), name="parent-watch", daemon=True).start()
     sys.argv = [module, *sys.argv[3:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -54,12 +54,17 @@ def elsewhere() -> str:
     return f"; one runs in {found[0].parent}: go there, or set DARKROOM_HOME={shlex.quote(str(found[0]))}"
 
 
+def is_up(home: Path, *, mode: str | None = None) -> bool:
+    """Return whether a `darkroom up` of the home runs, in this mode if one is given."""
+    return any(mode in {None, each.mode} for each in read(home))
+
+
 def hint_of_start(home: Path, *, mode: str | None = None) -> str:
     """Return a hint that `darkroom up` of the home, in this mode if one is given, has not started all yet.
 
     Empty if none runs. To be called where servers or tables are missing.
     """
-    if all(mode not in {None, each.mode} for each in read(home)):
+    if not is_up(home, mode=mode):
         return ""
     return f"`darkroom up` is still starting in {home}: try again as soon as it says `ready`"
 

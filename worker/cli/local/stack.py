@@ -90,11 +90,9 @@ class LocalStack:
         self._show_logs()
         for child in self._workers:
             if news := child.revive():
-                self._say(child.recipe.name, news)
-            if child.ends >= _HOPELESS_ENDS and child.recipe.log is not None:
-                raise CliError(
-                    f"{child.recipe.name} keeps ending; {child.recipe.log} ends with:\n{tail(child.recipe.log)}"
-                )
+                self._say(child.spec.name, news)
+            if child.ends >= _HOPELESS_ENDS and child.spec.log is not None:
+                raise CliError(f"{child.spec.name} keeps ending; {child.spec.log} ends with:\n{tail(child.spec.log)}")
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_S
             self._tend_services()

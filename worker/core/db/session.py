@@ -14,7 +14,7 @@ from worker.core.db import bounded_connections, rights
 from worker.core.db.bounded_connections import BoundedConnection
 
 
-def is_between(driver_connection: Any) -> bool:
+def is_pooled(driver_connection: Any) -> bool:
     """Return whether a pooler answers in the server's place.
 
     A server names its process when a session begins. A pooler makes the client's session up itself, so that the process
@@ -101,7 +101,7 @@ class Database:
         connection.answer_s = self.answer_s
         connection.autocommit = True
         if self._has_pooler is None:
-            self._has_pooler = is_between(connection)
+            self._has_pooler = is_pooled(connection)
         if self._has_pooler:
             # Another client's statement may have the same name in the session that this one is given.
             connection.prepare_threshold = None
