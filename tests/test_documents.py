@@ -1,4 +1,4 @@
-"""What the documents for contributors name is there."""
+"""Files and places that the documents name are there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+DOCUMENTS = "\n".join(path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 FILES = re.compile(r"`((?:worker|models|ops|docs|tests|migrations)/[\w/.]*)`")
 LAST_CELL = re.compile(r"\| (`[^|]+`) \|$", re.MULTILINE)
@@ -14,8 +14,8 @@ FIRST_CELL = re.compile(r"^\| ([^|`]+?) \|", re.MULTILINE)
 PLACES = {place for cell in LAST_CELL.findall(GLOSSARY) for place in re.findall(r"`([^`]+)`", cell)}
 
 
-@pytest.mark.parametrize("path", sorted(set(FILES.findall(CONTRIBUTING))))
-def test_a_file_that_contributing_names_is_there(path: str) -> None:
+@pytest.mark.parametrize("path", sorted(set(FILES.findall(DOCUMENTS))))
+def test_a_file_that_a_document_names_is_there(path: str) -> None:
     assert (ROOT / path).exists()
 
 

@@ -126,9 +126,9 @@ def run(*, is_quick: bool) -> Finding:
         name="scarce",
         title="Which polls to make when requests are scarce",
         method=(
-            f"A simulation: a window of {WINDOW} generations that is always full, log-normal latencies, slots for polls"
-            " alone at a fixed rate, the learned schedule. *Longest due*: first come, first"
-            " served. *Worth most*: by the expected time since an end that nobody has seen"
+            f"A simulation: a window that always holds {WINDOW} generations, log-normal latencies, a fixed rate of"
+            " polls, the learned schedule. *Longest due*: first come, first served."
+            " *Worth most*: by the expected time since an undetected end"
             " (worker/engine/rules/ranking.py)."
         ),
         columns=("median", "polls/s", "order", "polls", "images", "mean lag", "p95 lag"),

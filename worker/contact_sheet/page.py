@@ -28,7 +28,7 @@ class Drawn:
     small: str | None
     """The thumbnail as a data address."""
     has_image: bool
-    """Whether there were bytes, even if no thumbnail could be made of them."""
+    """Whether the store had the image, even if it has no thumbnail because it cannot be decoded."""
 
 
 def drawn(cards: Iterable[Card]) -> Iterator[Drawn]:
