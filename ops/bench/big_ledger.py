@@ -64,18 +64,18 @@ _STEPS = (
     INSERT INTO wallet_reading (id, account_id, credits, read_at, recorded_at)
     SELECT md5('w' || h)::uuid, %(account)s, 2000000000 - 4 * (h * 3600 / %(every)s + 1), at, at
     FROM (SELECT h, %(begin)s::timestamptz + (h * 3600 + 50) * interval '1 second' AS at
-          FROM generate_series(0, %(jobs)s * %(every)s / 3600) h) n""",
+          FROM generate_series(0, %(jobs)s::bigint * %(every)s / 3600) h) n""",
 )
 
 
-def fill(url: str, *, account_id: UUID, entries: int) -> None:
+def fill(url: str, *, account_id: UUID, entries: int, per_batch: int = JOBS_PER_BATCH, every_s: int = _EVERY_S) -> None:
     """Leave the database with so many entries, unsealed, in about a minute for a million."""
     values = {
         "account": account_id,
         "begin": _BEGIN,
-        "every": _EVERY_S,
+        "every": every_s,
         "jobs": entries // ENTRIES_PER_JOB,
-        "per_batch": JOBS_PER_BATCH,
+        "per_batch": per_batch,
         "mixed": BATCHES_OF_TWO_MODELS,
     }
     with connect(url.replace("+psycopg", "", 1), autocommit=True) as admin:

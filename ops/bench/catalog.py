@@ -12,7 +12,7 @@ from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from worker import wiring
 from worker.accounts.queries import accounts
-from worker.catalog import applying, importing, planning, recipes
+from worker.catalog import applying, importing, planning
 from worker.catalog.items import prepare
 from worker.catalog.planning import Plan
 from worker.catalog.queries import catalogs
@@ -77,7 +77,7 @@ def _let_all_be_live(execute: Callable[..., object]) -> None:
 
 
 def _round(database: Database, account_id: UUID, items: int, *, changed: bool) -> _Took:
-    recipe = recipes.checked(RECIPE, "recipe")
+    recipe = importing.checked_recipe(RECIPE, "recipe")
     began = time.perf_counter()
     checked = prepare(_rows(items, changed=changed), recipe, base=None, library=Library(None))
     importing.import_items(database, "bench", recipe, checked, (), now=wiring.clock(), new_id=wiring.new_id)
@@ -98,7 +98,7 @@ def _planned(database: Database) -> Plan:
     with database.bulk_transaction() as tx:
         catalog = catalogs.by_name(tx, "bench")
         assert catalog is not None
-        made = planning.make(tx, catalog, plan_id=wiring.new_id(), by="bench", now=wiring.clock())
+        made = planning.make(tx, catalog, plan_id=wiring.new_id(), by="bench", now=wiring.clock(), approve_above=None)
         planning.save(tx, made)
     return made
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from ops.bench import ground, node, pictures
+from ops.bench import ground, node
 from ops.bench.ground import ROOT, Ground, Sandbox
+from ops.bench.peers import pictures
 
 FAST = {
     "DARKROOM_RATE": "5000",
@@ -55,7 +56,7 @@ class Contender:
 
 
 # A module that is run by its name is a second copy of itself, and tasks are known by their modules.
-_MAIN = "import sys; from ops.bench.{module} import main; main(sys.argv[1:])"
+_MAIN = "import sys; from ops.bench.peers.{module} import main; main(sys.argv[1:])"
 
 _OF_JOBS = "SELECT ended_at FROM job WHERE state = 'succeeded' ORDER BY ended_at"
 _OF_PICTURES = "SELECT ended_at FROM picture WHERE state = 'succeeded' ORDER BY ended_at"
@@ -81,7 +82,7 @@ def _darkroom(place: Ground, provider: Sandbox, name: str) -> Iterator[Stand]:
 @contextmanager
 def _celery(place: Ground, provider: Sandbox, name: str) -> Iterator[Stand]:
     broker_url = place.broker_url(2)
-    command = ["-m", "celery", "-A", "ops.bench.plain_celery", "worker", "--without-mingle", "--without-gossip"]
+    command = ["-m", "celery", "-A", "ops.bench.peers.plain_celery", "worker", "--without-mingle", "--without-gossip"]
     with _pictures(place, provider, name, "plain_celery", command, "celery is ready.", broker_url=broker_url) as stand:
         yield stand
 

@@ -12,7 +12,7 @@ from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from worker import wiring
-from worker.engine import dispatch, slots
+from worker.engine import dispatch
 from worker.engine.services import Services
 from worker.settings import Settings
 
@@ -72,7 +72,7 @@ def _timed_round(services: Services) -> float:
     started = time.perf_counter()
     decided = dispatch.run(services)
     taken = (time.perf_counter() - started) * 1000
-    assert len(decided.tickets) == slots.MOST_PER_ROUND
+    assert len(decided.tickets) == dispatch.MOST_PER_ROUND
     return taken
 
 

@@ -1,4 +1,4 @@
-"""How long ten images that somebody waits for take, behind 20,000 that nobody waits for."""
+"""How long ten interactive images take behind 20,000 bulk ones."""
 
 import time
 from dataclasses import dataclass

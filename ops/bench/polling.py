@@ -15,7 +15,7 @@ from datetime import timedelta
 from ops.bench import schedules
 from ops.bench.findings import Finding
 from ops.bench.schedules import Schedule
-from worker.engine.rules.latency import Histogram
+from worker.engine.rules.polling import Histogram
 
 MEDIANS_S, SIGMAS = (3.0, 20.0, 60.0), (0.35, 0.8)
 SAMPLES, QUICK_SAMPLES = 20_000, 4_000
@@ -157,7 +157,7 @@ def compare(latencies: Latencies, *, samples: int) -> dict[str, Score]:
         "fixed 10 s": schedules.fixed(10.0),
         "learned, told": schedules.learned(taught(latencies, is_told=True)),
         "learned, bracketed": schedules.learned(taught(latencies, is_told=False)),
-        "learned, requests scarce": schedules.learned(taught(latencies, is_told=True), scarcity=1.0),
+        "learned, requests scarce": schedules.learned(taught(latencies, is_told=True), saturation=1.0),
     }
     return {name: score(schedule, values) for name, schedule in contenders.items()}
 

@@ -12,23 +12,28 @@ from types import FrameType
 from ops.bench import (
     catalog,
     comparison,
+    console,
     dispatch_rounds,
     enqueueing,
     findings,
     ground,
+    hinted_polls,
     interactive,
     limit_share,
     low_limits,
     polling,
+    real_hints,
     real_polls,
     scarce_polls,
     statements,
+    uploading,
 )
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 
 BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "enqueue": enqueueing.run,
+    "upload": uploading.run,
     "dispatch": dispatch_rounds.run,
     "throughput": comparison.run,
     "limit": limit_share.run,
@@ -37,7 +42,10 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "catalog": catalog.run,
     "polls": real_polls.run,
     "statement": statements.run,
+    "console": console.run,
     "polling": lambda _, is_quick: polling.run(is_quick=is_quick),
+    "hints": real_hints.run,
+    "hinted": lambda _, is_quick: hinted_polls.run(is_quick=is_quick),
     "scarce": lambda _, is_quick: scarce_polls.run(is_quick=is_quick),
 }
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"

@@ -16,8 +16,8 @@ from ops.bench.findings import Finding
 from ops.bench.polling import Latencies
 from ops.bench.schedules import Schedule
 from worker.core.rules.batch_request import Priority
-from worker.core.rules.step import StepKind
-from worker.engine.rules.latency import Histogram
+from worker.core.rules.states import StepKind
+from worker.engine.rules.polling import Histogram
 from worker.engine.rules.ranking import Due, ranked
 
 WINDOW = 200

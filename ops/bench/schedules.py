@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from worker.engine.rules.latency import Histogram
-from worker.engine.rules.polling import LearnedSchedule, PollSchedule
+from worker.engine.rules.polling import Histogram, LearnedSchedule, PollSchedule
 
 Schedule = Callable[[float, int], float]
 """From the age in seconds and the number of polls so far to the seconds until the next poll."""
@@ -33,7 +32,7 @@ def backoff(age_s: float, polls: int) -> float:  # noqa: ARG001 - one signature 
     return min(FIRST_S * 2.0**polls, LONGEST_S)
 
 
-def learned(seen: Histogram, *, scarcity: float = 0.0) -> Schedule:
+def learned(seen: Histogram, *, saturation: float = 0.0) -> Schedule:
     """Poll as a node does that has seen these latencies."""
-    schedule = LearnedSchedule(documented=DOCUMENTED, seen=seen, scarcity=scarcity)
+    schedule = LearnedSchedule(documented=DOCUMENTED, seen=seen, saturation=saturation)
     return lambda age_s, polls: schedule.wait(age=timedelta(seconds=age_s), polls=polls).total_seconds()

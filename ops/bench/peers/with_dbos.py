@@ -14,8 +14,8 @@ from typing import Any
 import dbos
 from dbos import DBOS, DBOSClient
 
-from ops.bench import pictures
-from ops.bench.pictures import POLL_AGAIN_S, THREADS, Pictures
+from ops.bench.peers import pictures
+from ops.bench.peers.pictures import POLL_AGAIN_S, THREADS, Pictures
 
 QUEUE = "pictures"
 LOOK_EVERY_S = 0.02
@@ -38,7 +38,7 @@ def _poll(picture_id: str, provider_id: str) -> str | None:
 
 
 def _download(picture_id: str, url: str) -> None:
-    parts().bring_home(picture_id, url)
+    parts().collect(picture_id, url)
 
 
 create: Any = DBOS.step(name="create")(_create)

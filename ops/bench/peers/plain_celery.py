@@ -13,11 +13,10 @@ from typing import Any
 from celery import Celery, chain
 from celery.signals import worker_ready
 
-from ops.bench import pictures
-from ops.bench.pictures import POLL_AGAIN_S, THREADS, Pictures
+from ops.bench.peers import pictures
+from ops.bench.peers.pictures import POLL_AGAIN_S, THREADS, Pictures
 
 READY = "celery is ready."
-
 app = Celery("plain", broker=os.environ.get("BENCH_BROKER_URL"))
 app.conf.update(
     task_ignore_result=True,
@@ -56,7 +55,7 @@ def poll(self: Any, ids: tuple[str, str]) -> tuple[str, str]:
 @app.task(name="plain.download")
 def download(found: tuple[str, str]) -> None:
     """Bring the image home."""
-    parts().bring_home(*found)
+    parts().collect(*found)
 
 
 def enqueue(count: int) -> None:

@@ -26,7 +26,6 @@ from worker.storage.store import Store, open_store
 THREADS = 16
 POLL_AGAIN_S = 2.5
 """What each contender waits before it asks again; no generation of the benchmark needs it."""
-
 _TABLE = """
     CREATE TABLE picture (
         id uuid PRIMARY KEY, prompt text NOT NULL, state text NOT NULL DEFAULT 'pending',
@@ -81,7 +80,7 @@ class Pictures:
             raise Failed(provider_id, view.error_code)
         return view.result_urls[0]
 
-    def bring_home(self, picture_id: str, url: str) -> None:
+    def collect(self, picture_id: str, url: str) -> None:
         """Have the image in the store, checked, and its facts recorded."""
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             file = Path(folder) / "image"

@@ -15,8 +15,8 @@ from typing import Any
 import procrastinate
 from procrastinate.exceptions import JobRetry
 
-from ops.bench import pictures
-from ops.bench.pictures import POLL_AGAIN_S, THREADS, Pictures
+from ops.bench.peers import pictures
+from ops.bench.peers.pictures import POLL_AGAIN_S, THREADS, Pictures
 
 _BULK = 1000
 READY = "procrastinate is ready."
@@ -55,7 +55,7 @@ async def _follow(picture_id: str, provider_id: str) -> None:
 def _poll_and_download(picture_id: str, provider_id: str) -> bool:
     url = parts().poll(picture_id, provider_id)
     if url is not None:
-        parts().bring_home(picture_id, url)
+        parts().collect(picture_id, url)
     return url is not None
 
 

@@ -1,0 +1,1 @@
+"""The tools that Darkroom is compared with, each doing the same job."""
