@@ -42,6 +42,20 @@ demo: $(SETUP) ## Render the example manifest from end to end, then stop everyth
 test: $(SETUP_DEV) ## Run the whole suite
 	@$(BIN)/pytest -n $(PROCESSES)
 
+.PHONY: rules
+rules: $(SETUP_DEV) ## Run the tests of the pure rules; fail unless they alone take every branch of them
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -n $(PROCESSES) tests/*/rules
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --include='worker/*/rules/*' --fail-under=100
+
+.PHONY: coverage
+coverage: rules ## As rules, then run the whole suite with branch coverage and report all of worker/
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n $(PROCESSES)
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+
 .PHONY: check
 check: $(SETUP_DEV) ## Lint, formatting, types, who may import whom, and how long modules are
 	@$(BIN)/ruff check
@@ -49,6 +63,10 @@ check: $(SETUP_DEV) ## Lint, formatting, types, who may import whom, and how lon
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@sh ops/lengths.sh
+
+.PHONY: site
+site: $(SETUP_DEV) ## Build the documents as a site in site/; fails for a broken link
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(SETUP_BENCH): requirements-bench.lock pyproject.toml ops/setup.sh
 	@sh ops/setup.sh $(BENCH_VENV) requirements-bench.lock

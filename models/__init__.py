@@ -1,36 +1,41 @@
 """What is stored: the tables, their constraints, and the meaning of each column."""
 
-from models.account import Account
-from models.batch import Batch, RefusedLine
-from models.budget import Change, OwnerCap, OwnerMonth
-from models.call import Call
-from models.catalog import Catalog, CatalogItem, CatalogLive, CatalogPlan, CatalogRejection, CatalogRender
-from models.credit_entry import CreditEntry, WalletReading
-from models.generation import Generation
-from models.hook import Hook, HookDelivery
-from models.job import Job
-from models.latency import Latency
-from models.message import DroppedMessage, RefusedMessage
+from models.accounts import Account, FailedAttempt, Latency, ModelPause, ModelPrice, PromptFailure, ProviderHealth
+from models.audit import Change, LedgerRollup, Seal, SealFact
+from models.batches import Approval, Batch, OwnerCap, OwnerMonth, RefusedLine
+from models.catalog import (
+    Catalog,
+    CatalogClaim,
+    CatalogDecision,
+    CatalogItem,
+    CatalogLive,
+    CatalogPlan,
+    CatalogRejection,
+    CatalogRender,
+    Schedule,
+    ScheduleRun,
+)
+from models.engine import Call, Generation, Job, Result, Step, Upload
+from models.hooks import Event, Hook, HookDelivery
+from models.intake import DroppedMessage, Reference, RefusedMessage, WaitingMessage
+from models.ledger import CreditEntry, GenerationReading, WalletReading
 from models.metadata import Table
-from models.model_pause import ModelPause
-from models.model_price import ModelPrice
-from models.node import Node
-from models.prompt_failure import PromptFailure
-from models.provider_health import FailedAttempt, ProviderHealth
-from models.reference import Reference, Upload
-from models.result import Result
-from models.schedule import Schedule, ScheduleRun
-from models.seal import LedgerRollup, Seal
-from models.step import Step
-from models.upkeep import GenerationReading, Upkeep
-from worker.core.rules.batch_state import BatchState
+from models.node import Maintenance, Node
+from models.web import ApiToken, AppUser, SignInLink, WebSession
+from models.webhooks import WebhookCount, WebhookDelay, WebhookEndpoint
+from worker.core.rules.states import BatchState
 
 __all__ = [
     "Account",
+    "ApiToken",
+    "AppUser",
+    "Approval",
     "Batch",
     "BatchState",
     "Call",
     "Catalog",
+    "CatalogClaim",
+    "CatalogDecision",
     "CatalogItem",
     "CatalogLive",
     "CatalogPlan",
@@ -39,6 +44,7 @@ __all__ = [
     "Change",
     "CreditEntry",
     "DroppedMessage",
+    "Event",
     "FailedAttempt",
     "Generation",
     "GenerationReading",
@@ -47,6 +53,7 @@ __all__ = [
     "Job",
     "Latency",
     "LedgerRollup",
+    "Maintenance",
     "ModelPause",
     "ModelPrice",
     "Node",
@@ -61,9 +68,15 @@ __all__ = [
     "Schedule",
     "ScheduleRun",
     "Seal",
+    "SealFact",
+    "SignInLink",
     "Step",
     "Table",
-    "Upkeep",
     "Upload",
+    "WaitingMessage",
     "WalletReading",
+    "WebSession",
+    "WebhookCount",
+    "WebhookDelay",
+    "WebhookEndpoint",
 ]

@@ -1,19 +1,21 @@
-"""A catalog: items, the recipe that their images are made by, and every image that was made of each."""
+"""Catalogs: items, plans, images, what is live, and schedules."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
 from worker.catalog.rules.catalog import RenderState, ReviewPolicy
+from worker.catalog.rules.decisions import DecisionOutcome, Verdict
+from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy, RunState
 
 
 class Catalog(Table):
-    """A recipe, and what it may cost before somebody has to agree."""
+    """A recipe, and what it may cost before an approval is needed."""
 
     __tablename__ = "catalog"
     __table_args__ = (
@@ -46,7 +48,10 @@ class CatalogItem(Table):
     """One thing for sale: its fields, its reference image, and which of its images is live."""
 
     __tablename__ = "catalog_item"
-    __table_args__ = (Index("uq_catalog_item_catalog_sku", "catalog_id", "sku", unique=True),)
+    __table_args__ = (
+        Index("uq_catalog_item_catalog_sku", "catalog_id", "sku", unique=True),
+        Index("ix_catalog_item_place", "catalog_id", "position", "sku"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
     catalog_id: Mapped[UUID] = mapped_column(ForeignKey("catalog.id"), comment="Where it belongs")
@@ -82,7 +87,9 @@ class CatalogPlan(Table):
 
     __tablename__ = "catalog_plan"
     __table_args__ = (
+        Index("ix_catalog_plan_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_catalog_plan_catalog", "catalog_id", "made_at"),
+        Index("ix_catalog_plan_sample", "sample_batch_id", postgresql_where=text("sample_batch_id IS NOT NULL")),
         CheckConstraint("price >= 0", name="price_not_negative"),
         CheckConstraint("sample > 0", name="sample_positive"),
         CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="approval_whole"),
@@ -178,3 +185,104 @@ class CatalogRejection(Table):
     actor: Mapped[str] = mapped_column(comment="Who rejected it")
     reason: Mapped[str | None] = mapped_column(comment="Why; NULL: no reason was given")
     prompt: Mapped[str | None] = mapped_column(comment="The reviewer's own prompt for the next try, if any")
+
+
+class CatalogDecision(Table):
+    """What a reviewer decided about a new image, kept until it is applied or undone."""
+
+    __tablename__ = "catalog_decision"
+    __table_args__ = (
+        one_of("verdict", Verdict),
+        one_of("outcome", DecisionOutcome),
+        CheckConstraint("num_nulls(outcome, ended_at, ended_by) IN (0, 3)", name="ended_whole"),
+        CheckConstraint("char_length(reason) BETWEEN 1 AND 1000", name="reason_bounded"),
+        Index("ix_catalog_decision_open", "render_id", postgresql_where=text("outcome IS NULL")),
+    )
+
+    render_id: Mapped[UUID] = mapped_column(ForeignKey("catalog_render.id"), primary_key=True, comment="Which image")
+    number: Mapped[int] = mapped_column(
+        primary_key=True, comment="Its place among the decisions on its image, from 1; the last open one counts"
+    )
+    verdict: Mapped[str] = mapped_column(comment="accept or reject")
+    reason: Mapped[str | None] = mapped_column(comment="Why it is rejected; NULL: no reason was given")
+    prompt: Mapped[str | None] = mapped_column(comment="The reviewer's own prompt for the next try, if any")
+    actor: Mapped[str] = mapped_column(comment="Who decided")
+    decided_at: Mapped[datetime] = mapped_column(comment="When")
+    outcome: Mapped[str | None] = mapped_column(
+        comment="applied, refused, replaced or undone; NULL: it waits to be applied"
+    )
+    ended_at: Mapped[datetime | None] = mapped_column(comment="When that came of it")
+    ended_by: Mapped[str | None] = mapped_column(comment="Who applied or undid it")
+
+
+class CatalogClaim(Table):
+    """Which reviewer looks at an image: no other is given it while the lease lasts."""
+
+    __tablename__ = "catalog_claim"
+
+    render_id: Mapped[UUID] = mapped_column(ForeignKey("catalog_render.id"), primary_key=True, comment="Which image")
+    actor: Mapped[str] = mapped_column(comment="Who looks at it")
+    lease_until: Mapped[datetime] = mapped_column(comment="Until when no other reviewer is given it")
+
+
+class Schedule(Table):
+    """A cron line in a time zone, a cap for each run, and what happens when runs overlap or were missed."""
+
+    __tablename__ = "schedule"
+    __table_args__ = (
+        one_of("overlap", OverlapPolicy),
+        one_of("missed", MissedPolicy),
+        CheckConstraint("credit_cap >= 0", name="cap_not_negative"),
+        Index("uq_schedule_name", "name", unique=True, postgresql_where=text("removed_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
+    name: Mapped[str] = mapped_column(comment="What people call it, unique among those that are not removed")
+    catalog_id: Mapped[UUID] = mapped_column(ForeignKey("catalog.id"), comment="What it refreshes")
+    cron: Mapped[str] = mapped_column(comment="Minute, hour, day of month, month, day of week")
+    tz: Mapped[str] = mapped_column(comment="Time zone of the cron line, such as Europe/Paris")
+    credit_cap: Mapped[int | None] = mapped_column(comment="Credits that one run may commit; NULL: the catalog's cap")
+    overlap: Mapped[str] = mapped_column(comment="skip or queue: what a run does while the one before it is not done")
+    missed: Mapped[str] = mapped_column(comment="run_once or skip: what becomes of fire times with no node alive")
+    counts_from: Mapped[datetime] = mapped_column(
+        comment="Fire times after this count: its making, or the end of its last pause"
+    )
+    paused_at: Mapped[datetime | None] = mapped_column(comment="Since when it rests")
+    created_at: Mapped[datetime] = mapped_column(comment="When it was made")
+    created_by: Mapped[str] = mapped_column(comment="Who made it; the planner of its plans")
+    removed_at: Mapped[datetime | None] = mapped_column(comment="When it was removed; its runs stay")
+    account_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("account.id"), comment="Whose nodes keep it, and who pays; NULL: whichever node looks first"
+    )
+
+
+class ScheduleRun(Table):
+    """One fire time, claimed once whatever the number of nodes."""
+
+    __tablename__ = "schedule_run"
+    __table_args__ = (
+        one_of("state", RunState),
+        Index("uq_schedule_run_due", "schedule_id", "due_at", unique=True),
+        Index(
+            "ix_schedule_run_open",
+            "schedule_id",
+            postgresql_where=text("state IN ('queued', 'planning', 'approval', 'rendering')"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
+    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedule.id"), comment="Whose fire time")
+    due_at: Mapped[datetime] = mapped_column(comment="The fire time, or when a person asked for the run")
+    state: Mapped[str] = mapped_column(comment="queued, planning, approval, rendering, done, skipped or failed")
+    requested_by: Mapped[str | None] = mapped_column(comment="Who asked for it; NULL: it was its time")
+    plan_id: Mapped[UUID | None] = mapped_column(ForeignKey("catalog_plan.id"), comment="The plan that it made")
+    batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batch.id"), comment="The batch that the plan became")
+    spent: Mapped[int | None] = mapped_column(comment="Credits that its batch spent, once it is done")
+    outcome: Mapped[str | None] = mapped_column(comment="What came of it, or why it was skipped, in words")
+    lease_until: Mapped[datetime | None] = mapped_column(comment="Until when one node has it to itself")
+    started_at: Mapped[datetime] = mapped_column(comment="When it was claimed")
+    ended_at: Mapped[datetime | None] = mapped_column(comment="When it was over")
+    stale_plans: Mapped[int] = mapped_column(
+        Integer, server_default="0", comment="How many of its plans in a row the catalog has overtaken"
+    )
+    checked_at: Mapped[datetime | None] = mapped_column(comment="When its waiting plan was last found to be true still")

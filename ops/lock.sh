@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes requirements.lock and its -dev and -bench siblings from pyproject.toml: exact versions with hashes, for every
+# Makes requirements.lock and its -image, -dev and -bench siblings from pyproject.toml: exact versions with hashes, for every
 # Python from 3.11 on and every platform, and no address of where they come from. Needs uv; keeps the versions that
 # the locks have unless called with --upgrade.
 set -eu
@@ -15,13 +15,14 @@ compile() {
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@"
 }
 
-# The build backend is locked too, so that the project itself is installed without asking anybody.
+# The build backend is locked too, so that the project itself is installed without asking an index.
 build=$(mktemp)
 trap 'rm -f "$build"' EXIT
 sed -n 's/^requires = \["\(.*\)"\]$/\1/p' pyproject.toml >"$build"
 echo editables >>"$build"
 
 compile "$@" pyproject.toml "$build" --all-extras --output-file requirements.lock
+compile "$@" pyproject.toml "$build" --extra web --extra sandbox --constraint requirements.lock --output-file requirements-image.lock
 compile "$@" pyproject.toml "$build" --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
 compile "$@" pyproject.toml "$build" --all-extras --group bench --constraint requirements.lock --output-file requirements-bench.lock
 

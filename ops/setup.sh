@@ -48,7 +48,7 @@ make_venv() {
     fi
 }
 
-# The second step installs the project as it lies here. Its build backend came with the lock, so nobody is asked.
+# The second step installs the project as it lies here. Its build backend came with the lock, so no index is asked.
 install_with_uv() {
     if ! uv pip sync --quiet --python "$venv/bin/python" --require-hashes "$lock"; then
         # uv brings certificates of its own, which a company's proxy is not among; the system's may know it.

@@ -15,13 +15,13 @@ CONTRACTS = [
     for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 ]
 OFFENCES = {
-    "worker/core/rules/job.py": "from worker.engine import dispatch",
+    "worker/core/rules/states.py": "from worker.engine import dispatch",
     "worker/engine/rules/polling.py": "import random",
-    "worker/batches/caps.py": "import ops.sandbox.world",
-    "ops/sandbox/world.py": "import worker.core.rules.job",
+    "worker/batches/control.py": "import ops.sandbox.world",
+    "ops/sandbox/world.py": "import worker.core.rules.states",
     "models/job.py": "import celery",
     "worker/ledger/queries/entries.py": "import kombu",
-    "worker/storage/fetch/proxy.py": "import sqlalchemy",
+    "worker/storage/fetch/addresses.py": "import sqlalchemy",
 }
 """An import that breaks one contract each, in the order of the contracts."""
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ops import reference
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = "\n".join(path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
@@ -29,3 +31,15 @@ def test_the_glossary_is_in_order_and_names_no_word_twice() -> None:
 
     assert len(words) > 40
     assert sorted(set(words), key=str.casefold) == words
+
+
+def test_the_reference_of_errors_and_log_events_is_that_of_the_code() -> None:
+    written = reference.FILE.read_text(encoding="utf-8")
+
+    assert written == reference.text(), "write it again: python -m ops.reference"
+
+
+def test_every_error_of_the_commands_has_a_code_of_its_own() -> None:
+    codes = [kind.error_code for kind in reference.errors()]
+
+    assert len(codes) == len(set(codes)) > 30

@@ -12,7 +12,8 @@ from worker.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-NAMED = sorted(set(re.findall(r"`(test_\w+)`", README)))
+CONSOLE = (ROOT / "docs" / "console.md").read_text()
+NAMED = sorted(set(re.findall(r"`(test_\w+)`", README + CONSOLE)))
 LINKS = sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", README)))
 
 

@@ -8,11 +8,9 @@ from sqlalchemy.orm import Session
 
 from worker import settings, wiring
 from worker.accounts.queries import accounts
-from worker.core.db.clock import DatabaseClock
-from worker.core.db.ids import TimeOrderedIds
+from worker.core.db.clock import DatabaseClock, TimeOrderedIds
 from worker.core.rules.batch_request import BatchRequest, validate_batch
-from worker.core.rules.fault import Fault
-from worker.intake.manifest import Row
+from worker.intake.manifest import numbered
 from worker.intake.prepare import Prepared, prepare
 from worker.intake.reference_store import Library
 from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write
@@ -61,8 +59,10 @@ def enqueue(
     clock = DatabaseClock()
     clock.read(tx, times=1)
     now, new_id = clock(), TimeOrderedIds(clock.now_s)
-    account_id = accounts.ensure(tx, account_id=new_id(), name=settings.load().account, now=now)
-    return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=new_id)
+    chosen = settings.load()
+    account_id = accounts.ensure(tx, account_id=new_id(), name=chosen.account, now=now)
+    above = chosen.approve_above
+    return write(tx, wanted, prepared, account_id=account_id, now=now, new_id=new_id, approve_above=above)
 
 
 def prepare_requests(
@@ -79,13 +79,4 @@ def prepare_requests(
     fetching all references from their addresses may take.
     """
     library = Library(store or wiring.store(settings.load()), budget=budget)
-    return prepare(_rows(requests), base=base, library=library, extra=allow_extra)
-
-
-def _rows(requests: Iterable[object]) -> Iterable[Row | Fault]:
-    """Number the requests from 1; what is not an object is a fault."""
-    for line, raw in enumerate(requests, start=1):
-        if isinstance(raw, Mapping):
-            yield Row(line=line, raw=raw)
-        else:
-            yield Fault(line=line, field="request", reason="is not an object with the columns of a manifest")
+    return prepare(numbered(requests), base=base, library=library, extra=allow_extra)

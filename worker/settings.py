@@ -1,29 +1,43 @@
 """Every setting of Darkroom: its name in the environment, its unit, its default; all faults are reported at once."""
 
 import os
+import stat
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, SecretStr, ValidationError
 
-from worker.core.rules import content_codes
+from worker.core.rules import errors
+from worker.core.rules.addresses import parse_listen, parse_networks
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.hook_settings import COMMAND_NAME, HookPolicy, command_words, hosts
 
 LIVE_BASE_URL = "https://rivya.ai"
 """The provider's public address (api-quickstart)."""
+METRICS_PORT = 9464
+"""Where a node serves its metrics: the port that exporters of OpenTelemetry use."""
 
 
-class SettingsFaulty(Exception):
-    """The environment holds settings that cannot be used; ``faults`` has one sentence for each."""
+class SettingsFaulty(DarkroomError):
+    """Settings in the environment are invalid; ``faults`` has one sentence for each."""
+
+    error_code = "settings_invalid"
+    exit_code = 2
 
     def __init__(self, faults: tuple[str, ...]) -> None:
-        """Keep every fault, so that one look at the message mends them all."""
+        """Keep every fault, so that all of them can be fixed at once."""
         super().__init__(faults)
         self.faults = faults
 
     def __str__(self) -> str:
         """List the faults, one on a line."""
         return "\n".join(self.faults)
+
+    def explanation(self) -> str:
+        """Say where the faults are."""
+        return f"the settings are invalid:\n{self}"
 
 
 def _seconds(value: object) -> object:
@@ -42,6 +56,10 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0)
 Interval = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(seconds=1))]
 
 
+CommandName = Annotated[str, Field(pattern=f"^{COMMAND_NAME.pattern}$")]
+CommandLine = Annotated[tuple[str, ...], BeforeValidator(command_words)]
+
+
 class Settings(BaseModel):
     """One frozen value, read once when a process starts."""
 
@@ -58,7 +76,7 @@ class Settings(BaseModel):
     database_direct_url: SecretStr | None = Field(None, alias="DARKROOM_DATABASE_DIRECT_URL")
     """The server itself, for LISTEN, where DARKROOM_DATABASE_URL is a pooler; without it nodes look each second."""
     database_timeout: Interval = Field(timedelta(seconds=30), alias="DARKROOM_DATABASE_TIMEOUT")
-    """How long a node waits for an answer of the database before it throws the connection away."""
+    """How long nodes and the web process wait for an answer of the database before they throw the connection away."""
     broker_timeout: Interval = Field(timedelta(seconds=10), alias="DARKROOM_BROKER_TIMEOUT")
     """How long a node waits for the broker's socket before it throws the connection away."""
     stop_grace: Interval = Field(timedelta(seconds=60), alias="DARKROOM_STOP_GRACE")
@@ -66,7 +84,7 @@ class Settings(BaseModel):
     broker_url: SecretStr | None = Field(None, alias="DARKROOM_BROKER_URL")
     """redis://, rediss://, amqp:// or amqps://; without it the embedded Valkey."""
     remote_control: bool = Field(default=False, alias="DARKROOM_REMOTE_CONTROL")
-    """Whether nodes obey `celery control` and `celery inspect` beyond ping, of whoever has the broker's URL."""
+    """Whether nodes obey `celery control` and `celery inspect` beyond ping, from any client of the broker."""
     store: str | None = Field(None, alias="DARKROOM_STORE")
     """A folder, or s3:// gs:// az://; without it the folder ``images`` in the home."""
     spool: Path | None = Field(None, alias="DARKROOM_SPOOL")
@@ -99,7 +117,7 @@ class Settings(BaseModel):
     """How many bytes all references of one message may have that are fetched."""
     max_attempts: int = Field(3, alias="DARKROOM_MAX_ATTEMPTS", ge=1, le=20)
     """Generations per job, as long as each failed one cost nothing."""
-    content_codes: str = Field(",".join(sorted(content_codes.DEFAULT)), alias="DARKROOM_CONTENT_CODES")
+    content_codes: str = Field(",".join(sorted(errors.REFUSED_CONTENT)), alias="DARKROOM_CONTENT_CODES")
     """The provider's codes for content that it refuses, separated by commas; ``none``: there are none."""
     wallet_floor: int | None = Field(None, alias="DARKROOM_WALLET_FLOOR", ge=0)
     """Admission stops before the wallet has fewer credits than this."""
@@ -115,6 +133,73 @@ class Settings(BaseModel):
     """Further threads of one worker node, which download images: images a second times the seconds of a download."""
     confirm_above: int = Field(0, alias="DARKROOM_CONFIRM_ABOVE", ge=0)
     """With a real key, commands at a terminal ask before they spend more credits than this."""
+    hook_commands: Json[dict[CommandName, CommandLine]] = Field({}, alias="DARKROOM_HOOK_COMMANDS")
+    """Commands that hooks may run on this node, as JSON: ``{"publish": "/usr/local/bin/publish.sh --fast"}``."""
+    hook_hosts: Annotated[frozenset[tuple[str, int]], BeforeValidator(hosts)] = Field(
+        frozenset(), alias="DARKROOM_HOOK_HOSTS"
+    )
+    """Hosts that are not public and yet receive hooks, separated by commas: ``shop.internal:8443, 127.0.0.1:9000``."""
+    node_metrics: Annotated[tuple[str, int] | None, BeforeValidator(parse_listen)] = Field(
+        ("127.0.0.1", METRICS_PORT), alias="DARKROOM_NODE_METRICS"
+    )
+    """Address and port at which a node serves its metrics and probes; ``off``: nowhere."""
+    event_retention: Annotated[Interval, Field(ge=timedelta(hours=1))] = Field(
+        timedelta(days=30), alias="DARKROOM_EVENT_RETENTION"
+    )
+    """How long events that hooks have taken, and the ends that streams were sent, are kept; what is owed stays."""
+    web_listen: str = Field(
+        "127.0.0.1:8780", alias="DARKROOM_WEB_LISTEN", pattern=r"^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$"
+    )
+    """Address and port of `darkroom web`; beyond the loopback only with proxies or OIDC."""
+    api_requests: int = Field(6_000, alias="DARKROOM_API_REQUESTS", ge=1, le=10_000_000)
+    """Requests of one client of the HTTP API in a minute; a client is a token or a user."""
+    api_streams: int = Field(1_000, alias="DARKROOM_API_STREAMS", ge=1, le=1_900)
+    """Streams of events that are open at once at one web process, which takes 2,000 connections."""
+    api_streams_of_one: int = Field(500, alias="DARKROOM_API_STREAMS_OF_ONE", ge=1, le=1_900)
+    """Of these, of one client."""
+    api_uploads: int = Field(16, alias="DARKROOM_API_UPLOADS", ge=1, le=1_000)
+    """Submissions that are received or checked at once; each has its files on the disk."""
+    api_uploads_of_one: int = Field(4, alias="DARKROOM_API_UPLOADS_OF_ONE", ge=1, le=1_000)
+    """Of these, of one client."""
+    api_upload_bytes: int = Field(1 << 30, alias="DARKROOM_API_UPLOAD_BYTES", ge=1)
+    """Of an upload of lines, all its parts together."""
+    api_json_bytes: int = Field(16 << 20, alias="DARKROOM_API_JSON_BYTES", ge=1, le=1 << 30)
+    """Of a submission that is one JSON document, which is held in memory."""
+    api_control_bytes: int = Field(64 << 10, alias="DARKROOM_API_CONTROL_BYTES", ge=256, le=16 << 20)
+    """Of every other body, and of the part ``batch`` of an upload."""
+    api_files: int = Field(10_000, alias="DARKROOM_API_FILES", ge=0, le=1_000_000)
+    """Reference images of one upload."""
+    api_lines: int = Field(1_000_000, alias="DARKROOM_API_LINES", ge=1, le=1_000_000)
+    """Lines of one submission."""
+    api_body_grace: Interval = Field(timedelta(seconds=10), alias="DARKROOM_API_BODY_GRACE")
+    """For so long a body may come as slowly as it likes."""
+    api_body_rate: int = Field(2_048, alias="DARKROOM_API_BODY_RATE", ge=1)
+    """After that, the fewest bytes a second on average, counted from the beginning."""
+    api_heartbeat: Interval = Field(timedelta(seconds=15), alias="DARKROOM_API_HEARTBEAT")
+    """Between two comments in a stream that has nothing to tell."""
+    web_url: str | None = Field(None, alias="DARKROOM_WEB_URL", pattern=r"^https?://[^/\s]+(/[\w.~-]+)*/?$")
+    """How browsers reach `darkroom web` from outside, such as ``https://darkroom.example.com``.
+
+    With a path, such as ``https://example.com/darkroom``, the proxy takes the path away before it passes a request on.
+    """
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parse_networks)] = Field(
+        (), alias="DARKROOM_WEB_TRUSTED_PROXIES"
+    )
+    """Addresses of proxies that authenticate users and name them in a header, separated by commas."""
+    proxy_user_header: str = Field("X-Forwarded-User", alias="DARKROOM_WEB_USER_HEADER", min_length=1)
+    """The header in which trusted proxies name the user; they have to remove it from what clients send."""
+    oidc_issuer: str | None = Field(None, alias="DARKROOM_OIDC_ISSUER", pattern=r"^https?://[^\s]+$")
+    """The identity provider for sign-in (OpenID Connect), as it calls itself."""
+    oidc_client_id: str | None = Field(None, alias="DARKROOM_OIDC_CLIENT_ID")
+    """How `darkroom web` is registered there; its redirect URI is DARKROOM_WEB_URL/sign-in/oidc/callback."""
+    oidc_client_secret: SecretStr | None = Field(None, alias="DARKROOM_OIDC_CLIENT_SECRET")
+    """The secret of that client."""
+    oidc_claim: str = Field("email", alias="DARKROOM_OIDC_CLAIM", min_length=1)
+    """The claim that has the name of the user; ``email`` has to be verified."""
+    require_identity: bool = Field(default=False, alias="DARKROOM_REQUIRE_IDENTITY")
+    """Whether names that people give themselves (`--by`) are refused: the actor is who is authenticated."""
+    approve_above: int | None = Field(None, alias="DARKROOM_APPROVE_ABOVE", ge=0)
+    """Submits, retries, caps, resolves, corrections and plans of more credits than this need a second person."""
     log_format: Literal["console", "json"] = Field("console", alias="DARKROOM_LOG_FORMAT")
     """How log lines look."""
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="DARKROOM_LOG_LEVEL")
@@ -124,6 +209,11 @@ class Settings(BaseModel):
     def is_sandbox(self) -> bool:
         """Whether nothing here costs money, because there is no key."""
         return self.api_key is None
+
+    @property
+    def hook_policy(self) -> HookPolicy:
+        """What hooks may do on this node."""
+        return HookPolicy(commands=self.hook_commands, hosts=self.hook_hosts)
 
     @property
     def spool_folder(self) -> Path:
@@ -136,14 +226,78 @@ class Settings(BaseModel):
         return self.store or str(self.home.resolve() / ("sandbox-images" if self.is_sandbox else "images"))
 
 
+FILE = "_FILE"
+"""Ends the name of a variable that names the file with a secret, as in ``RIVYA_API_KEY_FILE``."""
+SECRETS = frozenset(
+    str(field.alias) for field in Settings.model_fields.values() if field.annotation == SecretStr | None
+)
+"""The settings that may be in files."""
+_MOST_BYTES = 64 * 1024
+_FORBIDDEN = stat.S_IWGRP | stat.S_IRWXO
+
+
 def load() -> Settings:
     """Read the environment, where an empty variable is none; raise SettingsFaulty with every fault in it.
 
-    pydantic-settings would read it as well; importing that takes every command 0.1 s, for sources that are not used.
+    A secret may be in a file that ``NAME_FILE`` names. pydantic-settings would read the environment as well; importing
+    that takes every command 0.1 s, for sources that are not used.
     """
     names = {field.alias for field in Settings.model_fields.values()}
+    given = {name: text for name, text in os.environ.items() if text and name in names}
+    faults = []
+    for name in sorted(SECRETS):
+        try:
+            found = secret(name)
+        except ValueError as error:
+            faults.append(f"{name}{FILE}: {error}")
+        else:
+            given |= {} if found is None else {name: found}
     try:
-        return Settings.model_validate({name: text for name, text in os.environ.items() if text and name in names})
+        chosen = Settings.model_validate(given)
     except ValidationError as error:
-        faults = tuple(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
-        raise SettingsFaulty(faults) from None
+        faults += [f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
+        raise SettingsFaulty(tuple(faults)) from None
+    if faults:
+        raise SettingsFaulty(tuple(faults))
+    return chosen
+
+
+def secret(name: str) -> str | None:
+    """Return a secret of the environment, or of the file that ``NAME_FILE`` names; raise ValueError for a bad file."""
+    value, path = os.environ.get(name) or None, os.environ.get(name + FILE)
+    if not path:
+        return value
+    if value is not None:
+        raise ValueError(f"{name} is set, too: set one of the two")
+    return _content(Path(path))
+
+
+def in_file(name: str) -> str | None:
+    """Return a secret that is in a file; None where it is in the environment, or nowhere."""
+    return secret(name) if os.environ.get(name + FILE) else None
+
+
+def _content(path: Path) -> str:
+    """Read a secret without its last line end; who else may read or change the file knows or chooses the secret."""
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            _check(path, found)
+            text = file.read(_MOST_BYTES + 1).decode()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8") from None
+    if len(text) > _MOST_BYTES or not text.strip():
+        raise ValueError(f"{path} is {'empty' if not text.strip() else 'no secret: it has more than 64 KiB'}")
+    return text.rstrip("\r\n")
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path} is no file")
+    if found.st_uid not in {0, os.geteuid()}:
+        raise ValueError(f"{path} belongs to another user ({found.st_uid})")
+    if found.st_mode & _FORBIDDEN:
+        mode = stat.S_IMODE(found.st_mode)
+        raise ValueError(f"{path} can be read or changed by others (mode {mode:o}): chmod 0400 or 0440")

@@ -5,7 +5,7 @@ import random
 import secrets
 import socket
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
@@ -13,23 +13,18 @@ from worker.accounts import binding
 from worker.accounts.binding import Place
 from worker.accounts.opening import NotConfigured, account, clock, database, new_id
 from worker.accounts.queries import account_limits
-from worker.accounts.rules import key_fingerprint
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
-from worker.core.rules import content_codes
+from worker.core.rules import errors
 from worker.core.rules.retry import ReplayPolicy
-from worker.core.rules.step import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
-from worker.engine.download_pool import Collectors
-from worker.engine.latencies import Latencies
-from worker.engine.queries import upkeep
+from worker.core.rules.states import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
 from worker.engine.rules.polling import PollSchedule
-from worker.engine.rules.upkeep import UpkeepKind
-from worker.engine.services import Policies, Services, Writers
+from worker.engine.services import Collectors, Latencies, Policies, Services, Writers
 from worker.provider.client import Client, Timeouts
 from worker.provider.session import is_loopback_url
 from worker.settings import Settings
 from worker.storage import store_binding
-from worker.storage.fetch import proxy
+from worker.storage.fetch import addresses
 from worker.storage.fetch.addresses import AddressPolicy
 from worker.storage.fetch.budget import FetchBounds
 from worker.storage.queries import stores
@@ -37,16 +32,12 @@ from worker.storage.spool import SpoolFolder
 from worker.storage.store import Store, StoreUnavailable, open_store
 
 __all__ = [
-    "CATALOG_UPKEEP",
-    "DEADLINES_EVERY",
     "NO_KEY",
-    "STORE_EVERY",
     "NotConfigured",
     "account",
     "client",
     "clock",
     "database",
-    "intervals",
     "new_id",
     "place",
     "policies",
@@ -60,21 +51,11 @@ NO_KEY = "rvya_sk_none"
 """Sent where no key is set: the provider's own words then say what is missing."""
 
 
-STORE_EVERY = timedelta(minutes=1)
-"""How often the store is looked at; a store that failed is looked at more often."""
-
 UNPROVED_WINDOW = 12
 """Generations that may be open at a provider that has made no image for a while: if it fails, so many fail at once."""
 
-DEADLINES_EVERY = timedelta(seconds=5)
-"""How often deadlines are looked at; a look is one short query while none has passed."""
-
-CATALOG_UPKEEP = {
-    UpkeepKind.HARVEST: timedelta(seconds=5),
-    UpkeepKind.SCHEDULE: timedelta(seconds=15),
-    UpkeepKind.HOOKS: timedelta(seconds=5),
-}
-"""How often catalogs are looked after; each look is one short query when there is nothing to do."""
+HOOK_SENDERS = 8
+"""Threads of a node that deliver events to hooks, each to one hook at a time."""
 
 
 def store(settings: Settings, db: Database | None = None) -> Store:
@@ -102,7 +83,7 @@ def client(settings: Settings) -> Client:
         api_key=key,
         now=_provider_time,
         timeouts=timeouts,
-        refused_content=content_codes.read(settings.content_codes),
+        refused_content=errors.parse_content_codes(settings.content_codes),
     )
 
 
@@ -114,7 +95,7 @@ def _provider_time() -> datetime:
 def place(settings: Settings) -> Place:
     """Return where the settings have the account's work sent."""
     key = settings.api_key.get_secret_value() if settings.api_key else NO_KEY
-    return Place(base_url=settings.base_url, api_key=key, new_mark=key_fingerprint.mark(key, secrets.token_bytes(16)))
+    return Place(base_url=settings.base_url, api_key=key, new_mark=binding.mark(key, secrets.token_bytes(16)))
 
 
 def _starter() -> Author:
@@ -135,13 +116,15 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         )
     # A collector waits for downloads most of the time, and needs a connection only to record them.
     answer_s = settings.database_timeout.total_seconds() if is_node else 75.0
-    db = database(settings, connections=settings.concurrency + settings.collectors // 8 + 6, answer_s=answer_s)
+    db = database(
+        settings, connections=settings.concurrency + settings.collectors // 8 + HOOK_SENDERS + 6, answer_s=answer_s
+    )
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     provider = client(settings)
     number = binding.bind(db, provider, account_id, place(settings), _starter(), is_node=is_node)
-    with db.transaction() as tx:
-        if is_node:
+    if is_node:
+        with db.transaction() as tx:
             account_limits.follow_settings(
                 tx,
                 account_id,
@@ -150,7 +133,6 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
                 read_rate=settings.read_rate,
                 now=clock(),
             )
-        upkeep.configure(tx, account_id, intervals(settings), now=clock())
     if is_node:
         # The dispatcher's thread renews it: no other thread of a node waits for the database to be told the time.
         clock.keep()
@@ -169,6 +151,7 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         new_id=new_id,
         pause=time.sleep,
         collectors=Collectors(settings.collectors),
+        senders=Collectors(HOOK_SENDERS),
         writers=Writers.of(db.transaction) if is_node else None,
     )
 
@@ -183,18 +166,6 @@ def _ready_store(settings: Settings, db: Database) -> Store:
     return opened
 
 
-def intervals(settings: Settings) -> dict[UpkeepKind, timedelta]:
-    """Return how often each kind of upkeep is due."""
-    return {
-        UpkeepKind.WALLET: settings.wallet_every,
-        UpkeepKind.SEAL: settings.seal_every,
-        UpkeepKind.REREAD: settings.reread_every,
-        UpkeepKind.DEADLINES: DEADLINES_EVERY,
-        UpkeepKind.STORE: STORE_EVERY,
-        **CATALOG_UPKEEP,
-    }
-
-
 def policies(settings: Settings) -> Policies:
     """Return the policies that the settings choose."""
     return Policies(
@@ -202,7 +173,7 @@ def policies(settings: Settings) -> Policies:
         replay=ReplayPolicy(window=settings.idempotency_window),
         upload_reuse=settings.upload_reuse,
         max_attempts=settings.max_attempts,
-        refused_content=content_codes.read(settings.content_codes),
+        refused_content=errors.parse_content_codes(settings.content_codes),
         wallet_floor=settings.wallet_floor,
         references=FetchBounds(
             time=settings.references_timeout,
@@ -210,6 +181,9 @@ def policies(settings: Settings) -> Policies:
             size_bytes=settings.references_bytes,
         ),
         unproved_window=UNPROVED_WINDOW,
+        approve_above=settings.approve_above,
+        hooks=settings.hook_policy,
+        event_retention=settings.event_retention,
         result_addresses=AddressPolicy.for_results(settings.base_url),
-        result_proxy=proxy.none if is_loopback_url(settings.base_url) else proxy.of_environment,
+        result_proxy=addresses.none if is_loopback_url(settings.base_url) else addresses.of_environment,
     )

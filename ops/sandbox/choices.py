@@ -23,6 +23,7 @@ class Kind(StrEnum):
     CREDITS = "credits"
     MODELS = "models"
     DOWNLOAD = "download"
+    WEBHOOKS = "webhooks"
     OTHER = "other"
 
 
@@ -206,3 +207,19 @@ class ResultType(StrEnum):
 
     EXACT = "exact"
     OCTET_STREAM = "octet_stream"
+
+
+class WebhookSignature(StrEnum):
+    """How webhooks are signed."""
+
+    STANDARD = "standard"
+    STRIPE = "stripe"
+    NONE = "none"
+
+
+class WebhookKey(StrEnum):
+    """Under which key of a webhook the generation is."""
+
+    DATA = "data"
+    DATA_OBJECT = "data.object"
+    GENERATION = "generation"

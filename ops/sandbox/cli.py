@@ -13,11 +13,10 @@ from typing import Any
 
 from aiohttp import web
 
-from ops.sandbox.app import application
 from ops.sandbox.keys import PREFIX
 from ops.sandbox.restore import open_world
-from ops.sandbox.settings import Settings, rows
-from ops.sandbox.settings_check import SettingsError
+from ops.sandbox.settings import Settings, SettingsError, rows
+from ops.sandbox.web.app import application
 from ops.sandbox.world import World
 
 HOST = "127.0.0.1"

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 
 from ops.sandbox.choices import Comparison, KeyScope
-from ops.sandbox.errors import ApiError, refused
 from ops.sandbox.keys import ApiKey
 from ops.sandbox.settings import Settings
+from ops.sandbox.web.errors import ApiError, refused
 
 Slot = tuple[str, str]
 """Whose key, and the key."""

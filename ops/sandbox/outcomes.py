@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 
 from ops.sandbox.choices import Fault, NoCredits
-from ops.sandbox.errors import ApiError
 from ops.sandbox.settings import Settings
 from ops.sandbox.tasks import GENERATION_FAILED, MODERATED, NO_CREDITS
+from ops.sandbox.web.errors import ApiError
 from ops.sandbox.world import World
 
 

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from ops.sandbox.blobs import Blobs
 from ops.sandbox.books import counts_from
-from ops.sandbox.errors import ApiError
 from ops.sandbox.journal import Journal, NoJournal
 from ops.sandbox.keys import ApiKey, KeyState, new_key
 from ops.sandbox.settings import Settings
-from ops.sandbox.stored_file import StoredFile
 from ops.sandbox.tasks import Task
+from ops.sandbox.uploads import Blobs, StoredFile
 from ops.sandbox.wallet import Wallet
+from ops.sandbox.web.errors import ApiError
+from ops.sandbox.webhooks import Endpoint
 from ops.sandbox.world import MAIN_ACCOUNT, World
 
 
@@ -54,6 +54,10 @@ def _apply(world: World, event: str, data: dict[str, Any]) -> None:
         case "burn":
             refusal = ApiError(**data["refusal"])
             world.idempotency.burn(tuple(data["slot"]), data["fingerprint"], data["at"], refusal)
+        case "endpoint":
+            world.endpoints[data["id"]] = Endpoint(**data)
+        case "endpoint_dropped":
+            world.endpoints.pop(data["id"], None)
         case "clock":
             world.clock_offset_s = data["offset_s"]
         case "counts":

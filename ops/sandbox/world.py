@@ -6,21 +6,22 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 
 from aiohttp import web
 
-from ops.sandbox.blobs import Blobs
-from ops.sandbox.counting import Counting
-from ops.sandbox.errors import ApiError
+from ops.sandbox.books import Counting
 from ops.sandbox.faults import Faults
 from ops.sandbox.idempotency import Idempotency, Slot
 from ops.sandbox.journal import Journal
 from ops.sandbox.keys import ApiKey
 from ops.sandbox.limits import Limits
 from ops.sandbox.settings import Settings
-from ops.sandbox.stored_file import StoredFile
-from ops.sandbox.tasks import Task
+from ops.sandbox.tasks import Task, view
+from ops.sandbox.uploads import Blobs, StoredFile
 from ops.sandbox.wallet import Wallet
+from ops.sandbox.web.errors import ApiError
+from ops.sandbox.webhooks import Endpoint, Sender
 
 MAIN_ACCOUNT = "acct_main"
 _COUNTS_EVERY_S = 1.0
@@ -43,6 +44,8 @@ class World:
         self.counting = Counting()
         self.idempotency = Idempotency()
         self.limits = Limits()
+        self.endpoints: dict[str, Endpoint] = {}
+        self.sender = Sender(self.now, lambda: self.settings)
         self.reseed(boot)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._due_number = 0
@@ -53,6 +56,7 @@ class World:
         seed = f"{self.settings.seed}:{boot}"
         self.faults = Faults(seed)
         self._latency_dice = random.Random(f"{seed}:latency")
+        self.sender.reseed(f"{seed}:webhooks")
 
     def now(self) -> float:
         """Seconds since 1970 on the sandbox's own clock, which tests may move forward."""
@@ -97,9 +101,8 @@ class World:
         return self.keys[self.main_secret]
 
     def add_credits(self, account: str, amount: int) -> None:
-        """The wallet has that much more, or less, but never less than nothing."""
+        """The wallet has that much more, or less; below zero, too."""
         wallet = self.wallets.setdefault(account, Wallet())
-        amount = max(amount, -wallet.available)
         wallet.add(amount)
         self.journal.write("credits", {"account": account, "amount": amount})
 
@@ -118,6 +121,20 @@ class World:
         """A new generation, its credits set aside, its end planned."""
         self.journal.write("task", {"task": task.as_json(), "slot": slot})
         self.put_task(task, slot)
+        if task.ends_at is not None:
+            show = partial(view, task, task.ends_at, base_url=self.base_url, settings=self.settings)
+            mine = [each for each in self.endpoints.values() if each.account == task.account]
+            self.sender.plan_end(mine, show, began_at=task.created_at, ends_at=task.ends_at)
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        """Webhooks of its account go there from now on."""
+        self.endpoints[endpoint.id] = endpoint
+        self.journal.write("endpoint", endpoint.as_json())
+
+    def drop_endpoint(self, endpoint: Endpoint) -> None:
+        """No webhooks go there any more."""
+        del self.endpoints[endpoint.id]
+        self.journal.write("endpoint_dropped", {"id": endpoint.id})
 
     def put_task(self, task: Task, slot: Slot | None) -> None:
         """The same without a line in the journal."""

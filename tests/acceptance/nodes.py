@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -70,3 +71,9 @@ def start(environment: Mapping[str, str], folder: Path, *, module: str = "celery
             start_new_session=True,
         )
     return WorkerNode(process=process, log=log)
+
+
+def free_address() -> str:
+    """Return an address of the loopback at which a node may serve its metrics."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"127.0.0.1:{listening.getsockname()[1]}"

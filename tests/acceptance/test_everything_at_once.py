@@ -17,6 +17,9 @@ WELL = {"create": {**LOST, "fail_generation": 0.0}}
 BODIES = (b'"just a string"', b"[1,2,3,4]", b"[[],{}]", b"{}", b"null", b"5", b"\xff\xfe", b"[5,{},{}]")
 WAITING = "kind IN ('collect', 'upload') AND starts_with(error, 'store_unavailable')"
 JOBS = 300
+OUTAGE_S = 600
+"""It passes in a thirtieth of the time, for whatever waits."""
+STORE_AWAY_S = 60
 
 
 def poison() -> list[Message]:
@@ -40,10 +43,22 @@ def test_300_jobs_survive_poisoned_messages_a_clock_a_day_ahead_a_failing_provid
     share = world.folder / "share"
     world.images.rename(share)
     until(lambda: world.count("step", WAITING) >= 1, "steps wait for the store")
+    world.live_through(seconds=STORE_AWAY_S, speed=10)
     share.rename(world.images)
+    world.live_through(seconds=OUTAGE_S, speed=30)
+    during = {state: world.count("job", f"state = '{state}'") for state in ("failed", "in_doubt")}
+    [account] = world.query("SELECT pause_reason, probes FROM account")
+    tried = world.count("generation", "state = 'failed'")
     world.provider.set(faults=WELL)
-    world.wait_until_done_in_haste(timeout_s=180)
+    world.live_through(seconds=1800, speed=20, until_done=True)
 
+    assert world.unfinished() == 0
+    assert during == {"failed": 0, "in_doubt": 0}
+    assert account["pause_reason"] == "provider_failing"
+    assert account["probes"] >= 3
+    # Without the pause all of them would have been tried three times in these ten minutes. How many fail before the
+    # first failure is seen depends on how busy the machine is.
+    assert tried < JOBS
     assert batches.taken(world, "behind the poison")["done"] == 1
     assert world.count("job", "state = 'succeeded'") == JOBS + 1
     assert world.count("batch", "state = 'refused'") == 2 * len(BODIES)

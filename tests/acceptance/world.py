@@ -1,6 +1,7 @@
 """All parts of a Darkroom for one test: a database, a broker, a store, a provider, and nodes to start and to end."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class World:
         return started
 
     def submit(self, requests: list[dict[str, object]], **batch: object) -> Receipt:
-        """Enqueue a batch through the Python door."""
+        """Enqueue a batch through the Python interface."""
         with self.database.transaction() as tx:
             return enqueue(tx, batch, requests, base=self.folder, store=self.store)
 
@@ -112,6 +113,32 @@ class World:
             WHERE job_id IN (SELECT job_id FROM step FOR UPDATE SKIP LOCKED)""",
             s=seconds,
         )
+
+    def pass_waits(self, seconds: float) -> None:
+        """Move what steps, and probes of the paused account, wait for back by this many seconds; leases, too."""
+        self.pass_time(seconds)
+        self.query(
+            """
+            UPDATE step SET due_at = due_at - make_interval(secs => :s), since = since - make_interval(secs => :s)
+            WHERE job_id IN (SELECT job_id FROM step FOR UPDATE SKIP LOCKED)""",
+            s=seconds,
+        )
+        self.query(
+            """
+            UPDATE account SET probe_at = probe_at - make_interval(secs => :s),
+                paused_at = paused_at - make_interval(secs => :s)
+            WHERE pause_reason IS NOT NULL""",
+            s=seconds,
+        )
+
+    def live_through(self, *, seconds: float, speed: float, until_done: bool = False) -> None:
+        """Let so many seconds pass for all that waits, that many times as fast as they do, or until every job ends."""
+        began = seen = time.monotonic()
+        while seen < began + seconds / speed and not (until_done and self.unfinished() == 0):
+            time.sleep(LOOK_EVERY_S)
+            now = time.monotonic()
+            self.pass_waits((now - seen) * (speed - 1))
+            seen = now
 
     def cut_connections(self) -> None:
         """End every session on the database, this test's own too, as a restart of the server does."""

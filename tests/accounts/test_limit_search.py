@@ -1,4 +1,4 @@
-"""A rate that is learned finds a limit that nobody documents, and stays just under it, however it is counted."""
+"""A rate that is learned finds an undocumented limit, and stays just under it, however it is counted."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A ledger of a few entries, and somebody who can write past every trigger."""
+"""A ledger of a few entries, and a superuser who can write past every trigger."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, text
 
+from tests.fixtures import databases
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
 from worker.audit import sealing
@@ -40,9 +40,8 @@ def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture
 def superuser(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
-    yield engine
-    engine.dispose()
+    with databases.owner(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker.audit import code_version
+from worker.audit import evidence
 
 SHOW_IMPORTS = """
 import sys
@@ -19,4 +19,4 @@ def test_the_hash_covers_every_module_that_reports_are_made_by() -> None:
     imported = {Path(path).resolve() for path in shown.split()}
     packages = {path for path in imported if path.name == "__init__.py"}
     assert len(imported - packages) > 20
-    assert imported - packages <= set(code_version.sources())
+    assert imported - packages <= set(evidence.sources())

@@ -13,9 +13,8 @@ from tests.pipeline.node import Node
 from worker.audit import anchors, sealing
 from worker.audit.anchors import Anchor, NoAnchor
 from worker.audit.verify import verify
-from worker.engine.queries import upkeep as rows
-from worker.engine.rules.upkeep import UpkeepKind
-from worker.node import upkeep
+from worker.engine.queries import maintenance as rows
+from worker.node import maintenance
 
 HOUR = timedelta(hours=1)
 CUT = ("DELETE FROM ledger_rollup WHERE seal_id >= :first", "DELETE FROM seal WHERE id >= :first")
@@ -24,7 +23,7 @@ CUT = ("DELETE FROM ledger_rollup WHERE seal_id >= :first", "DELETE FROM seal WH
 @pytest.fixture
 def sealed(node: Node) -> Node:
     """Return a ledger of five seals, an hour apart."""
-    node.keep({UpkeepKind.SEAL: HOUR})
+    node.keep({"seal": HOUR})
     for _ in range(5):
         seal_on_time(node)
         node.clock.advance(HOUR)
@@ -37,7 +36,7 @@ def seal_on_time(node: Node) -> list[Any]:
     with node.services.database.transaction() as tx:
         rows.claim_due(tx, node.services.account_id, now=node.clock())
     with capture_logs() as logged:
-        upkeep.run(node.services, UpkeepKind.SEAL)
+        maintenance.run(node.services, "seal")
     return logged
 
 

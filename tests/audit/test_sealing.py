@@ -23,13 +23,13 @@ HASH = "58941bc705a3667d1af56e63b0ce39daa9d2fbe099f72a1e82e4b9e90a05b6df"
 
 
 def wait_for_a_lock(engine: Engine) -> None:
-    """Return as soon as somebody waits for the ledger."""
+    """Return as soon as a transaction waits for the ledger."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'credit_entry'::regclass AND NOT granted")
     for _ in range(LOOKS):
         with engine.connect() as tx:
             if tx.execute(waiting).scalar():
                 return
-    raise AssertionError("nobody waits")
+    raise AssertionError("no transaction waits")
 
 
 def test_a_seal_binds_every_entry_so_far(node: Node) -> None:
@@ -122,7 +122,7 @@ def test_an_entry_that_waits_for_a_seal_is_dated_after_it(node: Node, superuser:
     """Else a report of the sealed instant would grow when it is printed again."""
     with ThreadPoolExecutor(1) as pool:
         with superuser.begin() as tx:
-            seals.lock_ledger(tx, patience_s=2)
+            seals.lock_ledger(tx, timeout_s=2)
             posting = pool.submit(post, node, node.clock())
             wait_for_a_lock(superuser)
             made = sealing._seal_all(tx, node.clock(), is_closing=False)
@@ -137,7 +137,7 @@ def test_a_seal_waits_for_who_is_posting_and_says_so_when_it_takes_too_long(
     node: Node, superuser: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lower id that is committed after the seal would lie behind it."""
-    monkeypatch.setattr(sealing, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(sealing, "LOCK_TIMEOUT_S", 0.05)
 
     with superuser.connect() as posting:
         posting.execute(text(POST), {"posted_at": node.clock()})
@@ -148,7 +148,7 @@ def test_a_seal_waits_for_who_is_posting_and_says_so_when_it_takes_too_long(
     assert seal(node).entries == 5
 
 
-def test_whoever_posts_must_see_the_last_seal(superuser: Engine, node: Node) -> None:
+def test_a_transaction_that_posts_must_see_the_last_seal(superuser: Engine, node: Node) -> None:
     """A snapshot from before the seal would not."""
     serial = superuser.execution_options(isolation_level="REPEATABLE READ")
 

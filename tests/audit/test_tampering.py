@@ -35,8 +35,9 @@ def node(database_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[Node]
     made.run_until_quiet()
     first, second = (row["id"] for row in made.query("SELECT id FROM generation ORDER BY id"))
     resolve.adopt(made.services, first, task_of(first, sandbox), ANN)
-    change_id = made.services.new_id()
-    resolve.charged(made.services.database, second, 4, ANN, change_id=change_id, now=made.clock())
+    resolve.charged(
+        made.services.database, second, 4, ANN, new_id=made.services.new_id, approve_above=None, now=made.clock()
+    )
     made.submit({"prompt": "3"}, {"prompt": "4"}, name="well")
     made.run_until_quiet()
     yield made

@@ -10,12 +10,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
 from tests.pipeline.node import START, Node
-from worker.accounts.queries import accounts
-from worker.batches import caps
-from worker.batches.queries import overview
-from worker.batches.queries.overview import Overview
-from worker.core.db.changes import Author
-from worker.engine.queries import batches
+from worker.batches import control
 
 SPENT = "SELECT count(*) AS jobs FROM job WHERE state = 'succeeded'"
 COMMITTED = "SELECT committed FROM owner_month"
@@ -30,18 +25,8 @@ def clock() -> SharedClock:
 def four(node_for: NodeFor) -> list[Node]:
     """Return four nodes whose account is quick and has a wide window."""
     nodes = [node_for() for _ in range(4)]
-    with nodes[0].services.database.transaction() as tx:
-        accounts.configure(tx, nodes[0].services.account_id, rate=2000.0, max_in_flight=200, now=nodes[0].clock())
+    nodes[0].limit(rate=2000.0, window=200)
     return nodes
-
-
-def author(node: Node) -> Author:
-    return Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
-
-
-def look(node: Node) -> Overview:
-    with node.services.database.transaction() as tx:
-        return overview.read(tx, batches.newest(tx, limit=1)[0], now=node.clock())
 
 
 def prompts(count: int) -> list[dict[str, object]]:
@@ -54,20 +39,20 @@ def test_two_thousand_jobs_under_a_cap_of_4001_spend_4000_and_say_why_they_wait(
     receipt = four[0].submit(*prompts(2000), credit_cap=4001)
 
     crew.work(four)
-    at_cap = look(four[0])
-    caps.cap_batch(four[0].services.database, receipt.batch_id, 4041, author(four[0]))
+    at_cap = four[0].overview()
+    control.cap_batch(four[0].services.database, receipt.batch_id, 4041, four[0].author(), approve_above=None)
     crew.work(four)
 
     assert (at_cap.spent, at_cap.held, at_cap.reserved) == (4000, 0, 0)
     assert at_cap.state == "waiting"
     assert at_cap.obstacle is not None
     assert at_cap.obstacle.reason == "credit cap reached"
-    assert look(four[0]).spent == 4040
+    assert four[0].overview().spent == 4040
     books.check(four[0], sandbox)
 
 
 def test_an_owners_month_is_exact_over_two_batches(four: list[Node], sandbox: Provider) -> None:
-    caps.cap_owner(four[0].services.database, "mia", 101, author(four[0]))
+    control.cap_owner(four[0].services.database, "mia", 101, four[0].author(), approve_above=None)
     four[0].submit(*prompts(20), owner="mia")
     four[0].submit(*prompts(20), owner="mia")
 
@@ -75,14 +60,14 @@ def test_an_owners_month_is_exact_over_two_batches(four: list[Node], sandbox: Pr
 
     assert four[0].query(SPENT) == [{"jobs": 25}]
     assert four[0].query(COMMITTED) == [{"committed": 100}]
-    obstacle = look(four[0]).obstacle
+    obstacle = four[0].overview().obstacle
     assert obstacle is not None
     assert obstacle.reason == "monthly cap of mia reached"
     books.check(four[0], sandbox)
 
 
 def test_the_next_month_has_its_own_credits(four: list[Node], sandbox: Provider) -> None:
-    caps.cap_owner(four[0].services.database, "mia", 8, author(four[0]))
+    control.cap_owner(four[0].services.database, "mia", 8, four[0].author(), approve_above=None)
     four[0].submit(*prompts(5), owner="mia")
     crew.work(four)
     before = four[0].query(SPENT)
@@ -97,7 +82,7 @@ def test_the_next_month_has_its_own_credits(four: list[Node], sandbox: Provider)
 
 def test_released_credits_are_used_again_to_the_last_one(four: list[Node], sandbox: Provider) -> None:
     sandbox.set(faults={"create": {"fail_generation": 0.3}})
-    caps.cap_owner(four[0].services.database, "mia", 80, author(four[0]))
+    control.cap_owner(four[0].services.database, "mia", 80, four[0].author(), approve_above=None)
     four[0].submit(*prompts(60), owner="mia", credit_cap=62)
     four[0].submit(*prompts(60), owner="mia", credit_cap=62)
 

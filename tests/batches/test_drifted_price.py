@@ -9,9 +9,8 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.doubts import ANN, doubtful
 from tests.pipeline.node import Node
-from worker.accounts.queries import accounts
 from worker.audit import resolve
-from worker.audit.checks import Check
+from worker.audit.chain import Check
 from worker.audit.verify import verify
 
 CHAIRS = [{"prompt": str(number)} for number in range(6)]
@@ -70,10 +69,9 @@ def test_a_price_that_falls_again_is_followed(dear: Node, sandbox: Provider) -> 
     ]
 
 
-def test_an_overrun_by_what_nobody_could_know_is_noted_and_permitted(node: Node, sandbox: Provider) -> None:
+def test_an_overrun_beyond_the_known_price_is_noted_and_permitted(node: Node, sandbox: Provider) -> None:
     sandbox.set(price_delta=2)
-    with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=40.0, max_in_flight=100, now=node.clock())
+    node.limit(rate=40.0)
     node.submit(*CHAIRS, name="capped", credit_cap=24)
     node.run_until_quiet()
 

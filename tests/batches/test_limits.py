@@ -10,17 +10,11 @@ from tests.pipeline.conftest import NodeFor
 from tests.pipeline.hooked import Fuse
 from tests.pipeline.node import Node
 from worker.accounts import control
-from worker.accounts.queries import accounts
-from worker.batches import caps
-from worker.batches.caps import CapTooLow
-from worker.core.db.changes import Author
+from worker.batches import control as batches_control
+from worker.batches.control import CapTooLow
 from worker.engine import dispatch
 
 TWO = ({"prompt": "1"}, {"prompt": "2"})
-
-
-def author(node: Node) -> Author:
-    return Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
 
 
 def test_a_cap_is_not_set_below_what_is_committed(node: Node) -> None:
@@ -28,15 +22,14 @@ def test_a_cap_is_not_set_below_what_is_committed(node: Node) -> None:
     dispatch.run(node.services)
 
     with pytest.raises(CapTooLow, match="has committed 8 credits already"):
-        caps.cap_batch(node.services.database, receipt.batch_id, 7, author(node))
+        batches_control.cap_batch(node.services.database, receipt.batch_id, 7, node.author(), approve_above=None)
 
     assert node.query("SELECT credit_cap FROM batch") == [{"credit_cap": None}]
 
 
 def test_slots_that_a_batch_at_its_limit_cannot_use_go_to_others(node: Node) -> None:
-    with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=40.0, max_in_flight=100, now=node.clock())
-    caps.cap_owner(node.services.database, "mia", 0, author(node))
+    node.limit(rate=40.0)
+    batches_control.cap_owner(node.services.database, "mia", 0, node.author(), approve_above=None)
     node.submit(*({"prompt": str(n)} for n in range(40)), owner="mia", priority="interactive")
     node.submit(*({"prompt": str(n)} for n in range(40)), owner="tom", priority="bulk")
 
@@ -51,7 +44,7 @@ def test_slots_that_a_batch_at_its_limit_cannot_use_go_to_others(node: Node) -> 
 @pytest.mark.parametrize("effects", range(0, 60, 6))
 def test_a_node_that_dies_leaks_no_credit_of_a_cap(effects: int, node_for: NodeFor, sandbox: Provider) -> None:
     survivor = node_for()
-    caps.cap_owner(survivor.services.database, "mia", 9, author(survivor))
+    batches_control.cap_owner(survivor.services.database, "mia", 9, survivor.author(), approve_above=None)
     survivor.submit(*TWO, {"prompt": "3"}, owner="mia", credit_cap=11)
     sandbox.script(("create", 1, "fail_generation"))
     node_for(listener=Fuse(effects)).run_until_crash()
@@ -63,16 +56,16 @@ def test_a_node_that_dies_leaks_no_credit_of_a_cap(effects: int, node_for: NodeF
     books.check(survivor, sandbox)
 
 
-def test_an_operators_pause_brings_home_what_is_paid_and_begins_nothing(node: Node, sandbox: Provider) -> None:
+def test_an_operators_pause_downloads_what_is_paid_and_begins_nothing(node: Node, sandbox: Provider) -> None:
     node.submit(*TWO, {"prompt": "3"}, credit_cap=8)
     node.run_for(timedelta(seconds=1))
-    control.pause(node.services.database, "default", author(node))
+    control.pause(node.services.database, "default", node.author())
     with node.services.database.transaction() as tx:
         tx.exec_driver_sql("UPDATE batch SET credit_cap = NULL")
     node.run_for(timedelta(hours=1))
     while_paused = (node.jobs(), node.pause_reason())
 
-    control.resume(node.services.database, "default", author(node))
+    control.resume(node.services.database, "default", node.author())
     node.run_until_quiet()
 
     assert while_paused == (["succeeded", "succeeded", "pending"], "operator")
@@ -84,7 +77,7 @@ def test_an_operators_pause_takes_the_place_of_one_that_ends_by_itself(node: Nod
     node.submit({"prompt": "1"})
     sandbox.fund(0)
     node.run_for(timedelta(seconds=2))
-    control.pause(node.services.database, "default", author(node))
+    control.pause(node.services.database, "default", node.author())
     sandbox.fund(100)
 
     node.run_for(timedelta(hours=1))

@@ -7,7 +7,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import EVERY, Node
 from worker.accounts.queries import accounts
-from worker.accounts.rules.wallet import BELIEVED_FOR, READ_AGAIN_AFTER
+from worker.accounts.rules.pace import WALLET_BELIEVED_FOR, WALLET_READ_AGAIN_AFTER
 from worker.batches.queries import overview
 from worker.engine import dispatch
 from worker.engine.queries import batches
@@ -16,8 +16,7 @@ from worker.engine.queries import batches
 def test_a_batch_that_meets_an_empty_wallet_ends_with_all_its_images_after_a_top_up(
     node: Node, sandbox: Provider
 ) -> None:
-    with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=200.0, max_in_flight=100, now=node.clock())
+    node.limit(rate=200.0)
     node.submit(*({"prompt": str(number)} for number in range(500)))
     sandbox.fund(400)
     node.run_for(timedelta(minutes=5))
@@ -72,7 +71,7 @@ def test_a_top_up_is_seen_within_seconds_while_jobs_wait_for_the_wallet(node: No
     node.run_for(timedelta(minutes=2))
     sandbox.fund(10_000)
 
-    node.run_for(READ_AGAIN_AFTER + timedelta(seconds=1))
+    node.run_for(WALLET_READ_AGAIN_AFTER + timedelta(seconds=1))
     node.run_for(timedelta(seconds=20))
 
     assert node.jobs() == ["succeeded"] * 30
@@ -87,7 +86,7 @@ def test_a_wallet_that_cannot_be_read_any_more_does_not_stop_work_for_ever(node:
     sandbox.fund(10_000)
     sandbox.set(faults={"credits": {"http_503": 1.0}})
 
-    node.run_for(BELIEVED_FOR + timedelta(minutes=1))
+    node.run_for(WALLET_BELIEVED_FOR + timedelta(minutes=1))
 
     assert node.jobs() == ["succeeded"] * 30
 

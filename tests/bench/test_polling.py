@@ -9,7 +9,7 @@ import pytest
 from ops.bench import schedules
 from ops.bench.polling import Latencies, play, score, taught
 from ops.bench.schedules import Schedule
-from worker.engine.rules.latency import Histogram
+from worker.engine.rules.polling import Histogram
 
 MODERATE = Latencies(median_s=20.0, sigma=0.35)
 WIDE = Latencies(median_s=20.0, sigma=0.8)

@@ -16,7 +16,7 @@ from typing import Any
 
 TIMEOUT_S = 30.0
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-VIRTUAL_KEYS = {"Escape": 27}
+VIRTUAL_KEYS = {"Escape": 27, "Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}
 OPTIONS = (
     "--headless=new",
     "--remote-debugging-pipe",
@@ -96,7 +96,9 @@ class Browser:
     def press(self, *keys: str) -> None:
         """Press and release each key, as a keyboard does."""
         for key in keys:
-            detail = {"text": key} if len(key) == 1 else {"windowsVirtualKeyCode": VIRTUAL_KEYS[key]}
+            detail: dict[str, Any] = {"text": key} if len(key) == 1 else {"windowsVirtualKeyCode": VIRTUAL_KEYS[key]}
+            if key == "Enter":
+                detail["text"] = "\r"  # What presses a button.
             self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **detail)
             self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
 
 from tests.acceptance.nodes import ROOT
 from tests.acceptance.waiting import until
@@ -16,7 +15,6 @@ from tests.acceptance.world import World
 
 DOCUMENT = ROOT / "docs" / "catalog.md"
 TIMEOUT_S = 120
-SOME_ID = UUID("01a2031d-8bef-72f5-aa90-e9c067119365")
 SHELL = f'set -e\ndarkroom() {{ "{sys.executable}" -m worker.cli "$@"; }}\n'
 
 

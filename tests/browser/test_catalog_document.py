@@ -1,12 +1,10 @@
 """The document on catalogs is true: its files and commands, in their order, end with a reviewed live catalog."""
 
 import csv
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +14,6 @@ from tests.acceptance.world import World
 from tests.browser import document
 from tests.browser.chromium import Browser
 from tests.fixtures import provider
-from worker.catalog import hook_message
 
 pytestmark = pytest.mark.acceptance
 
@@ -88,7 +85,7 @@ def test_the_document_leads_from_a_csv_to_a_reviewed_live_catalog_and_on(reviewe
     assert "blue -> navy" in changed
     assert "Europe/Paris" in scheduled
     assert "accepted" in document.run(reviewed, "history")
-    assert "told.json" in document.run(reviewed, "hook")
+    assert "image.live" in document.run(reviewed, "hook")
 
 
 @pytest.mark.timeout(300)
@@ -107,24 +104,5 @@ def test_what_a_newcomer_types_in_one_folder_finds_what_the_first_terminal_has_s
 def test_every_block_with_a_title_is_one_that_a_test_runs_or_reads() -> None:
     titles = {title for _, title in document.blocks()}
 
-    run = {"first", "render", "look", "decide", "again", "finish", "change", "schedule", "history", "hook"}
-    assert titles == {*FILES, *run, "terminal", "message", "verify"}
-
-
-def test_the_document_verifies_what_is_sent() -> None:
-    code = SimpleNamespace()
-    exec(document.block("verify"), vars(code))
-    sent = hook_message.headers(document.SOME_ID, "live", b"{}", secret="s" * 16, timestamp=1)
-
-    assert code.is_genuine(sent, b"{}", "s" * 16)
-    assert not code.is_genuine(sent, b"{} ", "s" * 16)
-
-
-def test_the_documents_message_has_the_fields_of_one_that_is_sent() -> None:
-    shown = json.loads(document.block("message"))
-    payload = {key: value for key, value in shown.items() if key != "id"}
-
-    sent = json.loads(hook_message.body(document.SOME_ID, payload, lambda path: f"s3://images/{path}"))
-
-    assert sent["items"] == shown["items"]
-    assert sorted(sent) == sorted(shown)
+    run = {"first", "render", "look", "decide", "again", "finish", "change", "schedule", "history", "hook", "reason"}
+    assert titles == {*FILES, *run, "terminal"}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.browser.chromium import Browser
 from worker.contact_sheet import Card, Header, write_sheet
-from worker.core.rules.job import JobState
+from worker.core.rules.states import JobState
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SHOWN = "Array.from(document.querySelectorAll('.card'), (e) => e).filter((e) => e.checkVisibility())"

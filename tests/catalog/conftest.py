@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pytest_httpserver import HTTPServer
 
-from tests.catalog.receivers import add
 from tests.catalog.shop import Shop
 from tests.catalog.team import RECIPE, Team
 from tests.cli.conftest import Darkroom, run_here
@@ -55,7 +53,7 @@ def place(tmp_path: Path) -> Path:
 def darkroom(place: Path, node: Node, database_url: str) -> Darkroom:
     """Return the command beside a node: they share a database and a store."""
     settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(node.folder)}
-    return lambda *arguments: run_here(place, settings, "catalog", *arguments)
+    return lambda *arguments, **environment: run_here(place, {**settings, **environment}, "catalog", *arguments)
 
 
 @pytest.fixture
@@ -64,12 +62,3 @@ def imported(darkroom: Darkroom) -> Darkroom:
     done = darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
     assert done.returncode == 0, done.stderr
     return darkroom
-
-
-@pytest.fixture
-def told(team: Team, httpserver: HTTPServer) -> Team:
-    """Return a team with one item live and a receiver at /live; nobody has been told yet."""
-    team.stock({"a": "red"})
-    add(team, httpserver.url_for("/live"))
-    team.refresh()
-    return team

@@ -1,4 +1,4 @@
-"""A shop's catalog on a node: its items are imported, planned, applied and harvested by the real services."""
+"""A shop's catalog on a node: its items are imported, planned, applied and published by the real services."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from uuid import UUID
 
 from tests.pipeline import books
 from tests.pipeline.node import Node
-from worker.catalog import applying, approving, harvest, importing, items, planning, recipes
+from worker.catalog import applying, approving, importing, items, planning, publishing
 from worker.catalog.applying import Applied
-from worker.catalog.harvest import Harvest
 from worker.catalog.importing import Import
 from worker.catalog.planning import Plan
+from worker.catalog.publishing import SyncedResults
 from worker.catalog.queries import catalogs
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.intake.manifest import Row
@@ -44,7 +44,7 @@ class Shop:
     def bring_in(self, *rows: Mapping[str, object], **recipe: object) -> Import:
         """Import these rows with the usual recipe, changed by what is given here."""
         services = self.node.services
-        wanted = recipes.checked({**RECIPE, **recipe}, "recipe.toml")
+        wanted = importing.checked_recipe({**RECIPE, **recipe}, "recipe.toml")
         library = Library(services.store)
         numbered = [Row(line=line, raw=raw) for line, raw in enumerate(rows, start=1)]
         checked = items.prepare(numbered, wanted, base=self.node.folder, library=library)
@@ -70,7 +70,9 @@ class Shop:
         with services.database.transaction() as tx:
             row = catalogs.by_name(tx, NAME)
             assert row is not None
-            made = planning.make(tx, row, plan_id=services.new_id(), by=by, now=services.clock(), **wishes)
+            made = planning.make(
+                tx, row, plan_id=services.new_id(), by=by, now=services.clock(), **{"approve_above": None, **wishes}
+            )
             planning.save(tx, made)
         return made
 
@@ -87,16 +89,16 @@ class Shop:
     def approve(self, plan_id: UUID, by: str) -> None:
         approving.approve(self.node.services.database, plan_id, by=by, now=self.node.clock())
 
-    def harvest(self) -> Harvest:
+    def sync_results(self) -> SyncedResults:
         services = self.node.services
-        return harvest.harvest(services.database, now=services.clock(), new_id=services.new_id)
+        return publishing.sync_results(services.database, now=services.clock(), new_id=services.new_id)
 
     def refresh(self, **wishes: Any) -> Plan:
-        """Plan, apply, render and harvest; give the plan."""
+        """Plan, apply, render and take in the results; give the plan."""
         made = self.plan(**wishes)
         self.apply(made.id)
         self.node.run_until_quiet()
-        self.harvest()
+        self.sync_results()
         self.node.clock.advance(timedelta(minutes=1))
         return made
 

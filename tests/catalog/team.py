@@ -10,24 +10,14 @@ from uuid import UUID
 import pytest
 
 from tests.pipeline.node import Clock, Node
-from worker.catalog import (
-    applying,
-    approving,
-    decisions,
-    ending,
-    firing,
-    harvest,
-    importing,
-    planning,
-    recipes,
-    scheduling,
-)
+from worker.catalog import applying, approving, decisions, importing, planning, publishing, scheduling
 from worker.catalog.applying import Applied, PlanStale
 from worker.catalog.decisions import Effect
 from worker.catalog.importing import Import
 from worker.catalog.items import Item
 from worker.catalog.planning import Plan
-from worker.catalog.queries import catalogs, history, review, schedule_runs, schedules
+from worker.catalog.queries import catalogs, review, schedule_runs, schedules
+from worker.catalog.queries import live as queries_live
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.catalog.queries.review import Candidate
 from worker.catalog.queries.schedule_runs import RunRow
@@ -72,7 +62,7 @@ class Team:
         return importing.import_items(
             services.database,
             NAME,
-            recipes.checked(self.recipe, "recipe"),
+            importing.checked_recipe(self.recipe, "recipe"),
             items,
             (),
             now=self.clock(),
@@ -86,7 +76,9 @@ class Team:
         with services.database.transaction() as tx:
             found = catalogs.by_name(tx, NAME)
             assert found is not None
-            made = planning.make(tx, found, plan_id=services.new_id(), by="planner", now=self.clock(), **wishes)
+            made = planning.make(
+                tx, found, plan_id=services.new_id(), by="planner", now=self.clock(), approve_above=None, **wishes
+            )
             planning.save(tx, made)
         return made
 
@@ -121,7 +113,7 @@ class Team:
     def render(self) -> None:
         """Let the node work until nothing is left to do, and take the images in."""
         self.node.run_until_quiet()
-        harvest.harvest(self.node.services.database, now=self.clock(), new_id=self.node.services.new_id)
+        publishing.sync_results(self.node.services.database, now=self.clock(), new_id=self.node.services.new_id)
 
     def candidates(self) -> dict[str, Candidate]:
         """Return the images that wait for a decision, by SKU."""
@@ -147,7 +139,7 @@ class Team:
 
     def live_renders(self) -> dict[str, UUID]:
         """Return the id of each live image, by SKU."""
-        found = history.live(self.node.services.database, self.catalog.id)
+        found = queries_live.live_now(self.node.services.database, self.catalog.id)
         return {each.sku: each.render_id for each in found}
 
     def spent(self) -> int:
@@ -190,7 +182,7 @@ class Team:
     def run_now(self, schedule_id: UUID) -> UUID:
         """Ask for a run beside the fire times."""
         services = self.node.services
-        return firing.run_now(services.database, schedule_id, by="sam", now=self.clock(), new_id=services.new_id)
+        return scheduling.run_now(services.database, schedule_id, by="sam", now=self.clock(), new_id=services.new_id)
 
     def pause(self, schedule_id: UUID) -> None:
         """Let a schedule rest."""
@@ -204,7 +196,7 @@ class Team:
 
     def remove(self, schedule_id: UUID) -> None:
         """Take a schedule away."""
-        ending.remove(self.node.services.database, schedule_id, by="sam", now=self.clock())
+        approving.remove(self.node.services.database, schedule_id, by="sam", now=self.clock())
 
     def runs(self, schedule_id: UUID) -> Sequence[RunRow]:
         """Return the runs of a schedule, oldest first."""
@@ -227,10 +219,10 @@ def at_work(team: Team) -> Team:
 
 
 def accept(candidates: Iterable[Candidate]) -> list[Decision]:
-    """Return the decisions of somebody who likes all of them."""
+    """Return decisions that accept all of them."""
     return [Decision(sku=c.sku, render_id=c.render_id, verdict=Verdict.ACCEPT) for c in candidates]
 
 
 def reject(candidate: Candidate, prompt: str | None = None) -> Decision:
-    """Return the decision of somebody who does not like it."""
+    """Return a decision that rejects it."""
     return Decision(sku=candidate.sku, render_id=candidate.render_id, verdict=Verdict.REJECT, prompt=prompt)

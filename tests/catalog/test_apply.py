@@ -112,6 +112,6 @@ def test_a_plan_of_nothing_is_applied_without_a_batch(shop: Shop) -> None:
     assert not shop.apply(plan.id).is_new
 
 
-def test_a_plan_that_nobody_made_is_named(shop: Shop) -> None:
+def test_a_plan_that_does_not_exist_is_named(shop: Shop) -> None:
     with pytest.raises(PlanUnknown):
         shop.apply(uuid4())

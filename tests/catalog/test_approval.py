@@ -1,4 +1,4 @@
-"""A dear plan waits for somebody else than its planner, and nothing is a way around that."""
+"""A dear plan needs approval by another person than its planner, and nothing bypasses that."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from worker.catalog.approving import ApprovalRefused
 from worker.catalog.planning import PlanFaulty
 
 
-def test_a_plan_above_the_price_waits_for_somebody_else_than_its_planner(shop: Shop) -> None:
+def test_a_plan_above_the_price_waits_for_a_person_other_than_its_planner(shop: Shop) -> None:
     shop.bring_in(RED, BLUE, approve_above_credits=7)
     plan = shop.plan(by="ann")
 
-    with pytest.raises(ApprovalNeeded, match="8 credits needs the approval of somebody else than ann"):
+    with pytest.raises(ApprovalNeeded, match="8 credits needs approval by someone other than ann"):
         shop.apply(plan.id)
     with pytest.raises(ApprovalRefused, match="ann made this plan"):
         shop.approve(plan.id, "Ann ")

@@ -98,7 +98,7 @@ def test_an_edited_plan_is_refused(imported: Darkroom, place: Path) -> None:
     assert "plans are not edited" in refused.stderr
 
 
-def test_a_dear_plan_is_applied_after_somebody_else_approved_it(darkroom: Darkroom, place: Path) -> None:
+def test_a_dear_plan_is_applied_after_another_person_approved_it(darkroom: Darkroom, place: Path) -> None:
     (place / "recipe.toml").write_text(f"approve_above_credits = 4\n{RECIPE_TOML}")
     darkroom("import", "chairs", "items.csv", "--recipe", "recipe.toml")
     planned = darkroom("plan", "chairs", "--out", "plan.json", "--by", "ann")
@@ -108,10 +108,10 @@ def test_a_dear_plan_is_applied_after_somebody_else_approved_it(darkroom: Darkro
 
     applied = darkroom("apply", "plan.json")
 
-    assert "approval  needed, by somebody else than ann" in planned.stdout
+    assert "approval  needed, by someone other than ann" in planned.stdout
     assert [done.returncode for done in (refused, own, approved, applied)] == [1, 1, 0, 0]
-    assert "needs the approval of somebody else than ann" in refused.stderr
-    assert "needs the approval of somebody else" in own.stderr
+    assert "needs approval by someone other than ann" in refused.stderr
+    assert "needs approval by someone other than" in own.stderr
     assert "2 jobs, 8 sandbox credits" in applied.stdout
 
 
@@ -195,7 +195,7 @@ def test_a_plan_lists_what_it_keeps_with_the_reason(imported: Darkroom, place: P
     assert listed["keeps"] == json.loads((place / "two.json").read_text())["keeps"] == kept
 
 
-def test_a_saved_plan_is_shown_with_its_prompts_to_whoever_approves_it(imported: Darkroom, node: Node) -> None:
+def test_a_saved_plan_is_shown_with_its_prompts_before_it_is_approved(imported: Darkroom, node: Node) -> None:
     imported("plan", "chairs", "--out", "plan.json", "--by", "ann")
     plan = node.query("SELECT id FROM catalog_plan")[0]["id"]
 

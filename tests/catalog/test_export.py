@@ -11,12 +11,13 @@ import pytest
 
 from tests.catalog.team import Team
 from worker.catalog import export
-from worker.catalog.export import COLUMNS, ExportForm
-from worker.catalog.queries import history
+from worker.catalog.export import COLUMNS
+from worker.catalog.queries import live
+from worker.catalog.rules.catalog import ExportForm
 
 
 def exported(team: Team, form: ExportForm) -> str:
-    found = history.live(team.node.services.database, team.catalog.id)
+    found = live.live_now(team.node.services.database, team.catalog.id)
     return "".join(export.lines(export.rows(found, team.node.services.store), form))
 
 
@@ -57,11 +58,11 @@ def test_an_empty_live_set_is_a_header_or_an_empty_list(team: Team) -> None:
 
 def test_an_export_is_the_live_set_of_one_instant(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes live between two of its pages is not half in it."""
-    monkeypatch.setattr(history, "PAGE", 1)
+    monkeypatch.setattr(live, "PAGE", 1)
     team.stock({"a": "red", "b": "red"})
     team.refresh()
     before = team.live_renders()
-    reading = history.live(team.node.services.database, team.catalog.id)
+    reading = live.live_now(team.node.services.database, team.catalog.id)
     first = next(reading)
     team.stock({"a": "blue", "b": "blue"})
     team.refresh()
@@ -69,3 +70,13 @@ def test_an_export_is_the_live_set_of_one_instant(team: Team, monkeypatch: pytes
     found = {each.sku: each.render_id for each in [first, *reading]}
 
     assert found == before
+
+
+def test_a_sku_that_a_spreadsheet_would_carry_out_has_an_apostrophe_before_it(team: Team) -> None:
+    team.stock({"=1+1": "red", "+7": "blue"})
+    team.refresh()
+
+    rows = list(csv.DictReader(io.StringIO(exported(team, ExportForm.CSV))))
+
+    assert [row["sku"] for row in rows] == ["+7", "'=1+1"]
+    assert all(row["width"].isdigit() for row in rows)

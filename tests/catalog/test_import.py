@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from tests.catalog.shop import Shop
 from tests.fixtures import pictures
-from worker.catalog import sources
+from worker.catalog import importing
 from worker.catalog.importing import TooManyRemoved
 from worker.catalog.items import ItemsRefused
 from worker.catalog.queries.sql_source import SourceFailed
@@ -136,7 +136,7 @@ def test_a_csv_file_needs_the_column_of_the_sku(tmp_path: Path) -> None:
     path = tmp_path / "items.csv"
     path.write_text("article;colour\nc1;red\n")
 
-    found = list(sources.from_file(path, form=None, sku="sku"))
+    found = list(importing.from_file(path, form=None, sku="sku"))
 
     assert "line 1, sku: the header has no such column; it has 'article', 'colour'" in str(found[0])
 
@@ -145,7 +145,7 @@ def test_items_come_from_a_query_and_only_read(shop: Shop, database_url: str) ->
     shop.bring_in(RED, BLUE)
     query = "SELECT sku, fields ->> 'colour' AS colour, 1.50 AS price, added_at::date AS day FROM catalog_item"
 
-    rows = list(sources.from_query(database_url, query))
+    rows = list(importing.from_query(database_url, query))
 
     assert rows == [
         Row(line=1, raw={"sku": "c1", "colour": "red", "price": "1.50", "day": "2020-11-22"}),
@@ -166,7 +166,7 @@ def test_a_query_that_writes_is_refused_and_changes_nothing(
     shop.bring_in(RED)
 
     with pytest.raises(SourceFailed, match=reason):
-        list(sources.from_query(database_url, query))
+        list(importing.from_query(database_url, query))
 
     assert len(shop.node.query(ITEMS)) == 1
 
@@ -177,10 +177,10 @@ def test_items_come_from_another_kind_of_database_and_nothing_is_kept_there(tmp_
         connection.execute(text("CREATE TABLE item (sku TEXT, colour TEXT)"))
         connection.execute(text("INSERT INTO item VALUES ('c1', '100% red')"))
 
-    rows = list(sources.from_query(url, "DELETE FROM item WHERE colour LIKE '100%' RETURNING sku"))
+    rows = list(importing.from_query(url, "DELETE FROM item WHERE colour LIKE '100%' RETURNING sku"))
 
     assert rows == [Row(line=1, raw={"sku": "c1"})]
-    assert len(list(sources.from_query(url, "SELECT * FROM item"))) == 1
+    assert len(list(importing.from_query(url, "SELECT * FROM item"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_items_come_from_another_kind_of_database_and_nothing_is_kept_there(tmp_
 )
 def test_a_database_that_cannot_be_asked_is_a_sentence_without_its_password(url: str, reason: str) -> None:
     with pytest.raises(SourceFailed, match=reason) as failed:
-        list(sources.from_query(url, "SELECT 1"))
+        list(importing.from_query(url, "SELECT 1"))
 
     assert "secret" not in str(failed.value)
 

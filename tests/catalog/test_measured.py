@@ -7,8 +7,7 @@ import pytest
 from tests.catalog.shop import Shop
 from worker.accounts.rules.learned_rate import CEILING
 from worker.batches.queries import throughput
-from worker.batches.queries.throughput import Bounds, MeasuredPace
-from worker.batches.rules.forecast import Circumstances, rate_bounds
+from worker.batches.queries.throughput import Bounds, Circumstances, MeasuredPace, rate_bounds
 
 BEST = Circumstances(rate=15, window=100, polls=1, latency_s=4, last_s=3)
 WORST = Circumstances(rate=7.5, window=100, polls=3.5, latency_s=9, last_s=20)

@@ -9,7 +9,7 @@ import pytest
 from tests.catalog.team import PRICE, Team
 from tests.fixtures.provider import Provider
 from worker.batches import control
-from worker.batches.control import RetryEffect
+from worker.batches.retrying import RetryEffect
 from worker.catalog.applying import PlanStale
 
 FAILING = {"create": {"fail_generation": 1.0}}
@@ -28,10 +28,10 @@ def failed(team: Team, sandbox: Provider) -> UUID:
 
 
 def retry(team: Team, batch_id: UUID) -> RetryEffect | None:
-    return control.retry_failed(team.node.services.database, batch_id, now=team.node.clock())
+    return control.retry_failed(team.node.services.database, batch_id, team.node.author(), approve_above=None)
 
 
-def test_what_is_asked_for_again_is_not_planned_beside_that(team: Team, failed: UUID) -> None:
+def test_what_is_being_retried_is_not_planned_as_well(team: Team, failed: UUID) -> None:
     retry(team, failed)
 
     assert team.planned() == {}

@@ -2,7 +2,7 @@
 
 from tests.catalog.shop import NAME, Shop
 from tests.reports.test_agreement import rows
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.reports.report import ReportQuery
 from worker.audit.reports.statement import statement
 from worker.audit.rules.reporting import By, ReportName
 

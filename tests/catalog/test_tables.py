@@ -26,7 +26,8 @@ COMMANDS = [
     ("catalog", "plan", LONG),
     ("catalog", "show-plan", "plan.json"),
     ("catalog", "history", LONG, "c1"),
-    ("catalog", "hook", "list", LONG),
+    ("hook", "list"),
+    ("hook", "deliveries"),
     ("schedule", "list"),
     ("schedule", "runs", "weekly"),
     ("submit", "bad.jsonl", "--dry-run"),
@@ -58,7 +59,7 @@ def busy(place: Path, node: Node, database_url: str) -> Darkroom:
         ),
         run("catalog", "import", LONG, "items.csv", "--recipe", "recipe.toml"),
         run("catalog", "plan", LONG, "--out", "plan.json", "--by", "ann"),
-        run("catalog", "hook", "add", LONG, "--command", "true"),
+        run("hook", "add", "true", "--event", "image.live", "--catalog", LONG),
         run("schedule", "add", "weekly", "--catalog", LONG, "--cron", "0 2 * * 1", "--cap", "4000"),
         run("schedule", "run-now", "weekly", "--yes"),
     ]

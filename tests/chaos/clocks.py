@@ -18,7 +18,7 @@ BEYOND = """
         OR raised_at > now() + interval '1 minute' AS is_beyond FROM account"""
 
 FROZEN = """
-    WITH due AS (UPDATE upkeep SET due_at = now() + interval '1 day')
+    WITH due AS (UPDATE maintenance SET due_at = now() + interval '1 day')
     UPDATE account SET next_slot_at = now() + interval '1 day', raised_at = now() + interval '1 day'"""
 
 
@@ -56,11 +56,11 @@ def _has_images(world: World, wanted: int) -> bool:
 
 
 def nothing_lies_ahead(world: World) -> bool:
-    """Return whether no slot, step or upkeep of the account is due later than the longest wait."""
+    """Return whether no slot, step or maintenance of the account is due later than the longest wait."""
     return not (
         any(row["is_beyond"] for row in world.query(BEYOND))
         or world.count("step", "due_at > now() + interval '15 minutes'")
-        or world.count("upkeep", "due_at > now() + make_interval(secs => every_s + 60)")
+        or world.count("maintenance", "due_at > now() + make_interval(secs => every_s + 60)")
     )
 
 

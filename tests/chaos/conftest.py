@@ -8,20 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import world as worlds
+from tests.acceptance.conftest import world
 from tests.acceptance.world import World
 from tests.fixtures import databases
 from tests.fixtures.provider import Provider
 from worker.local import services
 from worker.local.services import Services
 
+__all__ = ["world"]
+
 ANY_BROKER = "embedded"
-
-
-@pytest.fixture
-def world(database_url: str, broker_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[World]:
-    """Yield a Darkroom on each broker in turn."""
-    with worlds.opened(database_url, broker_url, tmp_path, sandbox) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from celery.__main__ import main
 from kombu.transport.redis import QoS
 
 from worker.node import consumer_watchdog
-from worker.node.rules import consumer_watchdog as rules
 
 
 def deafen_once(number: int, frame: FrameType | None) -> None:
@@ -28,7 +27,7 @@ def deafen_for_good(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    rules.PATIENCE = timedelta(seconds=1)
+    consumer_watchdog.GRACE_PERIOD = timedelta(seconds=1)
     consumer_watchdog.LOOK_EVERY = timedelta(seconds=0.3)
     signal.signal(signal.SIGURG, deafen_once)
     signal.signal(signal.SIGWINCH, deafen_for_good)

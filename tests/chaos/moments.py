@@ -1,4 +1,4 @@
-"""The instants at which it hurts most: creates under way whose answers nobody has, and images already paid for."""
+"""The instants at which it hurts most: creates in progress whose answers are unknown, and images already paid for."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from celery import Celery
 from tests.acceptance.nodes import WorkerNode
 from tests.acceptance.waiting import until
 from tests.acceptance.world import World
-from worker.core.rules.step import StepKind
+from worker.core.rules.states import StepKind
 
 JOBS = 60
 SLOW_ANSWERS = {"latency_median_s": 0.3, "slow_s": 2.0, "faults": {"create": {"slow": 0.2}}}
@@ -31,10 +31,10 @@ OPEN_TRANSACTIONS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"""
 
 
-def in_mid_run(world: World) -> None:
-    """Wait until jobs are in every stage at once: pending, being created with no answer yet, and done."""
+def in_mid_run(world: World, *, creates: int = 5) -> None:
+    """Wait until jobs are in every stage at once: pending, so many being created with no answer yet, and done."""
     until(
-        lambda: world.count("generation", "state = 'sending'") >= 5 and world.count("result") >= 3,
+        lambda: world.count("generation", "state = 'sending'") >= creates and world.count("result") >= 3,
         "creates are under way, and first images are in the store",
     )
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.chaos
 DEAF = "tests.chaos.deaf_node"
 
 
-def test_a_node_that_no_longer_hears_its_broker_connects_anew_and_goes_on(local_world: World) -> None:
+def test_a_node_that_no_longer_receives_from_its_broker_reconnects_and_continues(local_world: World) -> None:
     node = local_world.node(module=DEAF)
 
     node.process.send_signal(signal.SIGURG)

@@ -81,7 +81,7 @@ DECLARED: dict[str, Declare] = {
 
 
 @pytest.mark.parametrize("case", DECLARED)
-def test_what_somebody_declared_otherwise_in_rabbitmq_is_used_as_it_is(world: World, case: str) -> None:
+def test_what_was_declared_otherwise_in_rabbitmq_is_used_as_it_is(world: World, case: str) -> None:
     if brokers.is_redis(world.broker_url):
         pytest.skip("Redis has nothing to declare")
     forget(world.broker_url)

@@ -38,7 +38,7 @@ def test_a_broker_that_is_killed_and_started_again_costs_no_job(own_services: Ow
     books.check(world)
 
 
-def test_messages_that_come_twice_or_late_or_for_nobody_change_nothing(local_world: World) -> None:
+def test_messages_that_come_twice_or_late_or_for_unknown_jobs_change_nothing(local_world: World) -> None:
     local_world.provider.set(**moments.SLOW_ANSWERS)
     local_world.node()
     local_world.submit(manifests.plain(moments.JOBS))

@@ -1,4 +1,4 @@
-"""A connection that stays up and says nothing holds nothing up for long, and no node from ending."""
+"""A connection that stays up and passes nothing on, or one direction only, holds up neither jobs nor a node's end."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.acceptance.world import World
 from tests.chaos import moments
 from tests.fixtures import proxies
 from tests.fixtures.provider import Provider
-from tests.fixtures.proxies import Proxy
+from tests.fixtures.proxies import Direction, Proxy
 
 pytestmark = pytest.mark.chaos
 
@@ -61,10 +61,13 @@ def node_in_mid_run(world: World) -> WorkerNode:
     return node
 
 
-def test_a_database_that_falls_silent_in_mid_run_costs_no_job(local_world: World, database_proxy: Proxy) -> None:
+@pytest.mark.parametrize("direction", Direction)
+def test_a_database_that_falls_silent_in_mid_run_costs_no_job(
+    direction: Direction, local_world: World, database_proxy: Proxy
+) -> None:
     node = node_in_mid_run(local_world)
 
-    database_proxy.fall_silent()
+    database_proxy.fall_silent(direction)
     until(lambda: "did not answer within" in node.words(), "the node sees it", timeout_s=HEALED_S)
     database_proxy.heal()
     local_world.provider.set(**moments.PROMPT_ANSWERS)
@@ -82,10 +85,13 @@ def test_a_node_ends_within_its_grace_while_the_database_is_silent(local_world: 
     assert not node.is_running()
 
 
-def test_a_broker_that_falls_silent_in_mid_run_costs_no_job(behind_broker: World, broker_proxy: Proxy) -> None:
+@pytest.mark.parametrize("direction", Direction)
+def test_a_broker_that_falls_silent_in_mid_run_costs_no_job(
+    direction: Direction, behind_broker: World, broker_proxy: Proxy
+) -> None:
     node = node_in_mid_run(behind_broker)
 
-    broker_proxy.fall_silent()
+    broker_proxy.fall_silent(direction)
     until(lambda: "broker_unreachable" in node.words() or not node.is_running(), "the node sees it", timeout_s=HEALED_S)
     broker_proxy.heal()
     behind_broker.provider.set(**moments.PROMPT_ANSWERS)

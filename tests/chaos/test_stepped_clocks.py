@@ -14,7 +14,7 @@ from worker.audit.queries import instants
 pytestmark = pytest.mark.chaos
 
 SLOW = {"latency_median_s": 0.3, "faults": {"create": {"lost_reply": 0.05}}}
-"""Of twenty creates, one has happened and is answered to nobody."""
+"""Of twenty creates, one has happened and its answer is lost."""
 SEALS = {"DARKROOM_SEAL_EVERY": "1s", "DARKROOM_WALLET_EVERY": "1s"}
 
 
@@ -76,7 +76,7 @@ def test_creates_that_a_node_two_minutes_fast_left_unanswered_are_not_paid_for_a
     fast, _ = clocks.node(local_world, {}, offset_s=120)
     local_world.submit(manifests.plain(3))
     # A send is counted before its request leaves the node, so only the provider knows that all have arrived.
-    until(lambda: len(local_world.provider.tasks()) == 3, "three creates are carried out and answered to nobody")
+    until(lambda: len(local_world.provider.tasks()) == 3, "three creates are carried out and their answers are lost")
     fast.kill()
 
     clocks.pass_most_of_the_window(local_world, seconds=3595)

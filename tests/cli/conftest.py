@@ -1,11 +1,13 @@
 """The command as a user runs it: a process of its own, with an environment that holds nothing else."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -51,6 +53,11 @@ def run_here(folder: Path, environment: Mapping[str, str], *arguments: str) -> "
         said = explain(done.exception)
         return subprocess.CompletedProcess(arguments, said.exit_code, done.stdout, f"{done.stderr}{said.text}\n")
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def status(darkroom: Darkroom, batch: str) -> Any:
+    """Return what the command says of a batch, as JSON."""
+    return json.loads(darkroom("status", batch, "--json").stdout)
 
 
 @pytest.fixture

@@ -179,9 +179,9 @@ def test_reads_share_the_pace_until_they_have_one_of_their_own(darkroom: Darkroo
     after = (shown(darkroom, "set", "--read-rate", "6")["read_rate"], darkroom("account", "show").stdout)
 
     assert before[0] is None
-    assert "share it" in before[1]
+    assert "the same" in before[1]
     assert after[0] == 6
-    assert "6 a second of their own" in after[1]
+    assert "6 requests a second" in after[1]
 
 
 def test_a_rate_is_learned_again_after_auto(darkroom: Darkroom, account: str) -> None:

@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.cli.conftest import ROOT, TIMEOUT_S, Darkroom
+from tests.cli.conftest import ROOT, TIMEOUT_S, Darkroom, status
 from worker.core.db.session import Database
 
 Submit = Callable[..., str]
@@ -35,10 +34,6 @@ def submit(darkroom: Darkroom, good_manifest: Path) -> Submit:
 def states(database: Database) -> dict[str, str]:
     with database.transaction() as tx:
         return {row.token: row.state for row in tx.execute(text(STATES))}
-
-
-def status(darkroom: Darkroom, batch: str) -> Any:
-    return json.loads(darkroom("status", batch, "--json").stdout)
 
 
 @contextmanager
@@ -150,7 +145,7 @@ def test_a_dry_run_shows_the_effect_in_jobs_and_credits_and_changes_nothing(
     done = darkroom("cancel", "--owner", "mia", "--dry-run", "--json")
 
     found = json.loads(done.stdout)
-    credits_ = {"pending": 4, "unsent": 0, "at_provider": 0}
+    credits_ = {"pending": 4, "unsent": 0, "at_provider": 0, "failed": 0}
     assert (found["action"], found["done"]) == ("cancel", False)
     assert found["batches"][0].items() >= {"batch": batch, "pending": 1, "begun": 0, "credits": credits_}.items()
     assert states(database) == {"a": "open"}
@@ -184,7 +179,7 @@ def test_a_batch_that_is_submitted_between_the_look_and_the_yes_is_not_touched(
     assert states(database) == {"after": "open", "before": "cancelled"}
 
 
-def test_a_batch_that_somebody_paused_between_the_look_and_the_yes_is_left_alone_and_named(
+def test_a_batch_that_was_paused_between_the_preview_and_the_yes_is_left_alone_and_named(
     darkroom: Darkroom, submit: Submit, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     batch = submit("spring", "--owner", "mia")

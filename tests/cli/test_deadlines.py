@@ -3,12 +3,11 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.cli.conftest import Darkroom
+from tests.cli.conftest import Darkroom, status
 from worker.batches import deadlines
 from worker.core.db.session import Database
 
@@ -18,10 +17,6 @@ HOUR = timedelta(hours=1)
 def submit(darkroom: Darkroom, manifest: Path, *options: str) -> str:
     done = darkroom("submit", str(manifest), "--token", "spring", "--json", *options)
     return str(json.loads(done.stdout)["batch"])
-
-
-def status(darkroom: Darkroom, batch: str) -> Any:
-    return json.loads(darkroom("status", batch, "--json").stdout)
 
 
 def pass_deadlines(database: Database) -> None:

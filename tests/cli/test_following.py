@@ -113,7 +113,7 @@ def test_the_last_look_gives_what_a_clock_that_went_back_between_two_looks_had_h
     assert (first, hidden, last, keys(ends)) == (["blue"], [], ["red"], [])
 
 
-def test_a_job_that_is_asked_for_again_is_given_when_it_ends_again(database: Database, batch: str) -> None:
+def test_a_job_that_is_retried_is_returned_when_it_ends_again(database: Database, batch: str) -> None:
     ends = Ends(database, UUID(batch))
     with database.transaction() as tx:
         end(tx, "red", after=SECOND, state="failed")
@@ -177,4 +177,4 @@ def test_ctrl_c_ends_only_the_printing(database_url: str, batch: str, tmp_path: 
 
     assert first["key"] == "huge"
     assert process.returncode == 130
-    assert f"The batch goes on: `darkroom results {batch} --follow` prints it again." in said
+    assert f"The batch continues: `darkroom results {batch} --follow` prints it again." in said

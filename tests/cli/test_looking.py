@@ -193,3 +193,18 @@ def test_no_warning_comes_where_a_node_runs_or_nothing_is_to_be_done(
         1,
         "1 image: 4 sandbox credits, which cost nothing.\n",
     )
+
+
+@pytest.mark.parametrize(("command", "what"), [(("results",), "results"), (("download", "--to", "out"), "images")])
+def test_who_takes_results_or_images_out_is_in_the_log_of_changes(
+    command: tuple[str, ...], what: str, darkroom: Darkroom, good_manifest: Path, database: Database
+) -> None:
+    batch = json.loads(darkroom("submit", str(good_manifest), "--json").stdout)["batch"]
+
+    done = darkroom(command[0], batch, *command[1:])
+
+    with database.transaction() as tx:
+        kept = tx.execute(text("SELECT subject, after, actor FROM change WHERE field = 'exported'")).one()
+    assert done.returncode == 0
+    assert (kept.subject, kept.after) == (f"batch:{batch}", what)
+    assert kept.actor.startswith("cli:")

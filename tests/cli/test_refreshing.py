@@ -1,4 +1,4 @@
-"""Catalogs on the command line after their plans: schedules, decisions, rollbacks, exports, hooks."""
+"""Catalogs on the command line after their plans: schedules, decisions, rollbacks, exports."""
 
 import json
 from pathlib import Path
@@ -156,45 +156,14 @@ def test_an_export_of_nothing_is_a_header(mugs: Darkroom) -> None:
     assert exported == "sku,file,url,sha256,mime_type,width,height,live_since\n"
 
 
-def test_a_hook_is_added_listed_without_its_secret_and_removed(mugs: Darkroom, tmp_path: Path) -> None:
-    (tmp_path / "secret.txt").write_text("a long random secret\n")
-    added = shown(
-        mugs, "catalog", "hook", "add", "mugs", "--post", "https://shop.example/x", "--secret-file", "secret.txt"
-    )
-
-    listed = mugs("catalog", "hook", "list", "mugs", "--json").stdout
-    removed = shown(mugs, "catalog", "hook", "remove", "mugs", added["hook"])
-
-    assert "https://shop.example/x" in listed
-    assert "a long random secret" not in listed
-    assert removed["dropped"] == 0
-    assert shown(mugs, "catalog", "hook", "list", "mugs") == []
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ((), "give one of --command and --post"),
-        (("--command", "true", "--post", "https://shop.example"), "give one of"),
-        (("--post", "https://shop.example"), "at least 16 characters"),
-        (("--post", "shop.example"), "is not an address"),
-    ],
-)
-def test_a_hook_that_can_never_work_is_refused_with_2(mugs: Darkroom, options: tuple[str, ...], reason: str) -> None:
-    done = mugs("catalog", "hook", "add", "mugs", *options)
-
-    assert done.returncode == 2
-    assert reason in done.stderr
-
-
-def test_a_run_that_is_left_out_ends_with_1(mugs: Darkroom) -> None:
+def test_a_run_that_is_skipped_ends_with_1(mugs: Darkroom) -> None:
     mugs(*WEEKLY, "--cap", "2000")
     mugs("schedule", "run-now", "weekly", "--yes")
 
     again = mugs("schedule", "run-now", "weekly", "--yes")
 
     assert again.returncode == 1
-    assert "is not over" in again.stdout
+    assert "has not ended" in again.stdout
 
 
 def test_a_run_that_waits_can_be_cancelled_and_says_by_whom_and_why(mugs: Darkroom) -> None:
@@ -205,7 +174,7 @@ def test_a_run_that_waits_can_be_cancelled_and_says_by_whom_and_why(mugs: Darkro
     again = mugs("schedule", "cancel", asked["run"], "--by", "ada", "--reason", "too early")
 
     assert (done["state"], done["outcome"]) == ("skipped", "ended by ada: too early")
-    assert (again.returncode, "is over already" in again.stderr) == (1, True)
+    assert (again.returncode, "has already ended" in again.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("run", "status"), [("weekly", 2), ("01900000-0000-7000-8000-000000000000", 1)])
@@ -240,8 +209,8 @@ HOSTILE = "weekly [/x] [red]"
 def test_a_name_that_looks_like_markup_is_shown_to_the_letter(mugs: Darkroom) -> None:
     mugs("schedule", "add", HOSTILE, *WEEKLY[3:], "--cap", "9", "--by", "[/by]")
     mugs("schedule", "run-now", HOSTILE, "--yes", "--by", "[/by]")
-    mugs("catalog", "hook", "add", "mugs", "--command", "tee '[/told]'")
+    mugs("hook", "add", "https://shop.example/[/told]", "--event", "image.live", "--catalog", "mugs")
 
     assert HOSTILE in mugs("schedule", "list").stdout
     assert "by [/by]" in mugs("schedule", "runs", HOSTILE).stdout
-    assert "tee '[/told]'" in mugs("catalog", "hook", "list", "mugs").stdout
+    assert "https://shop.example/[/told]" in mugs("hook", "list").stdout

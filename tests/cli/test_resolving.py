@@ -43,7 +43,7 @@ def test_the_list_says_what_was_asked_for_and_what_the_outside_says(doubt: dict[
 
 
 def test_the_status_of_a_batch_with_a_doubt_names_the_next_step(doubt: dict[str, Any], darkroom: Darkroom) -> None:
-    assert "1 job: `darkroom audit in-doubt` has the evidence" in darkroom("status", doubt["batch_id"]).stdout
+    assert "1 job: `darkroom audit in-doubt` shows the evidence" in darkroom("status", doubt["batch_id"]).stdout
 
 
 def test_the_commands_of_the_list_can_be_run(doubt: dict[str, Any], darkroom: Darkroom) -> None:
@@ -88,8 +88,8 @@ def test_a_second_decision_ends_with_1_and_says_how_it_stands(doubt: dict[str, A
         (("--not-charged",), "a correction needs both: --by NAME and --reason TEXT"),
         (("--not-charged", "--by", "ann"), "a correction needs both"),
         (("--not-charged", "--by", "ann", "--reason", " "), "a correction needs both"),
-        (SIGNED, "say what is true: --adopt TASK_ID, --charged N or --not-charged"),
-        (("--not-charged", "--charged", "4", *SIGNED), "say what is true"),
+        (SIGNED, "choose one: --adopt TASK_ID, --charged N or --not-charged"),
+        (("--not-charged", "--charged", "4", *SIGNED), "choose one"),
         (("--charged", "0", *SIGNED), "Invalid value"),
         (("--adopt", "task_1", *SIGNED), "RIVYA_API_KEY is not set"),
         (("--charged", "400", *SIGNED), "400 credits are more than the 4 that were held or reserved"),

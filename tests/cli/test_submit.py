@@ -97,7 +97,9 @@ def test_every_fault_is_in_the_file_that_is_asked_for(darkroom: Darkroom, manife
     assert lines[0]["permitted"][0] == "square"
 
 
-def test_a_faults_file_of_a_mended_manifest_is_empty(darkroom: Darkroom, good_manifest: Path, tmp_path: Path) -> None:
+def test_a_faults_file_of_a_corrected_manifest_is_empty(
+    darkroom: Darkroom, good_manifest: Path, tmp_path: Path
+) -> None:
     (tmp_path / "bad.csv").write_text("faults of before")
 
     darkroom("submit", str(good_manifest), "--faults", "bad.csv")

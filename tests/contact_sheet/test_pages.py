@@ -9,8 +9,8 @@ import pytest
 
 from tests.contact_sheet.test_sheet import HEADER, card
 from worker.contact_sheet import Card, write_sheet
-from worker.contact_sheet.paging import pages
-from worker.core.rules.job import JobState
+from worker.contact_sheet.page import pages_of
+from worker.core.rules.states import JobState
 
 HREF = re.compile(r'<a href="([^"]+)"')
 
@@ -68,7 +68,7 @@ def test_a_page_links_to_its_neighbours_the_first_and_the_last(tmp_path: Path) -
     ],
 )
 def test_few_numbers_are_shown_however_many_pages_there_are(number: int, last: int, linked: list[int | None]) -> None:
-    found = pages(Path("sheet.html"), cards=last, per_page=1)
+    found = pages_of(Path("sheet.html"), cards=last, per_page=1)
 
     assert found[number - 1].linked == linked
 
@@ -84,7 +84,7 @@ def test_a_page_counts_its_own_cards_and_the_header_all(tmp_path: Path) -> None:
 
 def test_pages_of_a_longer_sheet_of_before_are_gone_and_nothing_else_is(tmp_path: Path) -> None:
     written(tmp_path, 9)
-    (tmp_path / "sheet-6.html").write_text("somebody's own")
+    (tmp_path / "sheet-6.html").write_text("another file")
 
     written(tmp_path, 3)
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 from worker.contact_sheet import Card, Header, write_sheet
 from worker.contact_sheet.page import AT_ONCE
-from worker.contact_sheet.thumbnail import LONGEST, thumbnail
-from worker.core.rules.job import JobState
+from worker.contact_sheet.template import thumbnail
+from worker.core.rules.states import JobState
+from worker.storage.thumbnails import LONGEST
 
 AT = datetime(2026, 5, 11, 8, 30, tzinfo=UTC)
 HEADER = Header(

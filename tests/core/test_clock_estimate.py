@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.core.rules.clock_estimate import DRIFT, Estimate, Reading, reckon
+from worker.core.db.clock import DRIFT, Estimate, Reading, reckon
 
 NOON_S = 1_800_000_000.0
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine
 
+from tests.fixtures import databases
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
 
@@ -21,6 +21,5 @@ def node(database_url: str, tmp_path: Path) -> Iterator[Node]:
 @pytest.fixture
 def owner(database_url: str) -> Iterator[Engine]:
     """Yield connections of the tables' owner, who is not bound to the application's rights."""
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
-    yield engine
-    engine.dispose()
+    with databases.owner(database_url) as engine:
+        yield engine

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from worker.core.db.clock import ClockUnread, DatabaseClock
-from worker.core.db.ids import TimeOrderedIds
+from worker.core.db.clock import ClockUnread, DatabaseClock, TimeOrderedIds
 from worker.core.db.session import Database
 
 DAY_S = 86_400.0

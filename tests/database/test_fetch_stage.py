@@ -11,8 +11,8 @@ import pytest
 from tests.acceptance.waiting import until
 from tests.pipeline.node import Node
 from worker.audit.queries import instants
-from worker.intake.queries import waiting_messages
-from worker.intake.queries.waiting_messages import LEASE, Claimed, ClaimLost
+from worker.intake.queries import messages
+from worker.intake.queries.messages import CLAIM_LEASE, Claimed, ClaimLost
 from worker.intake.rules.delivery import ENQUEUE, Delivery
 from worker.node import celery_intake, fetch_stage
 from worker.node.celery_intake import Terms
@@ -46,7 +46,7 @@ def keep(node: Node, *deliveries: Delivery) -> None:
 
 def claim(node: Node) -> Claimed | None:
     with node.services.database.transaction() as tx:
-        return waiting_messages.claim(tx, node.services.account_id, now=node.clock())
+        return messages.claim_waiting(tx, node.services.account_id, now=node.clock())
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def test_a_message_is_claimed_by_one_process_and_again_when_its_lease_has_ended(
     keep(node, delivery("a", INSIDE))
 
     first, meanwhile = claim(node), claim(node)
-    node.clock.advance(LEASE)
+    node.clock.advance(CLAIM_LEASE)
     again = claim(node)
 
     assert (first is None, meanwhile is None, again is None) == (False, True, False)
@@ -106,24 +106,24 @@ def test_a_lease_that_is_renewed_does_not_end(node: Node) -> None:
     mine = claim(node)
     assert mine is not None
 
-    node.clock.advance(LEASE - timedelta(seconds=1))
+    node.clock.advance(CLAIM_LEASE - timedelta(seconds=1))
     with node.services.database.transaction() as tx:
-        assert waiting_messages.renew(tx, [mine], now=node.clock()) == {mine.id}
-    node.clock.advance(LEASE - timedelta(seconds=1))
+        assert messages.renew_claim(tx, [mine], now=node.clock()) == {mine.id}
+    node.clock.advance(CLAIM_LEASE - timedelta(seconds=1))
 
     assert claim(node) is None
 
 
-def test_whoever_has_lost_the_claim_writes_nothing(node: Node) -> None:
+def test_a_node_that_has_lost_the_claim_writes_nothing(node: Node) -> None:
     keep(node, delivery("a", INSIDE))
     mine = claim(node)
     assert mine is not None
-    node.clock.advance(LEASE)
+    node.clock.advance(CLAIM_LEASE)
     assert claim(node) is not None
 
     with pytest.raises(ClaimLost):
         celery_intake.take_or_refuse(
-            node.services, mine.delivery, json.loads, Terms(finish=lambda tx: waiting_messages.remove(tx, mine))
+            node.services, mine.delivery, json.loads, Terms(finish=lambda tx: messages.remove_waiting(tx, mine))
         )
 
     assert (states(node), waiting(node)) == ([], 1)
@@ -135,7 +135,7 @@ def test_a_message_that_is_given_back_has_lost_no_try(node: Node) -> None:
         mine = claim(node)
         assert mine is not None
         with node.services.database.transaction() as tx:
-            waiting_messages.give_back(tx, mine, due_at=node.clock())
+            messages.give_back_claim(tx, mine, due_at=node.clock())
 
     last = claim(node)
 
@@ -147,7 +147,7 @@ def test_a_message_at_which_every_process_ends_is_refused_in_the_end(node: Node)
     keep(node, delivery("deadly", INSIDE))
     for _ in range(MOST_TRIES):
         assert claim(node) is not None
-        node.clock.advance(LEASE)
+        node.clock.advance(CLAIM_LEASE)
 
     with stage(node):
         until(lambda: waiting(node) == 0, "it has an outcome")

@@ -109,11 +109,11 @@ def test_a_bad_message_under_a_token_that_is_taken_is_recorded_too(node: Node) -
     assert [row["reason"] for row in node.query(FAULTS)] != []
 
 
-def test_requests_that_were_mended_are_never_dropped_in_silence(node: Node) -> None:
-    """The producer reads why its batch was refused, mends it, and sends it again under its own token."""
+def test_corrected_requests_are_never_dropped(node: Node) -> None:
+    """The producer reads why its batch was refused, corrects it, and sends it again under its own token."""
     celery_intake.take(node.services, "m1", {"token": "t"}, [{"prompt": ""}], {})
     before = node.query(BATCH)
 
-    celery_intake.take(node.services, "m2", {"token": "t"}, [{"prompt": "mended"}], {})
+    celery_intake.take(node.services, "m2", {"token": "t"}, [{"prompt": "corrected"}], {})
 
     assert node.query(BATCH) != before

@@ -115,7 +115,7 @@ def test_an_item_that_cannot_be_written_keeps_no_other_from_being_written(
     assert set(written(database)) == {0, 1, 2}
 
 
-def test_after_a_broken_connection_nothing_is_tried_again_because_nobody_knows_what_was_committed(
+def test_after_a_broken_connection_nothing_is_tried_again_since_it_may_be_committed(
     database: Database, commits: GroupCommit, notes: Notes
 ) -> None:
     found = after_a_first(commits, notes, lambda: [commits.write(break_off, notes, n) for n in (1, 2)])
@@ -149,7 +149,9 @@ def test_who_comes_with_one_item_too_many_waits_for_room(
     assert notes.groups == [[0], [1, 2], [3]]
 
 
-def test_when_the_process_is_ending_nobody_waits_for_what_is_never_written(commits: GroupCommit, notes: Notes) -> None:
+def test_when_the_process_is_ending_no_thread_waits_for_what_is_never_written(
+    commits: GroupCommit, notes: Notes
+) -> None:
     commits._writer.shutdown()
 
     errors = [commits.write(note, notes, n).exception(timeout=TIMEOUT_S) for n in (1, 2)]
@@ -157,7 +159,7 @@ def test_when_the_process_is_ending_nobody_waits_for_what_is_never_written(commi
     assert all(isinstance(error, Unwritten) for error in errors)
 
 
-def test_what_is_written_to_the_last_is_written_by_whoever_hands_it_in_while_the_process_ends(
+def test_what_is_written_to_the_last_is_written_by_its_own_thread_at_the_end(
     database: Database, commits: GroupCommit, notes: Notes
 ) -> None:
     """An answer that was paid for is not thrown away."""

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from worker.cli.health import node_problems
+from worker.cli.health import serving
 from worker.core.db.session import Database
 from worker.node.queries import nodes
 from worker.node.queries.nodes import Beat, NodeRow
@@ -67,14 +67,14 @@ def test_a_node_whose_dispatcher_completed_no_round_lately_is_reported(database:
     beat(database, uuid7(), round_age_s=90.0)
 
     with database.transaction() as tx:
-        assert [each.said for each in node_problems.of_running(tx)] == ["node host:1: no dispatch round for 1.5 min"]
+        assert [each.said for each in serving.of_running(tx)] == ["node host:1: no dispatch round for 1.5 min"]
 
 
 def test_a_node_says_why_its_dispatcher_completes_no_round(database: Database) -> None:
     beat(database, uuid7(), round_age_s=90.0, error="KeyError: 'no-such-model'")
 
     with database.transaction() as tx:
-        said = [each.said for each in node_problems.of_running(tx)]
+        said = [each.said for each in serving.of_running(tx)]
     assert said == ["node host:1: no dispatch round for 1.5 min (KeyError: 'no-such-model')"]
 
 
@@ -82,7 +82,7 @@ def test_a_node_that_completes_rounds_has_no_problem(database: Database) -> None
     beat(database, uuid7())
 
     with database.transaction() as tx:
-        assert (node_problems.of_running(tx), node_problems.of_all(tx)) == ([], [])
+        assert (serving.of_running(tx), serving.of_all(tx)) == ([], [])
 
 
 def test_a_node_that_did_not_end_and_is_not_seen_is_reported(database: Database) -> None:
@@ -92,7 +92,7 @@ def test_a_node_that_did_not_end_and_is_not_seen_is_reported(database: Database)
     age(database, node_id, seconds=60)
 
     with database.transaction() as tx:
-        [problem] = node_problems.of_all(tx)
+        [problem] = serving.of_all(tx)
     assert problem.said.startswith("node host:1: not seen since ")
 
 

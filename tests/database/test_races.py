@@ -10,13 +10,15 @@ import pytest
 from tests.fixtures import stopping
 from tests.pipeline.node import Node
 from worker.batches import control, deadlines
-from worker.core.db.changes import Author
 from worker.core.db.statements import StaleFence
 from worker.core.rules.errors import AccountPaused, PauseReason
 from worker.engine import dispatch
-from worker.engine.queries import generations, jobs, step_moves, steps
+from worker.engine.queries import generations, steps
+from worker.engine.queries.jobs import Requeue
+from worker.engine.queries.step_moves import Finish
 from worker.engine.queries.steps import Claim, Ticket, Work
-from worker.engine.steps import outcomes
+from worker.engine.steps import outcomes, transitions
+from worker.engine.steps.transitions import Transition
 
 
 def claimed(node: Node, ticket: Ticket, *, is_sending: bool) -> Work:
@@ -40,7 +42,7 @@ def test_a_generation_whose_sending_has_begun_is_never_void(node: Node) -> None:
         stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE OF s, g") as gate,
     ):
         cancelling = pool.submit(control.cancel, database, receipt.batch_id, now=node.clock())
-        gate.wait_for_somebody()
+        gate.wait_until_reached()
         claimed(node, ticket, is_sending=True)
         gate.open()
         effect = cancelling.result(timeout=20)
@@ -52,7 +54,7 @@ def test_a_generation_whose_sending_has_begun_is_never_void(node: Node) -> None:
 
 def test_a_job_that_goes_back_in_line_during_a_round_is_seen_by_it_or_by_a_later_one(node: Node) -> None:
     """Else its batch counts as having nothing pending, and is never looked at again."""
-    receipt = node.submit({"prompt": "1"})
+    node.submit({"prompt": "1"})
     work = claimed(node, dispatch.run(node.services).tickets[0], is_sending=False)
     database = node.services.database
 
@@ -61,10 +63,9 @@ def test_a_job_that_goes_back_in_line_during_a_round_is_seen_by_it_or_by_a_later
         stopping.stopped(database.conninfo, table="batch", mark="has_pending") as gate,
     ):
         looking = pool.submit(dispatch.run, node.services)
-        gate.wait_for_somebody()
+        gate.wait_until_reached()
         with database.transaction() as tx:
-            step_moves.finish(tx, work)
-            jobs.give_back(tx, work.job_id, batch_id=receipt.batch_id, now=node.clock())
+            transitions.apply(tx, node.services, [Transition(work=work, step=Finish(), job=Requeue())])
         gate.open()
         seen = looking.result(timeout=20).tickets
         node.clock.advance(timedelta(seconds=10))
@@ -76,7 +77,7 @@ def test_a_job_that_goes_back_in_line_during_a_round_is_seen_by_it_or_by_a_later
 def past_its_deadline(node: Node, *requests: Mapping[str, object]) -> None:
     """Enqueue a batch whose deadline is now."""
     receipt = node.submit(*requests)
-    by = Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
+    by = node.author()
     deadlines.change(node.services.database, receipt.batch_id, node.clock() + timedelta(seconds=1), by)
 
 
@@ -92,7 +93,7 @@ def test_a_generation_whose_sending_begins_at_the_deadline_is_never_void(node: N
         stopping.stopped(database.conninfo, table="generation", mark="FOR UPDATE OF s, g") as gate,
     ):
         ending = pool.submit(deadlines.end_passed, database, account_id, now=node.clock())
-        gate.wait_for_somebody()
+        gate.wait_until_reached()
         claimed(node, ticket, is_sending=True)
         gate.open()
         ended = ending.result(timeout=20)
@@ -143,12 +144,14 @@ def test_a_worker_of_an_earlier_attempt_does_not_move_the_step_of_a_later_one_wh
     services = node.services
     earlier = claimed(node, dispatch.run(services).tickets[0], is_sending=False)
     with services.database.transaction() as tx:
-        outcomes.give_back_unpaid(tx, earlier, AccountPaused(PauseReason.OPERATOR), services)
+        requeued = outcomes.void_and_requeue(earlier, AccountPaused(PauseReason.OPERATOR))
+        transitions.apply(tx, services, [requeued])
     node.clock.advance(timedelta(seconds=1))
     later = claimed(node, dispatch.run(services).tickets[0], is_sending=False)
 
+    postponed = outcomes.postpone(earlier, due_at=node.clock() + timedelta(days=1))
     with pytest.raises(StaleFence), services.database.transaction() as tx:
-        step_moves.postpone(tx, earlier, due_at=node.clock() + timedelta(days=1))
+        transitions.apply(tx, services, [postponed])
 
     assert (earlier.job_id, earlier.fence) == (later.job_id, later.fence)
     assert earlier.generation_id != later.generation_id

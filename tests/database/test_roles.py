@@ -18,6 +18,7 @@ from worker.core.db.session import Database
 WRITTEN_ONCE = {
     "credit_entry": "credits",
     "seal": "hash",
+    "seal_fact": "hash",
     "ledger_rollup": "credits",
     "change": "actor",
     "wallet_reading": "credits",
@@ -25,7 +26,7 @@ WRITTEN_ONCE = {
     "generation_reading": "final",
     "catalog_rejection": "reason",
 }
-"""The tables, and of each a column that somebody might want to change."""
+"""The tables, and of each a column that may be tempting to change."""
 LOGIN = f"darkroom_test_login_{os.getpid()}"
 
 LoginTo = Callable[[str], Database]

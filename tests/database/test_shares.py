@@ -1,4 +1,4 @@
-"""Who gets the slots of a round, and the places of the window: nobody waits for all of somebody else's work."""
+"""Who gets the slots of a round, and the places of the window: no owner waits for all of another's work."""
 
 from collections import Counter
 from datetime import timedelta
@@ -6,16 +6,10 @@ from datetime import timedelta
 import pytest
 
 from tests.pipeline.node import Node
-from worker.accounts.queries import accounts
 from worker.engine import dispatch
 
 SOON = timedelta(milliseconds=200)
 TURNS = "SELECT class_times, owner_times FROM account"
-
-
-def limit(node: Node, *, rate: float, window: int = 1000) -> None:
-    with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=rate, max_in_flight=window, now=node.clock())
 
 
 def batch(node: Node, count: int, **options: object) -> str:
@@ -40,7 +34,7 @@ def let_all_polls_be_due(node: Node) -> None:
 
 
 def test_owners_share_a_pace_of_one_slot_a_round_whatever_they_have_waiting(node: Node) -> None:
-    limit(node, rate=5)
+    node.limit(rate=5, window=1000)
     for n in range(8):
         batch(node, 20, owner="ann", name=str(n))
     batch(node, 20, owner="bob")
@@ -52,7 +46,7 @@ def test_owners_share_a_pace_of_one_slot_a_round_whatever_they_have_waiting(node
 
 
 def test_the_account_remembers_only_owners_with_something_to_do(node: Node) -> None:
-    limit(node, rate=5)
+    node.limit(rate=5, window=1000)
     batch(node, 1, owner="ann")
     batch(node, 50, owner="bob")
 
@@ -62,11 +56,11 @@ def test_the_account_remembers_only_owners_with_something_to_do(node: Node) -> N
 
 
 def test_an_interactive_job_does_not_wait_for_polls_of_bulk_jobs(node: Node) -> None:
-    limit(node, rate=1000)
+    node.limit(rate=1000, window=1000)
     batch(node, 200)
     dispatch.run(node.services)
     let_all_polls_be_due(node)
-    limit(node, rate=20)
+    node.limit(rate=20, window=1000)
     batch(node, 3, owner="ann", priority="interactive")
 
     first, second = served(node, rounds=1), served(node, rounds=1)
@@ -76,11 +70,11 @@ def test_an_interactive_job_does_not_wait_for_polls_of_bulk_jobs(node: Node) -> 
 
 
 def test_polls_of_bulk_jobs_go_on_beside_any_number_of_interactive_jobs(node: Node) -> None:
-    limit(node, rate=1000)
+    node.limit(rate=1000, window=1000)
     batch(node, 200)
     dispatch.run(node.services)
     let_all_polls_be_due(node)
-    limit(node, rate=20)
+    node.limit(rate=20, window=1000)
     batch(node, 300, owner="ann", priority="interactive")
 
     found = served(node, rounds=30)
@@ -90,7 +84,7 @@ def test_polls_of_bulk_jobs_go_on_beside_any_number_of_interactive_jobs(node: No
 
 
 def test_bulk_jobs_leave_a_part_of_the_window_to_others(node: Node) -> None:
-    limit(node, rate=1000, window=40)
+    node.limit(rate=1000, window=40)
     batch(node, 100)
     full_of_bulk = served(node, rounds=3)
     batch(node, 100, owner="ann", priority="refresh")
@@ -105,7 +99,7 @@ def test_bulk_jobs_leave_a_part_of_the_window_to_others(node: Node) -> None:
 
 
 def test_every_due_step_is_handed_out_when_there_is_a_slot_for_each(node: Node) -> None:
-    limit(node, rate=1000)
+    node.limit(rate=1000, window=1000)
     batch(node, 30)
     dispatch.run(node.services)
     let_all_polls_be_due(node)
@@ -114,10 +108,10 @@ def test_every_due_step_is_handed_out_when_there_is_a_slot_for_each(node: Node) 
 
 
 def test_as_many_due_steps_are_handed_out_as_there_are_slots(node: Node) -> None:
-    limit(node, rate=1000)
+    node.limit(rate=1000, window=1000)
     batch(node, 200)
     dispatch.run(node.services)
     let_all_polls_be_due(node)
-    limit(node, rate=20)
+    node.limit(rate=20, window=1000)
 
     assert len(dispatch.run(node.services).tickets) == 5

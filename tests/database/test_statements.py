@@ -1,10 +1,8 @@
 """SQL that modules keep as constants, checked against the migrated schema and the words of the rules."""
 
-import pkgutil
 import re
-from collections.abc import Iterator
 from enum import StrEnum
-from importlib import import_module
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
 import worker
+from tests.fixtures.statement_constants import constants
 from worker.catalog.queries import catalogs
 from worker.core.db.session import Database
 from worker.core.db.statements import Part, statement
@@ -24,23 +23,20 @@ INSTANTS = re.compile(r"(^|_)(now|at|as_of|before|since|until)$")
 COMPARED = re.compile(r"\b(?:state|kind)\s*(?:=|<>|IN|NOT IN)\s*(\(?(?:\s*'\w+'\s*,?)+)")
 
 
-def constants() -> Iterator[tuple[str, object]]:
-    """Yield every module-level value of the product with its full name."""
-    for found in pkgutil.walk_packages(worker.__path__, "worker."):
-        if not found.name.endswith("__main__"):
-            for name, value in vars(import_module(found.name)).items():
-                yield f"{found.name}.{name}", value
-                if isinstance(value, dict):
-                    yield from ((f"{found.name}.{name}[{key}]", each) for key, each in value.items())
+NUMBERS = count(1)
 
 
 def prepared(tx: Connection, sql: str, types: list[str]) -> str | None:
-    """Prepare the statement; returns what Postgres says against it."""
+    """Prepare the statement and plan it with the application's rights; returns what Postgres says against it."""
     given = f" ({', '.join(types)})" if types else ""
+    name = f"checked_{next(NUMBERS)}"
     try:
         with tx.begin_nested():
-            tx.exec_driver_sql(f"PREPARE checked{given} AS {sql}")
-            tx.exec_driver_sql("DEALLOCATE checked")
+            tx.exec_driver_sql(f"PREPARE {name}{given} AS {sql}")
+            # Planning an execution looks at the rights on every table and column, and executes nothing.
+            parameters = len(set(re.findall(r"\$\d+", sql)))
+            values = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+            tx.exec_driver_sql(f"EXPLAIN EXECUTE {name}{values}")
     except DBAPIError as error:
         return str(error.orig).partition("\n")[0]
     return None

@@ -6,12 +6,14 @@ from datetime import timedelta
 import pytest
 
 from tests.pipeline.node import Node
-from worker.accounts.queries import accounts
 from worker.core.db.statements import StaleFence
-from worker.core.rules.step import QUEUED_LEASE, StepKind
+from worker.core.rules.states import QUEUED_LEASE, StepKind
 from worker.engine import dispatch
-from worker.engine.queries import step_moves, steps
+from worker.engine.queries import steps
+from worker.engine.queries.step_moves import Advance, Finish, Postpone
 from worker.engine.queries.steps import Claim, Ticket, Work
+from worker.engine.steps import transitions
+from worker.engine.steps.transitions import Transition
 
 LEASE = timedelta(seconds=30)
 STEP = "SELECT kind, due_at, lease_until, fence, attempts FROM step ORDER BY job_id"
@@ -86,12 +88,10 @@ def test_who_has_lost_the_step_changes_nothing(node: Node, ticket: Ticket) -> No
 
     assert lost is not None
     now = node.clock()
-    with pytest.raises(StaleFence), node.services.database.transaction() as tx:
-        step_moves.postpone(tx, lost, due_at=now)
-    with pytest.raises(StaleFence), node.services.database.transaction() as tx:
-        step_moves.advance(tx, lost, StepKind.POLL, due_at=now, now=now)
-    with pytest.raises(StaleFence), node.services.database.transaction() as tx:
-        step_moves.finish(tx, lost)
+    moves = (Postpone(due_at=now, attempts=0), Advance(kind=StepKind.POLL, since=now, due_at=now), Finish())
+    for move in moves:
+        with pytest.raises(StaleFence), node.services.database.transaction() as tx:
+            transitions.apply(tx, node.services, [Transition(work=lost, step=move)])
     assert node.query(STEP) == before
 
 
@@ -109,8 +109,7 @@ def test_a_leased_step_is_not_handed_out_again_before_its_lease_ends(node: Node,
 
 def test_dispatchers_at_the_same_instant_never_hand_out_the_same_step(node: Node) -> None:
     node.submit(*({"prompt": str(n)} for n in range(60)))
-    with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=100, now=node.clock())
+    node.limit(rate=1000.0)
     barrier = threading.Barrier(4)
 
     def rounds(_: int) -> list[Ticket]:
@@ -127,8 +126,7 @@ def test_dispatchers_at_the_same_instant_never_hand_out_the_same_step(node: Node
 
 def test_no_more_jobs_are_open_than_the_window_allows(node: Node) -> None:
     node.submit(*({"prompt": str(n)} for n in range(20)))
-    with node.services.database.transaction() as tx:
-        accounts.configure(tx, node.services.account_id, rate=1000.0, max_in_flight=7, now=node.clock())
+    node.limit(rate=1000.0, window=7)
 
     dispatch.run(node.services)
     dispatch.run(node.services)

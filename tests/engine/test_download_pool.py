@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from worker.engine.download_pool import WAITING_PER_THREAD, Collectors
+from worker.engine.services import WAITING_PER_THREAD, Collectors
 
 SOON_S = 10
 
@@ -54,7 +54,7 @@ def fail() -> None:
     raise RuntimeError
 
 
-def test_whoever_hands_a_job_in_does_not_wait_for_it(collectors: Collectors) -> None:
+def test_a_caller_that_hands_a_job_in_does_not_wait_for_it(collectors: Collectors) -> None:
     slow = begun(collectors)
 
     assert not slow.is_done

@@ -9,9 +9,8 @@ import pytest
 from tests.fixtures import pictures
 from worker.core.rules.fault import Fault
 from worker.intake.manifest import Row
-from worker.intake.prefetch import AHEAD, AT_ONCE
 from worker.intake.prepare import Prepared, prepare
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import AHEAD, AT_ONCE, Library
 from worker.storage.folder import Folder
 from worker.storage.store import Put, Store, open_store
 

@@ -7,7 +7,7 @@ import pytest
 
 from worker.core.rules.fault import Fault
 from worker.intake.manifest import CheckedRequest, LocalFile, Row, checked, read
-from worker.intake.rules.reference_source import RemoteUrl, StoredHash
+from worker.intake.rules.references import RemoteUrl, StoredHash
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "catalog.jsonl"
 
@@ -24,7 +24,7 @@ def test_a_path_is_relative_to_the_manifest_and_may_lead_out_of_its_folder(tmp_p
     found = one("../a.png", tmp_path / "manifests")
 
     assert isinstance(found, CheckedRequest)
-    assert found.references == (LocalFile((tmp_path / "a.png").resolve()),)
+    assert found.references == (LocalFile((tmp_path / "a.png").resolve(), "a.png"),)
 
 
 def test_a_missing_file_is_a_fault_that_names_the_path_that_was_tried(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_pipe_is_not_a_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reference", ["a.png", "/etc/passwd", "../a.png"])
-def test_a_door_without_a_folder_permits_no_path(reference: str) -> None:
+def test_an_interface_without_a_folder_permits_no_path(reference: str) -> None:
     found = one(reference, None)
 
     assert isinstance(found, Fault)
@@ -65,7 +65,7 @@ def test_a_door_without_a_folder_permits_no_path(reference: str) -> None:
         ("sha256:" + "0" * 64, StoredHash("0" * 64)),
     ],
 )
-def test_an_address_and_a_stored_hash_are_permitted_at_every_door(reference: str, located: object) -> None:
+def test_an_address_and_a_stored_hash_are_permitted_by_every_interface(reference: str, located: object) -> None:
     found = one(reference, None)
 
     assert isinstance(found, CheckedRequest)

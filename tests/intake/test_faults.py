@@ -1,7 +1,7 @@
 """Faults wait on disk: none is cut, and they keep their order."""
 
 from worker.core.rules.fault import Fault
-from worker.intake.faults import FaultSpool
+from worker.intake.request_spool import FaultSpool
 from worker.storage.spool import SpoolFolder
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from worker.core.rules.fault import UnfitError
-from worker.intake.prefetch import AT_ONCE
-from worker.intake.reference_store import Library
-from worker.intake.rules.reference_source import RemoteUrl
+from worker.intake.reference_store import AT_ONCE, Library
+from worker.intake.rules.references import RemoteUrl
 from worker.storage.fetch.addresses import AddressPolicy
 from worker.storage.fetch.budget import FetchBounds, FetchBudget
 from worker.storage.store import open_store

@@ -9,7 +9,7 @@ import pytest
 
 from worker.core.rules.fault import Fault
 from worker.intake.manifest import Form, ManifestError, Row, read
-from worker.intake.manifest.lines import LINE_MAX_BYTES
+from worker.intake.manifest.reader import LINE_MAX_BYTES
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -154,7 +154,7 @@ def test_the_form_that_is_asked_for_wins_over_the_name(tmp_path: Path) -> None:
         ("m.jsonl", b'{\n  "prompt": "a"\n}', "each object on one line"),
         ("m.jsonl", b"", "is empty"),
         ("m.jsonl", b" \n\n", "is empty"),
-        ("m.csv", b"key,prompt\n", "holds no request"),
+        ("m.csv", b"key,prompt\n", "contains no requests"),
         ("m.csv", b"PK\x03\x04rest", "export it as CSV"),
         ("m.csv", "prompt\na\n".encode("utf-16"), "UTF-16"),
         ("m.dat", b"hello\n", "permitted: .csv"),

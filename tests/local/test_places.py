@@ -1,4 +1,4 @@
-"""The servers start wherever the home lies, for root and for others, and change nobody's permissions."""
+"""The servers start wherever the home lies, for root and for others, and change no user's permissions."""
 
 import multiprocessing
 import os
@@ -95,7 +95,7 @@ def test_a_user_who_is_not_root_starts_servers_of_their_own(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("as_root")
-def test_services_of_another_user_are_refused_with_the_way_out(home: Path) -> None:
+def test_services_of_another_user_are_refused_with_the_next_step(home: Path) -> None:
     services.start(home, fsync=False)
 
     told = _told_by(NOBODY, home)
@@ -120,7 +120,7 @@ def test_data_that_the_servers_cannot_reach_in_the_home_lie_where_its_pointer_sa
     data = homes.at(closed_home).data
     assert (closed_home / "data.location").read_text().strip() == str(data)
     assert (data / "postgres" / "PG_VERSION").exists()
-    assert data.stat().st_mode & 0o777 == 0o711
+    assert data.stat().st_mode & 0o777 == 0o710
 
 
 def test_a_home_with_a_very_long_path_gets_a_socket_in_a_short_one(deep_home: Path) -> None:

@@ -10,7 +10,7 @@ from worker.local import ports
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """Yield a port on which somebody listens."""
+    """Yield a port with a listener."""
     with socket.create_server((ports.HOST, 0)) as server:
         yield server.getsockname()[1]
 
@@ -25,7 +25,7 @@ def test_a_former_port_that_is_taken_is_left_out(taken: int) -> None:
     assert taken not in list(ports.candidates(taken))
 
 
-def test_a_port_on_which_somebody_listens_is_not_free(taken: int) -> None:
+def test_a_port_with_a_listener_is_not_free(taken: int) -> None:
     assert not ports.is_free(taken)
 
 

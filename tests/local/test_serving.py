@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from tests.local.worlds import processes_of
 from worker.local import home as homes
-from worker.local import process, services, supervisor
+from worker.local import services, supervisor
 from worker.local.errors import ServicesError
 from worker.local.services import Services
 
@@ -131,7 +131,7 @@ def test_a_server_that_hangs_is_killed_when_its_grace_is_over(home: Path, runnin
 
     supervisor.end(homes.at(home).data / "valkey", running.valkey, grace_s=0.1)
 
-    assert process.named(running.valkey.pid) is None
+    assert supervisor.named(running.valkey.pid) is None
 
 
 def test_a_stop_ends_postgres_although_a_client_is_connected(home: Path, running: Services) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.local.worlds import answer_of, postmasters_of, processes_of, starter
 from worker.local import home as homes
-from worker.local import process, services
+from worker.local import records, services, supervisor
 from worker.local.services import Services, Status
 
 
@@ -21,6 +21,25 @@ def test_a_second_start_finds_the_servers_of_the_first(home: Path, running: Serv
     again = services.start(home, fsync=False)
 
     assert again == running
+
+
+def test_servers_that_run_are_found_without_their_lock(home: Path, running: Services) -> None:
+    with records.exclusive(homes.at(home).lock):
+        found = services.running(home)
+
+    assert found == running
+
+
+def test_servers_that_no_completed_start_has_recorded_are_left_to_a_start(home: Path, running: Services) -> None:
+    homes.at(home).records.unlink()
+
+    assert services.running(home) is None
+
+
+def test_a_stopped_server_is_not_found_running(home: Path, running: Services) -> None:
+    services.stop(home)
+
+    assert services.running(home) is None
 
 
 def test_two_processes_that_start_at_once_share_one_instance(home: Path) -> None:
@@ -123,4 +142,4 @@ def test_servers_of_a_home_that_was_removed_are_ended_by_the_next_start(home: Pa
     again = services.start(home, fsync=False)
 
     assert postmasters_of(home) == [again.postgres.pid]
-    assert [each.pid for each in old if process.is_alive(each)] == []
+    assert [each.pid for each in old if supervisor.is_alive(each)] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from worker.local import home, process
+from worker.local import home, supervisor
 
 STARTER = """
 import sys
@@ -21,12 +21,12 @@ sys.stdin.read()
 def processes_of(path: Path) -> list[psutil.Process]:
     """Return every process that works below the home's data."""
     data = home.at(path).data
-    return [each for name in ("postgres", "valkey") for each in process.inhabitants(data / name)]
+    return [each for name in ("postgres", "valkey") for each in supervisor.inhabitants(data / name)]
 
 
 def postmasters_of(path: Path) -> list[int]:
     """Return the ids of the Postgres servers on the home's data, without their children."""
-    found = process.inhabitants(home.at(path).data / "postgres")
+    found = supervisor.inhabitants(home.at(path).data / "postgres")
     ids = {each.pid for each in found}
     return [each.pid for each in found if _is_eldest(each, ids)]
 

@@ -36,7 +36,7 @@ def world(broker: str, postgres: str, template: str, tmp_path_factory: pytest.Te
 def quiet_world(
     database_url: str, broker_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """Yield a Darkroom without a worker, for the door that needs none."""
+    """Yield a Darkroom without a worker, for the interface that needs none."""
     folder = tmp_path_factory.mktemp("producers")
     with provider.running() as sandbox, worlds.opened(database_url, broker_urls["embedded"], folder, sandbox) as opened:
         yield opened

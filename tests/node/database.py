@@ -36,6 +36,7 @@ def _permit(world: World, *, connections: bool) -> None:
 def jobs_locked(world: World) -> Iterator[None]:
     """Let every write of a job wait until the block ends."""
     with world.database.engine.begin() as tx:
+        tx.execute(text("SET LOCAL ROLE NONE"))
         tx.execute(text("LOCK TABLE job IN SHARE MODE"))
         yield
 

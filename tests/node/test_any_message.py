@@ -69,7 +69,7 @@ CONTENT_TYPES = st.sampled_from(
 ENCODINGS = st.sampled_from(
     ["utf-8", "binary", "utf-16", "latin-1", "idna", "rot13", "punycode", "no such codec", None]
 )
-QUEUES = st.sampled_from([ENQUEUE] * 5 + ["darkroom.poll", "darkroom.upkeep"])
+QUEUES = st.sampled_from([ENQUEUE] * 5 + ["darkroom.poll", "darkroom.maintenance"])
 OF_AMQP = st.fixed_dictionaries(
     {},
     optional={

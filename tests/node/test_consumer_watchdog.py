@@ -2,13 +2,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.node.rules.consumer_watchdog import PATIENCE, Action, Hearing, judge
+from worker.node.consumer_watchdog import GRACE_PERIOD, Action, Hearing, judge
 
 NOW = datetime(2026, 5, 11, tzinfo=UTC)
 MOMENT = timedelta(seconds=1)
 
 
-def test_a_node_that_hears_is_left_alone() -> None:
+def test_a_node_that_receives_is_left_alone() -> None:
     assert judge(Hearing(), is_deaf=False, now=NOW) == (Hearing(), None)
 
 
@@ -23,14 +23,14 @@ def test_the_first_silence_is_only_remembered() -> None:
 def test_each_remedy_has_the_whole_patience_to_work_before_the_next(tried: int, remedy: Action) -> None:
     before = Hearing(deaf_since=NOW, tried=tried)
 
-    early = judge(before, is_deaf=True, now=NOW + PATIENCE - MOMENT)
-    due = judge(before, is_deaf=True, now=NOW + PATIENCE)
+    early = judge(before, is_deaf=True, now=NOW + GRACE_PERIOD - MOMENT)
+    due = judge(before, is_deaf=True, now=NOW + GRACE_PERIOD)
 
     assert early == (before, None)
-    assert due == (Hearing(deaf_since=NOW + PATIENCE, tried=tried + 1), remedy)
+    assert due == (Hearing(deaf_since=NOW + GRACE_PERIOD, tried=tried + 1), remedy)
 
 
-def test_a_node_that_hears_again_is_forgiven() -> None:
+def test_a_node_that_receives_again_starts_with_the_mildest_action() -> None:
     before = Hearing(deaf_since=NOW, tried=1)
 
     assert judge(before, is_deaf=False, now=NOW + MOMENT) == (Hearing(), None)

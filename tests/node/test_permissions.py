@@ -80,7 +80,7 @@ def test_a_restricted_producer_can_enqueue_with_celery(restricted: World) -> Non
 @pytest.mark.parametrize(
     "attempt",
     [
-        lambda server: server.lpush("darkroom.upkeep", b"[]"),
+        lambda server: server.lpush("darkroom.maintenance", b"[]"),
         lambda server: server.rpop(raw.ENQUEUE),
         lambda server: server.lrange(raw.ENQUEUE, 0, -1),
         lambda server: server.delete(raw.ENQUEUE),
@@ -109,15 +109,15 @@ def published(channel: amqp.Channel, exchange: str, routing_key: str) -> None:
 @pytest.mark.parametrize(
     "attempt",
     [
-        lambda channel: published(channel, "", "darkroom.upkeep"),
-        lambda channel: published(channel, "darkroom.upkeep", "darkroom.upkeep"),
+        lambda channel: published(channel, "", "darkroom.maintenance"),
+        lambda channel: published(channel, "darkroom.maintenance", "darkroom.maintenance"),
         lambda channel: published(channel, "celery.pidbox", ""),
         lambda channel: channel.basic_get(raw.ENQUEUE),
         lambda channel: channel.basic_consume(raw.ENQUEUE),
         lambda channel: channel.queue_purge(raw.ENQUEUE),
         lambda channel: channel.queue_delete(raw.ENQUEUE),
         lambda channel: channel.queue_declare("elsewhere"),
-        lambda channel: channel.queue_bind(raw.ENQUEUE, "darkroom.upkeep", "x"),
+        lambda channel: channel.queue_bind(raw.ENQUEUE, "darkroom.maintenance", "x"),
         lambda channel: channel.exchange_delete(raw.ENQUEUE),
     ],
     ids=["default", "elsewhere", "control", "get", "consume", "purge", "delete", "declare", "bind", "no exchange"],

@@ -1,4 +1,4 @@
-"""Whoever has the broker's URL can ask a node whether it lives, and can do nothing to it."""
+"""A client with the broker's URL can ping a node, and cannot control it."""
 
 from typing import Any
 from uuid import uuid4

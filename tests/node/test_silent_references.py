@@ -87,7 +87,7 @@ def test_messages_that_wait_for_references_are_shown_and_those_that_wait_for_lon
     recent = _verdict(world)
     world.query("UPDATE waiting_message SET received_at = received_at - interval '1 hour'")
 
-    assert "messages of producers: 1 wait for their references" in status.stderr
+    assert "messages of producers: 1 wait to become batches" in status.stderr
     assert (recent, _verdict(world)) == ("ok", "warning")
 
 
@@ -102,7 +102,7 @@ def test_the_doctor_names_refused_batches_also_while_messages_wait_for_long(quie
 
     found = _finding(world)
 
-    assert "1 wait for their references" in found["detail"]
+    assert "1 wait to become batches" in found["detail"]
     assert "1 batch refused within 7 days" in found["detail"]
     assert "batch.not_yet_enqueued" in found["next_step"]
     assert "`darkroom refused`" in found["next_step"]

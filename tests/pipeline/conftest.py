@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import run_here
 from tests.conftest import quick_place
 from tests.fixtures import provider
 from tests.fixtures.provider import Provider
@@ -16,6 +17,7 @@ from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
 
 NodeFor = Callable[..., Node]
+Screen = Callable[..., str]
 _accounts = count(1)
 
 
@@ -68,7 +70,7 @@ def node(node_for: NodeFor) -> Node:
 
 @pytest.fixture
 def lost(node: Node, sandbox: Provider) -> Node:
-    """Return a node with one job whose create was answered to nobody, past the window; the task exists."""
+    """Return a node with one job whose create has lost its answer, past the window; the task exists."""
     node.submit({"prompt": "A chair"}, owner="mia")
     sandbox.script(("create", 1, "lost_reply"))
     node.run_for(timedelta(seconds=0.2))
@@ -85,3 +87,10 @@ def unknown(node: Node, sandbox: Provider) -> Node:
     node.run_until_quiet()
     sandbox.set(not_found_after_create_s=0)
     return node
+
+
+@pytest.fixture
+def screen(node: Node, database_url: str, tmp_path: Path) -> Screen:
+    """Run a command on the node's database and store, and give what it prints."""
+    settings = {"DARKROOM_DATABASE_URL": database_url, "DARKROOM_STORE": str(node.folder)}
+    return lambda *words: run_here(tmp_path, settings, *words).stdout

@@ -1,6 +1,6 @@
 """The outside parts of a node with a listener before and after each effect: for crashes, and for looking around."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from worker.core.db.session import Database
 from worker.provider.client import Client
+from worker.provider.errors import wait_until_reset
 from worker.provider.wire import GenerationView, UploadedFile
 from worker.storage.store import Put, Store
 
@@ -35,6 +36,12 @@ class Fuse:
         self._left -= 1
 
 
+def die_after_create(effect: str) -> None:
+    """Listen, and burn through once a create was sent and before its answer is written."""
+    if effect == "after create":
+        raise Crash(effect)
+
+
 class HookedClient(Client):
     """The real client, heard before and after each call."""
 
@@ -46,11 +53,17 @@ class HookedClient(Client):
     answered_id: str | None = None
     """The one id with which every create is answered, as by a cache on the way; None: each has its own."""
 
+    limit_headers: Mapping[str, str] | None = None
+    """What every answer to a create says of the limit, as something on the way may; None: what the provider says."""
+
     def create(self, *, body: bytes, idempotency_key: str) -> GenerationView:
         self.listener("before create")
         view = super().create(body=body, idempotency_key=idempotency_key)
         self.listener("after create")
-        return replace(view, id=self.answered_id or view.id)
+        view = replace(view, id=self.answered_id or view.id)
+        if self.limit_headers is None:
+            return view
+        return replace(view, limit_resets_in=wait_until_reset(self.limit_headers, now=self._now))
 
     def get(self, provider_id: str) -> GenerationView:
         self.listener("before get")

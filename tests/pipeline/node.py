@@ -13,18 +13,20 @@ from uuid_utils.compat import uuid7
 
 from tests.pipeline.hooked import Crash, Fuse, HookedClient, HookedDatabase, HookedStore, Listener
 from worker.accounts.queries import accounts
+from worker.batches.queries import overview
+from worker.batches.queries.overview import Overview
+from worker.core.db.changes import Author
 from worker.core.rules.retry import ReplayPolicy
-from worker.engine import dispatch, probe
-from worker.engine.latencies import Latencies
-from worker.engine.queries import upkeep as upkeep_rows
+from worker.engine import checks, dispatch
+from worker.engine.queries import batches
+from worker.engine.queries import maintenance as maintenance_rows
 from worker.engine.queries.steps import Ticket
 from worker.engine.rules.polling import PollSchedule
-from worker.engine.rules.upkeep import UpkeepKind
-from worker.engine.services import Policies, Services
+from worker.engine.services import Latencies, Policies, Services
 from worker.engine.steps.perform import perform
 from worker.enqueue import enqueue
 from worker.intake.write import Receipt
-from worker.node import upkeep
+from worker.node import maintenance
 from worker.provider.client import Timeouts
 from worker.storage import store_binding
 from worker.storage.fetch.addresses import AddressPolicy
@@ -34,11 +36,11 @@ START = datetime(2020, 11, 22, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=1)
 ROUNDS = 20_000
 EVERY = {
-    UpkeepKind.WALLET: timedelta(minutes=1),
-    UpkeepKind.SEAL: timedelta(hours=1),
-    UpkeepKind.REREAD: timedelta(minutes=15),
+    "wallet": timedelta(minutes=1),
+    "seal": timedelta(hours=1),
+    "reread": timedelta(minutes=15),
 }
-"""How often the usual upkeep is done, on a node that is told to."""
+"""How often the usual maintenance is done, on a node that is told to."""
 
 
 @dataclass(kw_only=True)
@@ -79,9 +81,9 @@ class Node:
         decided = dispatch.run(self.services)
         self.deliver(decided.tickets)
         if decided.is_probe_due:
-            probe.run(self.services)
-        for kind in decided.upkeep:
-            upkeep.run(self.services, kind)
+            checks.check_account(self.services)
+        for kind in decided.maintenance:
+            maintenance.run(self.services, kind)
         return decided
 
     def deliver(self, tickets: Iterable[Ticket]) -> None:
@@ -122,14 +124,29 @@ class Node:
             return str(crash.args[0])
         return None
 
-    def keep(self, every: Mapping[UpkeepKind, timedelta]) -> None:
-        """Have each of these kinds of upkeep done so often from now on."""
+    def keep(self, every: Mapping[str, timedelta]) -> None:
+        """Have each of these kinds of maintenance done so often from now on."""
         with self.services.database.transaction() as tx:
-            upkeep_rows.configure(tx, self.services.account_id, every, now=self.clock())
+            maintenance_rows.configure(tx, self.services.account_id, every, now=self.clock())
+
+    def author(self, reason: str | None = None) -> Author:
+        """Return who changes something at this instant."""
+        return Author(actor="ann", reason=reason, now=self.clock(), new_id=self.services.new_id)
+
+    def limit(self, *, rate: float | None, window: int = 100) -> None:
+        """Set the account's rate, and how many live jobs it may have."""
+        with self.services.database.transaction() as tx:
+            accounts.configure(tx, self.services.account_id, rate=rate, max_in_flight=window, now=self.clock())
+
+    def overview(self) -> Overview:
+        """Return where the newest batch stands."""
+        with self.services.database.transaction() as tx:
+            return overview.read(tx, batches.newest(tx, limit=1)[0], now=self.clock())
 
     def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
-        """Return the rows of a query as dictionaries."""
+        """Return the rows of a query as dictionaries; it may change what the program has no right to."""
         with self.services.database.engine.begin() as tx:
+            tx.execute(text("SET LOCAL ROLE NONE"))
             return [dict(row) for row in tx.execute(text(statement), values).mappings()]
 
     def jobs(self) -> list[str]:

@@ -15,13 +15,12 @@ from tests.pipeline import node as nodes
 from tests.pipeline.node import Node
 from worker.batches import control
 from worker.batches.queries import overview
-from worker.core.rules.model_params import SelectParam
-from worker.core.rules.models_catalogue import REGISTRY
-from worker.core.rules.step import StepKind
+from worker.core.rules.models_catalogue import REGISTRY, SelectParam
+from worker.core.rules.states import StepKind
 from worker.engine import dispatch
 from worker.engine.queries import batches, crashes
-from worker.engine.rules import crash
-from worker.engine.steps import accepted, downloads, poll
+from worker.engine.rules import give_up
+from worker.engine.steps import collect, poll, submit
 from worker.engine.steps.perform import attempt
 
 MADE_UP = {"key": "made-up", "prompt": "A chair", "model": "made-up"}
@@ -112,7 +111,7 @@ def test_a_version_that_knows_the_model_takes_the_job_meanwhile(
 
 
 @pytest.mark.usefixtures("known")
-def test_a_job_whose_params_have_become_unfit_can_be_asked_for_again_when_the_bug_is_mended(
+def test_a_job_whose_params_have_become_unfit_can_be_retried_when_the_bug_is_fixed(
     node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receipt = node.submit(MADE_UP)
@@ -122,7 +121,9 @@ def test_a_job_whose_params_have_become_unfit_can_be_asked_for_again_when_the_bu
         node.run_until_quiet()
     failed = node.failures()
 
-    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock(), code=crash.CODE)
+    control.retry_failed(
+        node.services.database, receipt.batch_id, node.author(), approve_above=None, code=give_up.CRASHED
+    )
     monkeypatch.setattr(nodes, "perform", attempt)
     node.run_until_quiet()
 
@@ -135,7 +136,7 @@ def test_a_job_whose_answer_can_never_be_recorded_is_in_doubt_and_keeps_its_hold
     node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.submit(CHAIR)
-    monkeypatch.setattr(accepted, "accept", broken)
+    monkeypatch.setattr(submit, "_accepting", broken)
 
     node.run_until_quiet()
 
@@ -145,7 +146,7 @@ def test_a_job_whose_answer_can_never_be_recorded_is_in_doubt_and_keeps_its_hold
     assert books.failed_checks(node) == []
 
 
-def test_a_generation_whose_polls_crash_is_polled_ever_more_rarely_and_settled_when_the_bug_is_mended(
+def test_a_generation_whose_polls_crash_is_polled_ever_more_rarely_and_settled_when_the_bug_is_fixed(
     node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.submit(CHAIR)
@@ -182,11 +183,11 @@ def test_an_image_whose_collecting_crashes_for_a_day_fails_its_job_paid_and_a_re
 ) -> None:
     receipt = node.submit(CHAIR)
     with monkeypatch.context() as patch:
-        patch.setattr(downloads, "inspect_result", broken)
+        patch.setattr(collect, "inspect_result", broken)
         node.run_until_quiet()
     failed = (node.jobs(), node.failures(), books.balance(node, "spent"))
 
-    control.retry_failed(node.services.database, receipt.batch_id, now=node.clock())
+    control.retry_failed(node.services.database, receipt.batch_id, node.author(), approve_above=None)
     monkeypatch.setattr(nodes, "perform", attempt)
     node.run_until_quiet()
 
@@ -257,9 +258,9 @@ def test_a_crash_of_a_step_that_another_worker_has_moved_on_with_changes_nothing
 @pytest.mark.parametrize("kind", StepKind)
 def test_what_may_have_been_created_is_never_void_whatever_crashes(kind: StepKind) -> None:
     verdicts = {
-        crash.verdict(kind, crashes=crashes, is_perhaps_sent=True, age=timedelta(days=days))
-        for crashes in (1, crash.MOST, 1_000)
+        give_up.crash_verdict(kind, crashes=crashes, is_perhaps_sent=True, age=timedelta(days=days))
+        for crashes in (1, give_up.MOST_CRASHES, 1_000)
         for days in (0, 2)
     }
 
-    assert crash.Verdict.FAIL_UNSENT not in verdicts
+    assert give_up.CrashVerdict.FAIL_UNSENT not in verdicts

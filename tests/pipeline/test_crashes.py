@@ -8,7 +8,7 @@ from tests.fixtures import pictures
 from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.conftest import NodeFor
-from tests.pipeline.hooked import Fuse
+from tests.pipeline.hooked import Fuse, die_after_create
 from worker.engine import dispatch
 
 EFFECTS = 90
@@ -53,12 +53,9 @@ def test_the_books_agree_also_when_a_second_node_dies_too(effects: int, node_for
 def test_a_node_that_dies_at_a_create_past_the_window_leaves_the_job_in_doubt(
     node_for: NodeFor, sandbox: Provider
 ) -> None:
-    def die(effect: str) -> None:
-        Fuse(int(effect != "after create"))(effect)
-
     survivor = node_for()
     survivor.submit({"prompt": "1"})
-    node_for(listener=die).run_until_crash()
+    node_for(listener=die_after_create).run_until_crash()
     survivor.clock.advance(timedelta(hours=2))
 
     survivor.run_until_quiet()

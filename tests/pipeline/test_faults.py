@@ -113,6 +113,30 @@ def test_a_429_is_no_attempt(node: Node, sandbox: Provider) -> None:
     assert node.query("SELECT attempts FROM step") == [{"attempts": 0}]
 
 
+def test_a_429_to_a_replay_is_an_answer_and_the_first_send_stays_without_one(node: Node, sandbox: Provider) -> None:
+    sandbox.set(throttle_retry_after_s=600)
+    sandbox.script(("create", 1, "lost_reply"), ("create", 2, "throttle"))
+    node.submit({"prompt": "A chair"})
+
+    node.run_for(timedelta(minutes=2))
+
+    assert node.query("SELECT sends, answers FROM generation") == [{"sends": 2, "answers": 1}]
+
+
+def test_a_create_that_met_three_429s_goes_on_with_a_new_key(node: Node, sandbox: Provider) -> None:
+    """The provider may remember the refusal under the key."""
+    sandbox.script(*(("create", n, "throttle") for n in (1, 2, 3)))
+    node.submit({"prompt": "A chair"})
+
+    node.run_until_quiet()
+
+    assert node.query("SELECT sends, state FROM generation ORDER BY id") == [
+        {"sends": 3, "state": "void"},
+        {"sends": 1, "state": "succeeded"},
+    ]
+    books.check_all_done(node, sandbox)
+
+
 def test_a_conflict_on_the_first_send_is_in_doubt_and_keeps_its_hold(node_for: NodeFor, sandbox: Provider) -> None:
     node = node_for(listener=_raise_conflict)
     node.submit({"prompt": "A chair"})
@@ -120,6 +144,7 @@ def test_a_conflict_on_the_first_send_is_in_doubt_and_keeps_its_hold(node_for: N
     node.run_until_quiet()
 
     assert node.jobs() == ["in_doubt"]
+    assert node.query("SELECT sends FROM generation") == [{"sends": 1}]
     assert node.entries() == [("hold", 4)]
     books.check(node, sandbox)
 

@@ -5,13 +5,11 @@ from uuid import UUID
 
 from tests.pipeline.node import Node
 from worker.batches import deadlines
-from worker.core.db.changes import Author
-from worker.engine.rules.upkeep import UpkeepKind
-from worker.node import upkeep
+from worker.node import maintenance
 
 CHAIR: dict[str, object] = {"prompt": "A chair"}
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
-EVERY = {UpkeepKind.DEADLINES: timedelta(seconds=5), UpkeepKind.REREAD: timedelta(minutes=15)}
+EVERY = {"deadlines": timedelta(seconds=5), "reread": timedelta(minutes=15)}
 
 
 def keeping(node: Node) -> Node:
@@ -20,18 +18,13 @@ def keeping(node: Node) -> Node:
     return node
 
 
-def author(node: Node) -> Author:
-    """Return who changes a deadline, at this instant."""
-    return Author(actor="ann", reason=None, now=node.clock(), new_id=node.services.new_id)
-
-
 def submit(node: Node, *requests: dict[str, object], within: timedelta) -> UUID:
-    """Enqueue a batch whose deadline counts from the node's clock, which is not that of the door."""
+    """Enqueue a batch whose deadline counts from the node's clock, which is not that of the interface."""
     batch_id = node.submit(*requests).batch_id
-    deadlines.change(node.services.database, batch_id, node.clock() + within, author(node))
+    deadlines.change(node.services.database, batch_id, node.clock() + within, node.author())
     return batch_id
 
 
 def end_passed(node: Node) -> None:
     """Look after the deadlines now."""
-    upkeep.run(node.services, UpkeepKind.DEADLINES)
+    maintenance.run(node.services, "deadlines")

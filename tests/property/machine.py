@@ -13,16 +13,16 @@ from tests.property.provider import CREATES, GETS, Crash, Fate
 from worker.accounts import control
 from worker.audit import resolve
 from worker.audit.rules.dispute_decision import Signature, UnfitTask
-from worker.batches import caps, deadlines
 from worker.batches import control as batch_control
-from worker.batches.caps import CapTooLow
+from worker.batches import deadlines
+from worker.batches.control import CapTooLow
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
-from worker.core.rules.batch_state import ActionRefused
-from worker.core.rules.step import StepKind
+from worker.core.rules.states import ActionRefused, StepKind
 from worker.engine import dispatch
 from worker.engine.queries.steps import Ticket
-from worker.engine.steps import poll, submit
+from worker.engine.steps import poll
+from worker.engine.steps import submit as steps_submit
 
 ANN = Signature(actor="ann", reason="seen")
 SPANS = [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=11), timedelta(hours=2), timedelta(hours=25)]
@@ -147,7 +147,7 @@ class Money(RuleBasedStateMachine):
                 folder.is_held_back = False
 
     def pass_deadline(self, batch: UUID) -> None:
-        """Let a deadline be over for so long that nobody's lease counts, end what is past it, and lift it again."""
+        """Let a deadline be over for so long that no lease counts, end what is past it, and lift it again."""
         long_ago = self.clock() - timedelta(hours=1)
         deadlines.change(self.database, batch, long_ago, self.author())
         deadlines.end_passed(self.database, self.services.account_id, now=self.clock())
@@ -157,13 +157,13 @@ class Money(RuleBasedStateMachine):
 
     @rule(batch=batches)
     def retry(self, batch: UUID) -> None:
-        batch_control.retry_failed(self.database, batch, now=self.clock())
+        batch_control.retry_failed(self.database, batch, self.author(), approve_above=None)
         self.oracle.retried(batch)
 
     def cap_batch(self, batch: UUID, cap: int | None) -> None:
         is_too_low = cap is not None and cap < self.oracle.committed(batch)
         try:
-            caps.cap_batch(self.database, batch, cap, self.author())
+            batch_control.cap_batch(self.database, batch, cap, self.author(), approve_above=None)
         except CapTooLow:
             assert is_too_low
             return
@@ -171,7 +171,7 @@ class Money(RuleBasedStateMachine):
         self.oracle.folders[batch].cap = cap
 
     def cap_owner(self, owner: str, cap: int | None) -> None:
-        change = caps.cap_owner(self.database, self.owner(owner), cap, self.author())
+        change = batch_control.cap_owner(self.database, self.owner(owner), cap, self.author(), approve_above=None)
         assert change.committed == self.oracle.in_month(self.owner(owner), self.clock())
         self.oracle.monthly.pop(self.owner(owner), None)
         if cap is not None:
@@ -191,11 +191,13 @@ class Money(RuleBasedStateMachine):
     @rule(charged=st.sampled_from([0, 1, 4, 6]), data=st.data())
     def correct(self, charged: int, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.oracle.doubtful()))
-        generation, change_id, now = self.generation(job), self.services.new_id(), self.clock()
+        generation, now, new_id = self.generation(job), self.clock(), self.services.new_id
         if charged:
-            resolve.charged(self.database, generation, charged, ANN, change_id=change_id, now=now, may_exceed=True)
+            resolve.charged(
+                self.database, generation, charged, ANN, new_id=new_id, approve_above=None, now=now, may_exceed=True
+            )
         else:
-            resolve.not_charged(self.database, generation, ANN, change_id=change_id, now=now)
+            resolve.not_charged(self.database, generation, ANN, new_id=new_id, approve_above=None, now=now)
         self.oracle.corrected(job, charged)
 
     @precondition(lambda self: self.oracle.doubtful())
@@ -256,7 +258,7 @@ class Money(RuleBasedStateMachine):
         overtaken: list[bool] = []
         self.world.stall = lambda: overtaken.append(self.overtake(job))
         try:
-            submit.run(self.services, ticket)
+            steps_submit.run(self.services, ticket)
         except Crash:
             assert fate in {Fate.CRASH_AFTER, Fate.CRASH_BEFORE}
         assert (self.world.asked > asked) == is_sent, "a request goes out exactly when it may"

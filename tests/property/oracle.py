@@ -31,7 +31,7 @@ class Paper:
     amount: int = PRICE
     is_doubtful: bool = False
     unknown: int = 0
-    """Sends of which nobody knows whether they arrived."""
+    """Sends of which it is unknown whether they arrived."""
     first_sent: datetime | None = None
     accepted: datetime | None = None
     is_adopted: bool = False
@@ -149,7 +149,7 @@ class Oracle:
         slip.papers.append(Paper(key=key, month=now.date().replace(day=1), amount=self.price()))
 
     def nothing_is_left_out(self, now: datetime) -> None:
-        """After a round: whoever still waits cannot be paid for."""
+        """After a round: what still waits cannot be paid for."""
         if self.paused is not None or (self.blocked is not None and now < self.blocked):
             return
         for batch, folder in self.folders.items():

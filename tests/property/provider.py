@@ -28,7 +28,7 @@ THROTTLED_FOR = timedelta(seconds=5)
 
 
 class Crash(BaseException):
-    """Whoever was calling is gone."""
+    """The caller is gone."""
 
 
 class Fate(StrEnum):

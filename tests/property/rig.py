@@ -15,10 +15,9 @@ from worker.accounts.queries import accounts
 from worker.core.db.session import Database
 from worker.core.rules.batch_request import BatchRequest, validate_batch
 from worker.core.rules.retry import ReplayPolicy
-from worker.engine.latencies import Latencies
 from worker.engine.queries.steps import Work
 from worker.engine.rules.polling import PollSchedule
-from worker.engine.services import Policies, Services
+from worker.engine.services import Latencies, Policies, Services
 from worker.enqueue import prepare_requests
 from worker.intake.write import write
 from worker.provider.client import Client
@@ -51,7 +50,13 @@ class Rig:
         services = self.services
         with services.database.transaction() as tx:
             receipt = write(
-                tx, wanted, prepared, account_id=services.account_id, now=self.clock(), new_id=services.new_id
+                tx,
+                wanted,
+                prepared,
+                account_id=services.account_id,
+                now=self.clock(),
+                new_id=services.new_id,
+                approve_above=None,
             )
             jobs = tx.execute(text("SELECT id FROM job WHERE batch_id = :id ORDER BY line"), {"id": receipt.batch_id})
             return receipt.batch_id, list(jobs.scalars())

@@ -12,14 +12,13 @@ from worker.accounts import control
 from worker.audit import resolve
 from worker.audit.queries import in_doubt
 from worker.audit.rules.dispute_decision import NotInDoubt, Signature, UnfitTask
-from worker.batches import caps, deadlines
 from worker.batches import control as batch_control
-from worker.batches.caps import CapTooLow
+from worker.batches import deadlines
+from worker.batches.control import CapTooLow
 from worker.core.db.changes import Author
-from worker.core.rules.batch_state import ActionRefused
-from worker.core.rules.deadline import DeadlinePassed
+from worker.core.rules.batch_request import DeadlinePassed
 from worker.core.rules.errors import ProviderError
-from worker.core.rules.step import StepKind
+from worker.core.rules.states import ActionRefused, StepKind
 from worker.engine import dispatch
 from worker.engine.queries.steps import Ticket
 from worker.engine.steps import poll, submit
@@ -90,14 +89,22 @@ class Session:
         deadlines.end_passed(self.database, self.services.account_id, now=self.clock())
 
     def retry(self) -> None:
-        batch_control.retry_failed(self.database, self.chance.choice(self.batches), now=self.clock())
+        batch_control.retry_failed(self.database, self.chance.choice(self.batches), self._author(), approve_above=None)
 
     def cap(self) -> None:
         author = self._author()
         if self.chance.random() < 0.5:
-            caps.cap_owner(self.database, f"mia-{self.rig.name}", self.chance.choice([None, 20, 60]), author)
+            batch_control.cap_owner(
+                self.database, f"mia-{self.rig.name}", self.chance.choice([None, 20, 60]), author, approve_above=None
+            )
         else:
-            caps.cap_batch(self.database, self.chance.choice(self.batches), self.chance.choice([None, 16, 80]), author)
+            batch_control.cap_batch(
+                self.database,
+                self.chance.choice(self.batches),
+                self.chance.choice([None, 16, 80]),
+                author,
+                approve_above=None,
+            )
 
     def pause(self) -> None:
         control.pause(self.database, self.rig.name, self._author())
@@ -110,7 +117,7 @@ class Session:
             doubts = in_doubt.all_of_them(tx)
         if not doubts:
             return
-        doubt, change_id = self.chance.choice(doubts), self.services.new_id()
+        doubt, new_id = self.chance.choice(doubts), self.services.new_id
         task = self.rig.world.by_key.get(doubt.idempotency_key)
         if task is not None and self.chance.random() < 0.5:
             resolve.adopt(self.services, doubt.generation_id, task.id, ANN)
@@ -120,12 +127,15 @@ class Session:
                 doubt.generation_id,
                 4,
                 ANN,
-                change_id=change_id,
+                new_id=new_id,
+                approve_above=None,
                 now=self.clock(),
                 may_exceed=True,
             )
         else:
-            resolve.not_charged(self.database, doubt.generation_id, ANN, change_id=change_id, now=self.clock())
+            resolve.not_charged(
+                self.database, doubt.generation_id, ANN, new_id=new_id, approve_above=None, now=self.clock()
+            )
 
     def _author(self) -> Author:
         return Author(actor="ann", reason=None, now=self.clock(), new_id=self.services.new_id)

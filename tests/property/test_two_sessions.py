@@ -1,4 +1,4 @@
-"""The same operations from two sessions at once: whoever wins, every rule of the books holds, and nobody deadlocks."""
+"""The same operations from two sessions at once: whichever wins, every rule of the books holds, and none deadlocks."""
 
 import random
 from collections.abc import Sequence

@@ -194,10 +194,15 @@ def test_an_upload_without_a_url_is_malformed(answer: dict[str, Any]) -> None:
         answers.read_upload(answer)
 
 
-@pytest.mark.parametrize("balance", [None, "twelve", 1.5, -1, False])
+@pytest.mark.parametrize("balance", [None, "twelve", 1.5, "-", "--1", False, -(10**12)])
 def test_a_balance_that_is_not_a_whole_number_is_malformed(balance: object) -> None:
     with pytest.raises(MalformedAnswerError, match="current_credits"):
         answers.read_credits({"current_credits": balance})
+
+
+@pytest.mark.parametrize(("balance", "credits_"), [(-7, -7), ("-7", -7), (-7.0, -7), (0, 0), ("12", 12)])
+def test_a_balance_below_zero_is_a_reading(balance: object, credits_: int) -> None:
+    assert answers.read_credits({"current_credits": balance}) == credits_
 
 
 def test_models_are_read_as_far_as_they_are_understood() -> None:

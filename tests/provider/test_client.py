@@ -291,6 +291,6 @@ def test_a_request_that_no_header_can_carry_was_certainly_not_sent(httpserver: H
 
 
 @pytest.mark.parametrize("base_url", ["", "rivya.ai", "ftp://rivya.ai", "https://", "https://a/?x=1", "https://u:p@a"])
-def test_a_base_url_that_cannot_work_is_refused_with_the_setting_to_mend(client_for: ClientFor, base_url: str) -> None:
+def test_a_base_url_that_cannot_work_is_refused_with_its_setting(client_for: ClientFor, base_url: str) -> None:
     with pytest.raises(ValueError, match="check RIVYA_BASE_URL"):
         client_for(base_url)

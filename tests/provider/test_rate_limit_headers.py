@@ -10,7 +10,7 @@ from requests.structures import CaseInsensitiveDict
 
 from worker.core.rules.errors import Throttled
 from worker.provider.client import Client
-from worker.provider.rate_limit_headers import wait_until_reset
+from worker.provider.errors import wait_until_reset
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EPOCH_S = int(NOW.timestamp())

@@ -14,10 +14,10 @@ from tests.pipeline import node as nodes
 from tests.pipeline.conftest import clock, folder, node, node_for, process, sandbox
 from tests.pipeline.node import Clock, Node
 from worker.accounts.queries import accounts
-from worker.audit.closing import closed_instant
 from worker.audit.evidence import Printed, printed
 from worker.audit.reports import Report, ReportQuery, build
 from worker.audit.rules.reporting import Format, ReportName
+from worker.audit.sealing import closed_instant
 
 __all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
 

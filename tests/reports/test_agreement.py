@@ -10,7 +10,7 @@ from tests.pipeline.node import Node
 from tests.reports.conftest import World, read_wallet
 from worker.audit import resolve, sealing
 from worker.audit.reports import Report, build
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.reports.report import ReportQuery
 from worker.audit.reports.statement import statement
 from worker.audit.rules.dispute_decision import Signature
 from worker.audit.rules.reporting import By, ReportName, SpendBy
@@ -58,7 +58,7 @@ def test_the_reconciliation_leads_from_the_first_reading_to_the_last(world: Worl
     report = world.report(ReportName.RECONCILE)
 
     (wallet,) = rows(report, "wallets")
-    assert (wallet["opening"], wallet["ours"], wallet["in_doubt"], wallet["closing"]) == (10_000, 40, -4, 9_956)
+    assert (wallet["opening"], wallet["ours"], wallet["ambiguous"], wallet["closing"]) == (10_000, 40, -4, 9_956)
     assert wallet["closing"] == world.provider.wallet()["available"]
     assert (wallet["unexplained"], wallet["outside_spend"], wallet["top_up"]) == (0, 0, 0)
 
@@ -77,7 +77,14 @@ def test_the_bridge_has_what_no_interval_shows(own_world: World) -> None:
     doubtful = own_world.node.query("SELECT id FROM generation WHERE state = 'in_doubt'")[0]["id"]
     services, by = own_world.node.services, Signature(actor="ann", reason="seen")
     resolve.charged(
-        services.database, doubtful, 3, by, change_id=services.new_id(), now=services.clock(), may_exceed=True
+        services.database,
+        doubtful,
+        3,
+        by,
+        new_id=services.new_id,
+        approve_above=None,
+        now=services.clock(),
+        may_exceed=True,
     )
     own_world.close()
 
@@ -102,7 +109,7 @@ def test_a_ledger_without_readings_is_all_before_the_first(node: Node) -> None:
     assert (account["spent"], account["before_first"], account["difference"]) == (4, 4, 0)
 
 
-def test_a_hold_of_the_last_hour_that_may_have_been_taken_is_no_spend_of_strangers(
+def test_a_hold_of_the_last_hour_that_may_have_been_taken_is_a_candidate_and_no_spend_of_others(
     node: Node, sandbox: Provider
 ) -> None:
     read_wallet(node)
@@ -116,7 +123,8 @@ def test_a_hold_of_the_last_hour_that_may_have_been_taken_is_no_spend_of_strange
         report = build(tx, ReportQuery(report=ReportName.RECONCILE, as_of=as_of))
 
     (wallet,) = rows(report, "wallets")
-    assert (wallet["in_doubt"], wallet["outside_spend"]) == (-4, 0)
+    assert (wallet["ambiguous"], wallet["in_doubt"], wallet["outside_spend"]) == (-4, 0, 0)
+    assert [row["credits"] for row in rows(report, "candidates")] == [-4]
 
 
 def test_what_is_held_and_never_answered_is_due(world: World) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,27 @@ def test_a_job_is_found_by_its_idempotency_key(key: str, world: World, darkroom:
     assert shown["parameters"] == {"job_id": str(row["id"])}
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [((), []), (("-f", "csv"), ["csv"]), (("-o", "spend.txt"), ["table"]), (("-f", "json"), ["json"])],
+)
+def test_a_report_that_is_taken_out_is_in_the_log_of_changes(
+    options: tuple[str, ...], kept: list[str], world: World, darkroom: Darkroom, as_of: str
+) -> None:
+    before = len(exports(world))
+
+    assert darkroom(AUDIT, "spend", "--owner", "shop", "--as-of", as_of, *options).returncode == 0
+
+    found = exports(world)[before:]
+    assert [each["subject"] for each in found] == ["report:spend"] * len(kept)
+    assert [str(each["after"]).partition(" as of ")[0] for each in found] == kept
+    assert all(each["actor"].startswith("cli:") and each["after"].endswith(", by batch, owner shop") for each in found)
+
+
+def exports(world: World) -> list[dict[str, Any]]:
+    return world.node.query("SELECT subject, after, actor FROM change WHERE field = 'exported' ORDER BY id")
+
+
 def test_a_changed_report_is_found_without_the_books(darkroom: Darkroom, as_of: str, tmp_path: Path) -> None:
     darkroom(AUDIT, "spend", "--as-of", as_of, "--format", "csv", "-o", "spend.csv")
     report = tmp_path / "spend.csv"
@@ -75,7 +97,7 @@ def test_a_report_that_was_changed_with_its_evidence_is_found_by_the_books(
     offline, checked = darkroom(AUDIT, "check", "spend.csv", "--offline"), darkroom(AUDIT, "check", "spend.csv")
 
     assert (offline.returncode, checked.returncode) == (0, 1)
-    assert "printed again, the report has other bytes" in checked.stdout
+    assert "regenerated from the ledger, the report has different bytes" in checked.stdout
 
 
 @pytest.mark.parametrize(("name", "value"), [("report", "statement"), ("seal", None), ("control_totals", {})])
@@ -142,6 +164,7 @@ def test_changes_say_who_decided_what_and_why(own_world: World, tmp_path: Path) 
     (change,) = json.loads((tmp_path / "c").read_text())["sections"]["changes"]["rows"]
     assert (change["field"], change["before"], change["after"]) == ("credit_cap", None, "90")
     assert (change["actor"], change["reason"]) == ("ann", "spring")
+    assert change["login"] == own_world.node.services.database.url.username
     assert (printed.returncode, checked.returncode) == (0, 0)
 
 
@@ -173,7 +196,7 @@ def test_json_on_standard_output_carries_its_evidence(darkroom: Darkroom, as_of:
         (("statement", "--format", "hledger"), "only an export can be a journal"),
         (("statement", "--format", "xlsx"), "name one with -o FILE.xlsx"),
         (("spend", "--batch", "autumn"), "there is no batch 'autumn'"),
-        (("job", "nobody"), "nothing is known as 'nobody'"),
+        (("job", "nobody"), "nothing found for 'nobody'"),
         (("check", "missing.csv"), "is not there: `audit check` needs the report and its evidence"),
     ],
 )

@@ -1,5 +1,6 @@
 """The guide for finance keeps its word: each of its commands prints what the guide shows."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, NullPool, create_engine
 
 from tests.cli.conftest import run_here
 from tests.fixtures import databases
@@ -22,6 +24,10 @@ VARIES = re.compile(
     r"|\b[0-9a-f]{64}\b|task_[0-9a-f]+|req_\w+|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*Z?|\d+ h \d\d min"
 )
 """Ids, hashes and times: other ones in each run, always in the same places."""
+
+
+DECISIONS = {"resolve", "correct"}
+"""Commands that change something, for which the guide wants a login of the program."""
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +48,40 @@ def test_the_guide_shows_commands() -> None:
     assert len(BLOCKS) > 8
 
 
-def test_every_command_of_the_guide_prints_what_the_guide_shows(november: World, tmp_path: Path) -> None:
-    url = november.node.services.database.url.render_as_string(hide_password=False)
+@pytest.fixture
+def auditor(november: World) -> Iterator[str]:
+    """Yield the URL of a login made as the guide says: a member of darkroom_audit, and of nothing else."""
+    login = f"darkroom_test_ann_{os.getpid()}"
+    url = november.node.services.database.url
+    as_administrator(url, f"CREATE ROLE {login} LOGIN PASSWORD 'only here' IN ROLE darkroom_audit")
+    yield url.set(username=login, password="only here").render_as_string(hide_password=False)
+    as_administrator(url, f"DROP ROLE {login}")
+
+
+def as_administrator(url: URL, statement: str) -> None:
+    """Do one statement as the server's administrator."""
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as tx:
+        tx.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_every_command_of_the_guide_prints_what_the_guide_shows(november: World, auditor: str, tmp_path: Path) -> None:
+    """An auditor's login does all of it with reading rights alone, but for the two decisions."""
+    program = november.node.services.database.url.render_as_string(hide_password=False)
     names: dict[str, str] = {}
 
     contradictions = [
         f"{command}\n{printed}"
         for command, shown in _commands()
-        if not _agrees(shown, printed := _run(tmp_path, url, command, names), names)
+        if not _agrees(shown, printed := _run(tmp_path, _url_for(command, auditor, program), command, names), names)
     ]
 
     assert contradictions == []
+
+
+def _url_for(command: str, auditor: str, program: str) -> str:
+    return program if shlex.split(command)[1] in DECISIONS else auditor
 
 
 def _commands() -> Iterator[tuple[str, str]]:

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.reports.conftest import World
-from worker.audit.closing import NotClosed, closed_instant
 from worker.audit.evidence import Printed
 from worker.audit.rules.reporting import Format, ReportName
+from worker.audit.sealing import NotClosed, closed_instant
 
 FORMATS = [Format.TABLE, Format.CSV, Format.JSON, Format.XLSX]
 

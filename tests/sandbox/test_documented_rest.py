@@ -138,7 +138,7 @@ def test_what_is_missing_and_what_is_another_accounts_look_the_same(sandbox: San
     assert code(missing) == code(others) == (404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/webhooks", "/api/v1/generations", "/api/v1/none"])
+@pytest.mark.parametrize("path", ["/api/v1/generations", "/api/v1/none"])
 def test_an_endpoint_that_is_not_there_answers_not_found(sandbox: Sandbox, path: str) -> None:
     assert code(sandbox.get(path)) == (404, "not_found")
 

@@ -95,7 +95,13 @@ def test_the_books_balance(sandbox: Sandbox) -> None:
     assert min(wallet["available"], wallet["reserved"], wallet["returning"], wallet["charged"]) >= 0
 
 
-def test_the_wallet_is_never_below_zero(sandbox: Sandbox) -> None:
+def test_a_wallet_can_be_set_below_zero(sandbox: Sandbox) -> None:
+    wallet = sandbox.post("/sandbox/wallet", {"set": -6})
+
+    assert (wallet["available"], sandbox.get("/api/v1/credits").json()) == (-6, {"current_credits": -6})
+
+
+def test_no_more_is_taken_out_of_the_wallet_than_it_has(sandbox: Sandbox) -> None:
     wallet = sandbox.post("/sandbox/wallet", {"add": -50_000})
 
     assert wallet["available"] == 0

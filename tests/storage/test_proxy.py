@@ -5,15 +5,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.provider.scripted import Step, answer, scripted_server
-from tests.storage.test_download import CERTIFICATE, HERE, LIMITS
-from worker.storage.fetch import proxy
+from tests.storage.test_download import CERTIFICATE, HERE, HERE_OVER_TLS, LIMITS
+from worker.storage.fetch import addresses
+from worker.storage.fetch.addresses import Proxy
 from worker.storage.fetch.download import AddressPolicy, FetchFailed, FetchProblem, fetch
-from worker.storage.fetch.proxy import Proxy
 
 PUBLIC = AddressPolicy(schemes=frozenset({"https", "http"}))
 
@@ -80,6 +81,26 @@ def test_a_proxy_that_refuses_is_a_temporary_failure(into: Path) -> None:
     assert caught.value.kind is FetchProblem.TEMPORARY
 
 
+@pytest.mark.parametrize("is_tunnelled", [False, True], ids=["handshake", "tunnel"])
+def test_a_handshake_or_a_tunnel_that_is_never_answered_ends_with_the_deadline(
+    into: Path,
+    is_tunnelled: bool,  # noqa: FBT001 - what is silent
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        by = Proxy(host="127.0.0.1", port=silent.getsockname()[1])
+        with pytest.raises(FetchFailed, match="took too long") as caught:
+            fetch(
+                f"https://images.example:{by.port}/a",
+                into,
+                limits=replace(LIMITS, total_s=0.3),
+                allow=HERE_OVER_TLS,
+                resolve=lambda _host, _port: ("127.0.0.1",),
+                proxy_for=lambda _: by if is_tunnelled else None,
+            )
+
+    assert caught.value.kind is FetchProblem.TEMPORARY
+
+
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "localhost", "[::1]"])
 def test_an_address_that_is_not_permitted_is_not_asked_of_a_proxy_either(host: str, into: Path) -> None:
     by = Proxy(host="127.0.0.1", port=9)
@@ -92,7 +113,7 @@ def test_an_address_that_is_not_permitted_is_not_asked_of_a_proxy_either(host: s
 
 def test_without_a_proxy_the_host_is_reached_directly(into: Path) -> None:
     with scripted_server(Step(reply=answer(b"x"))) as server:
-        fetch(server.url, into, limits=LIMITS, allow=HERE, proxy_for=proxy.none)
+        fetch(server.url, into, limits=LIMITS, allow=HERE, proxy_for=addresses.none)
 
     assert server.requests[0].startswith(b"GET / HTTP/1.1\r\n")
 
@@ -113,4 +134,4 @@ def test_the_environment_names_the_proxy(
 ) -> None:
     monkeypatch.setattr(os, "environ", environment)
 
-    assert proxy.of_environment("https://images.example/a") == found
+    assert addresses.of_environment("https://images.example/a") == found

@@ -123,7 +123,7 @@ def test_a_write_that_fails_midway_leaves_nothing_under_the_name(tmp_path: Path)
     assert store.read("batch/a.png") == b"whole"
 
 
-def test_whoever_looks_at_a_name_sees_nothing_or_the_whole(tmp_path: Path) -> None:
+def test_a_reader_of_a_name_sees_nothing_or_the_whole(tmp_path: Path) -> None:
     store, sizes = open_store(tmp_path), set[int]()
     with ThreadPoolExecutor(1) as pool:
         written = pool.submit(store.put_new, "a.png", bytes(30_000_000), content_type=PNG)
@@ -154,7 +154,7 @@ def test_a_file_url_names_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "http://host/x", "s3://", "s3:///x"])
-def test_a_place_that_cannot_be_a_store_is_refused_with_the_setting_to_mend(url: str) -> None:
+def test_a_place_that_cannot_be_a_store_is_refused_with_the_setting_to_change(url: str) -> None:
     with pytest.raises(ValueError, match="set DARKROOM_STORE to"):
         open_store(url)
 

@@ -1,9 +1,7 @@
-"""Which provider, and which account there, an account works with; another is refused while work is open at it.
+"""Which provider, and which account there, an account works with; another key or provider is refused."""
 
-A generation's key is known to one account at the provider only: sent under another account's key, the same bytes
-would be a second generation, paid for twice.
-"""
-
+import hashlib
+import hmac
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,21 +9,23 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
-from worker.accounts.queries import bindings
-from worker.accounts.queries.bindings import Bound
-from worker.accounts.rules import key_fingerprint
+from worker.accounts.queries import account_limits
+from worker.accounts.queries.account_limits import Bound
 from worker.core.db import changes
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
-from worker.core.rules.errors import ProviderError
+from worker.core.rules.errors import DarkroomError, ProviderError
 from worker.provider.client import Client
 from worker.storage.queries import references
 
 log = structlog.get_logger(__name__)
 
 
-class OtherProvider(Exception):
+class OtherProvider(DarkroomError):
     """The account has generations open at another provider; sending its work here could pay for it twice."""
+
+    error_code = "other_provider"
+    exit_code = 2
 
     def __init__(self, account: str, known: str, now: str, open_count: int) -> None:
         """Keep both providers and what is open."""
@@ -36,12 +36,15 @@ class OtherProvider(Exception):
         """Return what disagrees and what may be done."""
         return (
             f"account {self.account!r} has {self.open_count} generations open at {self.known}, and RIVYA_BASE_URL is"
-            f" {self.now}: set it back, or use another DARKROOM_DATABASE_URL or DARKROOM_ACCOUNT"
+            f" {self.now}: restore the former one, or use another DARKROOM_DATABASE_URL or DARKROOM_ACCOUNT"
         )
 
 
-class OtherKey(Exception):
+class OtherKey(DarkroomError):
     """The account was used with another key, and nothing proves that both are of one account at the provider."""
+
+    error_code = "other_key"
+    exit_code = 2
 
     def __init__(self, account: str, open_count: int, reason: str) -> None:
         """Keep what is open, and why there is no proof."""
@@ -52,8 +55,8 @@ class OtherKey(Exception):
         """Return what disagrees and what may be done."""
         return (
             f"account {self.account!r} has {self.open_count} generations open under another key, and {self.reason}:"
-            " set RIVYA_API_KEY back, or use another DARKROOM_ACCOUNT; if both keys are of one account at the provider,"
-            " say so with `darkroom account same-key`"
+            " restore the former RIVYA_API_KEY, or use another DARKROOM_ACCOUNT; if both keys are of one account at"
+            " the provider, say so with `darkroom account same-key`"
         )
 
 
@@ -74,11 +77,11 @@ def bind(database: Database, client: Client, account_id: UUID, place: Place, by:
     account at the provider keeps the binding; with nothing open any other begins a new one, but only for a node.
     """
     with database.transaction() as tx:
-        seen = bindings.read(tx, account_id)
+        seen = account_limits.read_binding(tx, account_id)
     _expect_same_provider(seen, place)
     doubt = _doubt_of_key(seen, place, client)
     with database.transaction() as tx:
-        found = bindings.lock(tx, account_id)
+        found = account_limits.lock_binding(tx, account_id)
         if (found.number, found.key_mark, found.base_url) == (seen.number, seen.key_mark, seen.base_url):
             return _bind(tx, account_id, found, place, by, doubt, is_node=is_node)
     # Another process has bound it since: what was seen then proves nothing now.
@@ -88,7 +91,7 @@ def bind(database: Database, client: Client, account_id: UUID, place: Place, by:
 def same_key(database: Database, account_id: UUID, place: Place, by: Author) -> None:
     """Take the word of a person that this key is of the same account at the provider as the one before."""
     with database.transaction() as tx:
-        found = bindings.lock(tx, account_id)
+        found = account_limits.lock_binding(tx, account_id)
         _expect_same_provider(found, place)
         _remember(tx, account_id, found, place, by)
 
@@ -104,7 +107,7 @@ def _bind(
     if found.base_url != place.base_url:
         references.forget_uploads(tx, account_id)
     is_other = doubt is not None or (_is_other(found, place) and not _are_both_local(found, place))
-    number = bindings.bind_anew(tx, account_id, now=by.now) if is_other else found.number
+    number = account_limits.bind_anew(tx, account_id, now=by.now) if is_other else found.number
     if is_other:
         references.forget_uploads(tx, account_id)
         log.warning("account.bound_anew", account=str(account_id), binding=number, reason=doubt or "another address")
@@ -113,13 +116,13 @@ def _bind(
 
 
 def _remember(tx: Connection, account_id: UUID, found: Bound, place: Place, by: Author) -> None:
-    is_known = found.key_mark is not None and key_fingerprint.is_marked(place.api_key, found.key_mark)
+    is_known = found.key_mark is not None and is_marked(place.api_key, found.key_mark)
     mark = found.key_mark if is_known and found.key_mark else place.new_mark
     if (found.base_url, found.key_mark) == (place.base_url, mark):
         return
-    bindings.remember(tx, account_id, base_url=place.base_url, key_mark=mark)
+    account_limits.remember_binding(tx, account_id, base_url=place.base_url, key_mark=mark)
     if found.key_mark is not None:
-        before, after = key_fingerprint.shown(found.key_mark), key_fingerprint.shown(mark)
+        before, after = shown(found.key_mark), shown(mark)
         changes.record(tx, by, f"account:{found.name}", "key", before=before, after=after)
 
 
@@ -134,14 +137,14 @@ def _doubt_of_key(found: Bound, place: Place, client: Client) -> str | None:
 
     The account behind a key is the boundary of what it sees (provider contract, section 1).
     """
-    if found.key_mark is None or key_fingerprint.is_marked(place.api_key, found.key_mark):
+    if found.key_mark is None or is_marked(place.api_key, found.key_mark):
         return None
-    if found.witness is None:
-        return "no generation was accepted under it that could be asked for under this one"
+    if found.probe_generation is None:
+        return "no generation was accepted under it that this one could read"
     try:
-        client.get(found.witness)
+        client.get(found.probe_generation)
     except ProviderError as error:
-        return f"this one does not find the generation {found.witness} ({error})"
+        return f"this one does not find the generation {found.probe_generation} ({error})"
     return None
 
 
@@ -155,3 +158,27 @@ def _are_both_local(found: Bound, place: Place) -> bool:
 
 def _is_local(url: str) -> bool:
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
+_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
+"""About 50 ms and 16 MB a try (scrypt, RFC 7914): it happens once per start of a process."""
+
+
+def mark(key: str, salt: bytes) -> str:
+    """Return what may be stored of a key: the salt, and a hash that the key cannot be found from."""
+    return f"{salt.hex()}${_hashed(key, salt)}"
+
+
+def is_marked(key: str, known: str) -> bool:
+    """Return whether ``known`` is a mark of this key."""
+    salt, _, hashed = known.partition("$")
+    return hmac.compare_digest(_hashed(key, bytes.fromhex(salt)), hashed)
+
+
+def shown(known: str | None) -> str | None:
+    """Return the part of a mark by which people tell two of them apart."""
+    return None if known is None else f"mark {known.partition('$')[2][:12]}"
+
+
+def _hashed(key: str, salt: bytes) -> str:
+    return hashlib.scrypt(key.encode(), salt=salt, **_COST).hex()

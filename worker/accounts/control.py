@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from worker.accounts.queries import account_limits, accounts, model_pauses, provider_health
+from worker.accounts.queries import account_limits, accounts, provider_health
 from worker.accounts.queries.account_limits import AccountView
 from worker.core.db import changes, session
 from worker.core.db.changes import Author
@@ -40,13 +40,13 @@ def resume(database: Database, name: str, by: Author) -> AccountView:
         before = _view(tx, name, by)
         if before.pause_reason is not None:
             accounts.resume(tx, before.id, PauseReason(before.pause_reason), now=by.now)
-            provider_health.end_episode(tx, before.id)
+            provider_health.end_episode(tx, before.id, now=by.now)
             _record(tx, before, "pause", before.pause_reason, None, by)
         closed_until = accounts.open_key(tx, locked, now=by.now)
         if closed_until is not None:
             _record(tx, before, "closed_until", closed_until.isoformat(), None, by)
-        paused = [each.model for each in model_pauses.of_account(tx, before.id)]
-        for model in model_pauses.resume(tx, before.id, paused, now=by.now):
+        paused = [each.model for each in provider_health.paused_models(tx, before.id)]
+        for model in provider_health.resume_model(tx, before.id, paused, now=by.now):
             _record(tx, before, "model_pause", model, None, by)
         session.notify(tx)
         return _view(tx, name, by)

@@ -7,14 +7,17 @@ importing those takes as long as everything else that it does.
 from uuid import UUID
 
 from worker.accounts.queries import accounts
-from worker.core.db.clock import DatabaseClock
-from worker.core.db.ids import TimeOrderedIds
+from worker.core.db.clock import DatabaseClock, TimeOrderedIds
 from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
 from worker.settings import Settings
 
 
-class NotConfigured(Exception):
+class NotConfigured(DarkroomError):
     """A setting is missing without which this process cannot work."""
+
+    error_code = "not_configured"
+    exit_code = 2
 
 
 clock = DatabaseClock()

@@ -1,4 +1,4 @@
-"""Hashes of seals that were put away outside the database, and whether the chain still has them."""
+"""Hashes of seals that were kept outside the database, and whether the chain still has them."""
 
 import json
 import re
@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from worker.audit.checks import EXAMPLES, Check
+from worker.audit.chain import EXAMPLES, Check
 from worker.audit.queries import seals
+from worker.core.rules.errors import DarkroomError
 
 _LOGGED = re.compile(r"\bledger\.sealed\b")
 _NUMBER = re.compile(r"""\bseal["']?\s*[=:]\s*["']?(\d+)""")
@@ -18,8 +19,11 @@ _HASH = re.compile(r"""\bhash["']?\s*[=:]\s*["']?([0-9a-f]{64})""")
 _EVIDENCE = "*.evidence.json"
 
 
-class NoAnchor(Exception):
+class NoAnchor(DarkroomError):
     """A file holds no hash of a seal."""
+
+    error_code = "no_seal_in_file"
+    exit_code = 2
 
     def __init__(self, path: Path) -> None:
         """Keep which one."""
@@ -33,7 +37,7 @@ class NoAnchor(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Anchor:
-    """The number and the hash that a seal had when somebody wrote them down."""
+    """The number and the hash of a seal as they were recorded outside the database."""
 
     where: str
     seal: int

@@ -1,4 +1,4 @@
-"""Whether what was sealed is still as it was sealed: the first entry that was changed, deleted or slipped in."""
+"""Check the seals: entries and facts of closed periods are as they were sealed, or the first that is not is named."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,31 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from worker.audit.checks import EXAMPLES, Check
-from worker.audit.queries import seals
+from worker.audit.queries import facts, seals
+from worker.audit.rules import fact_seal
 from worker.audit.rules import seal as chain
+from worker.audit.rules.fact_seal import FactSeal
 from worker.audit.rules.seal import Seal
 
 _COLUMNS = ("entry", "batch", "generation", "kind", "source", "target", "credits", "actor", "reason", "posted_at_us")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One rule, whether it holds, and the first rows that break it."""
+
+    name: str
+    rule: str
+    broken: int
+    """How many rows break it."""
+    examples: tuple[Mapping[str, Any], ...]
+    notes: tuple[Mapping[str, Any], ...] = ()
+    """The first rows that are worth a word although they do not break it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing breaks it."""
+        return self.broken == 0
 
 
 @dataclass(kw_only=True)
@@ -96,3 +115,79 @@ def _strayed(tx: Connection, seal: Seal) -> str:
         f" {r['found_entries']}"
         for r in rows
     )
+
+
+def verify_facts(tx: Connection) -> tuple[Check, ...]:
+    """Compute every digest of every closed period again from the rows, and the hashes of their chain."""
+    known = {seal.id: seal for seal in seals.read_all(tx)}
+    sealed = facts.read_all(tx)
+    links = [*_broken_links(sealed, known), *_unknown_facts(sealed, known)]
+    changed = list(_changed(tx, sealed, known))
+    return (
+        _check("fact_seals", "the seals of facts are an unbroken chain, and each that a seal names is there", links),
+        _check(
+            "sealed_facts",
+            "every call, reading, change, image, job and cap of a closed period is there and as it was sealed",
+            changed,
+        ),
+    )
+
+
+def _check(name: str, rule: str, found: list[Mapping[str, Any]]) -> Check:
+    return Check(name=name, rule=rule, broken=len(found), examples=tuple(found[:EXAMPLES]))
+
+
+def _broken_links(sealed: list[FactSeal], known: Mapping[int, Seal]) -> Iterator[Mapping[str, Any]]:
+    before: FactSeal | None = None
+    for each in sealed:
+        seal = known.get(each.seal_id)
+        if seal is None or not fact_seal.is_intact(each, seal):
+            yield {"seal": each.seal_id, "fault": "it, or its seal, was changed: its hash is not that of its content"}
+        if not fact_seal.follows(each, before):
+            yield {"seal": each.seal_id, "fault": "the one before it is missing or was exchanged"}
+        if not {digest.kind for digest in fact_seal.parse(each.digests)} >= facts.REQUIRED:
+            yield {"seal": each.seal_id, "fault": "it does not have every kind of fact"}
+        before = each
+
+
+def _unknown_facts(sealed: list[FactSeal], known: Mapping[int, Seal]) -> Iterator[Mapping[str, Any]]:
+    """Yield each seal that names facts which are not those that were the newest before it."""
+    made = {each.hash: each.seal_id for each in sealed}
+    for seal in known.values():
+        if seal.facts_hash is not None and made.get(seal.facts_hash, seal.id) >= seal.id:
+            yield {"seal": seal.id, "fault": "the facts that it names are not there any more"}
+
+
+def _changed(tx: Connection, sealed: list[FactSeal], known: Mapping[int, Seal]) -> Iterator[Mapping[str, Any]]:
+    before: Seal | None = None
+    for each in sealed:
+        seal = known.get(each.seal_id)
+        if seal is None:
+            continue
+        period = facts.period(before, seal)
+        for was in fact_seal.parse(each.digests):
+            if was.kind not in facts.DIGESTS:
+                yield {"facts": was.kind, "seal": seal.id, "what": "of a kind that this version does not know"}
+                continue
+            found = facts.digest(tx, was.kind, period)
+            if found != was:
+                yield {
+                    "facts": was.kind,
+                    "seal": seal.id,
+                    "after": None if before is None else before.sealed_at,
+                    "until": seal.sealed_at,
+                    "what": _fact_what(was.rows, found.rows),
+                    "sealed_rows": was.rows,
+                    "found_rows": found.rows,
+                }
+        before = seal
+
+
+def _fact_what(sealed: int, found: int) -> str:
+    if found == sealed:
+        return "changed"
+    return "deleted" if found < sealed else "inserted"
+
+
+EXAMPLES = 10
+"""How many of the rows that break a rule are shown."""

@@ -1,19 +1,24 @@
-"""Whether a printed report is still what was printed: against its evidence, and against the books themselves."""
+"""Check a printed report: its rows against its evidence, and its figures against the books."""
 
+import csv
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
 from typing import Any
 
 from worker.audit.evidence import Printed, own_sha256, printed
-from worker.audit.queries import closing
-from worker.audit.recount import recounted
+from worker.audit.queries import seals
 from worker.audit.reports import again
 from worker.audit.rules.reporting import Format
 from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
 
 
-class NoEvidence(Exception):
+class NoEvidence(DarkroomError):
     """What should be evidence cannot be read as such."""
+
+    error_code = "evidence_unreadable"
 
     def __init__(self, reason: str) -> None:
         """Keep the reason."""
@@ -58,13 +63,15 @@ def against_books(found: Printed, database: Database) -> list[str]:
     except (KeyError, TypeError, ValueError) as error:
         raise NoEvidence(str(error)) from error
     with database.transaction() as tx:
-        closed = closing.closed_until(tx)
+        closed = seals.closed_until(tx)
     if closed is None or closed < asked.as_of:
         return [f"these books were never closed up to {found.evidence['as_of']}: this is another database"]
     fresh = printed(database, asked, as_format)
     faults = _differences(found.evidence, fresh.evidence)
     if fresh.body != found.body:
-        faults.append("printed again, the report has other bytes" + _because(found.evidence, fresh.evidence))
+        faults.append(
+            "regenerated from the ledger, the report has different bytes" + _because(found.evidence, fresh.evidence)
+        )
     return faults
 
 
@@ -73,7 +80,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     is_same_code = old.get("code") == new["code"]
     passed_over = {"code", "evidence_sha256"} | (set() if is_same_code else {"queries", "schema_revision"})
     return [
-        f"the evidence says {name} {old.get(name)}, and the books now {new.get(name)}"
+        f"the evidence says {name} {old.get(name)}, and the ledger now {new.get(name)}"
         for name in sorted(old.keys() | new.keys())
         if name not in passed_over and old.get(name) != new.get(name)
     ]
@@ -82,3 +89,32 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def _because(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     same_code = old.get("code") == new["code"]
     return "" if same_code else f" (the code is another one too: {old.get('code')} then, {new['code']} now)"
+
+
+def recounted(body: bytes, as_format: Format, known: Mapping[str, int]) -> tuple[int, dict[str, int]] | None:
+    """Return the rows and the sums of the ``known`` columns; None for a format that is only for reading.
+
+    Raises ValueError for a body that is not in the format.
+    """
+    if as_format is Format.JSON:
+        rows = list(_of_json(body))
+    elif as_format is Format.CSV:
+        rows = list(_of_csv(body))
+    else:
+        return None
+    return len(rows), {name: _sum(rows, *name.split(".", 1)) for name in known}
+
+
+def _of_json(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, section in json.loads(body)["sections"].items():
+        for row in section["rows"]:
+            yield name, row
+
+
+def _of_csv(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for row in csv.DictReader(StringIO(body.decode(), newline="")):
+        yield row["section"], row
+
+
+def _sum(rows: Iterable[tuple[str, Mapping[str, Any]]], section: str, column: str) -> int:
+    return sum(int(row[column] or 0) for name, row in rows if name == section)

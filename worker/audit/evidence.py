@@ -1,19 +1,20 @@
-"""What accompanies a report so that others can check it: question, code, seal and control totals."""
+"""Evidence beside a printed report: question, code version, seal and control totals."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from worker.audit import code_version
-from worker.audit.queries import closing
+from worker.audit.queries import seals
 from worker.audit.rendering import render
-from worker.audit.rendering.as_json import written
-from worker.audit.rendering.cells import exact, instant
+from worker.audit.rendering.exact import exact, instant, written
 from worker.audit.reports import Report, ReportQuery, build
 from worker.audit.rules.reporting import Format
 from worker.core.db.session import Database
+from worker.core.version import version
 
 SUFFIX = ".evidence.json"
 """What the name of an evidence file adds to the name of its report."""
@@ -41,7 +42,7 @@ def printed(database: Database, asked: ReportQuery, as_format: Format) -> Printe
     """Return the report with its evidence, both from one snapshot."""
     with database.transaction() as tx:
         report = build(tx, asked)
-        seal, schema = closing.seal_at(tx, asked.as_of), closing.schema_revision(tx)
+        seal, schema = seals.seal_at(tx, asked.as_of), seals.schema_revision(tx)
     body = render(report, as_format)
     return Printed(body=body, evidence=_evidence(report, body, as_format, seal, schema))
 
@@ -65,7 +66,7 @@ def own_sha256(evidence: Mapping[str, Any]) -> str:
 
 
 def _evidence(
-    report: Report, body: bytes, as_format: Format, seal: closing.SealMark | None, schema: str
+    report: Report, body: bytes, as_format: Format, seal: seals.SealMark | None, schema: str
 ) -> dict[str, Any]:
     found = {
         "report": report.name,
@@ -76,7 +77,7 @@ def _evidence(
         "control_totals": report.control_totals,
         "body": {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()},
         "seal": None if seal is None else {"number": seal.id, "sealed_at": instant(seal.sealed_at), "hash": seal.hash},
-        "code": {"version": code_version.version(), "sources_sha256": code_version.sources_sha256()},
+        "code": {"version": version(), "sources_sha256": sources_sha256()},
         "schema_revision": schema,
         "queries": [
             {
@@ -89,3 +90,24 @@ def _evidence(
         ],
     }
     return found | {"evidence_sha256": own_sha256(found)}
+
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_PARTS = ("audit/**", "core/**", "**/queries", "**/rules")
+"""Rules, queries and the reports above them; a test holds that these are all that reports import."""
+
+
+def sources() -> list[Path]:
+    """Return every module that decides what a report says, in the order of their paths."""
+    return sorted({path for part in _PARTS for path in _PACKAGE.glob(f"{part}/*.py")})
+
+
+@cache
+def sources_sha256() -> str:
+    """Hash name and content of every module that decides what a report says; equal on every machine."""
+    digest = hashlib.sha256()
+    for path in sources():
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()

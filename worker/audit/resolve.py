@@ -1,6 +1,6 @@
 """What ends a doubt: a person's word that it is ours, was charged or was not, or the provider's that it has ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,17 +13,18 @@ from worker.audit.queries import in_doubt
 from worker.audit.queries.in_doubt import InDoubt
 from worker.audit.rules.dispute_decision import NotInDoubt, Sendings, Signature, TooMuch, UnfitTask
 from worker.core.db import changes, session
+from worker.core.db.changes import Author
 from worker.core.db.session import Database, violated
 from worker.core.rules.errors import NotFound, ProviderError
-from worker.core.rules.generation import GenerationState
-from worker.core.rules.job import JobState
-from worker.core.rules.step import LEASES, StepKind
+from worker.core.rules.states import LEASES, GenerationState, JobState, StepKind
 from worker.engine.services import Services
 from worker.engine.steps.calling import Calls
-from worker.ledger.queries import entries, prices
+from worker.ledger import second_person
+from worker.ledger.queries import budgets, entries
 from worker.ledger.queries.entries import Posting
 from worker.ledger.rules import entries as moves
 from worker.ledger.rules.entries import Movement
+from worker.ledger.second_person import SecondPersonNeeded
 from worker.provider.wire import GenerationStatus, GenerationView
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,8 @@ def adopt(
     """Leave the generation accepted under the provider's id, its reserved figure booked, and polled from now on.
 
     The provider is asked first. Raises UnfitTask when it does not know the task, the task is another's, or it was
-    created when nothing of this generation was under way (unless it ``may_be_misdated``), NotInDoubt, or the
-    provider's error.
+    created when nothing of this generation was under way (unless it ``may_be_misdated``), NotInDoubt, the
+    provider's error, or SecondPersonNeeded when more than the account's threshold is at stake.
     """
     calls = Calls(services, generation_id)
     _expect_free(services, generation_id, provider_id)
@@ -66,16 +67,32 @@ def adopt(
     try:
         with services.database.transaction() as tx:
             doubt = _locked(tx, generation_id)
-            found = _accept(tx, services, doubt, view, signature, may_be_misdated=may_be_misdated)
             calls.write(tx)
+            by = _author(signature, services.new_id, services.clock())
+            waits = _missing(tx, doubt, by, f"adopt {provider_id}", above=services.policies.approve_above)
+            if waits is None:
+                return _accept(tx, services, doubt, view, signature, may_be_misdated=may_be_misdated)
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
             raise
         raise UnfitTask(provider_id, "another generation has just adopted it") from error
-    return found
+    raise waits
 
 
-def take_up(services: Services, generation_id: UUID, view: GenerationView) -> bool:
+def _author(signature: Signature, new_id: Callable[[], UUID], now: datetime) -> Author:
+    return Author(actor=signature.actor, reason=signature.reason, now=now, new_id=new_id)
+
+
+def _missing(
+    tx: Connection, doubt: InDoubt, by: Author, request: str, *, above: int | None, credits_: int = 0
+) -> SecondPersonNeeded | None:
+    """Return what is raised where more credits are at stake than one person may decide about."""
+    at_stake = max(in_doubt.at_stake(tx, doubt.generation_id), credits_)
+    subject = f"generation:{doubt.generation_id}"
+    return second_person.missing(tx, by, subject=subject, request=request, credits_=at_stake, above=above)
+
+
+def adopt_answer(services: Services, generation_id: UUID, view: GenerationView) -> bool:
     """Leave a generation in doubt accepted once more, and polled, when the provider says that it has ended.
 
     Only for one that the provider had accepted under this id. False, and nothing changed, when the answer is no end
@@ -107,28 +124,46 @@ def charged(
     credits_: int,
     signature: Signature,
     *,
-    change_id: UUID,
+    new_id: Callable[[], UUID],
     now: datetime,
+    approve_above: int | None,
     may_exceed: bool = False,
 ) -> Resolution:
     """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed.
 
-    Raises TooMuch for more than lies open, unless it ``may_exceed`` that.
+    Raises TooMuch for more than lies open, unless it ``may_exceed`` that, and SecondPersonNeeded when more than
+    ``approve_above`` is at stake.
     """
     with database.transaction() as tx:
         doubt = _locked(tx, generation_id)
         if credits_ > doubt.open and not may_exceed:
             raise TooMuch(credits_, doubt.open)
-        return _correct(tx, doubt, GenerationState.FAILED, credits_, signature, change_id, now)
+        by = _author(signature, new_id, now)
+        waits = _missing(tx, doubt, by, f"charged {credits_}", above=approve_above, credits_=credits_)
+        if waits is None:
+            return _correct(tx, doubt, GenerationState.FAILED, credits_, signature, new_id(), now)
+    raise waits
 
 
 def not_charged(
-    database: Database, generation_id: UUID, signature: Signature, *, change_id: UUID, now: datetime
+    database: Database,
+    generation_id: UUID,
+    signature: Signature,
+    *,
+    new_id: Callable[[], UUID],
+    now: datetime,
+    approve_above: int | None,
 ) -> Resolution:
-    """Leave the generation void and its credits back at the cap, by correcting entries; its job may be asked again."""
+    """Leave the generation void and its credits back at the cap, by correcting entries; its job may be asked again.
+
+    Raises SecondPersonNeeded when more than ``approve_above`` is at stake.
+    """
     with database.transaction() as tx:
         doubt = _locked(tx, generation_id)
-        return _correct(tx, doubt, GenerationState.VOID, 0, signature, change_id, now)
+        waits = _missing(tx, doubt, _author(signature, new_id, now), "not charged", above=approve_above)
+        if waits is None:
+            return _correct(tx, doubt, GenerationState.VOID, 0, signature, new_id(), now)
+    raise waits
 
 
 def _expect_free(services: Services, generation_id: UUID, provider_id: str) -> None:
@@ -171,7 +206,9 @@ def _accept(
     _post(tx, doubt, movements, signature, now)
     in_doubt.adopt(tx, doubt, provider_id=view.id, reserved=reserved, accepted_at=accepted_at or now, now=now)
     if movements:
-        prices.note(tx, account_id=doubt.account_id, model=doubt.model, held=doubt.held, reserved=reserved, now=now)
+        budgets.note_price(
+            tx, account_id=doubt.account_id, model=doubt.model, held=doubt.held, reserved=reserved, now=now
+        )
     after = f"accepted as {view.id}"
     _sign(tx, doubt, after, signature, services.new_id(), now)
     if sendings is not None:

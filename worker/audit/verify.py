@@ -7,12 +7,19 @@ from sqlalchemy import Connection, text
 
 from worker.audit import anchors
 from worker.audit.anchors import Anchor
-from worker.audit.chain import verify_seals
-from worker.audit.checks import EXAMPLES, Check
+from worker.audit.chain import EXAMPLES, Check, verify_facts, verify_seals
 from worker.audit.queries import entry_proofs, instants, seals
 from worker.core.db import guards, proofs, rights
 
-PROOFS = (*proofs.PROOFS, *entry_proofs.PROOFS, *guards.PROOFS, *rights.PROOFS, *seals.PROOFS, *instants.PROOFS)
+PROOFS = (
+    *proofs.PROOFS,
+    *entry_proofs.PROOFS,
+    *guards.PROOFS,
+    *rights.PROOFS,
+    *seals.PROOFS,
+    *instants.PROOFS,
+    *entry_proofs.SETTINGS_PROOFS,
+)
 """The rules that a query proves; the chain of seals is computed again instead."""
 
 
@@ -36,10 +43,15 @@ def verify(tx: Connection, *, known: Sequence[Anchor] = ()) -> Verification:
     """
     tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))
-    checks = (*(_check(tx, proof) for proof in PROOFS), *verify_seals(tx))
+    checks = run_checks(tx)
     if known:
         checks = (*checks, anchors.check(tx, known))
     return Verification(checks=checks, totals=proofs.totals(tx))
+
+
+def run_checks(tx: Connection) -> tuple[Check, ...]:
+    """Check every rule on what the transaction sees, with what it has changed itself."""
+    return (*(_check(tx, proof) for proof in PROOFS), *verify_seals(tx), *verify_facts(tx))
 
 
 def _check(tx: Connection, proof: proofs.Proof) -> Check:

@@ -1,4 +1,4 @@
-"""What an owner may do with one batch that is under way: hold it back, let it go on, move it, end it, ask again."""
+"""Control one batch: pause, resume, reprioritise, cancel, retry, and cap its credits or those of an owner."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,41 +7,22 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.batches.queries import catalog_retries, failed_jobs
+from worker.batches import actions, retrying
+from worker.batches.actions import CancelEffect, subject
+from worker.batches.queries import failed_jobs
+from worker.batches.retrying import RetryEffect
 from worker.core.db import changes, session
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
-from worker.core.rules.batch_request import Priority
-from worker.core.rules.batch_state import ACTS_ON, ActionRefused, BatchAction, BatchState
-from worker.core.rules.deadline import DeadlinePassed
-from worker.core.rules.job import JobEvent
-from worker.engine import release_unsubmitted
-from worker.engine.queries import batches, deadlines, jobs, prompt_failures
-from worker.engine.queries.batches import Turn
-
-
-@dataclass(frozen=True, kw_only=True)
-class CancelEffect:
-    """What a cancellation did; ``draining`` jobs are at the provider, will be paid for, and are downloaded."""
-
-    cancelled: int
-    released: int
-    """Credits of holds that were taken back."""
-    draining: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryEffect:
-    """What asking again did: so many jobs wait again, and hold so many credits once they are admitted."""
-
-    jobs: int
-    credits: int
-    is_paused: bool = False
-    """Whether they wait for their batch to be resumed."""
-    left_out: int = 0
-    """Failed jobs that stay as they are: their catalog no longer waits for their images."""
-    recalled: int = 0
-    """Further jobs whose image is paid for and asked for once more, which costs nothing."""
+from worker.core.rules import events
+from worker.core.rules.batch_request import DeadlinePassed, Priority
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.states import BatchState
+from worker.engine.queries import batches, deadlines
+from worker.engine.queries.batches import BatchRow, Turn
+from worker.ledger import second_person
+from worker.ledger.queries import budget_events, budgets
+from worker.ledger.second_person import SecondPersonNeeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,36 +33,16 @@ class NewDeadline:
     author: Author
 
 
-class ChangedMeanwhile(Exception):
-    """The batch is no longer in the state in which it was looked at; nothing was changed."""
-
-    def __init__(self, batch_id: UUID, state: BatchState) -> None:
-        """Keep which batch, and where it stands now."""
-        super().__init__(batch_id, state)
-        self.batch_id = batch_id
-        self.state = state
-
-    def __str__(self) -> str:
-        """Return the message."""
-        return f"batch {self.batch_id} is {self.state} meanwhile"
-
-
 def pause(database: Database, batch_id: UUID, by: Author, *, seen: BatchState | None = None) -> None:
-    """Admit nothing more of the batch until it is resumed; what is begun goes on.
-
-    ``seen`` is the state that whoever decided saw. Raises ChangedMeanwhile when it is another one now, and
-    ActionRefused when the action means nothing in it.
-    """
+    """Pause a batch in a transaction of its own; see `actions.pause`."""
     with database.transaction() as tx:
-        before = _locked(tx, batch_id, BatchAction.PAUSE, seen)
-        _move(tx, batch_id, before, BatchState.PAUSED, by)
+        actions.pause(tx, batch_id, by, seen=seen)
 
 
 def resume(database: Database, batch_id: UUID, by: Author, *, seen: BatchState | None = None) -> None:
-    """Let a paused batch have its turn again; raises as ``pause`` does."""
+    """Resume a batch in a transaction of its own; see `actions.resume`."""
     with database.transaction() as tx:
-        before = _locked(tx, batch_id, BatchAction.RESUME, seen)
-        _move(tx, batch_id, before, BatchState.OPEN, by)
+        actions.resume(tx, batch_id, by, seen=seen)
 
 
 def reprioritise(
@@ -93,20 +54,9 @@ def reprioritise(
     weight: int | None,
     seen: BatchState | None = None,
 ) -> Turn:
-    """Have the batch's jobs admitted in another class, or with another weight (1 or more), from the next round on.
-
-    None leaves what there is. Gives both as they are now; raises as ``pause`` does.
-    """
+    """Set the class or weight of a batch in a transaction of its own; see `actions.reprioritise`."""
     with database.transaction() as tx:
-        _locked(tx, batch_id, BatchAction.REPRIORITISE, seen)
-        before = batches.turn(tx, batch_id)
-        after = Turn(priority=priority or before.priority, weight=weight or before.weight)
-        batches.set_turn(tx, batch_id, after)
-        for field in ("priority", "weight"):
-            changes.record(
-                tx, by, _subject(batch_id), field, before=getattr(before, field), after=getattr(after, field)
-            )
-    return after
+        return actions.reprioritise(tx, batch_id, by, priority=priority, weight=weight, seen=seen)
 
 
 def cancel(
@@ -117,30 +67,17 @@ def cancel(
     by: Author | None = None,
     seen: BatchState | None = None,
 ) -> CancelEffect:
-    """Stop a batch: what was not sent is cancelled and its hold taken back; what was sent is downloaded.
-
-    A batch that is cancelled already is looked through once more. Raises ChangedMeanwhile as ``pause`` does, and
-    ActionRefused for a batch that was never taken.
-    """
+    """Cancel a batch in a transaction of its own; see `actions.cancel`."""
     with database.bulk_transaction() as tx:
-        before = batches.lock_state(tx, batch_id)
-        if seen not in {None, before}:
-            raise ChangedMeanwhile(batch_id, before)
-        if before is BatchState.REFUSED:
-            raise ActionRefused(batch_id, BatchAction.CANCEL, before)
-        _move(tx, batch_id, before, BatchState.CANCELLED, by)
-        pending = jobs.cancel_pending(tx, batch_id, now=now)
-        held = jobs.lock_unsent(tx, batch_id)
-        release_unsubmitted.end(tx, batch_id, held, JobEvent.CANCEL, now=now)
-        draining = jobs.count_active(tx, batch_id)
-    return CancelEffect(cancelled=pending + len(held), released=sum(job.held for job in held), draining=draining)
+        return actions.cancel(tx, batch_id, now=now, by=by, seen=seen)
 
 
 def retry_failed(
     database: Database,
     batch_id: UUID,
+    by: Author,
     *,
-    now: datetime,
+    approve_above: int | None,
     code: str | None = None,
     deadline: NewDeadline | None = None,
     agree: Callable[[RetryEffect], bool] = lambda _: True,
@@ -152,48 +89,34 @@ def retry_failed(
 
     Their prompts get a fresh start: failures that are remembered of them are forgotten. An image that its catalog has
     given up is left out; one that it still wants is under way again, so that no plan asks for it beside that.
-    Raises DeadlinePassed when the batch's deadline has passed and no new one is given.
+    Raises DeadlinePassed when the batch's deadline has passed and no new one is given, and SecondPersonNeeded when it
+    costs more than ``approve_above``.
     """
     with database.transaction() as tx:
-        _expect_time(tx, batch_id, deadline, now)
+        _expect_time(tx, batch_id, deadline, by.now)
         effect = failed_jobs.price(tx, batch_id, code=code)
-        unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
+        unwanted = failed_jobs.count_unwanted(tx, batch_id, code=code)
     if not agree(RetryEffect(**effect, is_paused=False, left_out=unwanted)):
         return None
     with database.bulk_transaction() as tx:
-        catalog_retries.lock(tx, batch_id)
+        failed_jobs.lock_catalog_of(tx, batch_id)
         is_paused = batches.lock_state(tx, batch_id) is BatchState.PAUSED
-        _expect_time(tx, batch_id, deadline, now)
-        if deadline is not None:
-            _set_deadline(tx, batch_id, deadline)
-        return _ask_again(tx, batch_id, code, now, is_paused=is_paused)
+        _expect_time(tx, batch_id, deadline, by.now)
+        waits = _missing_for_retry(tx, batch_id, by, code, above=approve_above)
+        if waits is None:
+            if deadline is not None:
+                _set_deadline(tx, batch_id, deadline)
+            return retrying.ask_again(tx, batch_id, code, by, is_paused=is_paused)
+    raise waits
 
 
-def _ask_again(tx: Connection, batch_id: UUID, code: str | None, now: datetime, *, is_paused: bool) -> RetryEffect:
-    prompts = prompt_failures.of_failed(tx, batch_id, code=code)
-    unwanted = catalog_retries.count_unwanted(tx, batch_id, code=code)
-    recalled = failed_jobs.recall(tx, batch_id, code=code, now=now)
-    count, price = failed_jobs.put_back(tx, batch_id, code=code)
-    catalog_retries.put_back(tx, batch_id)
-    prompt_failures.forget_all(tx, prompts)
-    session.notify(tx)
-    return RetryEffect(jobs=count, credits=price, is_paused=is_paused, left_out=unwanted, recalled=recalled)
-
-
-def _locked(tx: Connection, batch_id: UUID, action: BatchAction, seen: BatchState | None) -> BatchState:
-    state = batches.lock_state(tx, batch_id)
-    if seen not in {None, state}:
-        raise ChangedMeanwhile(batch_id, state)
-    if state not in ACTS_ON[action]:
-        raise ActionRefused(batch_id, action, state)
-    return state
-
-
-def _move(tx: Connection, batch_id: UUID, before: BatchState, after: BatchState, by: Author | None) -> None:
-    batches.set_state(tx, batch_id, after)
-    if by is not None:
-        changes.record(tx, by, _subject(batch_id), "state", before=before, after=after)
-    session.notify(tx)
+def _missing_for_retry(
+    tx: Connection, batch_id: UUID, by: Author, code: str | None, *, above: int | None
+) -> SecondPersonNeeded | None:
+    # The figure is a part of the order: nobody agrees to more than was asked for.
+    credits_ = failed_jobs.price(tx, batch_id, code=code)["credits"]
+    request = " ".join(filter(None, ("retry", code, f"for {credits_} credits")))
+    return second_person.missing(tx, by, subject=subject(batch_id), request=request, credits_=credits_, above=above)
 
 
 def _expect_time(tx: Connection, batch_id: UUID, deadline: NewDeadline | None, now: datetime) -> None:
@@ -204,8 +127,113 @@ def _expect_time(tx: Connection, batch_id: UUID, deadline: NewDeadline | None, n
 
 def _set_deadline(tx: Connection, batch_id: UUID, deadline: NewDeadline) -> None:
     before = deadlines.set_at(tx, batch_id, deadline.at)
-    changes.record(tx, deadline.author, _subject(batch_id), "deadline", before=before, after=deadline.at)
+    changes.record(tx, deadline.author, subject(batch_id), "deadline", before=before, after=deadline.at)
 
 
-def _subject(batch_id: UUID) -> str:
-    return f"batch:{batch_id}"
+class CapTooLow(DarkroomError):
+    """The batch has committed more than the cap that was asked for; nothing was changed."""
+
+    error_code = "cap_below_committed"
+
+    def __init__(self, wanted: int, committed: int) -> None:
+        """Keep both figures."""
+        super().__init__(wanted, committed)
+        self.wanted = wanted
+        self.committed = committed
+
+    def __str__(self) -> str:
+        """Return the message, with the cap that stops the batch where it is."""
+        return (
+            f"the batch has committed {self.committed:,} credits already, so that it cannot be capped at"
+            f" {self.wanted:,}: a cap of {self.committed} admits nothing more"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapChange:
+    """A cap before and after; None: there was, or is, no cap."""
+
+    before: int | None
+    after: int | None
+    committed: int
+    """What the batch, or the owner in this month, has committed."""
+
+
+def _missing_for_cap(
+    tx: Connection, author: Author, subject: str, *, before: int | None, after: int | None, above: int | None
+) -> SecondPersonNeeded | None:
+    if before is None or (after is not None and after <= before):
+        return None
+    request = "no cap" if after is None else f"cap {after}"
+    return second_person.missing(tx, author, subject=subject, request=request, credits_=after, above=above)
+
+
+def cap_batch(
+    database: Database, batch_id: UUID, credits_: int | None, author: Author, *, approve_above: int | None
+) -> CapChange:
+    """Set, or with None lift, a batch's cap and wake the dispatchers.
+
+    Raises CapTooLow, and SecondPersonNeeded when the cap is raised above ``approve_above``.
+    """
+    with database.transaction() as tx:
+        batches.lock(tx, batch_id)
+        committed = budgets.committed_by_batch(tx, batch_id)
+        if credits_ is not None and credits_ < committed:
+            raise CapTooLow(credits_, committed)
+        batch = batches.by_id(tx, batch_id)
+        waits = _missing_for_cap(
+            tx,
+            author,
+            subject(batch_id),
+            before=None if batch is None else batch.credit_cap,
+            after=credits_,
+            above=approve_above,
+        )
+        if waits is None:
+            return _cap_batch(tx, batch_id, credits_, author, batch, committed=committed)
+    raise waits
+
+
+def _cap_batch(
+    tx: Connection, batch_id: UUID, credits_: int | None, author: Author, batch: BatchRow | None, *, committed: int
+) -> CapChange:
+    changes.sign(tx, author)
+    before = budgets.set_batch_cap(tx, batch_id, credits_)
+    if credits_ is not None and credits_ != before and batch is not None:
+        named = events.batch_named(batch.id, batch.name, batch.owner)
+        budget_events.of_batch(tx, named, before=budget_events.BEFORE_ANY, after=committed, cap=credits_)
+    session.notify(tx)
+    return CapChange(before=before, after=credits_, committed=committed)
+
+
+def cap_owner(
+    database: Database, owner: str, credits_: int | None, author: Author, *, approve_above: int | None
+) -> CapChange:
+    """Set, or with None lift, what an owner may commit in any one month, and wake the dispatchers.
+
+    It may be below what this month has committed: then nothing more is admitted before the next month. Raises
+    SecondPersonNeeded when the cap is raised above ``approve_above``.
+    """
+    with database.transaction() as tx:
+        waits = _missing_for_cap(
+            tx,
+            author,
+            f"owner:{owner}",
+            before=budgets.owner_cap(tx, owner),
+            after=credits_,
+            above=approve_above,
+        )
+        if waits is None:
+            return _cap_owner(tx, owner, credits_, author)
+    raise waits
+
+
+def _cap_owner(tx: Connection, owner: str, credits_: int | None, author: Author) -> CapChange:
+    changes.sign(tx, author)
+    before = budgets.set_owner_cap(tx, owner, credits_)
+    committed = budgets.committed_by_owner(tx, owner, now=author.now)
+    if credits_ is not None and credits_ != before:
+        month = budgets.month_of(author.now)
+        budget_events.of_owner(tx, owner, month, before=budget_events.BEFORE_ANY, after=committed, cap=credits_)
+    session.notify(tx)
+    return CapChange(before=before, after=credits_, committed=committed)

@@ -1,34 +1,38 @@
-"""What is over when a batch's deadline has passed: all that has not ended, but for images that are paid already."""
+"""Deadlines of batches: what they end when they pass, and how unsubmitted jobs end with their holds released."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 
 from worker.core.db import changes, session
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
-from worker.core.rules.batch_state import BatchState
-from worker.core.rules.deadline import PASSED
-from worker.core.rules.job import JobEvent
-from worker.engine import release_unsubmitted
-from worker.engine.queries import batches, deadlines
+from worker.core.rules.batch_request import DEADLINE_PASSED
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.states import BatchState, JobEvent
+from worker.engine.queries import batches, deadlines, jobs
+from worker.engine.queries.jobs import Unsubmitted
+from worker.ledger.queries import budgets, entries
+from worker.ledger.queries.entries import Posting
+from worker.ledger.rules import entries as moves
 
 log = structlog.get_logger(__name__)
-
 CHUNK = 5_000
 """Jobs that one transaction ends at the most, so that its locks are short however large the batch is."""
-
 MOST_CHUNKS = 20
-"""Transactions of one time of upkeep; what is left has its turn at once in the next."""
-
+"""Transactions of one time of maintenance; what is left has its turn at once in the next."""
 _NEVER_SENT = "its deadline passed before it was sent"
 _NOT_ENDED = "its deadline passed before the provider said that it has ended"
 
 
-class NeverTaken(Exception):
-    """The batch was refused, so that there is nothing that could be over; nothing was changed."""
+class NeverTaken(DarkroomError):
+    """The batch was refused when it was submitted, so that it has no deadline; nothing was changed."""
+
+    error_code = "batch_was_refused"
 
     def __init__(self, batch_id: UUID) -> None:
         """Keep which batch."""
@@ -42,7 +46,7 @@ class NeverTaken(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What one time of upkeep has ended."""
+    """What one time of maintenance has ended."""
 
     failed: int = 0
     """Jobs for which nothing was sent."""
@@ -87,13 +91,47 @@ def _end_some(database: Database, batch_id: UUID, now: datetime) -> Ended:
         deadline_at = deadlines.read(tx, batch_id)
         if deadline_at is None or deadline_at > now:
             return Ended()
-        held = deadlines.lock_unsent(tx, batch_id, limit=CHUNK)
-        release_unsubmitted.end(tx, batch_id, held, JobEvent.FAIL, now=now, code=PASSED, message=_NEVER_SENT)
+        held = deadlines.lock_unsubmitted(tx, batch_id, limit=CHUNK)
+        end_unsubmitted(tx, batch_id, held, JobEvent.FAIL, now=now, code=DEADLINE_PASSED, message=_NEVER_SENT)
         sent = deadlines.lock_sent(tx, batch_id, limit=CHUNK, now=now)
-        deadlines.doubt(tx, sent, now=now, code=PASSED, message=_NOT_ENDED)
-        pending = deadlines.fail_pending(tx, batch_id, limit=CHUNK, now=now, code=PASSED, message=_NEVER_SENT)
+        deadlines.doubt(tx, sent, now=now, code=DEADLINE_PASSED, message=_NOT_ENDED)
+        pending = deadlines.fail_pending(tx, batch_id, limit=CHUNK, now=now, code=DEADLINE_PASSED, message=_NEVER_SENT)
         session.notify(tx)
     ended = Ended(failed=len(held) + pending, doubted=len(sent), is_all=max(len(held), len(sent), pending) < CHUNK)
     if ended.failed or ended.doubted:
         log.warning("batch.deadline_passed", batch=str(batch_id), failed=ended.failed, in_doubt=ended.doubted)
     return ended
+
+
+def end_unsubmitted(
+    tx: Connection,
+    batch_id: UUID,
+    unsent: Sequence[Unsubmitted],
+    event: JobEvent,
+    *,
+    now: datetime,
+    code: str | None = None,
+    message: str | None = None,
+) -> None:
+    """End the jobs of one batch, whose steps and generations are locked, with their generations void.
+
+    The owner's months are locked in their order, after the batch.
+    """
+    if not unsent:
+        return
+    jobs.end_unsent(tx, unsent, event, now=now, code=code, message=message)
+    _give_back(tx, batch_id, unsent)
+    postings = [
+        Posting(batch_id=batch_id, generation_id=each.generation_id, movements=moves.void(each.held)) for each in unsent
+    ]
+    entries.post(tx, postings, now=now)
+
+
+def _give_back(tx: Connection, batch_id: UUID, unsent: Sequence[Unsubmitted]) -> None:
+    """Take the holds off what the batch, and its owner in the month of each hold, have committed."""
+    by_month: dict[date, list[Unsubmitted]] = {}
+    for each in unsent:
+        by_month.setdefault(budgets.month_of(each.held_at), []).append(each)
+    for month in sorted(by_month):
+        voids = [movement for each in by_month[month] for movement in moves.void(each.held)]
+        entries.commit_to(tx, voids, batch_id=batch_id, held_at=by_month[month][0].held_at)

@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.catalog import planning
-from worker.catalog.plan_options import read_wish
-from worker.catalog.planning import Settled
+from worker.catalog.planning import Settled, read_options
 from worker.catalog.queries import catalogs, items, plans
 from worker.catalog.queries import renders as catalog_renders
 from worker.catalog.queries.catalogs import CatalogRow
@@ -20,16 +19,19 @@ from worker.catalog.rules.refresh import Decision
 from worker.catalog.rules.refresh_plan import Outline, differences, price_of
 from worker.core.db.session import Database
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
-from worker.core.rules.plain_text import LABEL_MAX
-from worker.engine.queries import batches, prompt_failures
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.text import LABEL_MAX
+from worker.engine.queries import batches, failures
 from worker.intake.manifest import Row
 from worker.intake.prepare import prepare
 from worker.intake.reference_store import Library
 from worker.intake.write import RequestsRefused, write
 
 
-class PlanUnknown(Exception):
+class PlanUnknown(DarkroomError):
     """No plan with this id was saved in this database."""
+
+    error_code = "plan_unknown"
 
     def __init__(self, plan_id: UUID) -> None:
         """Keep the id."""
@@ -41,8 +43,10 @@ class PlanUnknown(Exception):
         return f"plan {self.plan_id} was not made with this database: make one with `darkroom catalog plan NAME --out`"
 
 
-class PlanStale(Exception):
+class PlanStale(DarkroomError):
     """The catalog is no longer what the plan was made from; nothing was spent."""
+
+    error_code = "plan_stale"
 
     def __init__(self, plan_id: UUID, differences: tuple[str, ...]) -> None:
         """Keep what has changed, one sentence each; more may have."""
@@ -59,8 +63,10 @@ class PlanStale(Exception):
         )
 
 
-class ApprovalNeeded(Exception):
-    """The plan waits for a person."""
+class ApprovalNeeded(DarkroomError):
+    """The plan needs the approval of a second person."""
+
+    error_code = "approval_needed"
 
     def __init__(self, plan_id: UUID, reason: str) -> None:
         """Keep which plan and why."""
@@ -73,8 +79,10 @@ class ApprovalNeeded(Exception):
         return f"{self.reason}: `darkroom catalog approve {self.plan_id} --by NAME`"
 
 
-class PlanRefused(Exception):
-    """Somebody has said no to the plan; nothing of it is rendered any more."""
+class PlanRefused(DarkroomError):
+    """The plan was refused by a person; nothing of it is rendered."""
+
+    error_code = "plan_refused"
 
     def __init__(self, plan_id: UUID, by: str, reason: str) -> None:
         """Keep which plan, who, and why."""
@@ -145,7 +153,7 @@ def is_true(database: Database, plan_id: UUID) -> bool:
 
 
 def _locked(tx: Connection, plan_id: UUID) -> tuple[CatalogRow, PlanRow]:
-    """Lock the plan's catalog first, and read the plan when nobody else can be applying it."""
+    """Lock the plan's catalog first, and read the plan when no other transaction can apply it."""
     seen = plans.by_id(tx, plan_id)
     if seen is None:
         raise PlanUnknown(plan_id)
@@ -179,7 +187,7 @@ def _outline_again(tx: Connection, catalog: CatalogRow, plan: PlanRow) -> Outlin
         )
         for sku, each in asked.items()
     }
-    found = planning.outline_of(tx, catalog, read_wish(plan.document), settled=settled)
+    found = planning.outline_of(tx, catalog, read_options(plan.document), settled=settled)
     if found.content_hash != plan.content_hash:
         raise PlanStale(plan.id, _changed(plan, found))
     return found
@@ -207,7 +215,7 @@ def _check_approval(plan: PlanRow, *, is_sample: bool) -> None:
         return
     if plan.needs_approval:
         raise ApprovalNeeded(
-            plan.id, f"this plan of {plan.price:,} credits needs the approval of somebody else than {plan.made_by}"
+            plan.id, f"this plan of {plan.price:,} credits needs approval by someone other than {plan.made_by}"
         )
     if plan.sample is not None:
         raise ApprovalNeeded(plan.id, "the sample of this plan waits for review; go on with the rest by")
@@ -255,7 +263,8 @@ def _submit(
         credit_cap=_cap_left(plan),
         size_policy=catalog.recipe.size_policy,
     )
-    receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id)
+    # Whoever had to agree has agreed to the plan.
+    receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id, approve_above=None)
     prepared.spool.close()
     asked = [PlannedRender(id=new_id(), item_id=each.id, sku=each.sku) for each in part]
     needs_review = is_sample or catalog.recipe.review is ReviewPolicy.REQUIRED
@@ -265,13 +274,13 @@ def _submit(
     assert added == len(part), "every job of a plan has an image of an item beside it"
     items.clear_rejections(tx, [each.id for each in part])
     for forced in (each.wanted for each in part if Reason.FORCED in each.reasons):
-        prompt_failures.forget_prompt(tx, account_id, model=forced.model, prompt=forced.prompt)
+        failures.forget_prompt(tx, account_id, model=forced.model, prompt=forced.prompt)
     return receipt.batch_id
 
 
 def _cap_left(plan: PlanRow) -> int | None:
     """Return what the batch may commit: sample and rest share the one cap of their plan."""
-    cap, renders = read_wish(plan.document).credit_cap, len(plan.document["renders"])
+    cap, renders = read_options(plan.document).credit_cap, len(plan.document["renders"])
     if cap is None or plan.sampled_at is None or plan.sample is None:
         return cap
     return max(0, cap - plan.price * plan.sample // renders)

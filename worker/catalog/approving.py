@@ -1,16 +1,24 @@
-"""A plan is approved or refused by a person, once; one above a threshold is approved by another than its planner."""
+"""What a person decides about a plan or a run: approve it, refuse it, end it before it renders."""
 
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from worker.catalog.applying import PlanRefused, PlanUnknown
-from worker.catalog.queries import catalogs, plans
+from worker.catalog.queries import catalogs, plans, schedule_runs, schedules
 from worker.catalog.queries.plans import PlanRow
+from worker.catalog.queries.schedule_runs import RunRow
+from worker.catalog.rules.schedule import RunState
 from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.identity import is_same_person
 
 
-class ApprovalRefused(Exception):
+class ApprovalRefused(DarkroomError):
     """This person cannot approve this plan now."""
+
+    error_code = "approval_refused"
 
     def __init__(self, reason: str) -> None:
         """Keep the reason, which is a sentence."""
@@ -64,12 +72,68 @@ def _check(plan: PlanRow, by: str) -> None:
         raise ApprovalRefused(f"{plan.approved_by} has approved this plan already")
     if plan.applied_at is not None:
         raise ApprovalRefused("this plan has been applied already: there is nothing left to approve")
-    if plan.needs_approval and same_person(by, plan.made_by):
-        raise ApprovalRefused(f"{plan.made_by} made this plan, and it needs the approval of somebody else")
+    if plan.needs_approval and is_same_person(by, plan.made_by):
+        raise ApprovalRefused(f"{plan.made_by} made this plan, and it needs approval by someone other than")
     if plan.sample is not None and plan.sampled_at is None:
         raise ApprovalRefused("this plan has a sample: apply it first, look at the sample, then approve the rest")
 
 
-def same_person(one: str, other: str) -> bool:
-    """Whether two names differ in nothing but case and spaces around them."""
-    return one.strip().casefold() == other.strip().casefold()
+WAITING = (RunState.QUEUED, RunState.PLANNING, RunState.APPROVAL)
+"""States in which nothing of a run can have been rendered, unless its plan is applied already."""
+
+
+class RunGoesOn(DarkroomError):
+    """The run has ended, or its images are being rendered; nothing was changed."""
+
+    error_code = "run_not_cancellable"
+
+    def __init__(self, run: RunRow) -> None:
+        """Keep it as it is."""
+        super().__init__(run)
+        self.run = run
+
+    def __str__(self) -> str:
+        """Return what may be done instead."""
+        if self.run.ended_at is not None:
+            return f"run {self.run.id} has already ended: {self.run.outcome}"
+        if self.run.batch_id is None:
+            return f"run {self.run.id} is {self.run.state}, and its images are being submitted now"
+        return f"the images of run {self.run.id} are being rendered: `darkroom cancel {self.run.batch_id}` stops those"
+
+
+def cancel(database: Database, run_id: UUID, *, by: str, reason: str, now: datetime) -> RunRow:
+    """End a run that waits, for good, and give it as it is then; raise RunGoesOn when it waits no longer.
+
+    Its plan is refused with it and can no longer be approved or applied.
+    """
+    with database.transaction() as tx:
+        run = schedule_runs.by_id(tx, run_id)
+        if not end(tx, run, by=by, reason=reason, now=now):
+            raise RunGoesOn(schedule_runs.by_id(tx, run_id))
+        return schedule_runs.by_id(tx, run_id)
+
+
+def remove(database: Database, schedule_id: UUID, *, by: str, now: datetime) -> None:
+    """Take a schedule away with all of its runs that wait; one whose images are being rendered goes on."""
+    with database.transaction() as tx:
+        schedules.lock(tx, schedule_id)
+        schedules.remove(tx, schedule_id, now=now)
+        for run in schedule_runs.unfinished(tx, schedule_id):
+            end(tx, run, by=by, reason="the schedule was removed", now=now)
+
+
+def end(tx: Connection, run: RunRow, *, by: str, reason: str, now: datetime, spares_approved: bool = False) -> bool:
+    """End the run and refuse its plan; False, and nothing changed, when the plan is applied, or approved and spared.
+
+    Locks the catalog, after the schedule where the caller has that: a plan is applied under the same lock.
+    """
+    if run.state not in WAITING:
+        return False
+    catalogs.lock_only(tx, schedules.by_id(tx, run.schedule_id).catalog_id)
+    run = schedule_runs.by_id(tx, run.id)
+    plan = None if run.plan_id is None else plans.by_id(tx, run.plan_id)
+    if plan is not None:
+        if plan.applied_at is not None or (spares_approved and not plan.is_waiting):
+            return False
+        plans.refuse(tx, plan.id, by=by, reason=reason, now=now)
+    return schedule_runs.end(tx, run.id, outcome=f"ended by {by}: {reason}", now=now)

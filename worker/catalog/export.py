@@ -1,17 +1,15 @@
 """What is live, for a shop: each SKU with its file, address, hash and pixels, always in the same order."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from worker.catalog.queries.history import LiveItem
+from worker.catalog.queries.live import LiveItem
 from worker.catalog.queries.rejections import Listed
-from worker.core.rules.plain_text import without_formula
+from worker.catalog.rules.catalog import ExportForm
+from worker.core.output_files import csv_line
 from worker.storage.store import Store
 
 COLUMNS = ("sku", "file", "url", "sha256", "mime_type", "width", "height", "live_since")
@@ -28,17 +26,6 @@ REJECTION_COLUMNS = (
     "url",
     "sha256",
 )
-_FREE_TEXT = {"by", "reason", "prompt", "next_prompt"}
-"""What people wrote at will, and a spreadsheet might take for a formula."""
-
-
-class ExportForm(StrEnum):
-    """How an export is written."""
-
-    CSV = "csv"
-    """A header and one row for each SKU."""
-    JSON = "json"
-    """One list with an object for each SKU."""
 
 
 def rows(items: Iterable[LiveItem], store: Store) -> Iterator[dict[str, Any]]:
@@ -80,15 +67,9 @@ def lines(found: Iterable[dict[str, Any]], form: ExportForm, columns: Sequence[s
 
 
 def _csv(found: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
-    yield _row(columns)
+    yield csv_line(columns, line_end="\n")
     for each in found:
-        yield _row([without_formula(each[name] or "") if name in _FREE_TEXT else each[name] for name in columns])
-
-
-def _row(cells: Iterable[object]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+        yield csv_line([each[name] for name in columns], line_end="\n")
 
 
 def _json(found: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -1,34 +1,40 @@
-"""An import makes a catalog's items those of its source, all at once, and says what that changed."""
+"""Import a source of items into a catalog by its recipe: all of it at once, with a report of what changed."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
-from worker.catalog.going_live import tell
-from worker.catalog.harvest import ACTOR
 from worker.catalog.items import Item, ItemsRefused
-from worker.catalog.queries import catalogs, live
+from worker.catalog.publishing import ACTOR, tell
+from worker.catalog.queries import catalogs, live, sql_source
 from worker.catalog.queries.catalogs import IncomingItem, Merge
-from worker.catalog.rules.recipe import Recipe
+from worker.catalog.rules.recipe import Recipe, recipe
 from worker.catalog.template import PromptTemplate
 from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS, ModelSpec
-from worker.core.rules.plain_text import label
+from worker.core.rules.text import label
+from worker.intake.manifest import Form, Row, read
 from worker.storage.queries import references
 from worker.storage.queries.references import ReferenceFacts
 
 REMOVED_SHARE_MAX = 0.5
-"""An import that removes more than this is taken for a damaged file unless somebody says that it is meant."""
+"""An import that removes more than this is taken for a damaged file unless `--remove-many` confirms it."""
 _SMALL = 10
 """A catalog of so few items may lose any of them."""
 
 
-class TooManyRemoved(Exception):
+class TooManyRemoved(DarkroomError):
     """The import would remove most of the catalog; nothing was changed."""
+
+    error_code = "too_many_items_removed"
 
     def __init__(self, removed: int, items: int) -> None:
         """Keep both numbers."""
@@ -98,7 +104,7 @@ def import_items(
         catalogs.merge(tx, catalog_id, now=now)
         # A shop has taken them off its shelves; they show their last image from now on.
         back = live.shown_by(tx, catalog_id, merge.returned) if merge.returned else []
-        tell(tx, back, actor=ACTOR, reason="back in the catalog", now=now, new_id=new_id)
+        tell(tx, back, actor=ACTOR, reason="back in the catalog", now=now)
     return Import(
         catalog_id=catalog_id,
         items=len(items),
@@ -147,3 +153,74 @@ def _unusable(facts: ReferenceFacts | None, sha256: str, spec: ModelSpec) -> str
     except UnfitError as unfit:
         return unfit.reason
     return None
+
+
+def from_file(path: Path, *, form: Form | None, sku: str) -> Iterator[Row | Fault]:
+    """Return the rows of a file; a CSV header must have the column of the SKU."""
+    return read(path, form=form, required=sku)
+
+
+def from_query(url: str, query: str) -> Iterator[Row | Fault]:
+    """Yield the rows of a query, numbered from 1; raises SourceFailed when it is not answered."""
+    for number, raw in enumerate(sql_source.rows(url, query), start=1):
+        yield Row(line=number, raw={name: _plain(value) for name, value in raw.items()})
+
+
+def _plain(value: object) -> object:
+    """Return the value as JSON can hold it."""
+    match value:
+        case None | bool() | int() | float() | str() | list() | dict():
+            return value
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Decimal():
+            return format(value, "f")
+        case _:
+            return str(value)
+
+
+class RecipeFaulty(DarkroomError):
+    """A recipe that cannot be used; carries where it came from and every fault."""
+
+    error_code = "recipe_invalid"
+    exit_code = 2
+
+    def __init__(self, name: str, faults: tuple[str, ...]) -> None:
+        """Keep both; positional, so that the error pickles."""
+        super().__init__(name, faults)
+        self.name = name
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """List the faults, one on a line when there are several."""
+        return f"{self.name}: " + "\n".join(self.faults)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe that the file holds; raise RecipeFaulty with everything that is wrong with it."""
+    try:
+        raw = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise RecipeFaulty(str(path), (f"cannot be read: {error.strerror or error}",)) from error
+    except UnicodeDecodeError as error:
+        raise RecipeFaulty(str(path), ("is not UTF-8; save it as UTF-8",)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeFaulty(str(path), (f"is not TOML: {error}",)) from error
+    return checked_recipe(raw, str(path))
+
+
+def checked_recipe(raw: Mapping[str, object], name: str) -> Recipe:
+    """Return the recipe that the mapping holds; raise RecipeFaulty naming ``name`` with all that is wrong with it."""
+    found = recipe(raw)
+    if isinstance(found, tuple):
+        raise RecipeFaulty(name, tuple(_said(fault) for fault in found))
+    try:
+        PromptTemplate(found.prompt)
+    except UnfitError as unfit:
+        raise RecipeFaulty(name, (f"prompt: {unfit.reason}",)) from unfit
+    return found
+
+
+def _said(fault: Fault) -> str:
+    permitted = f"; permitted: {', '.join(fault.permitted)}" if fault.permitted else ""
+    return f"{fault.field}: {fault.reason}{permitted}"

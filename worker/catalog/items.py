@@ -7,13 +7,14 @@ from typing import Any
 
 from worker.catalog.rules.recipe import Recipe
 from worker.catalog.template import PromptTemplate
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS
 from worker.intake.manifest import CheckedRequest, Row, checked
-from worker.intake.prefetch import examined
-from worker.intake.reference_store import Library
-from worker.intake.rules import column_names, reference_names
-from worker.intake.rules.metadata import metadata
+from worker.intake.reference_store import Library, examined
+from worker.intake.rules import column_names
+from worker.intake.rules import references as rules_references
+from worker.intake.rules.column_names import metadata
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,8 +28,10 @@ class Item:
     line: int
 
 
-class ItemsRefused(Exception):
+class ItemsRefused(DarkroomError):
     """Some rows cannot be items; nothing was written."""
+
+    error_code = "items_invalid"
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         """Keep every fault."""
@@ -78,7 +81,7 @@ class _Intake:
         self._template = PromptTemplate(recipe.prompt)
         self._fields: dict[int, Mapping[str, Any]] = {}
         self._spec = MODELS[recipe.model]
-        columns = reference_names.columns(self._spec.max_references)
+        columns = rules_references.columns(self._spec.max_references)
         self._columns = {name: name.replace("reference", recipe.reference) for name in columns}
         self._fine = {recipe.sku, *self._columns.values(), *self._template.fields, *extra}
 

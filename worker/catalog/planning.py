@@ -4,22 +4,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.catalog.plan_options import PlanOptions
 from worker.catalog.queries import items as catalog_items
 from worker.catalog.queries import plans
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.catalog.queries.items import ItemRow
 from worker.catalog.rules import refresh
 from worker.catalog.rules.catalog import Keep, Reason
-from worker.catalog.rules.content import Content
 from worker.catalog.rules.recipe import Recipe
-from worker.catalog.rules.refresh import Decision, Item, Options
-from worker.catalog.rules.refresh_plan import Outline, outline, price_of
+from worker.catalog.rules.refresh import Content, Decision, Item, Options
+from worker.catalog.rules.refresh_plan import Outline, Thresholds, outline, price_of
 from worker.catalog.template import PromptTemplate
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError
 from worker.intake.rules.request import validate
 
@@ -34,8 +34,10 @@ class Settled:
     """Whether a person did not want the image: what becomes of the item is another plan's matter."""
 
 
-class PlanFaulty(Exception):
+class PlanFaulty(DarkroomError):
     """Some items cannot be rendered as they are; each fault names its SKU."""
+
+    error_code = "plan_invalid"
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         """Keep every fault."""
@@ -47,6 +49,32 @@ class PlanFaulty(Exception):
         rest = len(self.faults) - 20
         return "\n".join(self.faults[:20]) + (f"\n... and {rest:,} more" if rest > 0 else "")
 
+    def explanation(self) -> str:
+        """Say what the faults prevent."""
+        return f"no plan was made:\n{self}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
+
+    forced: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    """SKUs that the plan is about; None: all."""
+    made_before: datetime | None = None
+    credit_cap: int | None = None
+    sample: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The options as they are stored; ``read_options`` reads them."""
+        return {
+            "forced": list(self.forced),
+            "only": None if self.only is None else list(self.only),
+            "made_before": self.made_before.isoformat() if self.made_before else None,
+            "credit_cap": self.credit_cap,
+            "sample": self.sample,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -54,7 +82,7 @@ class Plan:
 
     id: UUID
     catalog: CatalogRow
-    wish: PlanOptions
+    plan_options: PlanOptions
     outline: Outline
     needs_approval: bool
     made_by: str
@@ -73,28 +101,31 @@ def make(
     older_than_days: int | None = None,
     credit_cap: int | None = None,
     sample: int | None = None,
+    approve_above: int | None,
 ) -> Plan:
     """Make a plan of the catalog as it is; raise PlanFaulty when an item cannot be rendered or a SKU is unknown.
 
     ``only`` names the SKUs that it is about, where that is not the whole catalog. ``older_than_days`` counts instead of
     the recipe's own limit; of ``credit_cap`` and the recipe's the lower counts.
-    Whether it needs an approval is judged without any cap: many small plans are no way around one.
+    Whether it needs an approval is judged without any cap: many small plans are no way around one. Of the recipe's
+    threshold in credits and ``approve_above`` the lower counts.
     """
     days = catalog.recipe.max_age_days if older_than_days is None else older_than_days
     caps = [cap for cap in (credit_cap, catalog.recipe.credit_cap) if cap is not None]
-    wish = PlanOptions(
+    plan_options = PlanOptions(
         forced=tuple(sorted(set(forced))),
         only=None if only is None else tuple(sorted(set(only))),
         made_before=None if days is None else now - timedelta(days=days),
         credit_cap=min(caps, default=None),
     )
-    found = outline_of(tx, catalog, wish)
+    found = outline_of(tx, catalog, plan_options)
+    limits = catalog.recipe.thresholds.lowered(approve_above)
     return Plan(
         id=plan_id,
         catalog=catalog,
-        wish=replace(wish, sample=_sample(catalog.recipe, found, sample)),
+        plan_options=replace(plan_options, sample=_sample(limits, found, sample)),
         outline=found,
-        needs_approval=_needs_approval(catalog.recipe, found, found.wanted),
+        needs_approval=_needs_approval(limits, found, found.wanted),
         made_by=by,
         made_at=now,
     )
@@ -108,7 +139,7 @@ def save(tx: Connection, plan: Plan) -> None:
         catalog_id=plan.catalog.id,
         content_hash=plan.outline.content_hash,
         document={
-            "wish": plan.wish.as_json(),
+            "wish": plan.plan_options.as_json(),
             "items": len(plan.outline.decisions),
             "renders": [
                 {
@@ -125,7 +156,7 @@ def save(tx: Connection, plan: Plan) -> None:
         price=plan.outline.price,
         counts=plan.outline.counts,
         needs_approval=plan.needs_approval,
-        sample=plan.wish.sample,
+        sample=plan.plan_options.sample,
         made_by=plan.made_by,
         made_at=plan.made_at,
     )
@@ -134,47 +165,52 @@ def save(tx: Connection, plan: Plan) -> None:
 def outline_of(
     tx: Connection,
     catalog: CatalogRow,
-    wish: PlanOptions,
+    plan_options: PlanOptions,
     *,
     settled: Mapping[str, Settled] | None = None,
 ) -> Outline:
     """Decide about every item; what is ``settled`` counts as it was asked for while that holds."""
-    options = Options(forced=frozenset(wish.forced), made_before=wish.made_before)
+    options = Options(forced=frozenset(plan_options.forced), made_before=plan_options.made_before)
     decisions = [refresh.decide(item, options) for item in _with_contents(tx, list(_items(tx, catalog)))]
     if settled:
         decisions = [_settled(each, settled) for each in decisions]
-    if wish.only is not None:
-        asked = frozenset(wish.only)
+    if plan_options.only is not None:
+        asked = frozenset(plan_options.only)
         decisions = [each if each.sku in asked else _not_asked(each) for each in decisions]
-    _check(decisions, wish)
-    conditions = {"recipe": catalog.recipe_hash, "forced": list(wish.forced), "only": wish.as_json()["only"]}
-    return outline(decisions, credit_cap=wish.credit_cap, conditions=conditions)
+    _check(decisions, plan_options)
+    conditions = {
+        "recipe": catalog.recipe_hash,
+        "forced": list(plan_options.forced),
+        "only": plan_options.as_json()["only"],
+    }
+    return outline(decisions, credit_cap=plan_options.credit_cap, conditions=conditions)
 
 
-def current(tx: Connection, catalog: CatalogRow) -> dict[str, str]:
-    """Return the fingerprint of what each item should show, by SKU; one of which no prompt can be made is left out."""
+def current(tx: Connection, catalog: CatalogRow, skus: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the fingerprint of what each item should show, by SKU; ``skus`` None: of all.
+
+    An item of which no prompt can be made is left out.
+    """
     template = _template(catalog)
     found = {}
-    for row in catalog_items.snapshot(tx, catalog.id):
+    for row in catalog_items.snapshot(tx, catalog.id, skus):
         with suppress(UnfitError):
             found[row.sku] = _item(row, catalog.recipe, template.prompt(row.fields)).fingerprint
     return found
 
 
-def _sample(recipe: Recipe, found: Outline, sample: int | None) -> int | None:
+def _sample(limits: Thresholds, found: Outline, sample: int | None) -> int | None:
     """Return the sample's size; None when it would be all. A sample is not a way around an approval."""
     if sample is None or sample >= len(found.renders):
         return None
-    if _needs_approval(recipe, found, found.renders[:sample]):
-        raise PlanFaulty(
-            (f"a sample of {sample:,} is itself above the recipe's approval threshold: take a smaller one",)
-        )
+    if _needs_approval(limits, found, found.renders[:sample]):
+        raise PlanFaulty((f"a sample of {sample:,} is itself above the approval threshold: take a smaller one",))
     return sample
 
 
-def _needs_approval(recipe: Recipe, found: Outline, part: Sequence[Decision]) -> bool:
+def _needs_approval(limits: Thresholds, found: Outline, part: Sequence[Decision]) -> bool:
     price = sum(price_of(each) for each in part)
-    return recipe.thresholds.are_passed(price=price, renders=len(part), items=len(found.decisions))
+    return limits.are_passed(price=price, renders=len(part), items=len(found.decisions))
 
 
 def _not_asked(decision: Decision) -> Decision:
@@ -238,9 +274,9 @@ def _item(row: ItemRow, recipe: Recipe, prompt: str) -> Item:
     )
 
 
-def _check(decisions: list[Decision], wish: PlanOptions) -> None:
+def _check(decisions: list[Decision], plan_options: PlanOptions) -> None:
     """Refuse a plan that names SKUs which are not there, or items that no job can be made of."""
-    unknown = set(wish.forced) - {each.sku for each in decisions} if wish.forced else set()
+    unknown = set(plan_options.forced) - {each.sku for each in decisions} if plan_options.forced else set()
     faults = [f"{sku}: is not in the catalog" for sku in sorted(unknown)]
     faults += [f"{each.sku}: {fault}" for each in decisions if each.is_render for fault in _faults(each)]
     if faults:
@@ -265,3 +301,16 @@ def as_request(decision: Decision) -> dict[str, object]:
 
 def _said(fault: Fault) -> str:
     return f"{fault.field} {fault.reason}"
+
+
+def read_options(document: Mapping[str, Any]) -> PlanOptions:
+    """Return the options of a saved plan."""
+    raw = document["wish"]
+    made_before = raw["made_before"]
+    return PlanOptions(
+        forced=tuple(raw["forced"]),
+        only=None if raw.get("only") is None else tuple(raw["only"]),
+        made_before=None if made_before is None else datetime.fromisoformat(made_before),
+        credit_cap=raw["credit_cap"],
+        sample=raw["sample"],
+    )

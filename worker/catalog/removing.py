@@ -10,12 +10,15 @@ from worker.catalog.queries import plans as catalog_plans
 from worker.catalog.queries.catalogs import Uses
 from worker.catalog.queries.items import ItemCounts
 from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
 
 _REASON = "the catalog was removed"
 
 
-class CatalogInUse(Exception):
+class CatalogInUse(DarkroomError):
     """A schedule plans the catalog, or images of it are being rendered; nothing was changed."""
+
+    error_code = "catalog_in_use"
 
     def __init__(self, name: str, uses: Uses) -> None:
         """Keep both."""
@@ -39,7 +42,7 @@ class Removal:
 
     catalog_id: UUID
     name: str
-    standing: ItemCounts
+    counts: ItemCounts
     """Its items before."""
     plans: int
     """Open plans that are refused with it."""
@@ -49,8 +52,8 @@ def preview(database: Database, catalog_id: UUID, name: str) -> Removal:
     """Return what a removal would change; raise CatalogInUse."""
     with database.transaction() as tx:
         used = _expect_unused(catalogs.uses(tx, catalog_id), name)
-        standing = items.standing(tx, catalog_id)
-    return Removal(catalog_id=catalog_id, name=name, standing=standing, plans=len(used.plans))
+        counts = items.count_by_state(tx, catalog_id)
+    return Removal(catalog_id=catalog_id, name=name, counts=counts, plans=len(used.plans))
 
 
 def remove(database: Database, catalog_id: UUID, name: str, *, by: str, now: datetime) -> Removal:
@@ -61,11 +64,11 @@ def remove(database: Database, catalog_id: UUID, name: str, *, by: str, now: dat
     with database.transaction() as tx:
         catalogs.lock_only(tx, catalog_id)
         used = _expect_unused(catalogs.uses(tx, catalog_id), name)
-        standing = items.standing(tx, catalog_id)
+        counts = items.count_by_state(tx, catalog_id)
         for plan_id in used.plans:
             catalog_plans.refuse(tx, plan_id, by=by, reason=_REASON, now=now)
         catalogs.mark_removed(tx, catalog_id, by=by, now=now)
-    return Removal(catalog_id=catalog_id, name=name, standing=standing, plans=len(used.plans))
+    return Removal(catalog_id=catalog_id, name=name, counts=counts, plans=len(used.plans))
 
 
 def _expect_unused(found: Uses, name: str) -> Uses:

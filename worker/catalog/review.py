@@ -103,7 +103,7 @@ def _card(each: Candidate, originals: Originals, *, is_stale: bool) -> ReviewCar
         sku=each.sku,
         render_id=str(each.render_id),
         prompt=each.new.parts["prompt"],
-        reasons=_reasons(each),
+        reasons=reasons(each),
         width=each.new.width,
         height=each.new.height,
         new=new,
@@ -127,7 +127,7 @@ _PARTS = {
 }
 
 
-def _reasons(each: Candidate) -> list[str]:
+def reasons(each: Candidate) -> list[str]:
     """Return what differs between the two images; made from the same, it was asked for once more."""
     live = each.live
     if live is None:

@@ -5,30 +5,37 @@ written under that lease, and a plan becomes a batch once however often it is ap
 followed by another one, and two that meet do no more than one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 
 from worker.batches import control
-from worker.catalog import applying, firing, harvest, planning
+from worker.catalog import applying, approving, cron, planning, publishing
 from worker.catalog.applying import PlanRefused, PlanStale
+from worker.catalog.cron import Owed, Timing
 from worker.catalog.planning import PlanFaulty
+from worker.catalog.publishing import ACTOR
 from worker.catalog.queries import catalogs, plans, schedule_runs, schedules
 from worker.catalog.queries.catalogs import RecipeUnknown
 from worker.catalog.queries.plans import PlanRow
 from worker.catalog.queries.schedule_runs import Progress, RunRow
+from worker.catalog.queries.schedules import ScheduleRow
 from worker.catalog.rules.catalog import Keep
-from worker.catalog.rules.schedule import RUN_LEASE, RunState
+from worker.catalog.rules.schedule import RUN_LEASE, MissedPolicy, OverlapPolicy, RunState
+from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
 from worker.engine.services import Services
 from worker.intake.write import RequestsRefused
 
 log = structlog.get_logger(__name__)
-
 CHECK_EVERY = timedelta(minutes=5)
-"""How often a plan that waits for somebody is compared with its catalog."""
+"""How often a plan that waits for approval is compared with its catalog."""
 STALE_MAX = 5
 """After so many plans in a row that the catalog has overtaken, the run gives up."""
 _SAID_MAX = 500
@@ -44,7 +51,7 @@ class Tick:
 
 def tick(services: Services, *, now: datetime) -> Tick:
     """Claim the fire times of this account's schedules that have come, and move every free run on."""
-    fired = firing.fire_due(services.database, services.account_id, now=now, new_id=services.new_id)
+    fired = fire_due(services.database, services.account_id, now=now, new_id=services.new_id)
     with services.database.transaction() as tx:
         waiting = schedule_runs.free(tx, services.account_id, now=now)
     return Tick(fired=fired, moved=sum(advance(services, run_id, now=now) for run_id in waiting))
@@ -90,7 +97,7 @@ def _next(services: Services, run: RunRow, now: datetime) -> RunRow:
     except (PlanFaulty, RequestsRefused, RecipeUnknown) as error:
         return _failed(run, str(error), now)
     except Exception as error:
-        # Whoever looks at the run sees why it stands still; it is tried again when the lease is over.
+        # `schedule runs` shows why it does not progress; it is tried again when the lease expires.
         _record(services, run, replace(run, outcome=f"tried again after {type(error).__name__}: {error}"[:_SAID_MAX]))
         raise
 
@@ -123,7 +130,7 @@ def _begin_if_first(services: Services, run: RunRow) -> RunRow:
 
 def _plan(services: Services, run: RunRow, now: datetime) -> RunRow:
     """Make the plan; it is written down with the run before it can be applied."""
-    harvest.harvest(services.database, now=now, new_id=services.new_id)
+    publishing.sync_results(services.database, now=now, new_id=services.new_id)
     with services.database.bulk_transaction() as tx:
         schedule = schedules.by_id(tx, run.schedule_id)
         plan = planning.make(
@@ -133,13 +140,14 @@ def _plan(services: Services, run: RunRow, now: datetime) -> RunRow:
             by=run.requested_by or schedule.created_by,
             now=now,
             credit_cap=schedule.credit_cap,
+            approve_above=services.policies.approve_above,
         )
         planning.save(tx, plan)
     return replace(run, state=RunState.APPROVAL, plan_id=plan.id, checked_at=now)
 
 
 def _apply(services: Services, run: RunRow, now: datetime) -> RunRow:
-    """Let the plan become a batch, unless it waits for somebody; one that is no longer true is made again."""
+    """Apply the plan, unless it waits for approval; one that is stale is made again."""
     plan = _plan_of(services, run)
     if plan is None:
         return replace(run, state=RunState.PLANNING)
@@ -191,7 +199,7 @@ def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
         return run
     if found.pending:
         control.cancel(services.database, run.batch_id, now=now)
-    harvest.harvest(services.database, now=now, new_id=services.new_id)
+    publishing.sync_results(services.database, now=now, new_id=services.new_id)
     left = found.pending + _left(_plan_of(services, run))
     return replace(run, state=RunState.DONE, spent=found.spent, outcome=_outcome(found, left), ended_at=now)
 
@@ -214,3 +222,116 @@ def _outcome(found: Progress, left: int) -> str:
 
 def _failed(run: RunRow, reason: str, now: datetime) -> RunRow:
     return replace(run, state=RunState.FAILED, spent=0, outcome=reason, ended_at=now)
+
+
+IN_TIME = timedelta(minutes=15)
+"""A fire time that is claimed later than this was missed: no node was alive, or none could reach the database."""
+
+
+class ScheduleGone(DarkroomError):
+    """The schedule was removed meanwhile; no run was requested."""
+
+    error_code = "schedule_removed"
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return "the schedule was removed meanwhile: `darkroom schedule list` shows those that are kept"
+
+
+def fire_due(database: Database, account_id: UUID, *, now: datetime, new_id: Callable[[], UUID]) -> int:
+    """Claim every fire time that has come of the account's schedules; give how many runs were written."""
+    with database.transaction() as tx:
+        waiting = [each for each in schedules.kept_by(tx, account_id) if _owed(each, now)]
+    return sum(_fire(database, each.id, now=now, new_id=new_id) for each in waiting)
+
+
+def run_now(database: Database, schedule_id: UUID, *, by: str, now: datetime, new_id: Callable[[], UUID]) -> UUID:
+    """Ask for a run beside the fire times, and give its id; the overlap policy holds for it too. Raises ScheduleGone.
+
+    Waits for another holder of the schedule's lock: only under it is it known which runs are in progress.
+    """
+    run_id = new_id()
+    with database.transaction() as tx:
+        found = schedules.lock(tx, schedule_id)
+        if found is None:
+            raise ScheduleGone
+        state, outcome = _overlap(tx, found, now)
+        claim = partial(
+            schedule_runs.claim,
+            tx,
+            run_id=run_id,
+            schedule_id=schedule_id,
+            state=state,
+            outcome=outcome,
+            requested_by=by,
+            now=now,
+        )
+        due_at = now
+        # Another run may have been asked for at this very instant.
+        while not claim(due_at=due_at):
+            due_at += timedelta(microseconds=1)
+    return run_id
+
+
+def _fire(database: Database, schedule_id: UUID, *, now: datetime, new_id: Callable[[], UUID]) -> int:
+    """Claim the newest of what one schedule owes; the older ones are over with it.
+
+    The lock spares two nodes the same work. That no fire time has two runs is the unique index's doing.
+    """
+    with database.transaction() as tx:
+        found = schedules.lock_if_free(tx, schedule_id)
+        owed = None if found is None or found.paused_at is not None else _owed(found, now)
+        if found is None or owed is None:
+            return 0
+        state, outcome = _fate(tx, found, owed, now)
+        is_mine = schedule_runs.claim(
+            tx,
+            run_id=new_id(),
+            schedule_id=schedule_id,
+            due_at=owed.due_at,
+            state=state,
+            outcome=outcome,
+            now=now,
+        )
+    if is_mine:
+        log.info("schedule.fired", schedule=found.name, due_at=owed.due_at.isoformat(), state=state)
+    return int(is_mine)
+
+
+def _owed(found: ScheduleRow, now: datetime) -> Owed | None:
+    return cron.owed(Timing(cron=found.cron, tz=found.tz), since=found.claimed_until, now=now)
+
+
+def _fate(tx: Connection, found: ScheduleRow, owed: Owed, now: datetime) -> tuple[RunState, str | None]:
+    """Return how the run begins, and what is to be said of it already."""
+    is_missed = now - owed.due_at > IN_TIME
+    if is_missed and found.missed is MissedPolicy.SKIP:
+        return RunState.SKIPPED, f"missed: no node was running ({_times(owed.count)})"
+    state, outcome = _overlap(tx, found, now)
+    if state is RunState.SKIPPED or owed.count == 1:
+        return state, outcome
+    return state, f"{_times(owed.count - 1)} before it missed"
+
+
+def _overlap(tx: Connection, found: ScheduleRow, now: datetime) -> tuple[RunState, str | None]:
+    before = [each for each in schedule_runs.unfinished(tx, found.id) if not _is_replaced(tx, each, now)]
+    if not before:
+        return RunState.PLANNING, None
+    if found.overlap is OverlapPolicy.SKIP:
+        return RunState.SKIPPED, f"the run of {before[0].due_at:%Y-%m-%d %H:%M} UTC has not ended ({before[0].state})"
+    # A plan is made when its run begins and covers all that has changed until then, so one in the queue is enough.
+    if any(each.state is RunState.QUEUED for each in before):
+        return RunState.SKIPPED, "another run is queued already"
+    return RunState.QUEUED, None
+
+
+def _is_replaced(tx: Connection, run: RunRow, now: datetime) -> bool:
+    """End a run that still waits for an approval: its successor plans all that it planned, and what came after."""
+    if run.state is not RunState.APPROVAL:
+        return False
+    reason = "its plan was not approved before the next run was due"
+    return approving.end(tx, run, by=ACTOR, reason=reason, now=now, spares_approved=True)
+
+
+def _times(count: int) -> str:
+    return f"{count:,} fire time{'' if count == 1 else 's'}"

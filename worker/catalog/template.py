@@ -1,46 +1,44 @@
-"""A prompt is made from a recipe's template and an item's fields, in a sandbox, and a missing field is an error."""
+"""A recipe's template: fields, filters and conditions in Jinja's notation, checked when it is read.
 
-import re
-from collections.abc import Mapping
-from functools import partial
-from typing import Any, cast
+Jinja only parses. No code is generated, no attribute of an object is read and nothing is called, so that there is no
+sandbox to leave; without loops, arithmetic and assignments every template ends.
+"""
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
-from jinja2.utils import missing
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from worker.catalog.template_bounds import BoundedEnvironment, allowance
-from worker.core.rules.fault import SHOWN_MAX, UnfitError, quoted
+from jinja2 import Environment, TemplateSyntaxError, nodes
 
-_CANNOT = (
-    TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a template can fail with; an endless recursion is a RuntimeError."""
-_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
-"""How Python shows what is no text; the address is another one in each process."""
+from worker.catalog.template_filters import FILTERS, TESTS
+from worker.catalog.template_rendering import DEFAULT_LIMITS, Limits, Rendering, is_blank, keywords
+from worker.core.rules.fault import UnfitError, not_known
+from worker.core.rules.text import storable
 
-
-class _FieldMissingError(Exception):
-    """The template names a field that the item does not have."""
-
-    def __init__(self, field: object, message: str = "") -> None:
-        super().__init__(field, message)
-        self.field = str(field)
-
-
-class _Missing(StrictUndefined):
-    """An undefined value that tells its name when it is used; ``default`` and ``is defined`` still work on it."""
-
-    __slots__ = ()
-
-    def __init__(self, hint: str | None = None, obj: Any = missing, name: str | None = None, **_: Any) -> None:
-        super().__init__(hint=hint, obj=obj, name=name, exc=cast("Any", partial(_FieldMissingError, name)))
+SOURCE_MAX = 20_000
+"""Characters of a template: as many as the longest prompt that a model takes."""
+DEPTH_MAX = 60
+"""Deepest nesting of expressions and conditions: far from where Python's stack ends."""
+_PERMITTED = "permitted are fields, filters, tests, comparisons, `~` and if"
+_PLAIN = (
+    nodes.Template, nodes.Output, nodes.If, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const,
+    nodes.List, nodes.Tuple, nodes.Filter, nodes.Test, nodes.Keyword, nodes.CondExpr, nodes.Compare, nodes.Operand,
+    nodes.Concat, nodes.And, nodes.Or, nodes.Not,
+)  # fmt: skip
+_REFUSED: Mapping[type[nodes.Node], str] = {
+    nodes.For: "has a loop",
+    nodes.Macro: "has a macro",
+    nodes.CallBlock: "calls a macro",
+    nodes.Call: "calls something",
+    nodes.Assign: "sets a variable",
+    nodes.AssignBlock: "sets a variable",
+    nodes.Include: "includes a file",
+    nodes.Import: "imports a file",
+    nodes.FromImport: "imports a file",
+    nodes.Slice: "takes a slice",
+    nodes.Dict: "makes a dict",
+}
+_NUMBER_SIGNS = (nodes.Neg, nodes.Pos)
 
 
 class PromptTemplate:
@@ -49,40 +47,88 @@ class PromptTemplate:
     The same fields give the same prompt, at any time and in any process: a plan is made twice and must be the same.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, limits: Limits = DEFAULT_LIMITS) -> None:
         """Check the template; raise UnfitError with the line that is at fault."""
-        environment = BoundedEnvironment(undefined=_Missing, autoescape=False, keep_trailing_newline=False)
-        try:
-            self._template: Template = environment.from_string(source)
-            self.fields = frozenset(meta.find_undeclared_variables(environment.parse(source)))
-            """The fields that it names; an item may have more."""
-        except TemplateSyntaxError as error:
-            raise UnfitError(f"is not a template: line {error.lineno}: {error.message}") from error
-        except _CANNOT as error:
-            raise UnfitError(f"is not a template: {type(error).__name__}: {error}") from error
+        self._limits = limits
+        self._tree = _parsed(source)
+        _check(self._tree)
+        self.fields = frozenset(node.name for node in self._tree.find_all(nodes.Name))
+        """The fields that it names; an item may have more."""
 
     def prompt(self, fields: Mapping[str, object]) -> str:
-        """Return the prompt, trimmed; raise UnfitError that names the field when there is none.
+        """Return the prompt, trimmed; raise UnfitError with the line, and the field when an item lacks it.
 
         A field that is null, empty or blank counts as one that is not there, so that no prompt has a hole in it.
         """
-        present = {name: value for name, value in fields.items() if not _is_blank(value)}
+        present = {name: value for name, value in fields.items() if not is_blank(value)}
+        return Rendering(present, self._limits).text(self._tree).strip()
+
+
+def _parsed(source: str) -> nodes.Template:
+    if len(storable(source)) > SOURCE_MAX:
+        raise UnfitError(f"is not a template: it has more than {SOURCE_MAX:,} characters")
+    try:
+        return Environment(autoescape=True).parse(source)
+    except TemplateSyntaxError as error:
+        raise UnfitError(f"is not a template: line {error.lineno}: {error.message}") from error
+    except RecursionError as error:
+        raise UnfitError(f"is not a template: it is nested deeper than {DEPTH_MAX}") from error
+    except (ValueError, OverflowError) as error:
+        # Jinja's lexer turns numerals into numbers, and Python refuses those of more than 4,300 digits.
+        raise UnfitError(f"is not a template: it holds a number that cannot be read: {error}") from error
+
+
+def _check(tree: nodes.Template) -> None:
+    for node, depth in _walked(tree):
         try:
-            found = self._template.render(present | allowance()).strip()
-        except _FieldMissingError as error:
-            reason = f"the template names {quoted(error.field)}, and the item has no such field"
-            raise UnfitError(f"{reason}; it has {_names(present)}") from error
-        except _CANNOT as error:
-            raise UnfitError(f"the template cannot be filled in: {type(error).__name__}: {error}") from error
-        if _OBJECT.search(found):
-            raise UnfitError("the template prints something that is neither text nor a number")
-        return found
+            _check_depth(depth)
+            _check_node(node)
+        except UnfitError as unfit:
+            permitted = f"; permitted: {', '.join(unfit.permitted)}" if unfit.permitted else ""
+            raise UnfitError(f"is not a template: line {node.lineno}: {unfit.reason}{permitted}") from unfit
 
 
-def _is_blank(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def _walked(tree: nodes.Node) -> Iterator[tuple[nodes.Node, int]]:
+    """Yield every node with its depth, in the order of the source; a stack of its own, for trees that are too deep."""
+    left = [(tree, 0)]
+    while left:
+        node, depth = left.pop()
+        yield node, depth
+        left.extend([(child, depth + 1) for child in node.iter_child_nodes()][::-1])
 
 
-def _names(fields: Mapping[str, object]) -> str:
-    shown = ", ".join(quoted(name) for name in list(fields)[:10])
-    return (shown or "none")[: SHOWN_MAX * 10]
+def _check_depth(depth: int) -> None:
+    if depth > DEPTH_MAX:
+        raise UnfitError(f"it is nested deeper than {DEPTH_MAX}")
+
+
+def _check_node(node: nodes.Node) -> None:
+    if type(node) in _NUMBER_SIGNS and isinstance(getattr(node, "node", None), nodes.Const):
+        return
+    if type(node) not in _PLAIN:
+        what = _REFUSED.get(type(node)) or (
+            "computes" if isinstance(node, nodes.BinExpr | nodes.UnaryExpr) else f"has a {type(node).__name__.lower()}"
+        )
+        raise UnfitError(f"it {what}; {_PERMITTED}")
+    if isinstance(node, nodes.Filter | nodes.Test):
+        _check_use(node)
+    if isinstance(node, nodes.Name) and node.ctx != "load":
+        raise UnfitError(f"it sets a variable; {_PERMITTED}")
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        storable(node.value)
+
+
+def _check_use(node: nodes.Filter | nodes.Test) -> None:
+    """Refuse a filter or test that is not known, and arguments that it does not take."""
+    known: Mapping[str, Any] = FILTERS if isinstance(node, nodes.Filter) else TESTS
+    what = "filter" if isinstance(node, nodes.Filter) else "test"
+    if node.name not in known:
+        unknown = not_known(node.name, sorted(known))
+        raise UnfitError(f"the {what} {unknown.reason}", unknown.permitted)
+    if node.dyn_args is not None or node.dyn_kwargs is not None:
+        raise UnfitError(f"the {what} {node.name!r} has arguments with a star")
+    try:
+        names = keywords(node)
+        inspect.signature(known[node.name]).bind(None, *node.args, **dict.fromkeys(names))
+    except TypeError as error:
+        raise UnfitError(f"the {what} {node.name!r} cannot be used so: {error}") from error

@@ -1,6 +1,5 @@
 """The whole command: its groups, its version, and the one place where an error becomes a sentence."""
 
-import gc
 import os
 import sys
 from pathlib import Path
@@ -11,9 +10,6 @@ import typer
 from worker.cli import streams
 from worker.cli.commands import ROOT
 from worker.cli.lazy import group_class
-
-_ALLOCATIONS = 20_000
-"""So many objects are made between two looks for garbage."""
 
 app = typer.Typer(
     name="darkroom",
@@ -28,8 +24,6 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the process ends with 0 (done), 1 (not, or not all) or 2 (usage, settings)."""
-    # Imports allocate much and leave no garbage: looking for it by the default threshold takes a tenth of a command.
-    gc.set_threshold(_ALLOCATIONS)
     streams.prepare()
     try:
         _run()
@@ -70,13 +64,9 @@ def _is_text(argument: str) -> bool:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from worker.core.version import version
 
-        try:
-            found = version("darkroom")
-        except PackageNotFoundError:
-            found = "(not installed)"
-        typer.echo(f"darkroom {found}")
+        typer.echo(f"darkroom {version()}")
         raise typer.Exit
 
 

@@ -8,15 +8,30 @@ is the database ``darkroom_sandbox``, the broker's database 1 and the folder ``s
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from worker.cli.errors import MISUSED, CliError
-from worker.cli.local import homes, running, sandbox_record
-from worker.cli.local.homes import Home
+from worker.cli.local import running
+from worker.cli.local import sandbox as local_sandbox
 from worker.local import services
 from worker.local.services import Services
-from worker.settings import Settings, load
+from worker.settings import FILE, SECRETS, Settings, in_file, load
+
+if TYPE_CHECKING:
+    from worker.core.db.session import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """A home, and how it was found."""
+
+    path: Path
+    is_given: bool = False
+    """Whether DARKROOM_HOME names it."""
+    is_here: bool = False
+    """Whether it is in the folder in which the command runs; also true of one that is still to be made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +69,11 @@ class Context:
 
     def environment(self) -> dict[str, str]:
         """What a process of Darkroom is started with, so that it works with the same parts."""
-        return {**os.environ, **self.variables(), **self.provider_variables()}
+        found = {**self.variables(), **self.provider_variables()}
+        # A secret that is in a file stays there; what is given as a value is not given as a file, too.
+        found = {name: value for name, value in found.items() if name not in SECRETS or value != in_file(name)}
+        inherited = {name: text for name, text in os.environ.items() if name.removesuffix(FILE) not in found}
+        return {**inherited, **found}
 
     def variables(self) -> dict[str, str]:
         """Home, database, broker and store under their names in the environment."""
@@ -95,6 +114,14 @@ def resolve(*, needs_database: bool = True) -> Context:
     return context
 
 
+def opened() -> "tuple[Context, Database]":
+    """Return the context of this process, and its database on one connection."""
+    from worker import wiring
+
+    context = resolve()
+    return context, wiring.database(context.settings, connections=1)
+
+
 def home() -> Path:
     """Return the home of this process, which need not exist."""
     return find_home(load()).path
@@ -103,7 +130,7 @@ def home() -> Path:
 def find_home(given: Settings) -> Home:
     """Find the home that these settings mean."""
     named = given.home if "home" in given.model_fields_set else None
-    return homes.find(named, here=Path.cwd(), user=_user_folder())
+    return find(named, here=Path.cwd(), user=_user_folder())
 
 
 def is_embedded(given: Settings) -> bool:
@@ -142,7 +169,7 @@ def with_services(context: Context, found: Services | None) -> Context:
     )
 
 
-def with_sandbox(context: Context, found: sandbox_record.SandboxRecord) -> Context:
+def with_sandbox(context: Context, found: local_sandbox.SandboxRecord) -> Context:
     """Use this sandbox as the provider."""
     changed = _changed(context, base_url=found.url, api_key=SecretStr(found.key))
     return replace(changed, is_play=True, has_provider=True, is_home_sandbox=True)
@@ -155,15 +182,15 @@ def _with_provider(given: Settings, place: Home) -> Context:
     context = Context(
         settings=settings, home=place.path, found=place, is_play=is_play, has_provider=given.api_key is not None
     )
-    sandbox = sandbox_record.running(place.path) if given.api_key is None else None
+    sandbox = local_sandbox.running(place.path) if given.api_key is None else None
     return context if sandbox is None else with_sandbox(context, sandbox)
 
 
 def _is_sandbox(given: Settings) -> bool:
     """Have an address on this machine prove that it is a sandbox; raise CliError where the database hangs on it."""
-    from worker.cli.local import sandbox_proof
+    from worker.cli.local import sandbox as local_sandbox
 
-    proved = sandbox_proof.is_sandbox(given.base_url)
+    proved = local_sandbox.is_sandbox(given.base_url)
     if proved is None and given.database_url is None:
         raise CliError(
             f"{given.base_url} does not answer, so it is not known whether it is a sandbox or spends credits: start it,"
@@ -189,7 +216,7 @@ def no_database(place: Home) -> str:
     if place.is_given:
         looked = f"in {place.path}, which DARKROOM_HOME names"
     else:
-        looked = f"in {homes.FOLDER} here, in a folder above, or in your home folder"
+        looked = f"in {FOLDER} here, in a folder above, or in your home folder"
     return (
         f"no database is running {looked}: start Darkroom with `darkroom up` in another terminal, or set"
         f" DARKROOM_HOME or DARKROOM_DATABASE_URL{running.elsewhere()}"
@@ -204,7 +231,10 @@ def _user_folder() -> Path | None:
 
 
 def _running(place: Path) -> Services | None:
-    """Return the embedded services if both run; a start that finds them running only looks at them."""
+    """Return the embedded services if both run."""
+    if (known := services.running(place)) is not None:
+        return known
+    # A start that was cut off has recorded nothing, or half: starting again completes it.
     found = services.status(place)
     return None if found.postgres is None or found.valkey is None else services.start(place)
 
@@ -219,3 +249,26 @@ def _changed(context: Context, **values: object) -> Context:
 
 def _revealed(secret: SecretStr | None) -> str:
     return "" if secret is None else secret.get_secret_value()
+
+
+FOLDER = ".darkroom"
+
+
+def find(given: Path | None, *, here: Path, user: Path | None) -> Home:
+    """Find the home as git finds a repository; where there is none, it is to be made ``here``.
+
+    ``user`` is the user's home folder, whose ``.darkroom`` is looked for last; None: there is none.
+    """
+    if given is not None:
+        return Home(path=given.expanduser().resolve(), is_given=True)
+    places = [here, *here.parents, *([user] if user is not None else [])]
+    found = next((place for place in places if _is_home(place / FOLDER)), here)
+    return Home(path=(found / FOLDER).resolve(), is_here=found == here)
+
+
+def _is_home(folder: Path) -> bool:
+    """Return whether services or a sandbox were ever started in the folder."""
+    try:
+        return (folder / "run").is_dir()
+    except OSError:
+        return False

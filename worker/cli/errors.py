@@ -4,13 +4,17 @@ import errno
 import os
 from dataclasses import dataclass
 
+from worker.core.rules.errors import DarkroomError
+
 FAILED, MISUSED = 1, 2
 
 _UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EROFS})
 
 
-class CliError(Exception):
-    """The command ends here; the text says what and what to do next."""
+class CliError(DarkroomError):
+    """A command cannot go on; the text says why and what to do next."""
+
+    error_code = "command_failed"
 
     def __init__(self, text: str, exit_code: int = FAILED) -> None:
         """Keep both; 2 stands for usage and configuration."""
@@ -32,9 +36,9 @@ class Explained:
 
 
 def explain(error: Exception) -> Explained:
-    """Turn any error into what is shown for it; one that nobody foresaw says how to see more."""
-    if isinstance(error, CliError):
-        return Explained(text=f"darkroom: {error.text}", exit_code=error.exit_code)
+    """Turn any error into what is shown for it; an unforeseen one says how to see more."""
+    if isinstance(error, DarkroomError):
+        return Explained(text=f"darkroom: {error.explanation()}", exit_code=error.exit_code)
     if known := next(filter(None, (explain_kind(error) for explain_kind in _EXPLAINED)), None):
         return known
     return Explained(
@@ -52,59 +56,10 @@ def _explain_system(error: Exception) -> Explained | None:
 
 
 def _explain_settings(error: Exception) -> Explained | None:
-    from worker.accounts.binding import OtherKey, OtherProvider
-    from worker.settings import SettingsFaulty
-    from worker.wiring import NotConfigured
-
-    if isinstance(error, SettingsFaulty):
-        return Explained(text=f"darkroom: the settings are invalid:\n{error}", exit_code=MISUSED)
-    if isinstance(error, NotConfigured | OtherKey | OtherProvider):
-        return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
+    """Show a value error as it is when it names the setting."""
     if isinstance(error, ValueError) and any(name in str(error) for name in ("RIVYA_", "DARKROOM_")):
         return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
     return None
-
-
-def _explain_outside(error: Exception) -> Explained | None:
-    from worker.core.rules.errors import ProviderError
-    from worker.intake.manifest import ManifestError
-    from worker.intake.write import RequestsRefused, TokenTaken
-    from worker.local.errors import ServicesError
-    from worker.storage.store import NotStored, StoreUnavailable
-
-    if isinstance(error, StoreUnavailable | NotStored):
-        return Explained(text=f"darkroom: {error}; check DARKROOM_STORE, or run `darkroom doctor`")
-    if isinstance(error, ProviderError):
-        return Explained(text=f"darkroom: the provider: {error}; run `darkroom doctor`")
-    if isinstance(error, ServicesError | ManifestError | RequestsRefused | TokenTaken):
-        return Explained(text=f"darkroom: {error}")
-    return None
-
-
-def _explain_batch(error: Exception) -> Explained | None:
-    from worker.batches.deadlines import NeverTaken
-    from worker.core.rules.batch_state import ActionRefused
-    from worker.core.rules.deadline import DeadlinePassed
-
-    kinds = ActionRefused | DeadlinePassed | NeverTaken
-    return Explained(text=f"darkroom: {error}") if isinstance(error, kinds) else None
-
-
-def _explain_catalog(error: Exception) -> Explained | None:
-    from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale, PlanUnknown
-    from worker.catalog.approving import ApprovalRefused
-    from worker.catalog.importing import TooManyRemoved
-    from worker.catalog.planning import PlanFaulty
-    from worker.catalog.queries.catalogs import RecipeUnknown
-    from worker.catalog.queries.sql_source import SourceFailed
-    from worker.catalog.recipes import RecipeFaulty
-
-    if isinstance(error, RecipeFaulty | SourceFailed):
-        return Explained(text=f"darkroom: {error}", exit_code=MISUSED)
-    if isinstance(error, PlanFaulty):
-        return Explained(text=f"darkroom: there is no plan, because of:\n{error}")
-    kinds = ApprovalNeeded | ApprovalRefused | PlanRefused | PlanStale | PlanUnknown | RecipeUnknown | TooManyRemoved
-    return Explained(text=f"darkroom: {error}") if isinstance(error, kinds) else None
 
 
 def _explain_database(error: Exception) -> Explained | None:
@@ -127,7 +82,7 @@ def _lacks_tables() -> str:
     context = resolve(needs_database=False)
     if said := running.hint_of_start(context.home, mode=context.mode):
         return said
-    step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `alembic upgrade head`"
+    step = "bring it up to date with `darkroom up`, or set DARKROOM_DATABASE_URL and run `darkroom migrate`"
     found = other_mode()
     if found is None:
         return f"the database lacks tables: {step}"
@@ -138,8 +93,5 @@ def _lacks_tables() -> str:
 _EXPLAINED = (
     _explain_system,
     _explain_settings,
-    _explain_outside,
-    _explain_batch,
-    _explain_catalog,
     _explain_database,
 )

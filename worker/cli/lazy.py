@@ -13,10 +13,39 @@ from types import ModuleType
 from typing import Any
 
 import typer
-from typer import core, main
+from typer import _coercion, core, main
 
 
-class LoggingCommand(core.TyperCommand):
+class _LateConversion(_coercion.RuntimeParam):
+    """The conversion of a parameter, built once there is a value: building it imports pydantic."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Convert the value; for completion, which uses none, leave it as it is."""
+        return value if ctx.resilient_parsing else super().coerce(value, param, ctx)
+
+    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
+        return _coercion.build_runtime_param(param.type_descriptor)._coerce_value(value, param, ctx)  # noqa: SLF001
+
+
+class _LateConversions:
+    """A command or group that converts only the parameters that were given, or have a default.
+
+    typer itself builds the conversion of each, which for ``--help`` is half of all imports.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters, as the next class does."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for each in params:
+            if each._runtime_param is None:  # noqa: SLF001
+                known = each.type_descriptor
+                each._runtime_param = _LateConversion(  # noqa: SLF001
+                    parameter_info=known.parameter_info, annotation=known.annotation
+                )
+        return params
+
+
+class LoggingCommand(_LateConversions, core.TyperCommand):
     """A command whose log goes to standard error, so that its standard output is its answer alone."""
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
@@ -95,6 +124,9 @@ class Command:
         )(function)
         built = main.get_command(alone)
         assert isinstance(built, core.TyperCommand)
+        for each in built.params:
+            if help_text := getattr(each, "help", None):
+                each.help = escaped(help_text)  # type: ignore[attr-defined]
         return built
 
     def stub(self) -> core.TyperCommand:
@@ -141,7 +173,7 @@ class Group:
         return self.load()
 
 
-class LazyGroup(core.TyperGroup):
+class LazyGroup(_LateConversions, core.TyperGroup):
     """A group whose commands are stubs in lists and in completion, and are imported when one is called."""
 
     def __init__(self, *, group: Group, **attributes: Any) -> None:

@@ -18,7 +18,7 @@ class Column:
 
     heading: str
     is_number: bool = False
-    """Set to the right, and never folded."""
+    """Set to the right, and never folded; its heading is, between words."""
     is_whole: bool = False
     """Never folded, as ids and instants."""
 
@@ -27,7 +27,10 @@ class Listing:
     """Rows under headings, laid out when they are printed and the width is known."""
 
     def __init__(self, columns: Sequence[Column], *, details: Sequence[str] = ()) -> None:
-        """Begin with no row; for want of room the columns named in ``details`` move below their row, in this order."""
+        """Begin with no row; for want of room the columns named in ``details`` move below their row, in this order.
+
+        Where that is not enough the others do, the last one first; the first column stays.
+        """
         self._columns = tuple(columns)
         self._details = tuple(details)
         self._rows: list[tuple[Text, ...]] = []
@@ -43,7 +46,8 @@ class Listing:
         """Lay the rows out for the width of the console."""
         shown, below = self._split(options.max_width)
         widths = self._widths(shown, options.max_width)
-        yield _line([Text(self._columns[at].heading, style="dim") for at in shown], self._picked(shown), widths)
+        headings = [Text(each.heading, style="dim") for each in self._columns]
+        yield from self._folded(console, headings, shown, widths)
         for row in self._rows:
             yield from self._folded(console, row, shown, widths)
             if pairs := [(self._columns[at].heading, row[at]) for at in below if row[at].plain]:
@@ -58,18 +62,21 @@ class Listing:
     def _split(self, width: int) -> tuple[list[int], list[int]]:
         """Choose the columns in the rows, and those below them, by number."""
         shown, below = list(range(len(self._columns))), list[int]()
-        for heading in self._details:
+        named = [next(at for at in shown if self._columns[at].heading == each) for each in self._details]
+        for at in [*named, *(at for at in reversed(shown[1:]) if at not in named)]:
             if _total(map(self._least, shown)) <= width:
                 break
-            at = next(at for at in shown if self._columns[at].heading == heading)
             shown.remove(at)
             below.append(at)
         return shown, sorted(below)
 
     def _least(self, at: int) -> int:
         """Find the width that the column needs at the least."""
-        column, natural = self._columns[at], self._natural(at)
-        return natural if column.is_number or column.is_whole else min(natural, _NARROWEST)
+        column = self._columns[at]
+        if not (column.is_number or column.is_whole):
+            return min(self._natural(at), _NARROWEST)
+        words = (Text(word).cell_len for word in column.heading.split())
+        return max((*words, *(row[at].cell_len for row in self._rows)))
 
     def _widths(self, shown: Sequence[int], width: int) -> list[int]:
         """Return each column's width: its longest cell, or less for the widest texts where the table is too wide."""

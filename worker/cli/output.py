@@ -34,7 +34,7 @@ AllowExtra = Annotated[
 
 
 class _Console(Console):
-    """A console that ends the command quietly when nobody reads its output any more."""
+    """A console that ends the command quietly when the reader of its output is gone."""
 
     def on_broken_pipe(self) -> None:
         """End with status 0."""

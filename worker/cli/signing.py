@@ -1,6 +1,7 @@
 """Who acts, and why: how a command learns both."""
 
-import getpass
+import os
+import pwd
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from worker.cli.errors import MISUSED, CliError
 
 if TYPE_CHECKING:
     from worker.core.db.changes import Author
+    from worker.core.db.session import Database
     from worker.ledger.rules.entries import Movement
 
 _Posted = TypeVar("_Posted")
@@ -39,8 +41,31 @@ def author(by: str | None, why: str | None) -> "Author":
 
 
 def actor(by: str | None) -> str:
-    """Return the name that was given, or the operating system's user at this host."""
-    return _fit(by, "--by", _NAME_MAX) or f"{_user()}@{socket.gethostname()}"
+    """Return the name that was given, or the operating system's user at this host.
+
+    Raises CliError for a name where DARKROOM_REQUIRE_IDENTITY has names proved.
+    """
+    given = _fit(by, "--by", _NAME_MAX)
+    if given is None:
+        return f"cli:{user()}@{socket.gethostname()}"
+    if _requires_identity():
+        raise CliError("--by: DARKROOM_REQUIRE_IDENTITY is set, so that you sign with your own login", MISUSED)
+    return given
+
+
+def record_export(database: "Database", subject: str, what: str) -> None:
+    """Keep in the log of changes who takes what out; a login that may only read, such as an auditor's, does without."""
+    from psycopg import errors
+    from sqlalchemy.exc import DBAPIError
+
+    from worker.core.db import changes
+
+    try:
+        with database.transaction() as tx:
+            changes.record_export(tx, author(None, None), subject, what)
+    except DBAPIError as error:
+        if not isinstance(error.orig, errors.InsufficientPrivilege | errors.ReadOnlySqlTransaction):
+            raise
 
 
 def text(given: str) -> str:
@@ -53,14 +78,20 @@ def text(given: str) -> str:
 
 def required(by: str | None, text: str | None) -> tuple[str, str]:
     """Return name and reason; raise CliError when one is missing: credits are corrected by a named person only."""
-    name, why = _fit(by, "--by", _NAME_MAX), _fit(text, "--reason", _REASON_MAX)
-    if name is None or why is None:
+    why = _fit(text, "--reason", _REASON_MAX)
+    if why is None or (by is None and not _requires_identity()):
         raise CliError("a correction needs both: --by NAME and --reason TEXT, which are kept with every entry", MISUSED)
-    return name, why
+    return actor(by), why
+
+
+def _requires_identity() -> bool:
+    from worker.settings import load
+
+    return load().require_identity
 
 
 def with_consent(post: Callable[[bool], _Posted], *, over: bool) -> _Posted:
-    """Post, and when it is more than was ever promised ask whoever sits there; raise CliError with nobody to ask."""
+    """Post, and ask first when it is more than was ever reserved; raise CliError without a terminal to ask on."""
     from worker.audit.rules.dispute_decision import TooMuch
 
     try:
@@ -94,12 +125,13 @@ def _fit(text: str | None, option: str, longest: int) -> str | None:
         return None
     found = text.strip()
     if len(found) > longest or not found.isprintable():
-        raise CliError(f"{option}: one line of at most {longest} characters is taken", MISUSED)
+        raise CliError(f"{option}: must be one line of at most {longest} characters", MISUSED)
     return found
 
 
-def _user() -> str:
+def user() -> str:
+    """Return the operating system's user: by its number, since the environment says what its owner likes."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

@@ -34,26 +34,31 @@ def is_permitted(
     price: int,
     consent: Consent,
     *,
+    is_limit: bool = False,
     lines: Mapping[str, str] | None = None,
     console: Console | None = None,
 ) -> bool:
     """Show the price and ask where a person can be asked; False when the answer is no.
 
-    ``lines`` say more about it, such as the wallet. With a real key the question comes above DARKROOM_CONFIRM_ABOVE
-    credits. Without a terminal the command goes on: a script has decided. Raises CliError above ``--max-credits``.
+    With ``is_limit`` the price is the most that it may cost. ``lines`` say more about it, such as the wallet.
+
+    With a real key the question comes above DARKROOM_CONFIRM_ABOVE credits. Without a terminal the command continues: a
+    script has decided. Raises CliError above ``--max-credits``.
     """
     console = console or output.notes()
     if consent.max_credits is not None and price > consent.max_credits:
+        cost = "may cost up to" if is_limit else "would cost"
         raise CliError(
-            f"nothing was spent: {what} would cost {output.plural(price, 'credit')}, more than the"
+            f"nothing was spent: {what} {cost} {output.plural(price, 'credit')}, more than the"
             f" {consent.max_credits:,} of --max-credits"
         )
+    what = f"{what}: up to" if is_limit else f"{what}:"
     if context.is_play:
-        console.print(f"{what}: {output.credits_of(price, is_play=True)}, which cost nothing.", markup=False)
+        console.print(f"{what} {output.credits_of(price, is_play=True)}, which cost nothing.", markup=False)
         return True
     if lines:
         console.print(output.grid(lines))
-    console.print(f"{what}: {output.plural(price, 'credit')}, paid at {context.settings.base_url}.", markup=False)
+    console.print(f"{what} {output.plural(price, 'credit')}, paid at {context.settings.base_url}.", markup=False)
     return not _is_asked(context, price, consent) or typer.confirm("Spend them?", default=False, err=True)
 
 

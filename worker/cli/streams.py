@@ -1,11 +1,15 @@
-"""Standard streams as a command finds them: closed, full, read by nobody, or unable to hold every character."""
+"""Standard streams that are closed, full or of another encoding; and text files written whole or not at all."""
 
 import errno
 import os
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn, TextIO
+from tempfile import NamedTemporaryFile
+from typing import IO, NoReturn, TextIO, TypeVar
+
+from worker.core.output_files import file_mode
 
 
 def prepare() -> None:
@@ -31,12 +35,12 @@ def finish() -> None:
 
 
 def is_reader_gone(error: BaseException) -> bool:
-    """Return whether whoever read the output has ended, as ``| head`` does."""
+    """Return whether the reader of the output has ended, as ``| head`` does."""
     return isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE
 
 
 def exit_quietly() -> NoReturn:
-    """End with status 0 because nobody reads any more; nothing that is still buffered is written."""
+    """End with status 0 because the reader is gone; nothing that is still buffered is written."""
     _discard(sys.stdout)
     sys.exit(0)
 
@@ -63,3 +67,29 @@ def _discard(stream: TextIO) -> None:
     except (OSError, ValueError):
         # A stream without a descriptor, as in tests, has nothing left to write.
         return
+
+
+_T = TypeVar("_T")
+
+
+def write_whole(to: Path, write: Callable[[IO[str]], _T]) -> _T:
+    """``to`` is what ``write`` wrote, and what that gave is given; an older file stays when anything fails."""
+    with NamedTemporaryFile(
+        "w",
+        dir=to.parent,
+        prefix=f".{to.name[:100]}.",
+        suffix=".part",
+        encoding="utf-8",
+        errors="backslashreplace",
+        newline="",
+        delete=False,
+    ) as file:
+        part = Path(file.name)
+        try:
+            given = write(file)
+            file.close()
+            part.chmod(file_mode())
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
+    return given

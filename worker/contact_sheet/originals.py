@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from worker.contact_sheet.template import umask
+from worker.core.output_files import file_mode, folder_mode
 from worker.storage.store import NotStored, Store
 
 _MARK = ".darkroom-images"
@@ -88,7 +88,7 @@ def beside(store: Store, page: Path) -> Iterator[Originals]:
     before = _folders_of(page)
     folder = Path(mkdtemp(prefix=_prefix(page), dir=page.parent))
     try:
-        folder.chmod(0o777 & ~umask())
+        folder.chmod(folder_mode())
         (folder / _MARK).write_text(page.name, encoding="utf-8")
         yield Copied(store, folder.name, lambda name, content: _write_file(folder / name, content))
     except BaseException:
@@ -123,7 +123,7 @@ def packed(store: Store, archive: Path) -> Iterator[tuple[Path, Originals]]:
                 for page in sorted(Path(pages).iterdir()):
                     zipped.write(page, f"{stem}/{page.name}", ZIP_DEFLATED)
             file.close()
-            part.chmod(0o666 & ~umask())
+            part.chmod(file_mode())
             part.replace(archive)
         finally:
             part.unlink(missing_ok=True)

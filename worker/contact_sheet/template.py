@@ -1,8 +1,7 @@
-"""How any sheet is written: from templates of this package, piece by piece, and put in place only when it is whole."""
+"""Write sheets from the templates of this package, streamed to a temporary file that then replaces the old one."""
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -13,7 +12,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from worker.contact_sheet.thumbnail import thumbnail
+from worker.core.output_files import file_mode
+from worker.storage import thumbnails
 
 _TEMPLATES = "templates"
 
@@ -54,7 +54,7 @@ def _part(path: Path, pieces: Iterable[str]) -> Path:
         except BaseException:
             part.unlink()
             raise
-    part.chmod(0o666 & ~umask())
+    part.chmod(file_mode())
     return part
 
 
@@ -96,8 +96,7 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def thumbnail(data: bytes | None, longest: int = thumbnails.LONGEST) -> str | None:
+    """The image made small, as a ``data:`` address; None when there is none or it cannot be read."""
+    small = thumbnails.made(data, longest) if data else None
+    return None if small is None else f"data:{thumbnails.MIME_TYPE};base64,{base64.b64encode(small).decode()}"

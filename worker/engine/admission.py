@@ -1,4 +1,4 @@
-"""How pending jobs become active: in fair shares, under their caps, each with a hold, a generation and a step."""
+"""Admit pending jobs in fair shares, under their caps, each with a hold, a generation and a step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,21 +7,20 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.accounts.queries import accounts, provider_health, turns
+from worker.accounts.queries import accounts, provider_health
 from worker.accounts.queries.accounts import AccountRow
-from worker.accounts.rules import wallet
+from worker.accounts.rules import pace
 from worker.core.rules import retry
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.errors import PauseReason
-from worker.core.rules.step import QUEUED_LEASE, StepKind
-from worker.engine.queries import batches, generations, jobs, leases, steps, upkeep
+from worker.core.rules.states import QUEUED_LEASE, StepKind
+from worker.engine.queries import batches, generations, jobs, maintenance, step_moves, steps
 from worker.engine.queries.batches import Waiting
 from worker.engine.queries.jobs import Admitted
 from worker.engine.queries.steps import FirstStep, Ticket
-from worker.engine.rules import fairness, window
-from worker.engine.rules.budget_tracker import BudgetTracker
-from worker.engine.rules.fairness import Claim
-from worker.engine.rules.upkeep import UpkeepKind
+from worker.engine.rules import fairness
+from worker.engine.rules.fairness import Candidate
+from worker.engine.rules.maintenance import MaintenanceName
 from worker.engine.services import Services
 from worker.engine.steps.upload import WAIT_FOR_UPLOADER
 from worker.ledger.queries import budgets, entries
@@ -56,23 +55,23 @@ def admit(
     due = due or {}
     if account.pause_reason is not None:
         slots = min(slots, sum(due.values()) + 1)
-    rooms = window.rooms(_window(services, account, now), leases.in_flight(tx, account.id))
+    rooms = fairness.rooms(_window(services, account, now), step_moves.in_flight(tx, account.id))
     waiting = _lock_waiting(tx, account, rooms, slots, due, now)
     if not waiting and not due:
         return Admission(tickets=(), due={})
     budget = BudgetTracker(
-        owners=budgets.lock_left(tx, (w.claim.owner for w in waiting), now=now),
+        owners=budgets.lock_left(tx, (w.candidate.owner for w in waiting), now=now),
         wallet=_wallet(services, account, now),
     )
-    claims = [_affordable(w, budget) for w in waiting]
-    share = fairness.allot(claims, account.turns, slots, due=due, rooms=rooms)
+    candidates = [_affordable(w, budget) for w in waiting]
+    share = fairness.allocate(candidates, account.turns, slots, due=due, rooms=rooms)
     tickets: list[Ticket] = []
-    by_id = {w.claim.batch_id: w for w in waiting}
+    by_id = {w.candidate.batch_id: w for w in waiting}
     for batch_id, count in share.jobs.items():
         tickets += _admit_from(tx, services, account, by_id[batch_id], count, budget, now)
         batches.save_turn(tx, batch_id, virtual_time=share.batch_times[batch_id])
     if share.jobs or share.due:
-        turns.save(tx, account.id, share.turns)
+        accounts.save_turns(tx, account.id, share.turns)
     if share.jobs:
         budgets.take_from_wallet(tx, account.id, budget.taken)
     _read_wallet_soon(tx, account, waiting, budget, now)
@@ -91,7 +90,7 @@ def _lock_waiting(
 
     A class whose due steps would take all the slots admits nothing, so its batches are left alone.
     """
-    classes = [p for p in Priority if window.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
+    classes = [p for p in Priority if fairness.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
     if not classes or (account.pause_reason is not None and not _may_try(tx, account, now)):
         return []
     return batches.lock_waiting(tx, account.id, classes, room=slots, now=now, paused_models=_paused(account))
@@ -102,17 +101,19 @@ PROVED_FOR = timedelta(minutes=10)
 
 
 def _window(services: Services, account: AccountRow, now: datetime) -> int:
-    """Return how many generations may be open: few, until one has succeeded."""
+    """Return how many generations may be open: few, until one has succeeded, and while they fail in a row."""
     narrow = services.policies.unproved_window
     is_proved = account.proved_at is not None and now < account.proved_at + PROVED_FOR
-    return account.max_in_flight if narrow is None or is_proved else min(narrow, account.max_in_flight)
+    if narrow is None or (is_proved and not account.are_failures_suspect):
+        return account.max_in_flight
+    return min(narrow, account.max_in_flight)
 
 
 def _may_try(tx: Connection, account: AccountRow, now: datetime) -> bool:
-    """Say whether one job may try whether the provider works; requests that are asked for again try it for nothing."""
+    """Return whether one job may probe whether the provider works; replayed requests probe it for free."""
     if not account.is_canary_due(now):
         return False
-    return account.pause_reason is not PauseReason.OUTCOMES_UNKNOWN or not leases.has_unanswered(tx, account.id)
+    return account.pause_reason is not PauseReason.OUTCOMES_UNKNOWN or not step_moves.has_unanswered(tx, account.id)
 
 
 def _begin_canary(tx: Connection, services: Services, account: AccountRow, job_id: UUID, now: datetime) -> None:
@@ -126,17 +127,40 @@ def _paused(account: AccountRow) -> list[str]:
     return [each.model for each in account.paused_models]
 
 
-def _affordable(waiting: Waiting, budget: BudgetTracker) -> Claim:
-    """Limit the batch's claim to the jobs that the wallet can pay, so that unused slots go to other batches."""
-    left = budget.left(waiting.claim.owner, cap_left=waiting.cap_left)
-    room = waiting.claim.room
-    return replace(waiting.claim, room=room if left is None else min(room, left // waiting.price))
+class BudgetTracker:
+    """Counts down as jobs are admitted, so that batches of one owner cannot use the same credits twice."""
+
+    def __init__(self, *, owners: dict[str, int], wallet: int | None) -> None:
+        """Begin with what each capped owner and the wallet have left; ``wallet`` None: it sets no bound."""
+        self._owners = dict(owners)
+        self.wallet = wallet
+        self.taken = 0
+
+    def left(self, owner: str, *, cap_left: int | None) -> int | None:
+        """Return the smallest of the three limits, 0 at the least; None when there is none of them."""
+        limits = [limit for limit in (cap_left, self._owners.get(owner), self.wallet) if limit is not None]
+        return max(0, min(limits)) if limits else None
+
+    def take(self, owner: str, credits_: int) -> None:
+        """Count credits that were committed."""
+        self.taken += credits_
+        if owner in self._owners:
+            self._owners[owner] -= credits_
+        if self.wallet is not None:
+            self.wallet -= credits_
+
+
+def _affordable(waiting: Waiting, budget: BudgetTracker) -> Candidate:
+    """Limit the batch's room to the jobs that the wallet can pay, so that unused slots go to other batches."""
+    left = budget.left(waiting.candidate.owner, cap_left=waiting.cap_left)
+    room = waiting.candidate.room
+    return replace(waiting.candidate, room=room if left is None else min(room, left // waiting.price))
 
 
 def _wallet(services: Services, account: AccountRow, now: datetime) -> int | None:
     """Return how much of the wallet may be committed; None: there is no bound."""
     floor = services.policies.wallet_floor
-    return wallet.spendable(left=account.wallet_left, read_at=account.wallet_read_at, floor=floor, now=now)
+    return pace.spendable_credits(left=account.wallet_left, read_at=account.wallet_read_at, floor=floor, now=now)
 
 
 def _read_wallet_soon(
@@ -144,7 +168,7 @@ def _read_wallet_soon(
 ) -> None:
     """Have the wallet read again soon when a job waits for nothing but its credits: a top-up is seen then."""
     if budget.wallet is not None and any(budget.wallet < each.price for each in waiting):
-        upkeep.schedule_now(tx, account.id, UpkeepKind.WALLET, due_at=now + wallet.READ_AGAIN_AFTER)
+        maintenance.schedule_now(tx, account.id, MaintenanceName.WALLET, due_at=now + pace.WALLET_READ_AGAIN_AFTER)
 
 
 def _admit_from(
@@ -160,9 +184,9 @@ def _admit_from(
     admitted = jobs.admit(
         tx,
         account_id=services.account_id,
-        batch_id=waiting.claim.batch_id,
+        batch_id=waiting.candidate.batch_id,
         limit=count,
-        cap_left=budget.left(waiting.claim.owner, cap_left=waiting.cap_left),
+        cap_left=budget.left(waiting.candidate.owner, cap_left=waiting.cap_left),
         fresh_after=now - services.policies.upload_reuse,
         now=now,
         paused_models=_paused(account),
@@ -172,11 +196,11 @@ def _admit_from(
         return []
     if account.pause_reason is not None:
         _begin_canary(tx, services, account, admitted[0].job_id, now)
-    budget.take(waiting.claim.owner, sum(job.price for job in admitted))
+    budget.take(waiting.candidate.owner, sum(job.price for job in admitted))
     ids = [services.new_id() for _ in admitted]
     _write_generations(tx, services, admitted, ids, now)
     first = _first_steps(admitted)
-    _write_steps(tx, services, waiting.claim.priority, admitted, ids, first, now)
+    _write_steps(tx, services, waiting.candidate.priority, admitted, ids, first, now)
     return [
         Ticket(job_id=job.job_id, kind=kind, fence=1, not_before=now)
         for job, (kind, is_first) in zip(admitted, first, strict=True)

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from uuid import UUID
 
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS
-from worker.intake.faults import FaultSpool
-from worker.intake.manifest import CheckedRequest, Row, checked
-from worker.intake.prefetch import examined
-from worker.intake.reference_store import Library
-from worker.intake.request_spool import Spool
-from worker.intake.rules.reference_names import column
+from worker.intake.manifest import CheckedRequest, Files, Row, checked
+from worker.intake.reference_store import Library, examined
+from worker.intake.request_spool import FaultSpool, Spool
+from worker.intake.rules.references import column
 from worker.intake.rules.request import JobRequest
 from worker.storage.queries.references import ReferenceFacts
 
@@ -57,12 +54,12 @@ class Prepared:
 def prepare(
     rows: Iterable[Row | Fault],
     *,
-    base: Path | None,
+    base: Files,
     library: Library,
     extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Prepared:
-    """Check all rows; ``base`` is the folder that paths are relative to, None where no path is permitted.
+    """Check all rows; ``base`` says where paths lead, None where no path is permitted.
 
     Columns in ``extra`` are kept although they look like others.
     ``progress`` is told the number of rows looked at so far.

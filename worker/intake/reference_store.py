@@ -1,14 +1,16 @@
-"""References on their way in: each source is read once, checked, and stored under the hash of its bytes."""
+"""Store references: each source is read once, several at a time, checked, and stored under its hash."""
 
-from concurrent.futures import Executor, Future
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from worker.core.rules.fault import UnfitError
+from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import ModelSpec
-from worker.intake.manifest import LocalFile, Located
-from worker.intake.rules.reference_source import RemoteUrl, StoredHash
+from worker.intake.manifest import CheckedRequest, LocalFile, Located
+from worker.intake.rules.references import RemoteUrl, StoredHash
 from worker.storage.fetch.budget import FetchBudget
 from worker.storage.fetch.download import AddressPolicy, FetchFailed, FetchLimits, fetch
 from worker.storage.images import MAX_REFERENCE_BYTES, BadImage, ImageFacts, inspect_reference
@@ -80,7 +82,7 @@ class Library:
         return self._examine(source) if begun is None else begun.result()
 
     def _kept(self, found: ReferenceFacts | UnfitError) -> str | UnfitError:
-        """Keep the facts when they are taken, so that the last name of the same bytes counts, whoever was quicker."""
+        """Keep the facts when they are taken, so that the last name of the same bytes counts."""
         if isinstance(found, UnfitError):
             return found
         self.facts[found.sha256] = found
@@ -140,5 +142,28 @@ def _read(path: Path) -> bytes:
 
 def _name(source: LocalFile | RemoteUrl) -> str:
     if isinstance(source, LocalFile):
-        return source.path.name
+        return source.name[:100]
     return unquote(urlsplit(source.url).path).rsplit("/", 1)[-1][:100] or "reference"
+
+
+AT_ONCE = 4
+"""References that are fetched, hashed and decoded at once: each may take 10 MB, and 200 MB for its pixels."""
+AHEAD = 64
+"""Requests that are read ahead, so that there is always a reference to examine; each may take a megabyte."""
+
+
+def examined(items: Iterable[CheckedRequest | Fault], library: Library) -> Iterator[CheckedRequest | Fault]:
+    """Yield the items in order; references are fetched ahead, and ``take`` waits until one is there."""
+    waiting: deque[CheckedRequest | Fault] = deque()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reference") as pool:
+        try:
+            for item in items:
+                for reference in item.references if isinstance(item, CheckedRequest) else ():
+                    library.begin(reference, pool)
+                waiting.append(item)
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            # A caller that stops early, such as with Ctrl-C, waits only for what has begun.
+            pool.shutdown(cancel_futures=True)

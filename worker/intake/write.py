@@ -10,22 +10,26 @@ from psycopg import Cursor
 from sqlalchemy import Connection
 
 from worker.core.db import session
-from worker.core.rules.batch_request import BatchRequest
-from worker.core.rules.batch_state import BatchState
-from worker.core.rules.deadline import falls_at
+from worker.core.db.changes import Author
+from worker.core.rules.batch_request import BatchRequest, falls_at
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS
+from worker.core.rules.states import BatchState
 from worker.engine.queries import batches
 from worker.engine.queries.batches import BatchRow
-from worker.intake import job_rows
+from worker.intake import request_spool
 from worker.intake.prepare import Prepared, Referring
+from worker.ledger import second_person
 from worker.storage.queries import references, stores
 from worker.storage.queries.references import ReferenceFacts
 from worker.storage.store import StoreUnavailable
 
 
-class RequestsRefused(Exception):
+class RequestsRefused(DarkroomError):
     """Some requests cannot be accepted; nothing was written and nothing is held."""
+
+    error_code = "requests_invalid"
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         """Keep every fault."""
@@ -37,8 +41,10 @@ class RequestsRefused(Exception):
         return "\n".join(str(fault) for fault in self.faults)
 
 
-class TokenTaken(Exception):
+class TokenTaken(DarkroomError):
     """The token belongs to a batch with other content."""
+
+    error_code = "token_taken"
 
     def __init__(self, token: str, batch_id: UUID) -> None:
         """Keep the token and whose it is."""
@@ -77,10 +83,15 @@ def write(
     account_id: UUID,
     now: datetime,
     new_id: Callable[[], UUID],
+    by: str | None = None,
+    approve_above: int | None,
+    fields_hash: str | None = None,
 ) -> Receipt:
     """Write the batch; under a token that was used before, change nothing and give the batch that has it.
 
-    Lines with faults are kept beside the batch. Raises TokenTaken when the token's batch has other content, and
+    A batch of more than ``approve_above`` credits is paused until another person than ``by`` (else its owner) resumes
+    it. ``fields_hash`` is kept where a replay has to have the same fields of the batch, too. Lines with faults are kept
+    beside the batch. Raises TokenTaken when the token's batch has other content, and
     RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed, and
     StoreUnavailable when the references lie in another store than the account's.
     """
@@ -94,6 +105,8 @@ def write(
     if earlier is not None and earlier.state is BatchState.REFUSED:
         # The refused batch was corrected: its token now names the new batch, and the old one keeps its faults.
         batches.rename_token(tx, earlier.id, _other_token(token, earlier.content_hash))
+    is_dear = second_person.is_dear(prepared.credits, approve_above)
+    state = BatchState.PAUSED if is_dear else BatchState.OPEN
     is_new = batches.insert(
         tx,
         request,
@@ -102,19 +115,23 @@ def write(
         token=token,
         content_hash=prepared.spool.content_hash,
         size=prepared.jobs,
-        state=BatchState.OPEN,
+        state=state,
         now=now,
         models=prepared.models,
+        fields_hash=fields_hash,
     )
     if not is_new:
         return _earlier(tx, token, prepared)
     _copy_jobs(tx, prepared, batch_id, now, new_id)
     batches.insert_faults(tx, _with_ids(prepared.faults, new_id), batch_id=batch_id)
+    if is_dear:
+        author = Author(actor=by or f"owner:{request.owner}", reason=None, now=now, new_id=new_id)
+        second_person.ask_for_batch(tx, author, batch=f"batch:{batch_id}", credits_=prepared.credits)
     session.notify(tx)
     return Receipt(
         batch_id=batch_id,
         token=token,
-        state=BatchState.OPEN,
+        state=state,
         jobs=prepared.jobs,
         credits=prepared.credits,
         is_new=True,
@@ -241,8 +258,8 @@ def _copy_jobs(tx: Connection, prepared: Prepared, batch_id: UUID, now: datetime
     if driver is None:
         raise RuntimeError("the connection is closed")
     cursor: Cursor[tuple[object, ...]]
-    with driver.cursor() as cursor, cursor.copy(job_rows.COPY) as copy:
-        for piece in job_rows.completed(prepared.spool, batch_id=batch_id, now=now, new_id=new_id):
+    with driver.cursor() as cursor, cursor.copy(request_spool.COPY) as copy:
+        for piece in request_spool.completed(prepared.spool, batch_id=batch_id, now=now, new_id=new_id):
             copy.write(piece)
 
 

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from worker.core.rules.errors import DarkroomError
+
 TAIL_LINES = 15
 
 
-class ServicesError(Exception):
+class ServicesError(DarkroomError):
     """The embedded servers are not as asked: what failed, why, and what to do next."""
+
+    error_code = "services_failed"
 
     def __init__(self, what: str, reason: str, next_step: str) -> None:
         """Keep the three parts; all arguments are positional so that the error pickles."""

@@ -3,10 +3,11 @@
 import hashlib
 import os
 import stat
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.local.account import Account
+from worker.local.account import Account, former_uids
 from worker.local.errors import ServicesError
 
 SYSTEM_DIRS = (Path("/var/lib/darkroom"), Path("/var/tmp/darkroom-system"))  # noqa: S108 - ownership is checked
@@ -77,10 +78,18 @@ def make(home: Home) -> None:
         )
 
 
+def is_own(home: Home) -> bool:
+    """Return whether the home is there and belongs to the caller."""
+    try:
+        return home.lock.parent.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
 def prepare(home: Home, account: Account) -> None:
     """Make the home's folders, and decide once where the data lies so that the account can reach it.
 
-    The caller has the home's lock: a folder belongs to nobody yet between its making and its handing over.
+    The caller has the home's lock: a folder has no owner yet between its creation and the change of its owner.
     """
     home.log("any").parent.mkdir(exist_ok=True)
     if not home.data.exists() and not account.can_enter(home.root):
@@ -96,7 +105,7 @@ def system_dir() -> Path:
             folder.mkdir(exist_ok=True)
         except OSError:
             continue
-        _require_owner(folder, os.geteuid())
+        _require_owner(folder, {os.geteuid()})
         folder.chmod(0o755)
         return folder
     raise ServicesError(
@@ -107,9 +116,12 @@ def system_dir() -> Path:
 
 
 def _open_to(folder: Path, account: Account) -> None:
-    folder.mkdir(exist_ok=True)
-    _require_owner(folder, os.geteuid())
-    folder.chmod(0o711 if account.is_other else 0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _require_owner(folder, {os.geteuid()})
+    if account.is_other:
+        # The account passes through as the one member of its group; every other user stays out.
+        os.chown(folder, os.geteuid(), account.gid, follow_symlinks=False)
+    folder.chmod(0o710 if account.is_other else 0o700)
     if not account.can_enter(folder):
         raise ServicesError(
             "The servers' account cannot reach their data",
@@ -122,18 +134,18 @@ def _private_to(folder: Path, account: Account) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        _require_owner(folder, account.uid)
+        _require_owner(folder, {account.uid, *former_uids()})
     else:
         account.own(folder)
 
 
-def _require_owner(folder: Path, uid: int) -> None:
-    """Refuse a link, a file, and a folder that somebody else made or may write to."""
+def _require_owner(folder: Path, uids: AbstractSet[int]) -> None:
+    """Refuse a link, a file, and a folder that another user made or may write to."""
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o022:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in uids or found.st_mode & 0o022:
         raise ServicesError(
             f"{folder} cannot be used",
-            f"it must be a folder that only its owner, the user with the id {uid}, may write to",
+            f"it must be a folder that only its owner, the user with the id {min(uids)}, may write to",
             "look at what it is, and move it away.",
         )
 

@@ -20,7 +20,7 @@ def candidates(preferred: int | None) -> Iterator[int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nobody listens on the port just now; another process may take it the next moment."""
+    """Return whether the port is free; another process may take it the next moment."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from worker.local.errors import ServicesError
@@ -39,7 +39,7 @@ def exclusive(lock: Path) -> Iterator[None]:
     """Hold the lock of a home; a second process waits while the first one starts or stops the servers."""
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     with lock.open("a") as stream:
-        while not _is_taken(stream.fileno()):
+        while not takes_lock(stream.fileno()):
             if time.monotonic() > deadline:
                 raise ServicesError(
                     "The embedded services are busy",
@@ -79,6 +79,13 @@ def passwords(path: Path, *, is_new: bool) -> Passwords:
     return made
 
 
+def with_new_broker_password(path: Path, known: Passwords) -> Passwords:
+    """Replace the broker's password, which its next start takes; the database's is in the database."""
+    made = replace(known, valkey=secrets.token_urlsafe(24))
+    _replace(path, json.dumps(asdict(made)))
+    return made
+
+
 def known_passwords(path: Path) -> Passwords | None:
     """Return the passwords of a home; None when it has none that can be read."""
     try:
@@ -87,7 +94,8 @@ def known_passwords(path: Path) -> Passwords | None:
         return None
 
 
-def _is_taken(descriptor: int) -> bool:
+def takes_lock(descriptor: int) -> bool:
+    """Lock the file for this process, unless another has it locked; return whether it is."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -96,7 +104,7 @@ def _is_taken(descriptor: int) -> bool:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside the file and rename: the owner, and nobody else, reads the old text or the new one."""
+    """Write beside the file and rename: a reader sees the old text or the new one, and only the owner may read."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     with open(beside, "w", encoding="utf-8", opener=_private) as stream:
         stream.write(text)

@@ -1,7 +1,7 @@
 """The embedded services of one home: start them, end them, and say where they are.
 
 Several processes share one instance. The first caller starts it, the others find it, and it runs until
-``stop``: it does not end with whoever started it.
+``stop``: it does not end with the process that started it.
 """
 
 import re
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from worker.local import home, ports, postgres, records, supervisor, valkey
-from worker.local.account import Account, current
+from worker.local import home, ports, records, servers, supervisor
+from worker.local.account import Account, belongs_to_other, current
 from worker.local.errors import ServicesError, explain_system_errors
 from worker.local.home import Home
-from worker.local.postgres import Postgres
 from worker.local.records import Passwords, Running
-from worker.local.valkey import Valkey
+from worker.local.servers import Postgres, Valkey
 
 DATABASE = "darkroom"
 CONNECT_TIMEOUT_S = 10
@@ -45,7 +44,7 @@ class Services:
 
     def database_url_of(self, name: str) -> str:
         """Return the URL of any database on the server, whether it exists or not."""
-        user = f"{postgres.USER}:{self.passwords.postgres}"
+        user = f"{servers.DATABASE_USER}:{self.passwords.postgres}"
         return f"postgresql+psycopg://{user}@{ports.HOST}:{self.postgres.port}/{name}"
 
 
@@ -64,9 +63,9 @@ def start(path: Path, *, fsync: bool = True) -> Services:
     """
     place = home.at(path)
     with explain_system_errors(place.root):
-        runs_as = current()
         home.make(place)
         with records.exclusive(place.lock):
+            runs_as = _account(place)
             home.prepare(place, runs_as)
             return _start(place, runs_as, fsync=fsync)
 
@@ -78,9 +77,9 @@ def stop(path: Path) -> Status:
         return Status(postgres=None, valkey=None)
     with explain_system_errors(place.root), records.exclusive(place.lock):
         found = _find(place)
-        # The broker first: what it holds are hints, and nobody should be woken for a database that is gone.
-        supervisor.end(place.data / valkey.NAME, found.valkey)
-        supervisor.end(place.data / postgres.NAME, found.postgres)
+        # The broker first: what it holds are hints, and no node should be woken for a database that is gone.
+        supervisor.end(place.data / servers.VALKEY, found.valkey)
+        supervisor.end(place.data / servers.POSTGRES, found.postgres)
         if place.sockets.parent != place.data:
             shutil.rmtree(place.sockets, ignore_errors=True)
     return found
@@ -97,6 +96,21 @@ def erase(path: Path) -> None:
 def status(path: Path) -> Status:
     """Return what is running just now, without waiting for a start or a stop that is under way."""
     return _find(home.at(path))
+
+
+def running(path: Path) -> Services | None:
+    """Return both servers as their last start recorded them, if they still run; None otherwise.
+
+    Nothing is locked, started or asked: what a start would find or repair, it alone finds.
+    """
+    place = home.at(path)
+    recorded, found = records.read(place.records), _find(place)
+    secrets = records.known_passwords(place.passwords) if home.is_own(place) else None
+    if found.postgres is None or found.valkey is None or secrets is None:
+        return None
+    if recorded != {servers.POSTGRES: found.postgres, servers.VALKEY: found.valkey}:
+        return None
+    return Services(home=place.root, postgres=found.postgres, valkey=found.valkey, passwords=secrets)
 
 
 def is_own_url(path: Path, url: str) -> bool:
@@ -125,13 +139,13 @@ def ensure_database(services: Services, name: str) -> str:
             if found is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except (errors.DuplicateDatabase, errors.UniqueViolation):
-        # Whoever made it at the same moment has done what was asked.
+        # Another process has created it at the same moment.
         return services.database_url_of(name)
     except OperationalError as error:
         raise ServicesError(
             f"The embedded database {name} cannot be opened",
             str(error).strip(),
-            f"read {home.at(services.home).log(postgres.NAME)}; was the password file replaced?",
+            f"read {home.at(services.home).log(servers.POSTGRES)}; was the password file replaced?",
         ) from error
     return services.database_url_of(name)
 
@@ -140,28 +154,40 @@ def _start(place: Home, runs_as: Account, *, fsync: bool) -> Services:
     former = records.read(place.records)
     found = _find(place)
     _require_space(place)
-    secrets = records.passwords(place.passwords, is_new=not (place.data / postgres.NAME).exists())
+    secrets = records.passwords(place.passwords, is_new=not (place.data / servers.POSTGRES).exists())
+    if belongs_to_other(place.data / servers.VALKEY, runs_as):
+        # The former account's other processes could read it in the configuration.
+        secrets = records.with_new_broker_password(place.passwords, secrets)
     database = Postgres(
-        data=place.data / postgres.NAME,
+        data=place.data / servers.POSTGRES,
         sockets=place.sockets,
         account=runs_as,
         password=secrets.postgres,
         fsync=fsync,
     )
-    broker = Valkey(data=place.data / valkey.NAME, account=runs_as, password=secrets.valkey, fsync=fsync)
+    broker = Valkey(data=place.data / servers.VALKEY, account=runs_as, password=secrets.valkey, fsync=fsync)
     services = Services(
         home=place.root,
-        postgres=supervisor.serve(database, found.postgres, former.get(postgres.NAME), place.log(postgres.NAME)),
-        valkey=supervisor.serve(broker, found.valkey, former.get(valkey.NAME), place.log(valkey.NAME)),
+        postgres=supervisor.serve(database, found.postgres, former.get(servers.POSTGRES), place.log(servers.POSTGRES)),
+        valkey=supervisor.serve(broker, found.valkey, former.get(servers.VALKEY), place.log(servers.VALKEY)),
         passwords=secrets,
     )
     _remember(place, former, services)
     return services
 
 
+def _account(place: Home) -> Account:
+    """Return who runs the servers: the account of those that run, which keep it until they are stopped, or our own."""
+    own = current()
+    found = _find(place)
+    running = next((each for each in (found.postgres, found.valkey) if each is not None), None)
+    user = None if running is None or not own.is_other else supervisor.user_of(running.pid)
+    return own if user is None else Account(uid=user[0], gid=user[1], is_other=True)
+
+
 def _remember(place: Home, former: Mapping[str, Running], services: Services) -> None:
     """Write the records, which say that all of a start was done: the database ``darkroom`` too."""
-    now = {postgres.NAME: services.postgres, valkey.NAME: services.valkey}
+    now = {servers.POSTGRES: services.postgres, servers.VALKEY: services.valkey}
     if now != former:
         ensure_database(services, DATABASE)
         records.write(place.records, now)
@@ -171,8 +197,8 @@ def _find(place: Home) -> Status:
     former = records.read(place.records)
     data = place.data
     return Status(
-        postgres=supervisor.find(postgres.pid_file(data / postgres.NAME), former.get(postgres.NAME)),
-        valkey=supervisor.find(valkey.pid_file(data / valkey.NAME), former.get(valkey.NAME)),
+        postgres=supervisor.find(servers.postgres_pid_file(data / servers.POSTGRES), former.get(servers.POSTGRES)),
+        valkey=supervisor.find(servers.valkey_pid_file(data / servers.VALKEY), former.get(servers.VALKEY)),
     )
 
 

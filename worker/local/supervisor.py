@@ -1,13 +1,19 @@
-"""How one server is found, started and ended, so that there is never a second one on the same data."""
+"""Find, start and end a server's process, so that there is never a second one on the same data."""
 
+import os
 import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from worker.local import ports, process
+import psutil
+
+from worker.local import ports
 from worker.local.account import Account
 from worker.local.errors import ServicesError, tail
-from worker.local.records import Running
+from worker.local.records import Running, takes_lock
 
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 30.0
@@ -64,43 +70,43 @@ def serve(server: Server, running: Running | None, former: Running | None, log: 
 
 
 def end(data: Path, running: Running | None, grace_s: float = STOP_GRACE_S) -> None:
-    """Return when nobody works in the data folder; it is asked first, and killed when the grace is over."""
-    found = None if running is None else process.named(running.pid)
+    """Return when no process works in the data folder; it is sent SIGTERM first, and SIGKILL after the grace period."""
+    found = None if running is None else named(running.pid)
     if found is not None:
-        process.end([found], STOP_SIGNAL, grace_s)
+        end_processes([found], STOP_SIGNAL, grace_s)
         # A server's children end with it; the few that are in the middle of something get a moment.
-        process.wait_until(lambda: not process.inhabitants(data), process.KILL_TIMEOUT_S)
-    process.end(process.inhabitants(data), STOP_SIGNAL, grace_s)
+        wait_until(lambda: not inhabitants(data), KILL_TIMEOUT_S)
+    end_processes(inhabitants(data), STOP_SIGNAL, grace_s)
 
 
 def _is_same(record: Running, data: Path) -> bool:
-    found = process.named(record.pid)
-    if found is None or abs(process.started_at(found) - record.started_at) > CLOCK_TOLERANCE_S:
+    found = named(record.pid)
+    if found is None or abs(started_at(found) - record.started_at) > CLOCK_TOLERANCE_S:
         return False
-    return process.works_in(found, data)
+    return works_in(found, data)
 
 
 def _adopted(pid: int, data: Path) -> Running | None:
     """Return the process if it works in the data folder; one that is still coming up gets time to listen."""
-    found = process.named(pid)
-    if found is None or not process.works_in(found, data):
+    found = named(pid)
+    if found is None or not works_in(found, data):
         return None
-    process.wait_until(lambda: process.listening_port(found) is not None, START_TIMEOUT_S)
-    port = process.listening_port(found)
-    return None if port is None else Running(pid=pid, started_at=process.started_at(found), port=port)
+    wait_until(lambda: listening_port(found) is not None, START_TIMEOUT_S)
+    port = listening_port(found)
+    return None if port is None else Running(pid=pid, started_at=started_at(found), port=port)
 
 
 def _launch(server: Server, former_port: int | None, log: Path) -> Running:
-    # Only a server works in its data folder: whoever is still there has lost its pid file or its folder.
+    # Only a server works in its data folder: a process that is still there has lost its pid file or its folder.
     end(server.data, None)
     server.prepare()
     for port in ports.candidates(former_port):
-        found = process.named(process.launch(server.command(port), server.account, log))
+        found = named(launch(server.command(port), server.account, log))
         if found is not None:
-            running = Running(pid=found.pid, started_at=process.started_at(found), port=port)
+            running = Running(pid=found.pid, started_at=started_at(found), port=port)
             if _becomes_ready(server, running):
                 return running
-            process.end([found], STOP_SIGNAL, process.KILL_TIMEOUT_S)
+            end_processes([found], STOP_SIGNAL, KILL_TIMEOUT_S)
         if ports.is_free(port):
             # It was not the port, so another one would not help.
             break
@@ -108,12 +114,12 @@ def _launch(server: Server, former_port: int | None, log: Path) -> Running:
 
 
 def _becomes_ready(server: Server, running: Running) -> bool:
-    found = process.named(running.pid)
-    process.wait_until(
-        lambda: found is None or not process.is_alive(found) or server.is_ready(running.pid, running.port),
+    found = named(running.pid)
+    wait_until(
+        lambda: found is None or not is_alive(found) or server.is_ready(running.pid, running.port),
         START_TIMEOUT_S,
     )
-    return found is not None and process.is_alive(found) and server.is_ready(running.pid, running.port)
+    return found is not None and is_alive(found) and server.is_ready(running.pid, running.port)
 
 
 def _failed(server: Server, reason: str, log: Path) -> ServicesError:
@@ -122,3 +128,126 @@ def _failed(server: Server, reason: str, log: Path) -> ServicesError:
         f"{reason}; its log {log} ends with:\n{tail(log)}",
         "fix what the log says, then run `darkroom services stop` and start again.",
     )
+
+
+# The shell puts the server into the background and ends, so that the server has no parent here: it outlives
+# the process that started it, and leaves no zombie there. It keeps the log as its only open file.
+LAUNCH = '"$@" </dev/null >&2 & echo $!'
+POLL_S = 0.01
+KILL_TIMEOUT_S = 10.0
+LOCK_TIMEOUT_S = 2.0
+
+
+def launch(command: Sequence[str], account: Account, log: Path) -> int:
+    """Start a server in its own session and return its process id; its words go to the end of the log.
+
+    The server inherits the lock on its log and holds it until its last child is gone, also against processes
+    that cannot see each other, such as two containers with one volume.
+    """
+    with log.open("ab") as stream:
+        # A process that is ending lets go of its files a moment after it is gone from where it worked.
+        if not wait_until(lambda: takes_lock(stream.fileno()), LOCK_TIMEOUT_S):
+            raise ServicesError(
+                f"{command[0]} is not started a second time on its data",
+                f"a process that cannot be seen from here, perhaps in another container, holds {log}",
+                "stop it where it was started, or set DARKROOM_HOME to another folder.",
+            )
+        _, answer = account.run(["/bin/sh", "-c", LAUNCH, "sh", *command], stderr=stream)
+    return int(answer)
+
+
+def named(pid: int) -> psutil.Process | None:
+    """Return the living process of that id, if there is one."""
+    try:
+        process = psutil.Process(pid)
+    except (psutil.NoSuchProcess, ValueError):
+        return None
+    return process if is_alive(process) else None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether the process runs; one that has ended and was not reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def started_at(process: psutil.Process) -> float:
+    """Return the start in seconds since 1970; 0, which is no process's start, when it has ended meanwhile."""
+    try:
+        return process.create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def user_of(pid: int) -> tuple[int, int] | None:
+    """Return the ids of the user and the group that a living process runs as."""
+    found = named(pid)
+    try:
+        return None if found is None else (found.uids().real, found.gids().real)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def works_in(process: psutil.Process, folder: Path) -> bool:
+    """Tell whether this folder is the process's working directory."""
+    try:
+        return os.path.samestat(_working_directory(process).stat(), folder.stat())
+    except (OSError, psutil.Error):
+        return False
+
+
+def inhabitants(folder: Path) -> list[psutil.Process]:
+    """Return every process that works in the folder, or in one of that name that has been removed."""
+    return [each for each in psutil.process_iter() if works_in(each, folder) or _is_left_over(each, folder)]
+
+
+def listening_port(process: psutil.Process) -> int | None:
+    """Return the TCP port on which the process listens, None when there is none yet."""
+    try:
+        found = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return None
+    return next((each.laddr.port for each in found if each.status == psutil.CONN_LISTEN), None)
+
+
+def end_processes(processes: Sequence[psutil.Process], first: signal.Signals, grace_s: float) -> None:
+    """Return when the processes are gone: asked with the first signal, killed when the grace is over."""
+    _send(processes, first)
+    if not wait_until(lambda: not any(map(is_alive, processes)), grace_s):
+        _send(processes, signal.SIGKILL)
+        if not wait_until(lambda: not any(map(is_alive, processes)), KILL_TIMEOUT_S):
+            raise ServicesError(
+                "A server does not end",
+                f"of the processes {[each.pid for each in processes]} one survives SIGKILL",
+                "look for a hanging disk; only a restart of the machine ends such a process.",
+            )
+
+
+def wait_until(is_so: Callable[[], bool], timeout_s: float) -> bool:
+    """Return True as soon as the condition holds, False when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while not (holds := is_so()) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return holds
+
+
+def _send(processes: Sequence[psutil.Process], what: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(what)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _working_directory(process: psutil.Process) -> Path:
+    """Return the way to the directory; on Linux it leads there even when the name is another folder's now."""
+    return Path(f"/proc/{process.pid}/cwd") if sys.platform == "linux" else Path(process.cwd())
+
+
+def _is_left_over(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return str(_working_directory(process).readlink()) == f"{folder} (deleted)"
+    except (OSError, psutil.Error):
+        return False

@@ -8,7 +8,7 @@ from kombu import Exchange, Queue
 
 from worker import logs, settings
 from worker.intake.rules import delivery
-from worker.node import broker, stalls
+from worker.node import broker, heartbeat
 from worker.node.bootsteps import Dispatcher
 from worker.node.broker import remote_control
 
@@ -20,7 +20,7 @@ broker.install()
 
 def make_app(current: settings.Settings) -> Celery:
     """Make the application for one broker."""
-    app = Celery("darkroom", include=["worker.node.tasks"], task_cls="worker.node.broker.strategy:CheckedTask")
+    app = Celery("darkroom", include=["worker.node.tasks"], task_cls="worker.node.broker.guard:CheckedTask")
     app.conf.update(_configuration(current))
     app.steps["worker"].add(Dispatcher)
     return app
@@ -99,7 +99,7 @@ def _transport_options(broker: str, timeout_s: float) -> dict[str, Any]:
 @worker_shutting_down.connect
 def _end_within_grace(**_: object) -> None:
     """Bound the time of ending, from the signal on: the thread that should act on it may wait for a silent socket."""
-    stalls.end_after(settings.load().stop_grace.total_seconds())
+    heartbeat.end_after(settings.load().stop_grace.total_seconds())
 
 
 @setup_logging.connect

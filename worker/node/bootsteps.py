@@ -4,7 +4,9 @@ The threads that download images, and those that fetch the references of message
 """
 
 import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import psycopg
@@ -19,21 +21,22 @@ from worker import settings, wiring
 from worker.accounts.binding import OtherProvider
 from worker.core.db.clock import uptime
 from worker.core.db.listening import Listener, Listening
-from worker.core.rules.error_words import first_line
+from worker.core.db.schema import WrongSchema
+from worker.core.rules.errors import first_line
 from worker.engine import dispatch
+from worker.engine.queries.steps import Ticket
 from worker.engine.services import Services
 from worker.node import process
 from worker.node.consumer_watchdog import ConsumerWatchdog, threads
 from worker.node.fetch_stage import FetchStage
-from worker.node.heartbeat import Heartbeat
-from worker.node.publishing import bundles, publish, publish_probe, publish_upkeep
-from worker.node.stalls import StallWatch
+from worker.node.heartbeat import Heartbeat, StallWatch
+from worker.node.metrics_server import MetricsServer
+from worker.node.progress import Progress
 from worker.node.unread_queues import UnreadQueues
 from worker.settings import Settings
 from worker.wiring import NotConfigured
 
 log = structlog.get_logger(__name__)
-
 _TROUBLE_WAIT_S = 1.0
 _MISCONFIGURED = 2
 _WITHOUT_DATABASE = 1
@@ -48,38 +51,60 @@ class Dispatcher(bootsteps.StartStopStep):
         """Celery hands the worker in."""
         self._loop: Loop | None = None
         self._messages: FetchStage | None = None
+        self._progress: Progress | None = None
 
     def start(self, parent: Any) -> None:
         """Start the threads."""
-        self._loop = Loop(parent.app, _services(), ConsumerWatchdog(parent.app, parent.hub), settings.load())
+        chosen = settings.load()
+        self._loop = Loop(parent.app, _services(), ConsumerWatchdog(parent.app, parent.hub), chosen)
         self._loop.start()
+        self._progress = Progress(
+            _services(), self._loop.heartbeat, threads, concurrency=parent.app.conf.worker_concurrency
+        )
+        _serve_metrics(chosen, self._progress, most=parent.app.conf.worker_concurrency)
         self._messages = FetchStage(_services(), loads)
         self._messages.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Stop handing out work, and return when the downloads that have begun have ended; other work goes on."""
         if self._loop is not None:
+            self._end_progress()
             self._loop.stop()
             self._stop_messages()
+            process.services().senders.end()
             process.services().collectors.drain()
+            process.services().senders.drain()
 
     def terminate(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Stop handing out work, and begin nothing more."""
         if self._loop is not None:
+            self._end_progress()
             self._loop.stop()
             self._stop_messages()
             process.services().collectors.end()
+            process.services().senders.end()
+
+    def _end_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.drain()
 
     def _stop_messages(self) -> None:
         if self._messages is not None:
             self._messages.stop()
 
 
+def _serve_metrics(chosen: Settings, progress: Progress, *, most: int) -> None:
+    if chosen.node_metrics is not None:
+        meters = process.meters()
+        meters.watch_threads(busy=lambda: threads.busy, most=most)
+        MetricsServer(chosen.node_metrics, meters.registry, progress.ready).start()
+
+
 def _services() -> Services:
     """Return the parts of this node; end it with a sentence when they cannot be put together."""
     try:
         return process.services()
-    except (NotConfigured, OtherProvider) as error:
+    except (NotConfigured, OtherProvider, WrongSchema) as error:
         log.critical("node.not_configured", reason=str(error))
         raise SystemExit(_MISCONFIGURED) from None
     except DBAPIError as error:
@@ -106,7 +131,7 @@ class Loop:
         # Longer than any single wait of a round: some statements and some messages, one after the other.
         stalled_s = 2 * chosen.database_timeout.total_seconds() + 5 * self._broker_s + 15
         self._watch = StallWatch("dispatcher", after_s=stalled_s)
-        self._heartbeat = Heartbeat(services, wiring.clock)
+        self.heartbeat = Heartbeat(services, wiring.clock)
         known = app.connection_for_write().connection_errors
         self._broker_errors: tuple[type[BaseException], ...] = (BrokerError, OSError, *known)
         self._ended = threading.Event()
@@ -132,24 +157,24 @@ class Loop:
                     while not self._ended.is_set():
                         self._watch.progress()
                         listener.check()
-                        self._heartbeat.beat()
+                        self.heartbeat.beat()
                         self._round(listener)
             except (DBAPIError, psycopg.Error) as error:
                 log.warning("dispatcher.database_error", error=first_line(error))
-                self._heartbeat.round_failed(error)
+                self.heartbeat.round_failed(error)
                 self._ended.wait(_TROUBLE_WAIT_S)
             except self._broker_errors as error:
                 log.warning("dispatcher.broker_unreachable", error=str(error) or type(error).__name__)
-                self._heartbeat.round_failed(error)
+                self.heartbeat.round_failed(error)
                 self._drop_broker_connections()
                 self._ended.wait(_TROUBLE_WAIT_S)
             except Exception as error:
                 log.exception("dispatcher.failed")
-                self._heartbeat.round_failed(error)
+                self.heartbeat.round_failed(error)
                 self._ended.wait(_TROUBLE_WAIT_S)
             self._watch.progress()
         self._watch.stop()
-        self._heartbeat.end()
+        self.heartbeat.end()
         log.info("dispatcher.stopped")
 
     def _drop_broker_connections(self) -> None:
@@ -168,7 +193,7 @@ class Loop:
             return
         self._services.latencies.share(self._services.database, self._services.clock())
         self._publish(decided)
-        self._heartbeat.round_completed()
+        self.heartbeat.round_completed()
         self._ear.look(_uptime())
         wait = decided.wait(self._services.clock(), is_busy=self._idle_threads() <= 0).total_seconds()
         if not self._ended.is_set():
@@ -185,9 +210,60 @@ class Loop:
                 publish(self._app, tickets, producer=producer, timeout_s=self._broker_s)
             if decided.is_probe_due:
                 publish_probe(self._app, producer=producer, timeout_s=self._broker_s)
-            for kind in decided.upkeep:
-                publish_upkeep(self._app, kind, producer=producer, timeout_s=self._broker_s)
+            for name in decided.maintenance:
+                publish_maintenance(self._app, name, producer=producer, timeout_s=self._broker_s)
 
     def _idle_threads(self) -> int:
         concurrency: int = self._app.conf.worker_concurrency
         return concurrency - threads.busy
+
+
+MOST_IN_A_MESSAGE = 8
+"""A thread does the steps of a message one after the other, so it must not have too many."""
+
+
+def publish(app: Celery, tickets: Sequence[Ticket], *, producer: Any = None, timeout_s: float = 10.0) -> None:
+    """Send tickets of one kind, in one message, to the queue of that kind; raises the broker's errors."""
+    name = f"darkroom.{tickets[0].kind}"
+    app.send_task(
+        name,
+        args=([(str(t.job_id), t.fence, t.not_before.timestamp()) for t in tickets],),
+        queue=name,
+        producer=producer,
+        ignore_result=True,
+        delivery_mode="transient",
+        # A broker that confirms nothing would be waited for without an end.
+        confirm_timeout=timeout_s,
+    )
+
+
+def bundles(tickets: Sequence[Ticket], *, threads: int) -> Iterator[list[Ticket]]:
+    """Put tickets that follow one another and are of one kind into one message, once there are more than free threads.
+
+    A message costs as much as the step that it carries; while there are threads free each step has its own.
+    """
+    most = min(-(-len(tickets) // threads), MOST_IN_A_MESSAGE)
+    for _, group in groupby(tickets, key=lambda ticket: ticket.kind):
+        alike = list(group)
+        for start in range(0, len(alike), most):
+            yield alike[start : start + most]
+
+
+def publish_probe(app: Celery, *, producer: Any = None, timeout_s: float = 10.0) -> None:
+    """Ask any worker to look whether the account may go on."""
+    app.send_task(
+        "darkroom.probe", queue="darkroom.probe", producer=producer, ignore_result=True, confirm_timeout=timeout_s
+    )
+
+
+def publish_maintenance(app: Celery, name: str, *, producer: Any = None, timeout_s: float = 10.0) -> None:
+    """Ask any worker to do what is due every so often; a lost message waits for the next time."""
+    app.send_task(
+        "darkroom.maintenance",
+        args=(name,),
+        queue="darkroom.maintenance",
+        producer=producer,
+        ignore_result=True,
+        delivery_mode="transient",
+        confirm_timeout=timeout_s,
+    )

@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from worker.core.rules.batch_request import BatchRequest, validate_batch
-from worker.core.rules.error_words import first_line
+from worker.core.rules.errors import first_line
 from worker.core.rules.fault import Fault
 from worker.engine.services import Services
 from worker.enqueue import prepare_requests
 from worker.intake.prepare import Prepared
 from worker.intake.queries import messages
-from worker.intake.queries.waiting_messages import ClaimLost
+from worker.intake.queries.messages import ClaimLost
 from worker.intake.rules.delivery import Call, Delivery, Unreadable, call, check_task
 from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write, write_refused
 from worker.storage.fetch.budget import FetchBudget, FetchNeeded
@@ -88,9 +88,9 @@ def take_delivery(services: Services, delivery: Delivery, loads: Loads, terms: T
 def _asked(delivery: Delivery, loads: Loads) -> Call:
     check_task(delivery)
     if delivery.eta is not None:
-        raise Unreadable("has an eta or a countdown: a batch is taken when it arrives, so send it when it is due")
+        raise Unreadable("has an eta or a countdown: a batch is accepted when it arrives, so send it when it is due")
     if delivery.expires is not None:
-        raise Unreadable("has expires: a batch is never dropped unseen, so give it a deadline instead")
+        raise Unreadable("has expires: a batch never expires silently, so give it a deadline instead")
     return call(delivery, loads)
 
 
@@ -147,7 +147,7 @@ def _batch_in(delivery: Delivery, loads: Loads) -> object:
 
 
 def drop(services: Services, delivery: Delivery, reason: str) -> None:
-    """Log and count a message that is nobody's batch."""
+    """Log and count a message that belongs to no batch."""
     log.warning(
         "message.dropped",
         queue=delivery.queue,
@@ -210,6 +210,7 @@ def _accept(services: Services, wanted: BatchRequest, prepared: Prepared, terms:
                 account_id=services.account_id,
                 now=services.clock(),
                 new_id=services.new_id,
+                approve_above=services.policies.approve_above,
             )
             terms.finish(tx)
             return receipt

@@ -1,4 +1,4 @@
-"""A node that no longer hears its broker notices it: messages wait, threads are free, and nothing comes in.
+"""Restart a consumer that stopped receiving: messages wait, threads are free, and none is delivered.
 
 An acknowledgement that fails keeps its place in the prefetch window for ever (kombu 5.7, ``QoS.ack`` of the Redis
 transport): after as many as there are threads the consumer lives on and takes nothing. Other nodes take over what this
@@ -7,7 +7,10 @@ one was handed; this brings the node itself back.
 
 import os
 import threading
+import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, NoReturn, assert_never
 
 import structlog
@@ -15,10 +18,7 @@ from celery import Celery
 from celery.signals import task_postrun, task_prerun
 from celery.worker import state
 
-from worker.node.rules.consumer_watchdog import Action, Hearing, judge
-
 log = structlog.get_logger(__name__)
-
 LOOK_EVERY = timedelta(seconds=5)
 _FAILURE = 1
 _POOL_WAIT_S = 10
@@ -32,12 +32,15 @@ class Threads:
         self._lock = threading.Lock()
         self.taken = 0
         self.busy = 0
+        self.taken_at_s: float | None = None
+        """When the last was taken, by the monotonic clock."""
 
     def begin(self, **_: object) -> None:
         """Count a message that a thread has taken."""
         with self._lock:
             self.taken += 1
             self.busy += 1
+            self.taken_at_s = time.monotonic()
 
     def end(self, **_: object) -> None:
         """Count a thread that is free again."""
@@ -48,6 +51,17 @@ class Threads:
 threads = Threads()
 task_prerun.connect(threads.begin)
 task_postrun.connect(threads.end)
+
+
+class Action(StrEnum):
+    """What is done about a node that receives nothing, the mildest action first."""
+
+    RECONNECT = "reconnect"
+    """Its consumer connects anew; what it is working on goes on."""
+    SHUT_DOWN = "shut_down"
+    """It finishes what it has begun and ends with a failure, so that its supervisor starts it again."""
+    EXIT = "exit"
+    """It ends at once: leases give what it was working on to others."""
 
 
 class ConsumerWatchdog:
@@ -80,7 +94,7 @@ class ConsumerWatchdog:
         return threads.taken == before and is_free and self._waiting() > 0
 
     def _waiting(self) -> int:
-        """Count the messages that nobody has taken, in the queues that this node consumes."""
+        """Count the undelivered messages in the queues that this node consumes."""
         queues = tuple(self._app.amqp.queues.consume_from)
         connection: Any
         with self._app.pool.acquire(block=True, timeout=_POOL_WAIT_S) as connection:
@@ -109,5 +123,30 @@ def _length(connection: Any, queue: str) -> int:
 
 
 def _break_off() -> NoReturn:
-    """Let the consumer see a lost connection, which it mends as any other."""
+    """Let the consumer see a lost connection, and reconnect as after any other."""
     raise ConnectionResetError("the consumer receives nothing")
+
+
+GRACE_PERIOD = timedelta(seconds=20)
+"""How long messages may wait beside free threads; a broker that is heard hands them over in milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """Since when nothing was received although messages wait, and how many actions were tried."""
+
+    deaf_since: datetime | None = None
+    tried: int = 0
+
+
+def judge(before: Hearing, *, is_deaf: bool, now: datetime) -> tuple[Hearing, Action | None]:
+    """Return the hearing after a look, and the remedy that is due, if any; each has the whole patience to work."""
+    if not is_deaf:
+        return Hearing(), None
+    if before.deaf_since is None:
+        return Hearing(deaf_since=now, tried=before.tried), None
+    if now < before.deaf_since + GRACE_PERIOD:
+        return before, None
+    remedies = tuple(Action)
+    remedy = remedies[min(before.tried, len(remedies) - 1)]
+    return Hearing(deaf_since=now, tried=before.tried + 1), remedy

@@ -11,10 +11,10 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Connection
 
-from worker.core.rules.error_words import first_line
+from worker.core.rules.errors import first_line
 from worker.engine.services import Services
-from worker.intake.queries import waiting_messages
-from worker.intake.queries.waiting_messages import Claimed, ClaimLost
+from worker.intake.queries import messages
+from worker.intake.queries.messages import Claimed, ClaimLost
 from worker.intake.rules.delivery import Delivery
 from worker.node import celery_intake
 from worker.node.celery_intake import Loads, Terms
@@ -48,7 +48,7 @@ def take_or_keep(services: Services, delivery: Delivery, loads: Loads) -> None:
 
 def _keep(services: Services, delivery: Delivery) -> None:
     with services.database.transaction() as tx:
-        waiting_messages.keep(tx, services.account_id, delivery, message_id=services.new_id(), now=services.clock())
+        messages.keep_waiting(tx, services.account_id, delivery, message_id=services.new_id(), now=services.clock())
     log.info("batch.waits_for_references", message=delivery.name)
     services.message_waits.set()
 
@@ -93,7 +93,7 @@ class FetchStage:
     def _renew(self) -> None:
         running = self._now_running()
         with self._services.database.transaction() as tx:
-            kept = waiting_messages.renew(tx, running, now=self._services.clock())
+            kept = messages.renew_claim(tx, running, now=self._services.clock())
         for claimed, budget in running.items():
             if claimed.id not in kept:
                 budget.end()
@@ -101,7 +101,7 @@ class FetchStage:
     def _begin_more(self) -> None:
         while len(self._now_running()) < AT_ONCE and not self._ended.is_set():
             with self._services.database.transaction() as tx:
-                claimed = waiting_messages.claim(tx, self._services.account_id, now=self._services.clock())
+                claimed = messages.claim_waiting(tx, self._services.account_id, now=self._services.clock())
             if claimed is None:
                 return
             budget = FetchBudget(self._services.policies.references)
@@ -133,7 +133,7 @@ class FetchStage:
         """Let any node go on with it; where that cannot be written, its lease ends."""
         try:
             with self._services.database.transaction() as tx:
-                waiting_messages.give_back(tx, claimed, due_at=self._services.clock() + wait)
+                messages.give_back_claim(tx, claimed, due_at=self._services.clock() + wait)
         except celery_intake.PASSING as error:
             log.info("message.not_given_back", message=claimed.delivery.name, error=first_line(error))
 
@@ -146,4 +146,4 @@ def _finish(tx: Connection, claimed: Claimed, budget: FetchBudget) -> None:
     """Remove the message with its outcome; one that was cut short because the claim is gone has none."""
     if budget.is_ended:
         raise ClaimLost
-    waiting_messages.remove(tx, claimed)
+    messages.remove_waiting(tx, claimed)

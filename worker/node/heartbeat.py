@@ -1,22 +1,24 @@
-"""The heartbeat of a worker node: its row in the database and its reading of the database's clock, renewed together."""
+"""The heartbeat of a worker node, its reading of the database's clock, and the end of a node without progress."""
 
 import os
 import socket
+import threading
 import time
-from importlib import metadata
+from collections.abc import Callable
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from worker.audit.queries import instants
+from worker.core.db import schema
 from worker.core.db.clock import DatabaseClock
-from worker.core.rules.error_words import first_line, with_type
+from worker.core.rules.errors import first_line, with_type
+from worker.core.version import version
 from worker.engine.services import Services
 from worker.node.queries import nodes
 from worker.node.queries.nodes import OFF_S, Beat
 
 log = structlog.get_logger(__name__)
-
 BEAT_EVERY_S = 5.0
 
 
@@ -30,11 +32,23 @@ class Heartbeat:
         self._clock = clock
         self._id = services.new_id()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._version = _version()
+        self._version = version()
+        self._knows = schema.head()
         self._beat_at: float | None = None
         self._round_at: float | None = None
         self._told_offset_s = 0.0
         self._error: str | None = None
+
+    @property
+    def round_age_s(self) -> float | None:
+        """The seconds since the dispatcher last completed a round; None: it has not. For any thread."""
+        at = self._round_at
+        return None if at is None else time.monotonic() - at
+
+    @property
+    def error(self) -> str | None:
+        """Why it did not complete the last one; for any thread."""
+        return self._error
 
     def round_completed(self) -> None:
         """Note that the dispatcher has completed a round now."""
@@ -49,19 +63,20 @@ class Heartbeat:
         """Renew the row if it is time; raises the database's errors."""
         if self._beat_at is not None and time.monotonic() < self._beat_at + BEAT_EVERY_S:
             return
-        now, offset_s = time.monotonic(), self._clock.wall_offset_s()
+        offset_s = self._clock.wall_offset_s()
         said = Beat(
             node_id=self._id,
             name=self._name,
             version=self._version,
-            round_age_s=None if self._round_at is None else now - self._round_at,
+            round_age_s=self.round_age_s,
             clock_offset_s=offset_s,
             error=self._error,
+            knows=self._knows,
         )
         with self._database.transaction() as tx:
             self._clock.take(lambda: nodes.beat(tx, said))
         self._heal()
-        self._beat_at = now
+        self._beat_at = time.monotonic()
         self._tell(offset_s)
 
     def end(self) -> None:
@@ -91,8 +106,65 @@ class Heartbeat:
             log.info("node.clock_right", seconds=round(offset_s, 3))
 
 
-def _version() -> str:
-    try:
-        return metadata.version("darkroom")
-    except metadata.PackageNotFoundError:
-        return "not installed"
+FAILURE = 1
+_LOOK_S = 1.0
+
+
+def end_process() -> None:
+    """End at once, without waiting for any thread."""
+    os._exit(FAILURE)
+
+
+class StallWatch:
+    """Ends the process when a thread that should go round and round has not been heard of for too long."""
+
+    def __init__(
+        self, name: str, *, after_s: float, end: Callable[[], None] = end_process, look_s: float = _LOOK_S
+    ) -> None:
+        """Watch the thread ``name`` from ``start`` on; more than ``after_s`` seconds without a sign is a stall."""
+        self._name = name
+        self._after_s = after_s
+        self._end = end
+        self._look_s = look_s
+        self._heard_at = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="darkroom-stall-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.progress()
+        self._thread.start()
+
+    def progress(self) -> None:
+        """Note that the thread has gone round once more."""
+        self._heard_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._over.set()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._look_s):
+            still_s = time.monotonic() - self._heard_at
+            if still_s > self._after_s:
+                log.critical(
+                    "node.stalled",
+                    part=self._name,
+                    seconds=round(still_s),
+                    next_step="the node ends with a failure, to be started again; leases give its work to others",
+                )
+                self._end()
+                return
+
+
+def end_after(grace_s: float, *, end: Callable[[], None] = end_process) -> threading.Timer:
+    """End the process in ``grace_s`` seconds, whatever it waits for by then."""
+
+    def give_up() -> None:
+        log.error("node.stop_forced", grace_s=grace_s, reason="it waits for something that does not answer")
+        end()
+
+    timer = threading.Timer(grace_s, give_up)
+    timer.daemon = True
+    timer.start()
+    return timer

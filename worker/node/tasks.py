@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
 from celery.exceptions import Reject
 from kombu.utils.json import loads
 
-from worker.core.rules.error_words import first_line
-from worker.core.rules.step import StepKind
-from worker.engine import probe as probing
+from worker.core.rules.errors import first_line
+from worker.core.rules.states import StepKind
+from worker.engine import checks as probing
 from worker.engine.queries.steps import Ticket
-from worker.engine.rules.upkeep import UpkeepKind
 from worker.engine.steps.perform import attempt
 from worker.intake.rules.delivery import ENQUEUE, Delivery
 from worker.node import celery_intake, fetch_stage, process
-from worker.node import upkeep as upkeeping
 from worker.node.app import app
 from worker.node.broker.guard import DROPPED
+from worker.node.maintenance import run as run_maintenance
 
 log = structlog.get_logger(__name__)
 
@@ -34,40 +34,27 @@ def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
         attempt(services, ticket)
 
 
-@app.task(name="darkroom.upload")
-def upload_steps(tickets: list[tuple[str, int, float]]) -> None:
-    """Give the provider the references of jobs."""
-    _perform(StepKind.UPLOAD, tickets)
+def _step_task(kind: StepKind) -> Any:
+    @app.task(name=f"darkroom.{kind}")
+    def do_steps(tickets: list[tuple[str, int, float]]) -> None:
+        _perform(kind, tickets)
+
+    return do_steps
 
 
-@app.task(name="darkroom.submit")
-def submit_steps(tickets: list[tuple[str, int, float]]) -> None:
-    """Create the paid generations of jobs."""
-    _perform(StepKind.SUBMIT, tickets)
-
-
-@app.task(name="darkroom.poll")
-def poll_steps(tickets: list[tuple[str, int, float]]) -> None:
-    """Ask whether generations have ended, and download the images of those."""
-    _perform(StepKind.POLL, tickets)
-
-
-@app.task(name="darkroom.collect")
-def collect_steps(tickets: list[tuple[str, int, float]]) -> None:
-    """Download images that could not be downloaded at once."""
-    _perform(StepKind.COLLECT, tickets)
+STEP_TASKS = {kind: _step_task(kind) for kind in StepKind}
 
 
 @app.task(name="darkroom.probe")
 def probe() -> None:
     """Look whether a paused account may go on."""
-    probing.run(process.services())
+    probing.check_account(process.services())
 
 
-@app.task(name="darkroom.upkeep")
-def upkeep(kind: str) -> None:
+@app.task(name="darkroom.maintenance")
+def maintenance(name: str) -> None:
     """Do what is due every so often."""
-    upkeeping.run(process.services(), UpkeepKind(kind))
+    run_maintenance(process.services(), name)
 
 
 @app.task(name=DROPPED)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery import Celery
 
-from worker.intake.rules import queue_names
+from worker.intake.rules import delivery
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ def find(connection: Any) -> list[UnreadQueue]:
     is_redis = connection.transport.driver_type == "redis"
     for name, length in _lists(connection) if is_redis else _declared(connection):
         lengths[name] = lengths.get(name, 0) + length
-    found = ((name, length, queue_names.meant(name)) for name, length in lengths.items() if length)
+    found = ((name, length, delivery.meant(name)) for name, length in lengths.items() if length)
     return sorted(UnreadQueue(name=name, messages=length, meant=meant) for name, length, meant in found if meant)
 
 
@@ -52,14 +52,14 @@ def _lists(connection: Any) -> Iterator[tuple[str, int]]:
         cursor, keys = client.scan(cursor, count=_KEYS_A_SCAN, _type="list")
         for key in keys:
             name = key.decode("utf-8", "replace").split(_SEPARATOR, 1)[0]
-            if queue_names.meant(name):
+            if delivery.meant(name):
                 yield name, client.llen(key)
         if not cursor:
             return
 
 
 def _declared(connection: Any) -> Iterator[tuple[str, int]]:
-    for name in queue_names.misspellings():
+    for name in delivery.misspellings():
         # A queue that is not there closes the channel.
         channel = connection.channel()
         try:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urljoin
 
-from worker.provider.wire import GenerationStatus, GenerationView, ModelView, UploadedFile
+from worker.provider.wire import GenerationStatus, GenerationView, ModelView, UploadedFile, WebhookView
 
 MAX_MESSAGE_CHARS = 500
 MAX_CREDITS = 2**31 - 1
@@ -129,10 +129,13 @@ def read_upload(answer: Mapping[str, Any], *, base_url: str = "") -> UploadedFil
 
 
 def read_credits(answer: Mapping[str, Any]) -> int:
-    """The balance in an answer."""
-    balance = _credits(answer, "current_credits")
-    if balance is None:
+    """The balance in an answer; below zero when more was charged than the wallet held."""
+    value = answer.get("current_credits")
+    if value is None:
         raise MalformedAnswerError("the answer has no current_credits")
+    balance = _whole_of_either_sign(value)
+    if balance is None:
+        raise MalformedAnswerError(f"current_credits is not a whole number from -{MAX_CREDITS} to {MAX_CREDITS}")
     return balance
 
 
@@ -142,6 +145,27 @@ def read_models(answer: Mapping[str, Any]) -> tuple[ModelView, ...]:
     if not isinstance(entries, list):
         raise MalformedAnswerError("the answer has no list of models")
     return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and _text(entry.get("id")))
+
+
+def read_webhook(answer: Mapping[str, Any]) -> WebhookView:
+    """The endpoint in an answer; only its id is needed."""
+    return WebhookView(
+        id=_id(answer),
+        url=_text(answer.get("url"), limit=2_000),
+        status=_text(answer.get("status"), limit=100),
+        signing_secret=_text(answer.get("signing_secret"), limit=500),
+        failure_count=_whole(answer.get("failure_count")),
+        last_success_at=_instant(answer.get("last_success_at")),
+        last_failure_at=_instant(answer.get("last_failure_at")),
+    )
+
+
+def read_webhooks(answer: Mapping[str, Any]) -> tuple[WebhookView, ...]:
+    """All endpoints in an answer; under which key they are listed is not documented."""
+    listed = next((answer[key] for key in ("data", "webhooks", "endpoints") if isinstance(answer.get(key), list)), None)
+    if listed is None:
+        raise MalformedAnswerError("the answer has no list of webhooks")
+    return tuple(read_webhook(each) for each in listed if isinstance(each, dict) and _text(each.get("id")))
 
 
 def clean(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
@@ -182,23 +206,18 @@ def _status(answer: Mapping[str, Any], *, may_be_missing: bool) -> GenerationSta
         return GenerationStatus.UNKNOWN
 
 
-def _credits(answer: Mapping[str, Any], name: str) -> int | None:
-    value = answer.get(name)
-    if value is None:
-        return None
-    number = _whole(value)
-    if number is None:
-        raise MalformedAnswerError(f"{name} is not a whole number from 0 to {MAX_CREDITS}")
-    return number
-
-
 def _whole(value: object) -> int | None:
     """The number when it is whole however it was written: 4, 4.0 and "4" are the same amount."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):
+    number = _whole_of_either_sign(value)
+    return number if number is not None and number >= 0 else None
+
+
+def _whole_of_either_sign(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if type(value) is int and 0 <= value <= MAX_CREDITS else None
+    return value if type(value) is int and abs(value) <= MAX_CREDITS else None
 
 
 def _result_urls(result: object, base_url: str) -> tuple[str, ...]:

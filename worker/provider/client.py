@@ -1,8 +1,9 @@
-"""One call to the provider: sent once, then answered or turned into a domain error; never retried."""
+"""Calls to the provider: each is sent once, then answered or turned into a domain error; never retried."""
 
+import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -10,16 +11,13 @@ from urllib.parse import quote
 
 import requests
 
-from worker.core.rules import content_codes
-from worker.core.rules.errors import ProviderError
-from worker.provider import answers, errors, rate_limit_headers, sending
-from worker.provider.attempt import Attempt
-from worker.provider.sending import Sending
-from worker.provider.session import BearerKey, checked_base_url, new_session
-from worker.provider.wire import GenerationView, ModelView, UploadedFile
+from worker.core.http.attempt import Attempt
+from worker.core.rules.errors import REFUSED_CONTENT, ProviderError
+from worker.provider import answers, errors
+from worker.provider.session import BearerKey, Sending, checked_base_url, form, new_session
+from worker.provider.wire import GenerationView, ModelView, UploadedFile, WebhookView
 
 T = TypeVar("T")
-
 MAX_ANSWER_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
 
@@ -58,7 +56,7 @@ class Client:
         now: Callable[[], datetime],
         timeouts: Timeouts | None = None,
         user_agent: str = "darkroom",
-        refused_content: frozenset[str] = content_codes.DEFAULT,
+        refused_content: frozenset[str] = REFUSED_CONTENT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make no connection yet; raise ValueError for a base URL or a key that cannot be used."""
@@ -105,7 +103,7 @@ class Client:
     def upload(self, *, content: bytes, name: str, mime_type: str, model: str, client_request_id: str) -> UploadedFile:
         """The provider's own copy of an image; free, so it may be repeated."""
         fields = {"kind": "image", "model": model, "client_request_id": client_request_id}
-        body, content_type = sending.form(fields, name=name, content=content, mime_type=mime_type)
+        body, content_type = form(fields, name=name, content=content, mime_type=mime_type)
         answer = self._call(
             "POST",
             "/files",
@@ -129,6 +127,33 @@ class Client:
     def models(self) -> tuple[ModelView, ...]:
         """All models that the provider lists, those that cannot be called included."""
         return self._read(self._call("GET", "/models"), answers.read_models)
+
+    def add_webhook(self, *, name: str, url: str, event_types: Sequence[str]) -> WebhookView:
+        """Register an endpoint; only this answer has its secret."""
+        answer = self._call(
+            "POST",
+            "/webhooks",
+            data=json.dumps({"name": name, "url": url, "event_types": list(event_types)}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        return self._read(answer, answers.read_webhook)
+
+    def webhooks(self) -> tuple[WebhookView, ...]:
+        """All endpoints of the account, without their secrets."""
+        return self._read(self._call("GET", "/webhooks"), answers.read_webhooks)
+
+    def rotate_webhook_secret(self, provider_id: str) -> WebhookView:
+        """Have the provider sign with a new secret, which only this answer has."""
+        answer = self._call("POST", f"/webhooks/{quote(provider_id, safe='')}/rotate-secret")
+        return self._read(answer, answers.read_webhook)
+
+    def test_webhook(self, provider_id: str) -> None:
+        """Have the provider send a test event to an endpoint; what it answers is not documented."""
+        self._done(self._call("POST", f"/webhooks/{quote(provider_id, safe='')}/test"))
+
+    def remove_webhook(self, provider_id: str) -> None:
+        """Have the provider forget an endpoint."""
+        self._done(self._call("DELETE", f"/webhooks/{quote(provider_id, safe='')}"))
 
     @property
     def base_url(self) -> str:
@@ -195,6 +220,10 @@ class Client:
             detail = str(error)
         raise self._unusable(answer, detail, is_paid=is_paid)
 
+    def _done(self, answer: _Answer) -> None:
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 (the class of successes)
+            raise self._failure(answer, is_paid=False)
+
     def _failure(self, answer: _Answer, *, is_paid: bool) -> ProviderError:
         envelope = answers.read_envelope(answer.content, request_id=answer.request_id)
         if 300 <= answer.status < 400:  # noqa: PLR2004 (the class of redirects)
@@ -214,7 +243,7 @@ class Client:
         return self._until_reset(answer) if named is None else named
 
     def _until_reset(self, answer: _Answer) -> timedelta | None:
-        wait = rate_limit_headers.wait_until_reset(answer.headers, now=lambda: self._time_of(answer))
+        wait = errors.wait_until_reset(answer.headers, now=lambda: self._time_of(answer))
         return None if wait is None else min(wait, errors.LONGEST_WAIT)
 
     def _time_of(self, answer: _Answer) -> datetime:
@@ -249,3 +278,38 @@ class Client:
 
 def _request_id(response: requests.Response) -> str | None:
     return answers.clean(response.headers.get("X-Request-Id", ""), 200) or None
+
+
+Statuses = Mapping[str, str | None]
+"""The ``api_status`` of each listed model."""
+_LOCK_WAIT_S = 5.0
+
+
+class ListBusy(Exception):
+    """Another thread is reading the list, and the provider takes long to answer."""
+
+
+class ModelListing:
+    """The last list that was read; safe to share between threads."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._statuses: Statuses = {}
+
+    def read_since(self, instant: float, ask: Callable[[], Statuses]) -> Statuses:
+        """Return a list that was asked for after the instant of ``time.monotonic``; ``ask`` if there is none.
+
+        Raises ListBusy, and whatever ``ask`` raises.
+        """
+        if not self._lock.acquire(timeout=_LOCK_WAIT_S):
+            raise ListBusy
+        try:
+            if self._asked_at <= instant:
+                asked_at = time.monotonic()
+                self._statuses = ask()
+                self._asked_at = asked_at
+            return self._statuses
+        finally:
+            self._lock.release()

@@ -1,15 +1,15 @@
-"""Which error a failed call becomes: by the provider's code first, by the HTTP status second."""
+"""Map a failed call to an error: by the provider's code first, by the HTTP status second. Read rate limit headers."""
 
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from worker.core.rules import content_codes
+from worker.core.rules import errors
 from worker.core.rules.errors import (
     AccountPaused,
     Conflict,
@@ -23,11 +23,10 @@ from worker.core.rules.errors import (
     Unavailable,
 )
 from worker.provider.answers import Envelope
-from worker.provider.sending import SendTimeout
+from worker.provider.session import SendTimeout
 
 LONGEST_WAIT = timedelta(minutes=15)
 """A longer Retry-After is cut to this: one request then probes whether the limit still holds."""
-
 _PAUSING = {reason.value: reason for reason in PauseReason if reason.is_the_providers}
 _BY_CODE: dict[str, type[ProviderError]] = {
     "validation_failed": Refused,
@@ -39,7 +38,6 @@ _BY_CODE: dict[str, type[ProviderError]] = {
 }
 # 408, 425 and 499 say that the exchange broke off, not that the request was turned down.
 _BROKEN_OFF = frozenset({408, 425, 499})
-
 _ABOUT_THE_CONTENT = frozenset({413, 415, 422})
 """Statuses that speak of what was sent also without a code of the provider's. Any other without one, such as a proxy's
 400, 405 or 407, is the word of something on the way, which would say it of every request."""
@@ -51,7 +49,7 @@ def from_answer(  # noqa: PLR0911 - one for each class
     envelope: Envelope,
     retry_after: timedelta | None,
     is_paid: bool,
-    refused_content: frozenset[str] = content_codes.DEFAULT,
+    refused_content: frozenset[str] = errors.REFUSED_CONTENT,
 ) -> ProviderError:
     """The error that an answer stands for; ``is_paid`` says that the call was a create.
 
@@ -59,7 +57,7 @@ def from_answer(  # noqa: PLR0911 - one for each class
     """
     words = (envelope.message, status, envelope.request_id)
     code = envelope.code or f"http_{status}"
-    if content_codes.is_content(envelope.code, refused_content):
+    if errors.is_content_refusal(envelope.code, refused_content):
         return ContentRefused(code, *words)
     if code in _PAUSING:
         return AccountPaused(_PAUSING[code], *words)
@@ -159,3 +157,63 @@ def _seconds(text: str) -> timedelta | None:
 def _until(text: str, now: Callable[[], datetime]) -> timedelta | None:
     moment = parse_date(text)
     return None if moment is None else moment - now()
+
+
+_EPOCH_S = 1_000_000_000
+"""A reset above this is an instant since 1970 and not a span: as a span it would be 31 years."""
+_EPOCH_MS = 1_000 * _EPOCH_S
+_NUMBER = r"\s*=\s*([0-9]{1,13})(?![0-9.])"
+_REMAINING = re.compile(rf"(?:^|[;,\s])(?:r|remaining){_NUMBER}", re.IGNORECASE)
+_RESET = re.compile(rf"(?:^|[;,\s])(?:t|reset){_NUMBER}", re.IGNORECASE)
+_WINDOW = re.compile(rf"[;\s]w{_NUMBER}", re.IGNORECASE)
+
+
+def wait_until_reset(headers: Mapping[str, str], *, now: Callable[[], datetime]) -> timedelta | None:
+    """Return the wait until the limit resets if no request remains; None if one does or nothing usable is said.
+
+    The wait is positive, and not bounded here.
+    """
+    resets = [reset for remaining, reset in (*_in_one_field(headers), *_in_fields(headers)) if remaining == 0]
+    waits = [wait for reset in resets if (wait := _span(reset, now)) > timedelta(0)]
+    return max(waits, default=None)
+
+
+def _in_one_field(headers: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """Yield requests that remain and the reset of each policy that is understood."""
+    value = headers.get("RateLimit", "")
+    windows = {_name(policy): found for policy in _policies(headers) if (found := _WINDOW.search(policy))}
+    # The earlier form lists the parts of one policy with commas, the present one separates policies with them.
+    for policy in [value] if re.search(r"\bremaining\s*=", value, re.IGNORECASE) else value.split(","):
+        remaining = _REMAINING.search(policy)
+        # A time that is there and makes no sense is not replaced by the window.
+        has_time = re.search(r";\s*t\s*=", policy, re.IGNORECASE)
+        reset = _RESET.search(policy) if has_time or "reset" in policy.lower() else windows.get(_name(policy))
+        if remaining and reset:
+            yield int(remaining[1]), int(reset[1])
+
+
+def _in_fields(headers: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """Yield the same of headers that have a field for each."""
+    for prefix in ("RateLimit", "X-RateLimit", "X-Rate-Limit"):
+        left, reset = headers.get(f"{prefix}-Remaining", "").strip(), headers.get(f"{prefix}-Reset", "").strip()
+        if _is_whole(left) and _is_whole(reset):
+            yield int(left), int(reset)
+
+
+def _policies(headers: Mapping[str, str]) -> list[str]:
+    return headers.get("RateLimit-Policy", "").split(",")
+
+
+def _name(policy: str) -> str:
+    return policy.split(";", 1)[0].strip()
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,13}", text) is not None
+
+
+def _span(reset: int, now: Callable[[], datetime]) -> timedelta:
+    if reset < _EPOCH_S:
+        return timedelta(seconds=reset)
+    since_1970_s = reset / 1_000 if reset >= _EPOCH_MS else reset
+    return timedelta(seconds=since_1970_s - now().timestamp())

@@ -1,14 +1,20 @@
-"""How the connection to the provider is set up: pooled, and the key kept out of all that is printed."""
+"""The HTTP session with the provider: pooled connections, bodies that are sent in small parts, and a hidden key."""
 
+import io
 import re
+from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.filepost import encode_multipart_formdata
 
-from worker.provider.connection import Adapter
+from worker.core.http.connection import PlainConnection, TlsConnection
 
 _USABLE_KEY = re.compile(r"[!-~]+")
 
@@ -86,3 +92,65 @@ def is_loopback_url(url: str) -> bool:
 
 def _without_user(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//[hidden]@", url)
+
+
+PART_BYTES = 1 << 14
+
+
+class SendTimeout(Exception):
+    """The body was not sent when its time was over."""
+
+
+class Sending(io.BytesIO):
+    """Bytes that are read to be sent; from the first read on they must be through within ``most_s``."""
+
+    def __init__(self, content: bytes, *, most_s: float, monotonic: Callable[[], float]) -> None:
+        """Start no clock yet: connecting comes first, and has a time of its own."""
+        super().__init__(content)
+        self._most_s = most_s
+        self._monotonic = monotonic
+        self._ends_at: float | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next part, never a large one; raise SendTimeout when the time is over."""
+        if self._ends_at is None:
+            self._ends_at = self._monotonic() + self._most_s
+        if self._monotonic() > self._ends_at:
+            raise SendTimeout
+        return super().read(PART_BYTES if size is None or size < 0 else min(size, PART_BYTES))
+
+
+def form(fields: Mapping[str, str], *, name: str, content: bytes, mime_type: str) -> tuple[bytes, str]:
+    """Return a multipart form with one file, and its Content-Type."""
+    return encode_multipart_formdata({**fields, "file": (name, content, mime_type)})
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
+
+
+_POOLS: dict[str, Callable[..., Any]] = {"http": _PlainPool, "https": _TlsPool}
+
+
+class Adapter(HTTPAdapter):
+    """One kept connection, tried once; direct or through the proxy that the environment names."""
+
+    def __init__(self) -> None:
+        """Set urllib3 up without retries: only the job's own steps decide that a request is sent again."""
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = dict(_POOLS)
+
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
+        """Make the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **named)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = dict(_POOLS)
+        return manager

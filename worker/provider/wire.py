@@ -1,4 +1,4 @@
-"""What goes over the wire: the exact body of a create, and the shapes that answers are read into."""
+"""What goes over the wire: the body of a create, the shapes that come back, and why a model is not available."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from worker.core.rules.model_params import ParamValue
-from worker.core.rules.models_catalogue import spec_of
+from worker.core.rules.models_catalogue import ParamValue, spec_of
 
 
 class GenerationStatus(StrEnum):
@@ -86,6 +85,20 @@ class ModelView:
     max_prompt_length: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WebhookView:
+    """A registered endpoint as the provider shows it; None where it says nothing usable."""
+
+    id: str
+    url: str | None
+    status: str | None
+    signing_secret: str | None = field(default=None, repr=False)
+    """Shown once, when it is registered."""
+    failure_count: int | None = None
+    last_success_at: datetime | None = None
+    last_failure_at: datetime | None = None
+
+
 def build_body(
     *,
     model: str,
@@ -119,3 +132,19 @@ def _reference_item(reference: ReferenceMedia) -> dict[str, str]:
         "name": reference.name,
         "mimeType": reference.mime_type,
     }
+
+
+UNLISTED = "unlisted"
+AVAILABLE = "available"
+
+
+def why_unavailable(model: str, statuses: Mapping[str, str | None]) -> str | None:
+    """Return why a model cannot be called; None when it can, or when its entry says nothing about it.
+
+    ``statuses`` has the ``api_status`` of each listed model. The list is documented to be whole: it includes models
+    that cannot be called yet (provider contract, section 5).
+    """
+    if model not in statuses:
+        return UNLISTED
+    status = statuses[model]
+    return None if status is None or status == AVAILABLE else status

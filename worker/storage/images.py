@@ -1,20 +1,20 @@
-"""Whether bytes are an image that may be sent or kept: type by content, size, pixels, readable to the end."""
+"""Check images: type by content, size, pixels, readable to the end; name what other files are."""
 
+import codecs
 import hashlib
+import re
 import stat
 import struct
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-
-from worker.storage.signatures import HEAD_BYTES, describe
 
 MAX_REFERENCE_BYTES = 30_000_000
 """As much as any model takes; what one model takes is checked beside its request."""
@@ -27,7 +27,6 @@ MAX_ANIMATED_PIXELS = 10 * MAX_PIXELS
 """Pixels of all its frames that are decoded."""
 MAX_DECODING_S = 20.0
 """CPU time after which no further frame is decoded: far below the lease of a collect step."""
-
 # A phone's JPEG with a preview behind the picture is "MPO" to Pillow and a plain JPEG to everyone else.
 _MIME_TYPES = {
     "JPEG": "image/jpeg",
@@ -60,6 +59,7 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+_QUOTE = re.compile(r"['\"]")
 
 
 class BadImage(Exception):
@@ -133,7 +133,7 @@ def _check_frames(image: Image.Image, frames: int) -> None:
             _check_pixels(image)
             image.load()
         except _DAMAGE as error:
-            raise BadImage(f"is damaged or cut off: frame {number + 1} of {frames}: {error}") from error
+            raise BadImage(f"is damaged or cut off: frame {number + 1} of {frames}{_damage(error)}") from error
 
 
 def _content(path: Path, max_bytes: int) -> bytes:
@@ -166,7 +166,13 @@ def _explained(content: bytes, formats: tuple[str, ...]) -> Iterator[None]:
     except UnidentifiedImageError:
         raise BadImage(_why_unidentified(content, formats)) from None
     except _DAMAGE as error:
-        raise BadImage(f"is damaged or cut off: {error}") from error
+        raise BadImage(f"is damaged or cut off{_damage(error)}") from error
+
+
+def _damage(error: Exception) -> str:
+    """Return what Pillow says, unless it quotes the file: a reference may be a file that was named by mistake."""
+    said = str(error)
+    return "" if _QUOTE.search(said) else f": {said}"
 
 
 def _opened(content: bytes, formats: tuple[str, ...]) -> Image.Image:
@@ -185,3 +191,59 @@ def _why_unidentified(content: bytes, formats: tuple[str, ...]) -> str:
     if formats is _REFERENCE_FORMATS:
         return f"is {words}; permitted are JPEG, PNG and WebP images"
     return f"is {words}, or damaged: it cannot be read as an image"
+
+
+HEAD_BYTES = 512
+"""How many first bytes are enough to tell."""
+_MARKS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (8, b"WEBP", "a WebP image"),
+    (0, b"GIF8", "a GIF image"),
+    (0, b"BM", "a BMP image"),
+    (0, b"II*\x00", "a TIFF image"),
+    (0, b"MM\x00*", "a TIFF image"),
+    (4, b"ftypavif", "an AVIF image"),
+    (4, b"ftyphei", "a HEIC image"),
+    (4, b"ftypmif1", "a HEIC image"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"\x00\x00\x01\x00", "an icon file"),
+    (4, b"ftyp", "a video file"),
+    (0, b"\x1aE\xdf\xa3", "a video file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+)
+_MARKUP: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (lambda text: "<svg" in text, "an SVG drawing"),
+    (lambda text: text.startswith(("<!doctype html", "<html")), "an HTML page"),
+)
+
+
+def describe(head: bytes) -> str:
+    """A short phrase such as "a GIF image" or "text, not an image"; it quotes nothing of the content."""
+    for offset, mark, words in _MARKS:
+        if head[offset:].startswith(mark):
+            return words
+    text = _as_text(head[:HEAD_BYTES])
+    return "of an unknown type" if text is None else _describe_text(text)
+
+
+def _as_text(head: bytes) -> str | None:
+    try:
+        # The head may end in the middle of a character, so the decoder is not told that it is the end.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return text if all(char.isprintable() or char.isspace() for char in text) else None
+
+
+def _describe_text(text: str) -> str:
+    opening = text.strip().lower()
+    for is_such, words in _MARKUP:
+        if is_such(opening):
+            return words
+    return "text, not an image" if opening else "blank text, not an image"

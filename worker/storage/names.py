@@ -1,7 +1,8 @@
-"""Under which names images lie in the store."""
+"""Names of images in the store, and the marker file that identifies a store."""
 
+import json
 from collections.abc import Iterator
-from uuid import UUID
+from uuid import UUID, uuid4
 
 EXTENSIONS = {
     "image/png": "png",
@@ -37,3 +38,29 @@ def result_paths(batch_id: UUID, key: str, mime_type: str, sha256: str, generati
 def unreadable_path(batch_id: UUID, key: str, sha256: str) -> str:
     """Name what was paid for and is no image that can be read; a person may know better."""
     return f"{batch_id}/{key}~{sha256[:12]}.bin"
+
+
+MARKER = ".darkroom-store"
+"""Its name below the store."""
+_FORMAT = 1
+
+
+class MarkerFaulty(Exception):
+    """The file is there and cannot be used; the text says why and what to do."""
+
+
+def new() -> bytes:
+    """Return the content of a file with a new identity."""
+    return json.dumps({"format": _FORMAT, "id": str(uuid4())}).encode() + b"\n"
+
+
+def parse(content: bytes) -> UUID:
+    """Return the identity; raises MarkerFaulty."""
+    try:
+        found = json.loads(content)
+        version, identity = found["format"], UUID(found["id"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise MarkerFaulty(f"{MARKER} is damaged: put it back, or remove it and adopt the store") from None
+    if version != _FORMAT:
+        raise MarkerFaulty(f"{MARKER} has the format {version}: upgrade Darkroom")
+    return identity

@@ -1,4 +1,4 @@
-"""The folder for files that are needed for a moment: its faults are those of a store, which wait and end no job."""
+"""Errors of stores, and the folder for files on their way to one."""
 
 import shutil
 import tempfile
@@ -8,7 +8,73 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from worker.storage.store_errors import SpoolUnavailable
+from worker.core.rules.errors import DarkroomError
+
+
+class StoreUnavailable(DarkroomError):
+    """The store could not do what was asked; the same call may be made again later."""
+
+    error_code = "store_unavailable"
+    hint = "check DARKROOM_STORE, or run `darkroom doctor`"
+
+    def __init__(self, place: str, reason: str) -> None:
+        """Keep where and why."""
+        super().__init__(place, reason)
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"the store {self.place} failed: {self.reason}"
+
+
+class SpoolUnavailable(StoreUnavailable):
+    """The folder for temporary files could not be written or read."""
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return (
+            f"the folder for temporary files {self.place} failed: {self.reason};"
+            " free space there, or set DARKROOM_SPOOL to another folder"
+        )
+
+
+class WrongStore(StoreUnavailable):
+    """What is at the store's place is not the store that the database knows, or may not be."""
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"what is at {self.place} is not the expected store: {self.reason}"
+
+
+class NotStored(DarkroomError):
+    """The store has nothing under this name."""
+
+    error_code = "store_object_missing"
+    hint = "check DARKROOM_STORE, or run `darkroom doctor`"
+
+    def __init__(self, path: str) -> None:
+        """Keep the name."""
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"nothing is stored as {self.path}"
+
+
+class Conflicting(Exception):
+    """The store has other bytes under this name, which are never overwritten."""
+
+    def __init__(self, path: str) -> None:
+        """Keep the name."""
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"other bytes are stored as {self.path}"
+
 
 _PREFIX = "darkroom-spool-"
 _ABANDONED_AFTER_S = 3600.0
@@ -47,7 +113,7 @@ class SpoolFolder:
     def scratch(self) -> Iterator[Path]:
         """An empty folder, gone after the block; every OSError inside is taken for one of the local disk."""
         if time.monotonic() >= self._sweep_at:
-            # Every node has a folder of its own, so upkeep, which one node does for all, cannot do this.
+            # Every node has a folder of its own, so maintenance, which one node does for all, cannot do this.
             self.sweep()
         with self.translated():
             self.path.mkdir(parents=True, exist_ok=True)

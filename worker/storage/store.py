@@ -18,13 +18,20 @@ from uuid import UUID
 from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 
-from worker.core.rules.error_words import first_line
-from worker.storage import bucket, store_marker
+from worker.core.rules.errors import first_line
+from worker.storage import bucket, names
 from worker.storage.bucket import Bucket
 from worker.storage.folder import Folder, Opened
-from worker.storage.spool import SWEPT_EVERY_S, SpoolFolder
-from worker.storage.store_errors import Conflicting, NotStored, SpoolUnavailable, StoreUnavailable, WrongStore
-from worker.storage.store_marker import MARKER, MarkerFaulty
+from worker.storage.names import MARKER, MarkerFaulty
+from worker.storage.spool import (
+    SWEPT_EVERY_S,
+    Conflicting,
+    NotStored,
+    SpoolFolder,
+    SpoolUnavailable,
+    StoreUnavailable,
+    WrongStore,
+)
 
 __all__ = [
     "Conflicting",
@@ -214,7 +221,7 @@ class Store:
         with self._translated(MARKER):
             self._backend.make()
             with self._backend.opened() as opened:
-                opened.create(MARKER, store_marker.new(), "application/json")
+                opened.create(MARKER, names.new(), "application/json")
         found = self.marker()
         if found is None:
             raise StoreUnavailable(self.place, f"{MARKER} was written and is not there")
@@ -270,7 +277,7 @@ class Store:
 
     def _marker(self, opened: Opened | Bucket) -> UUID | None:
         try:
-            return store_marker.parse(opened.read(MARKER))
+            return names.parse(opened.read(MARKER))
         except FileNotFoundError:
             return None
         except MarkerFaulty as faulty:

@@ -24,7 +24,7 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 LOOKED_FOR = 10
 """So many images, and as many references, that the database knows are looked for before a store is adopted."""
 
-ADOPT = "`darkroom store adopt --yes` makes what is there now the store from now on"
+ADOPT = "`darkroom store adopt --yes` adopts the store that is there now"
 
 
 def bind(store: Store, transaction: Transaction, account_id: UUID) -> None:
@@ -69,7 +69,7 @@ def adopt(store: Store, transaction: Transaction, known: StoreRow, by: Author) -
     identity = store.initialise()
     with transaction() as tx:
         if not stores.adopt(tx, known.account_id, identity, before=known.identity, place=store.place):
-            raise StoreUnavailable(store.place, "another process has just adopted a store: look again")
+            raise StoreUnavailable(store.place, "another process has just adopted a store: try again")
         changes.record(tx, by, f"account:{known.account}", "store", before=known.identity, after=identity)
     return identity
 

@@ -1,18 +1,18 @@
-"""How fast an account goes and how much it has open: what the settings said, and what a person has set since."""
+"""Limits of an account, as set and as shown, and which provider and account there it is bound to."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.accounts.queries import model_pauses
+from worker.accounts.queries import provider_health
 from worker.accounts.queries.accounts import START_RATE
-from worker.accounts.queries.model_pauses import PausedModel
+from worker.accounts.queries.provider_health import PausedModel
 
 SHARED = "shared"
 """What is said of reads that have no pace of their own."""
-
 _FOLLOW = text("""
     UPDATE account SET
         max_in_flight = CASE WHEN max_in_flight_setting IS DISTINCT FROM :window THEN :window ELSE max_in_flight END,
@@ -104,7 +104,7 @@ _VIEW = text(f"""
            a.closed_at,
            CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
            a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at,
-           ({model_pauses.AS_JSON.format(account_id="a.id")}) AS paused_models
+           ({provider_health.AS_JSON.format(account_id="a.id")}) AS paused_models
     FROM account a WHERE a.name = :name""")
 
 
@@ -113,9 +113,107 @@ def view(tx: Connection, name: str, *, now: datetime) -> AccountView | None:
     row = tx.execute(_VIEW, {"name": name, "now": now}).one_or_none()
     if row is None:
         return None
-    return AccountView(**row._asdict() | {"paused_models": model_pauses.from_json(row.paused_models)})
+    return AccountView(**row._asdict() | {"paused_models": provider_health.paused_model_from_json(row.paused_models)})
 
 
 def names(tx: Connection) -> list[str]:
     """Return the names of all accounts."""
     return list(tx.execute(text("SELECT name FROM account ORDER BY name")).scalars())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """What an account is bound to, and what speaks for it."""
+
+    name: str
+    number: int
+    """Goes up whenever the account is bound to another account at a provider."""
+    base_url: str | None
+    key_mark: str | None
+    open_count: int
+    """Generations that the provider may still charge, or have."""
+    probe_generation: str | None
+    """The provider's id of the newest generation that this binding made; None when there is none."""
+
+
+_READ = """
+    SELECT name, binding AS number, base_url, key_mark,
+        (SELECT count(*) FROM generation g
+         WHERE g.account_id = a.id AND g.state IN ('sending', 'accepted', 'in_doubt')) AS open_count,
+        (SELECT provider_id FROM generation g
+         WHERE g.account_id = a.id AND g.provider_id IS NOT NULL AND g.accepted_at IS NOT NULL
+           AND (a.bound_at IS NULL OR g.accepted_at >= a.bound_at)
+         ORDER BY g.id DESC LIMIT 1) AS probe_generation
+    FROM account a WHERE id = :id"""
+
+
+def read_binding(tx: Connection, account_id: UUID) -> Bound:
+    """Return what the account is bound to, without a lock."""
+    row = tx.execute(text(_READ), {"id": account_id}).one()
+    return Bound(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def lock_binding(tx: Connection, account_id: UUID) -> Bound:
+    """Return the same, the account locked."""
+    tx.execute(text("SELECT 1 FROM account WHERE id = :id FOR NO KEY UPDATE"), {"id": account_id})
+    return read_binding(tx, account_id)
+
+
+def remember_binding(tx: Connection, account_id: UUID, *, base_url: str, key_mark: str) -> None:
+    """Keep address and key of the same account at the provider."""
+    tx.execute(
+        text("UPDATE account SET base_url = :url, key_mark = :mark WHERE id = :id"),
+        {"url": base_url, "mark": key_mark, "id": account_id},
+    )
+
+
+def bind_anew(tx: Connection, account_id: UUID, *, now: datetime) -> int:
+    """Begin another binding; gives its number. Nodes that were put together under an earlier one send nothing more."""
+    number: int = tx.execute(
+        text("UPDATE account SET binding = binding + 1, bound_at = :now WHERE id = :id RETURNING binding"),
+        {"now": now, "id": account_id},
+    ).scalar_one()
+    return number
+
+
+def as_json(found: AccountView) -> dict[str, Any]:
+    """Return the account as scripts read it."""
+    paused = None
+    if found.pause_reason is not None:
+        paused = {
+            "reason": found.pause_reason,
+            "message": found.pause_message,
+            "since": _instant(found.paused_at),
+            "next_look_at": _instant(found.probe_at),
+        }
+    return {
+        "account": found.name,
+        "provider": found.base_url,
+        "rate": round(found.rate, 3),
+        "is_rate_learned": found.is_rate_learned,
+        "read_rate": found.read_rate,
+        "max_in_flight": found.max_in_flight,
+        "in_flight": found.in_flight,
+        "blocked_until": _instant(found.blocked_until),
+        "wallet": {"left": found.wallet_left, "read_at": _instant(found.wallet_read_at)},
+        "paused": paused,
+        "paused_models": [_model_as_json(each) for each in found.paused_models],
+        "settings": {
+            "rate": found.rate_setting,
+            "read_rate": found.read_rate_setting,
+            "max_in_flight": found.max_in_flight_setting,
+        },
+    }
+
+
+def _model_as_json(found: PausedModel) -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "status": found.status,
+        "since": _instant(found.since),
+        "next_look_at": _instant(found.probe_at),
+    }
+
+
+def _instant(value: Any) -> str | None:
+    return None if value is None else value.isoformat()

@@ -1,24 +1,27 @@
-"""Accounts in the database: their pace, their window, their pauses."""
+"""Accounts: rate limit, window of open generations, pauses, and virtual times for fair queueing."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 
-from worker.accounts.queries import model_pauses, turns
-from worker.accounts.queries.model_pauses import PausedModel
+from worker.accounts.queries import provider_health
+from worker.accounts.queries.provider_health import PausedModel
 from worker.accounts.rules import pace as paces
 from worker.accounts.rules import provider_failing
 from worker.accounts.rules.pace import Pace
 from worker.accounts.rules.turns import Turns
+from worker.core.db import outbox
+from worker.core.rules.batch_request import Priority
 from worker.core.rules.errors import PauseReason
-from worker.ledger.queries.prices import NEXT
+from worker.core.rules.events import EventType
+from worker.ledger.queries.budgets import NEXT
 
 START_RATE = 10.0
 """Requests per second at which the search for an unknown limit begins."""
-
 CANARY_PATIENCE = timedelta(minutes=15)
 """A job that tries whether the provider works, and has not ended after so long, does not keep the next from trying."""
 
@@ -30,7 +33,7 @@ class AccountRow:
     id: UUID
     name: str
     pace: Pace
-    scarcity: float
+    saturation: float
     max_in_flight: int
     turns: Turns
     read_pace: Pace | None
@@ -50,7 +53,9 @@ class AccountRow:
     proved_at: datetime | None = None
     """When a generation last succeeded, to a minute; None: not since the last pause."""
     is_provider_suspect: bool = False
-    """Whether prompts fail in a row: then others say more about the provider than another try of the same."""
+    """Whether prompts fail or are refused in a row: then others say more about the provider than the same again."""
+    are_failures_suspect: bool = False
+    """Whether generations of different prompts fail in a row: whatever is created now may fail, too."""
     canary_at: datetime | None = None
     """When the job was admitted that tries whether the provider works again; None: none is under way."""
 
@@ -113,17 +118,19 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
     row = tx.execute(
         text(f"""
             SELECT id, name, rate, is_rate_learned, max_in_flight, next_slot_at, blocked_until, closed_at, throttled_at,
-                   raised_at, refused_rate, scarcity, class_times, owner_times, read_rate, read_next_slot_at,
+                   raised_at, refused_rate, saturation, class_times, owner_times, read_rate, read_next_slot_at,
                    read_class_times, pause_reason, paused_at, wallet_left, wallet_read_at, probe_at, resumed_at, probes,
-                   binding, ({model_pauses.AS_JSON.format(account_id="account.id")}) AS paused_models,
+                   binding, ({provider_health.AS_JSON.format(account_id="account.id")}) AS paused_models,
                    (SELECT proved_at FROM provider_health WHERE account_id = account.id) AS proved_at,
                    coalesce((SELECT greatest(score, create_score) >= :suspect FROM provider_health
                              WHERE account_id = account.id), false)
                        AS is_provider_suspect,
+                   coalesce((SELECT score >= :narrowing FROM provider_health WHERE account_id = account.id), false)
+                       AS are_failures_suspect,
                    (SELECT h.canary_at FROM provider_health h JOIN step s ON s.job_id = h.canary_job_id
                     WHERE h.account_id = account.id) AS canary_at
             FROM account WHERE id = :id {locking}"""),
-        {"id": account_id, "suspect": provider_failing.SUSPECT},
+        {"id": account_id, "suspect": provider_failing.SUSPECT, "narrowing": provider_failing.NARROWING},
     ).one_or_none()
     if row is None:
         return None
@@ -131,11 +138,11 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         id=row.id,
         name=row.name,
         pace=_pace(row),
-        scarcity=row.scarcity,
+        saturation=row.saturation,
         max_in_flight=row.max_in_flight,
-        turns=turns.read(row.class_times, row.owner_times),
+        turns=read_turns(row.class_times, row.owner_times),
         read_pace=_read_pace(row),
-        read_turns=turns.read(row.read_class_times),
+        read_turns=read_turns(row.read_class_times),
         pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
         paused_at=row.paused_at,
         wallet_left=row.wallet_left,
@@ -144,9 +151,10 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         resumed_at=row.resumed_at,
         probes=row.probes,
         binding=row.binding,
-        paused_models=model_pauses.from_json(row.paused_models),
+        paused_models=provider_health.paused_model_from_json(row.paused_models),
         proved_at=row.proved_at,
         is_provider_suspect=row.is_provider_suspect,
+        are_failures_suspect=row.are_failures_suspect,
         canary_at=row.canary_at,
     )
 
@@ -175,11 +183,11 @@ _SAVE_PACE = text("""
     UPDATE account SET rate = :rate, next_slot_at = :next_slot_at, blocked_until = :blocked_until,
         closed_at = :closed_at,
         throttled_at = :throttled_at, raised_at = :raised_at, refused_rate = :refused_rate,
-        scarcity = coalesce(:scarcity, scarcity) WHERE id = :id""")
+        saturation = coalesce(:saturation, saturation) WHERE id = :id""")
 
 
-def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float | None = None) -> None:
-    """Store the pace as it is after a round or a 429, and the scarcity if it was looked at."""
+def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, saturation: float | None = None) -> None:
+    """Store the pace as it is after a round or a 429, and the saturation if it was looked at."""
     tx.execute(
         _SAVE_PACE,
         {
@@ -191,17 +199,18 @@ def save_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float |
             "throttled_at": pace.throttled_at,
             "raised_at": pace.raised_at,
             "refused_rate": pace.refused_rate,
-            "scarcity": scarcity,
+            "saturation": saturation,
         },
     )
 
 
-def save_read_pace(tx: Connection, account_id: UUID, pace: Pace, *, scarcity: float | None = None) -> None:
-    """Store which slots of the pace of reads are given away, and the scarcity if it was looked at."""
+def save_read_pace(tx: Connection, account_id: UUID, pace: Pace, *, saturation: float | None = None) -> None:
+    """Store which slots of the pace of reads are given away, and the saturation if it was looked at."""
     tx.execute(
         text("""
-            UPDATE account SET read_next_slot_at = :at, scarcity = coalesce(:scarcity, scarcity) WHERE id = :id"""),
-        {"at": pace.next_slot_at, "scarcity": scarcity, "id": account_id},
+            UPDATE account SET read_next_slot_at = :at, saturation = coalesce(:saturation, saturation)
+            WHERE id = :id"""),
+        {"at": pace.next_slot_at, "saturation": saturation, "id": account_id},
     )
 
 
@@ -224,11 +233,11 @@ def pause(
     probes: int,
 ) -> None:
     """Pause the account; ``probes`` is how many looks are counted already, and only a person resumes one without."""
-    tx.execute(
+    name = tx.execute(
         text("""
             UPDATE account SET pause_reason = :reason, pause_message = :message, paused_at = :now,
                 probe_at = :probe_at, probes = :probes
-            WHERE id = :id"""),
+            WHERE id = :id RETURNING name"""),
         {
             "id": account_id,
             "reason": reason,
@@ -237,17 +246,19 @@ def pause(
             "probe_at": probe_at,
             "probes": probes,
         },
-    )
+    ).scalar_one()
+    data = {"account": _named(account_id, name), "reason": reason, "message": message, "paused_at": now.isoformat()}
+    outbox.emit(tx, EventType.ACCOUNT_PAUSED, data, subject=f"account:{account_id}")
 
 
 def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: datetime) -> bool:
     """End a pause for this reason, and let requests that waited for it be due; False when there is none."""
-    changed = tx.execute(
+    name = tx.execute(
         text("""
             UPDATE account SET pause_reason = NULL, pause_message = NULL, paused_at = NULL, probe_at = NULL,
-                resumed_at = :now WHERE id = :id AND pause_reason = :reason"""),
+                resumed_at = :now WHERE id = :id AND pause_reason = :reason RETURNING name"""),
         {"id": account_id, "now": now, "reason": reason},
-    )
+    ).scalar()
     tx.execute(
         text("""
             UPDATE step SET due_at = :now WHERE job_id IN (
@@ -255,7 +266,15 @@ def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: dateti
                 FOR UPDATE SKIP LOCKED)"""),
         {"id": account_id, "now": now},
     )
-    return changed.rowcount == 1
+    if name is None:
+        return False
+    data = {"account": _named(account_id, name), "reason": reason, "resumed_at": now.isoformat()}
+    outbox.emit(tx, EventType.ACCOUNT_RESUMED, data, subject=f"account:{account_id}")
+    return True
+
+
+def _named(account_id: UUID, name: str) -> dict[str, str]:
+    return {"id": str(account_id), "name": name}
 
 
 def say(tx: Connection, account_id: UUID, message: str) -> None:
@@ -332,3 +351,32 @@ def lowest_price(tx: Connection, account_id: UUID) -> int:
         {"id": account_id},
     ).scalar()
     return price or 1
+
+
+def read_turns(classes: dict[str, float], owners: dict[str, Any] | None = None) -> Turns:
+    """Return the turns that the columns of an account hold."""
+    return Turns(
+        classes={Priority(name): time for name, time in classes.items()},
+        owners={Priority(name): dict(times) for name, times in (owners or {}).items()},
+    )
+
+
+def save_turns(tx: Connection, account_id: UUID, turns: Turns) -> None:
+    """Store how much each class and each owner has had; the account is locked."""
+    statement = text("UPDATE account SET class_times = :classes, owner_times = :owners WHERE id = :id").bindparams(
+        bindparam("classes", type_=JSONB), bindparam("owners", type_=JSONB)
+    )
+    owners = {p.value: dict(times) for p, times in turns.owners.items()}
+    tx.execute(statement, {"id": account_id, "classes": _by_name(turns), "owners": owners})
+
+
+def save_turns_of_reads(tx: Connection, account_id: UUID, turns: Turns) -> None:
+    """Store how much each class has had of the pace of reads; the account is locked."""
+    statement = text("UPDATE account SET read_class_times = :classes WHERE id = :id").bindparams(
+        bindparam("classes", type_=JSONB)
+    )
+    tx.execute(statement, {"id": account_id, "classes": _by_name(turns)})
+
+
+def _by_name(turns: Turns) -> dict[str, float]:
+    return {p.value: time for p, time in turns.classes.items()}

@@ -1,35 +1,30 @@
-"""How many requests may go out, and in which instants: an even stream at one rate."""
+"""When requests may go out, in an even stream at one rate, and how many credits of the wallet may be committed."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 HORIZON = timedelta(milliseconds=250)
 """A round of the dispatcher hands out the slots of this much time ahead."""
-
+LEAD = timedelta(milliseconds=100)
+"""Where slots are further apart than the horizon, the next is handed out only so long before it begins: what comes due
+meanwhile, such as a poll that a webhook brings forward, can still have it. A message travels for less."""
 THROTTLE_WAIT = timedelta(seconds=2)
 """How long a key is closed after a 429 that names no time."""
-
 SHORTEST_CLOSING = timedelta(seconds=1)
 """How long a key is closed at the least, whatever the provider says: ``Retry-After: 0`` is no wait at all."""
-
 LONGEST_GROWN = timedelta(minutes=1)
 """The longest wait that comes from doubling; the provider may name a longer one."""
-
 PROBED_AFTER = timedelta(minutes=1)
 """After a run of refusals for so long, one request goes out first and the others wait for ``PROBE_WAIT``."""
-
 PROBE_WAIT = timedelta(seconds=5)
 """Long enough for the answer to most requests."""
-
 UNDER = 0.97
-"""Of a rate that was set, how much is used: whoever sets it names the provider's limit, and a stream at exactly that
+"""Of a rate that was set, how much is used: what is set is the provider's limit, and a stream at exactly that
 overruns a window of a second as soon as a request travels a little longer than the one after it."""
-
 _SMOOTHING = 0.1
-"""How fast the scarcity follows: ten full rounds make it two thirds."""
-
+"""How fast the saturation follows: ten full rounds make it two thirds."""
 _PLENTY = 0.01
-"""A scarcity below this is none, so that an idle account's row is not written for ever."""
+"""A saturation below this is none, so that an idle account's row is not written for ever."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +70,8 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
         return Grant(slots=(), pace=pace)
     start = max(pace.next_slot_at, now)
     gap = _gap(pace)
-    free = max(0, int((now + HORIZON - start) / gap) + 1) if start <= now + HORIZON else 0
+    ends_at = now + _horizon(gap)
+    free = max(0, int((ends_at - start) / gap) + 1) if start <= ends_at else 0
     count = min(wanted, free)
     slots = tuple(start + gap * n for n in range(count))
     after = replace(pace, next_slot_at=start + gap * count) if count else pace
@@ -84,7 +80,7 @@ def grant(pace: Pace, *, now: datetime, wanted: int) -> Grant:
 
 def opens_at(pace: Pace, *, now: datetime) -> datetime | None:
     """Return the instant from which a round has a slot to give; None when it is past."""
-    slot_at = pace.next_slot_at - HORIZON
+    slot_at = pace.next_slot_at - _horizon(_gap(pace))
     opens = slot_at if pace.blocked_until is None else max(slot_at, pace.blocked_until)
     return opens if opens > now else None
 
@@ -95,6 +91,10 @@ def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
         return None
     slot = max(pace.next_slot_at, now)
     return Grant(slots=(slot,), pace=replace(pace, next_slot_at=slot + _gap(pace)))
+
+
+def _horizon(gap: timedelta) -> timedelta:
+    return HORIZON if gap <= HORIZON else LEAD
 
 
 def _probes(pace: Pace) -> bool:
@@ -155,7 +155,27 @@ def _closed(pace: Pace, now: datetime, wait: timedelta) -> Pace:
     return replace(pace, closed_at=now, blocked_until=now + max(wait, SHORTEST_CLOSING))
 
 
-def scarcer(scarcity: float, *, is_full: bool) -> float:
+def saturation(before: float, *, is_full: bool) -> float:
     """Follow, from 0 to 1, how many of the rounds that had a slot to give had none to spare."""
-    after = scarcity + _SMOOTHING * (is_full - scarcity)
+    after = before + _SMOOTHING * (is_full - before)
     return after if after >= _PLENTY else 0.0
+
+
+WALLET_BELIEVED_FOR = timedelta(minutes=5)
+"""How long a reading bounds admission where no floor was set: a wallet that cannot be read any more must not stop work
+for ever, since the provider itself says so when it is empty."""
+WALLET_READ_AGAIN_AFTER = timedelta(seconds=15)
+"""How soon the wallet is read again while it holds admission up: a top-up is seen within so long."""
+
+
+def spendable_credits(*, left: int | None, read_at: datetime | None, floor: int | None, now: datetime) -> int | None:
+    """Return the credits that may be committed; None: the wallet sets no bound.
+
+    ``left`` is the last reading less what was held since. A ``floor`` that was set holds in any case, and nothing is
+    committed before the first reading; without one only a reading that is recent enough counts, down to 0.
+    """
+    if floor is not None:
+        return 0 if left is None else left - floor
+    if left is None or read_at is None or now >= read_at + WALLET_BELIEVED_FOR:
+        return None
+    return left

@@ -1,6 +1,6 @@
 """A Bernoulli CUSUM over generations of different prompts: whether the provider fails more than is usual.
 
-Each prompt counts once, whatever becomes of its other attempts, so that a bad prompt cannot be taken for an outage. A
+Each prompt counts once, however its other attempts end, so that a bad prompt cannot be taken for an outage. A
 failure raises the score by the logarithm of how much likelier it is while the provider fails than it usually is, a
 success lowers it likewise, and it never falls below zero. Decision 0031 says why this test and these figures.
 """
@@ -28,6 +28,12 @@ Where one prompt in five is bad, a row of failures gets there once in 200,000 ro
 
 SUSPECT = 2.0
 """A score from which prompts that have not failed yet come first: two failures more than successes."""
+
+NARROWING = 3.0
+"""A score from which few generations may be open: three failures more than successes.
+
+Two more are so frequent where one prompt in five is bad that a batch would take a tenth longer.
+"""
 
 FEWEST = 3
 """Different prompts that must have failed, with no success among them, when no more evidence is to be had."""

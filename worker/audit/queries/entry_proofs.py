@@ -1,14 +1,13 @@
-"""What the entries must agree with beside balances: batches, kinds, keys, the provider's ids, and signatures."""
+"""Proofs beside balances: entries against batches, kinds and keys; hooks and caps against the log of changes."""
 
 from worker.core.db.proofs import Proof
-from worker.core.rules.generation import GenerationState
+from worker.core.rules.states import GenerationState
 from worker.ledger.rules.entries import ROUTES, EntryKind
 
 _PROMISED = (EntryKind.HOLD,)
 _RESERVED = (*_PROMISED, EntryKind.RESERVE, EntryKind.TOP_UP, EntryKind.TRIM)
 _CHARGED = (*_RESERVED, EntryKind.SETTLE, EntryKind.RELEASE, EntryKind.OVERRUN, EntryKind.CORRECT)
 _TAKEN_BACK = (*_RESERVED, EntryKind.VOID, EntryKind.CORRECT)
-
 KINDS: dict[GenerationState, tuple[EntryKind, ...]] = {
     GenerationState.HELD: _PROMISED,
     GenerationState.SENDING: _PROMISED,
@@ -20,10 +19,8 @@ KINDS: dict[GenerationState, tuple[EntryKind, ...]] = {
     GenerationState.VOID: _TAKEN_BACK,
 }
 """Which entries a generation can have: one that a person voided may have been accepted before."""
-
 _ALLOWED = ", ".join(f"('{state}', '{kind}')" for state, kinds in KINDS.items() for kind in kinds)
 _ROUTED = ", ".join(f"('{kind}', '{source}', '{target}')" for kind, (source, target) in ROUTES.items())
-
 PROOFS: tuple[Proof, ...] = (
     Proof(
         name="keys",
@@ -73,5 +70,41 @@ PROOFS: tuple[Proof, ...] = (
             WHERE e.kind = 'correct' AND NOT EXISTS (
                 SELECT FROM change h WHERE h.subject = 'generation:' || e.generation_id
                     AND h.actor = e.actor AND h.reason = e.reason)""",
+    ),
+)
+_NOW = """
+    SELECT 'hook:' || h.id AS subject, f.field, f.value, true AS is_always_recorded FROM hook h
+    CROSS JOIN LATERAL (VALUES ('catalog_id', h.catalog_id::text), ('kind', h.kind), ('target', h.target),
+        ('events', to_jsonb(h.events) #>> '{}'), ('disabled_at', to_jsonb(h.disabled_at) #>> '{}'),
+        ('removed_at', to_jsonb(h.removed_at) #>> '{}')) f (field, value)
+    UNION ALL
+    SELECT 'owner:' || owner, 'monthly_cap', monthly_cap::text, true FROM owner_cap
+    UNION ALL
+    SELECT 'batch:' || id, 'credit_cap', credit_cap::text, false FROM batch"""
+"""A batch may have the cap that it was submitted with; the others are recorded from the beginning."""
+SETTINGS_PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="settings_recorded",
+        rule="every hook and cap is as the log of changes says that it was last set",
+        query=f"""
+            SELECT n.subject, n.field, n.value AS found, l.after AS recorded FROM ({_NOW}) n
+            LEFT JOIN LATERAL (
+                SELECT h.after, h.changed_at FROM change h WHERE h.subject = n.subject AND h.field = n.field
+                ORDER BY h.changed_at DESC, (h.after IS NOT DISTINCT FROM n.value) DESC LIMIT 1) l ON true
+            WHERE l.after IS DISTINCT FROM n.value AND (l.changed_at IS NOT NULL OR
+                (n.is_always_recorded AND n.value IS NOT NULL))
+            UNION ALL
+            SELECT l.subject, l.field, NULL, l.after FROM (
+                SELECT DISTINCT ON (subject) subject, field, after FROM change
+                WHERE subject LIKE 'owner:%' AND field = 'monthly_cap'
+                ORDER BY subject, changed_at DESC, (after IS NULL) DESC) l
+            WHERE l.after IS NOT NULL AND NOT EXISTS (
+                SELECT FROM owner_cap c WHERE 'owner:' || c.owner = l.subject)
+            UNION ALL
+            SELECT l.subject, l.field, NULL, l.after FROM (
+                SELECT DISTINCT subject, field, after FROM change WHERE subject LIKE 'hook:%' AND field = 'target') l
+            WHERE l.after IS NOT NULL AND NOT EXISTS (SELECT FROM hook h WHERE 'hook:' || h.id = l.subject)
+                AND NOT EXISTS (SELECT FROM change d WHERE d.subject = l.subject AND d.field = l.field
+                    AND d.after IS NULL)""",
     ),
 )

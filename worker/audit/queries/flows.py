@@ -1,4 +1,4 @@
-"""The ledger's movements added up: by day, month, batch, owner, catalog or model, and for the trial balance."""
+"""Movements of the ledger, added up by period, batch, owner, catalog and model; readings of wallets beside them."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -41,13 +41,11 @@ _SEALED = """
     SELECT r.day, r.batch_id, r.model, r.kind, r.source, r.target, r.entries, r.credits
     FROM ledger_rollup r JOIN seal s ON s.id = r.seal_id
     WHERE s.sealed_at <= :as_of OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date"""
-
 _UNSEALED = """
     e.posted_at <= :as_of
       AND e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal WHERE sealed_at <= :as_of)
       AND (e.posted_at >= date_trunc('day', CAST(:as_of AS timestamptz), 'UTC')
            OR e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal))"""
-
 FLOW = f"""{_SEALED}
     UNION ALL
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, NULL, e.kind, e.source, e.target, count(*),
@@ -55,26 +53,22 @@ FLOW = f"""{_SEALED}
     FROM credit_entry e WHERE {_UNSEALED}
     GROUP BY 1, 2, 4, 5, 6"""
 """Without the model of what no seal binds yet."""
-
 _MODEL_FLOW = f"""{_SEALED}
     UNION ALL
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, j.model, e.kind, e.source, e.target, count(*),
         sum(e.credits)
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id WHERE {_UNSEALED}
     GROUP BY 1, 2, 3, 4, 5, 6"""
-
 RAW_FLOW = """
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date AS day, e.batch_id, j.model, e.kind, e.source, e.target, 1 AS entries,
         e.credits
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
     WHERE e.posted_at <= :as_of"""
 """The same from the entries alone."""
-
 # A plan names its batches in the transaction that makes them, and never others.
 _CATALOG_OF = """
     coalesce((SELECT c.name FROM catalog_plan p JOIN catalog c ON c.id = p.catalog_id
               WHERE b.id IN (p.batch_id, p.sample_batch_id)), 'no catalog')"""
-
 _KEYS = {
     By.DAY: "to_char(f.day, 'YYYY-MM-DD')",
     By.MONTH: "to_char(f.day, 'YYYY-MM')",
@@ -105,6 +99,20 @@ def movements(by: By, scope: Scope, *, is_raw: bool = False) -> Query:
         WHERE true{last}{scope.conditions()}
         GROUP BY 1, 2, 3, 4, f.kind, f.source, f.target) m
     ORDER BY key COLLATE "C", is_opening DESC, kind COLLATE "C", source COLLATE "C", target COLLATE "C"
+    """,
+        values=scope.values(),
+    )
+
+
+def spent_per_day(scope: Scope) -> Query:
+    """Ask what was spent on each day from ``from_day`` on, less what was corrected."""
+    return Query(
+        name="spent per day",
+        sql=f"""
+    SELECT f.day, sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent
+    FROM ({FLOW}) f JOIN batch b ON b.id = f.batch_id
+    WHERE f.day >= :from_day AND 'spent' IN (f.source, f.target){scope.conditions()}
+    GROUP BY f.day ORDER BY f.day
     """,
         values=scope.values(),
     )
@@ -159,4 +167,61 @@ def rolled_up(scope: Scope) -> Query:
     ORDER BY 1
     """,
         values={"as_of": scope.as_of},
+    )
+
+
+def readings(*, as_of: datetime) -> Query:
+    """Ask for every reading of every account, oldest first."""
+    return Query(
+        name="wallet readings",
+        sql="""
+    SELECT w.account_id, a.name AS account, w.read_at, w.credits
+    FROM wallet_reading w JOIN account a ON a.id = w.account_id
+    WHERE w.recorded_at <= :as_of ORDER BY a.name COLLATE "C", w.read_at, w.id
+    """,
+        values={"as_of": as_of},
+    )
+
+
+# An entry at the very instant of a reading counts to the interval that ends there.
+def moved(*, as_of: datetime, near_s: int) -> Query:
+    """Ask what left and came back between each two readings of an account, in all and near either reading.
+
+    Row ``number`` n is about the time after the n-th reading, 0 about the time before the first. Only entries that
+    the wallet sees are counted: what the provider reserved, took beyond that, and gave back.
+    """
+    return Query(
+        name="entries between readings",
+        sql="""
+    WITH happened AS (
+        SELECT g.account_id, e.posted_at AS at, false AS is_reading,
+            CASE WHEN e.kind = 'release' THEN 0 ELSE e.credits END AS spent,
+            CASE WHEN e.kind = 'release' THEN e.credits ELSE 0 END AS released
+        FROM credit_entry e JOIN generation g ON g.id = e.generation_id
+        WHERE e.posted_at <= :as_of AND e.kind IN ('reserve', 'top_up', 'overrun', 'release')
+        UNION ALL
+        SELECT account_id, read_at, true, 0, 0 FROM wallet_reading WHERE recorded_at <= :as_of),
+    placed AS (
+        SELECT *, count(*) FILTER (WHERE is_reading) OVER (PARTITION BY account_id ORDER BY at, is_reading
+            ROWS UNBOUNDED PRECEDING) AS number
+        FROM happened),
+    reading AS (
+        SELECT account_id, read_at, row_number() OVER (PARTITION BY account_id ORDER BY read_at) AS number
+        FROM wallet_reading WHERE recorded_at <= :as_of)
+    SELECT p.account_id, p.number, sum(p.spent)::bigint AS spent, sum(p.released)::bigint AS released,
+        coalesce(sum(p.spent) FILTER (WHERE p.at <= b.read_at + make_interval(secs => :near_s)), 0)::bigint
+            AS spent_after,
+        coalesce(sum(p.released) FILTER (WHERE p.at <= b.read_at + make_interval(secs => :near_s)), 0)::bigint
+            AS released_after,
+        coalesce(sum(p.spent) FILTER (WHERE p.at >= n.read_at - make_interval(secs => :near_s)), 0)::bigint
+            AS spent_before,
+        coalesce(sum(p.released) FILTER (WHERE p.at >= n.read_at - make_interval(secs => :near_s)), 0)::bigint
+            AS released_before
+    FROM placed p
+    LEFT JOIN reading b ON b.account_id = p.account_id AND b.number = p.number
+    LEFT JOIN reading n ON n.account_id = p.account_id AND n.number = p.number + 1
+    WHERE NOT p.is_reading
+    GROUP BY p.account_id, p.number ORDER BY p.account_id, p.number
+    """,
+        values={"as_of": as_of, "near_s": near_s},
     )

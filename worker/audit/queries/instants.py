@@ -15,8 +15,8 @@ from sqlalchemy import Connection, text
 from worker.catalog.rules.schedule import RUN_LEASE
 from worker.core.db.proofs import Proof
 from worker.core.rules.retry import CLOCK_SLACK
-from worker.core.rules.step import LEASES
-from worker.intake.queries.waiting_messages import LEASE as MESSAGE_LEASE
+from worker.core.rules.states import LEASES
+from worker.intake.queries.messages import CLAIM_LEASE as MESSAGE_LEASE
 
 MOST_BLOCKED = timedelta(minutes=15)
 """The longest a key is closed after a 429, as ``worker.provider.errors.LONGEST_WAIT`` has it."""
@@ -94,16 +94,16 @@ _HEALED = (
         key=("job_id",),
         columns=(
             _Column(name="due_at", latest=_WAIT),
-            # Whoever has it may still be at it, but for no longer than the longest lease.
+            # Its holder may still work on it, but for no longer than the longest lease.
             _Column(name="lease_until", latest=f"{_LEASE} + {_seconds(CLOCK_SLACK)}", healed=_LEASE),
             _Column(name="since"),
             _Column(name="looked_at"),
         ),
     ),
     _Rows(
-        table="upkeep",
+        table="maintenance",
         label="r.kind",
-        source=f"upkeep r {_OF_ACCOUNT}",
+        source=f"maintenance r {_OF_ACCOUNT}",
         key=("account_id", "kind"),
         columns=(
             _Column(name="due_at", latest=f"{_SOON} + make_interval(secs => r.every_s)"),
@@ -266,14 +266,14 @@ def _at_a_glance() -> Iterator[str]:
 
 _NEXT_STEP = """
     CASE WHEN "table" IN ({healed}) THEN 'nothing: a running node puts it right within seconds'
-        ELSE 'nothing can change it, and work goes on: keep the server''s clock in step (NTP), and upgrade nodes of'
+        ELSE 'nothing can change it, and work continues: keep the server''s clock in step (NTP), and upgrade nodes of'
             ' before Darkroom kept one clock' END"""
 _HEALED_NAMES = ", ".join(f"'{rows.table}'" for rows in _HEALED)
 
 PROOFS: tuple[Proof, ...] = (
     Proof(
         name="instants",
-        rule="no instant that tells what was is later than now, and nothing is due later than any wait lasts",
+        rule="no recorded time is in the future, and nothing is due later than the longest wait",
         query=f"""
             SELECT found.*, {_NEXT_STEP.format(healed=_HEALED_NAMES)} AS next_step
             FROM ({" UNION ".join(_everything())}) found""",

@@ -119,8 +119,10 @@ def doubtful(scope: Scope) -> Query:
     return Query(
         name="late and undecided holds",
         sql=f"""
-    SELECT g.account_id, a.held_at, g.first_sent_at, a.reserved_at, a.matched_at, a.corrected_at, {_WHOLE}
-    FROM ({_attempts(scope)}) a JOIN generation g ON g.id = a.generation_id
+    SELECT g.account_id, a.held_at, g.first_sent_at, a.reserved_at, a.matched_at, a.corrected_at, g.id AS generation_id,
+        b.id AS batch_id, b.name AS batch, j.id AS job_id, j.key, {_WHOLE}
+    FROM ({_attempts(scope)}) a JOIN generation g ON g.id = a.generation_id JOIN job j ON j.id = g.job_id
+    JOIN batch b ON b.id = a.batch_id
     WHERE a.in_held > 0 OR a.corrected <> 0
        OR (a.reserved_at > g.first_sent_at + interval '2 minutes')
        OR (a.release > 0 AND a.matched_at > a.reserved_at + interval '2 minutes')

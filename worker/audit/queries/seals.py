@@ -1,6 +1,7 @@
-"""Seals in the database: the ledger's entries as lines, the chain, the roll-up, and what proves them."""
+"""Seals: the ledger's entries as lines, the chain, the roll-up, and up to when the books are closed."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,23 +14,54 @@ _LINE = """
     id, batch_id, generation_id, kind, source, target, credits, actor, reason,
     trunc(extract(epoch FROM posted_at) * 1000000)"""
 """Every column of an entry, in the order of the table; times as microseconds since 1970, in no time zone."""
+_SEAL = "id, sealed_at, last_entry_id, entries, credits, previous_hash, hash, facts_hash"
 
-_SEAL = "id, sealed_at, last_entry_id, entries, credits, previous_hash, hash"
 
+def lock_ledger(tx: Connection, *, timeout_s: float) -> None:
+    """Block posting until this transaction ends; afterwards no lower id can appear any more.
 
-def lock_ledger(tx: Connection, *, patience_s: float) -> None:
-    """Let nobody post until this transaction ends; afterwards no lower id can appear any more.
-
-    Raises OperationalError (lock_not_available) when somebody else posts for longer than ``patience_s``.
+    Raises OperationalError (lock_not_available) when another transaction posts for longer than ``timeout_s``.
     """
-    tx.execute(text("SELECT set_config('lock_timeout', :ms, true)"), {"ms": str(int(patience_s * 1000))})
+    tx.execute(text("SELECT set_config('lock_timeout', :ms, true)"), {"ms": str(int(timeout_s * 1000))})
     tx.execute(text("SELECT lock_ledger()"))
+
+
+def may_write(tx: Connection) -> bool:
+    """Return whether this connection's role may add seals itself; an auditor's may not."""
+    found: bool = tx.execute(text("SELECT has_table_privilege('seal', 'INSERT')")).scalar_one()
+    return found
+
+
+def close_books(tx: Connection) -> datetime:
+    """Seal all entries on the server's clock and return the instant (migration 0047).
+
+    Raises OperationalError (lock_not_available) when another transaction posts for longer than two seconds.
+    """
+    closed: datetime = tx.execute(text("SELECT close_books()")).scalar_one()
+    return closed
 
 
 def last(tx: Connection) -> Seal | None:
     """Return the newest seal; None when nothing was ever sealed."""
     row = tx.execute(text(f"SELECT {_SEAL} FROM seal ORDER BY id DESC LIMIT 1")).mappings().one_or_none()
     return None if row is None else Seal(**row)
+
+
+def numbered(tx: Connection, number: int) -> Seal | None:
+    """Return the seal of this number; None when it is not there."""
+    row = tx.execute(text(f"SELECT {_SEAL} FROM seal WHERE id = :id"), {"id": number}).mappings().one_or_none()
+    return None if row is None else Seal(**row)
+
+
+def read_all(tx: Connection) -> list[Seal]:
+    """Return every seal without its digests, in the order of the chain."""
+    return [Seal(**row) for row in tx.execute(text(f"SELECT {_SEAL} FROM seal ORDER BY id")).mappings()]
+
+
+def newest_facts(tx: Connection) -> bytes | None:
+    """Return the hash of the newest facts that were sealed."""
+    found: bytes | None = tx.execute(text("SELECT hash FROM seal_fact ORDER BY seal_id DESC LIMIT 1")).scalar()
+    return found
 
 
 def hashes(tx: Connection, numbers: Collection[int]) -> dict[int, str]:
@@ -64,9 +96,8 @@ def lines(tx: Connection, *, first: int, last: int | None = None, limit: int | N
 
 
 _ADD = text("""
-    INSERT INTO seal (id, sealed_at, last_entry_id, entries, credits, digests, previous_hash, hash)
-    VALUES (:id, :sealed_at, :last_entry_id, :entries, :credits, :digests, :previous_hash, :hash)""")
-
+    INSERT INTO seal (id, sealed_at, last_entry_id, entries, credits, digests, previous_hash, hash, facts_hash)
+    VALUES (:id, :sealed_at, :last_entry_id, :entries, :credits, :digests, :previous_hash, :hash, :facts_hash)""")
 _ROLL_UP = text("""
     INSERT INTO ledger_rollup (seal_id, day, batch_id, model, kind, source, target, entries, credits)
     SELECT :seal_id, (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, j.model, e.kind, e.source, e.target, count(*),
@@ -108,19 +139,30 @@ _ROLLED_UP = f"""
         GROUP BY 1, 2, 3, 4, 5, 6, 7) e
     USING (seal_id, day, batch_id, model, kind, source, target)
     WHERE (r.entries, r.credits) IS DISTINCT FROM (e.entries, e.credits)"""
-
 # An entry may wait for its seal while one sealing is lost with its node, and the next is not due yet.
 _UNSEALED = """
-    SELECT e.id AS entry, e.posted_at, s.last_entry_id AS sealed_up_to, u.last_run_at AS sealing_ran_at,
+    SELECT e.id AS entry, e.posted_at, s.last_entry_id AS sealed_up_to, m.last_run_at AS sealing_ran_at,
         'the end of the chain was cut off, or sealing fails: look for ledger.not_sealed in the log, and prove the'
             ' chain against what was written down elsewhere with --anchor' AS next_step
-    FROM (SELECT max(last_run_at) AS last_run_at, max(every_s) AS every_s FROM upkeep WHERE kind = 'seal') u
+    FROM (SELECT max(last_run_at) AS last_run_at, max(every_s) AS every_s FROM maintenance WHERE kind = 'seal') m
     CROSS JOIN (SELECT max(last_entry_id) AS last_entry_id FROM seal) s
     JOIN credit_entry e ON e.id > coalesce(s.last_entry_id, 0)
-        AND e.posted_at < u.last_run_at - make_interval(
-            secs => CASE WHEN s.last_entry_id IS NULL THEN 1 ELSE 2 END * u.every_s)"""
-
+        AND e.posted_at < m.last_run_at - make_interval(
+            secs => CASE WHEN s.last_entry_id IS NULL THEN 1 ELSE 2 END * m.every_s)"""
+# Facts are sealed with the next sealing of a node at the latest, also behind a seal that an auditor made.
+_FACTS_UNSEALED = """
+    SELECT s.id AS seal, s.sealed_at, m.last_run_at AS sealing_ran_at,
+        'the end of the chain of facts was cut off, or sealing them fails: look for facts.not_sealed in the log'
+            AS next_step
+    FROM (SELECT max(last_run_at) AS last_run_at, max(every_s) AS every_s FROM maintenance WHERE kind = 'seal') m
+    JOIN seal s ON s.sealed_at < m.last_run_at - make_interval(secs => 2 * m.every_s)
+    WHERE s.id > (SELECT max(seal_id) FROM seal_fact)"""
 PROOFS: tuple[Proof, ...] = (
+    Proof(
+        name="facts_in_time",
+        rule="the facts of every seal that is older than two sealings which ran since are bound",
+        query=_FACTS_UNSEALED,
+    ),
     Proof(
         name="sealed_in_time",
         rule="every entry that is older than two sealings which ran since is bound by a seal",
@@ -156,3 +198,47 @@ def strayed(tx: Connection, seal_id: int, *, limit: int) -> list[dict[str, Any]]
     """Return the sums of one seal's roll-up that its entries do not give any more: what a change changed."""
     query = text(f"SELECT * FROM ({_ROLLED_UP}) d WHERE seal = :seal ORDER BY day, batch, kind LIMIT :limit")
     return [dict(row) for row in tx.execute(query, {"seal": seal_id, "limit": limit}).mappings()]
+
+
+FACTS_LOCK = 7_041_776_402_155_231_113
+"""Advisory lock: shared by every transaction that writes a call, a result or a reading (migration 0013)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealMark:
+    """The last seal at or before an instant."""
+
+    id: int
+    sealed_at: datetime
+    hash: str
+
+
+def closed_until(tx: Connection) -> datetime | None:
+    """Return the instant at or before which nothing can be posted any more; None when nothing was ever sealed."""
+    found: datetime | None = tx.execute(text("SELECT sealed_at FROM seal ORDER BY id DESC LIMIT 1")).scalar()
+    return found
+
+
+def await_writers(tx: Connection) -> None:
+    """Wait for transactions that write a call, a result or a reading dated before the last seal.
+
+    Those who begin now see the seal, and date their row after it. The transaction must end before anything is read.
+    """
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": FACTS_LOCK})
+
+
+def seal_at(tx: Connection, instant: datetime) -> SealMark | None:
+    """Return the last seal whose instant is not later."""
+    row = tx.execute(
+        text("""
+            SELECT id, sealed_at, encode(hash, 'hex') AS hash FROM seal WHERE sealed_at <= :instant
+            ORDER BY id DESC LIMIT 1"""),
+        {"instant": instant},
+    ).one_or_none()
+    return None if row is None else SealMark(id=row.id, sealed_at=row.sealed_at, hash=row.hash)
+
+
+def schema_revision(tx: Connection) -> str:
+    """Return the number of the last migration."""
+    found: str = tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    return found

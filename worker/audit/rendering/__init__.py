@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from worker.audit.rendering.as_csv import as_csv
 from worker.audit.rendering.as_hledger import as_hledger
-from worker.audit.rendering.as_json import as_json
 from worker.audit.rendering.as_table import as_table
 from worker.audit.rendering.as_xlsx import as_xlsx
-from worker.audit.rendering.cells import Unfit
+from worker.audit.rendering.exact import Unfit, as_csv, as_json
 from worker.audit.reports import Report
 from worker.audit.rules.reporting import Format
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from worker.audit.rendering.cells import Unfit, exact, instant
+from worker.audit.rendering.exact import Unfit, exact, instant
 from worker.audit.reports.report import Report
 from worker.ledger.rules.entries import CreditAccount
 
@@ -16,6 +17,10 @@ _ACCOUNTS = {
     CreditAccount.SPENT: "expenses:spent",
 }
 """Kinds of account that hledger knows: the cap is where credits come from, so that it falls below zero."""
+
+
+_SPECIAL = re.compile(r"[%,;\x00-\x1f\x7f]|[^\S ]|^ | (?= )| $")
+"""What ends, comments out or separates a tag's value; a single blank between words stays."""
 
 
 def as_hledger(report: Report) -> bytes:
@@ -40,7 +45,7 @@ def account(name: str, batch_id: object) -> str:
 
 
 def _declared(name: CreditAccount, batch: Mapping[str, Any]) -> str:
-    tags = f"batch: {_value(batch['batch'])}, owner: {_value(batch['owner'])}"
+    tags = ", ".join(_tags({"batch": batch["batch"], "owner": batch["owner"]}))
     return f"account {account(name, batch['batch_id'])}  ; {tags}"
 
 
@@ -55,17 +60,22 @@ def _transaction(entry: Mapping[str, Any]) -> str:
         "model": entry["model"],
         "generation": entry["generation_id"],
         "posted": instant(entry["posted_at"]),
+        "actor": entry["actor"],
+        "reason": entry["reason"],
     }
-    tags |= {name: entry[name] for name in ("actor", "reason") if entry[name] is not None}
     lines = [
         f"{entry['posted_at']:%Y-%m-%d} * ({entry['id']}) {entry['kind']}",
-        *(f"    ; {name}: {_value(value)}" for name, value in tags.items()),
+        *(f"    ; {tag}" for tag in _tags(tags)),
         f"    {account(entry['target'], entry['batch_id'])}  {entry['credits']} {COMMODITY}",
         f"    {account(entry['source'], entry['batch_id'])}  {-entry['credits']} {COMMODITY}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _value(cell: Any) -> str:
-    """Return a tag's value: a comma or a line's end would end it."""
-    return re.sub(r"[,;\s\x00-\x1f]+", " ", exact(cell)).strip()
+def _tags(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: {encoded(exact(value))}" for name, value in values.items() if value is not None]
+
+
+def encoded(value: str) -> str:
+    """Return a tag's value, percent-encoded where hledger would end or trim it: different values stay different."""
+    return _SPECIAL.sub(lambda found: quote(found[0], safe=""), value)

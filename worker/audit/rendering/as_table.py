@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from worker.audit.rendering.cells import exact, instant
+from worker.audit.rendering.exact import exact, instant
 from worker.audit.reports.report import Cell, Column, Report, Section
 
 _LONGEST = 80

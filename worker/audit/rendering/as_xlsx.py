@@ -7,7 +7,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from worker.audit.rendering.cells import Unfit, exact, instant
+from worker.audit.rendering.exact import Unfit, exact, instant
 from worker.audit.reports.report import Cell, Report, Section
 
 _ROWS_MAX = 1_048_576

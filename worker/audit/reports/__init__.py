@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, text
 
-from worker.audit.reports.changes import changes
-from worker.audit.reports.export import export
+from worker.audit.reports.export import changes, export
 from worker.audit.reports.job import job
 from worker.audit.reports.outstanding import outstanding
 from worker.audit.reports.reconcile import reconcile
-from worker.audit.reports.report import Report
-from worker.audit.reports.report_query import ReportQuery, again
+from worker.audit.reports.report import Report, ReportQuery, again
 from worker.audit.reports.spend import spend
 from worker.audit.reports.statement import statement
 from worker.audit.reports.trial_balance import trial_balance

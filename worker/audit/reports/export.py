@@ -1,10 +1,9 @@
-"""Export: every entry of the ledger with what it was for, for other bookkeeping."""
+"""Exports: every entry of the ledger, and every change that a person made, for other bookkeeping."""
 
 from sqlalchemy import Connection
 
 from worker.audit.queries import journal
-from worker.audit.reports.report import Report, Section, columns
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.reports.report import Report, ReportQuery, Section, columns
 
 ENTRIES = columns(
     "id:count posted_at:instant batch_id batch owner job_id key model generation_id number:count kind source target"
@@ -22,5 +21,22 @@ def export(tx: Connection, asked: ReportQuery) -> Report:
         as_of=asked.as_of,
         parameters=asked.parameters,
         sections=(Section(name="entries", columns=ENTRIES, rows=rows),),
+        queries=(query,),
+    )
+
+
+_COLUMNS = columns("changed_at:instant subject field before after actor login reason id")
+
+
+def changes(tx: Connection, asked: ReportQuery) -> Report:
+    """Return every change up to the instant, oldest first."""
+    query = journal.changes(as_of=asked.as_of, subject=asked.subject)
+    rows = [tuple(row) for row in query.rows(tx)]
+    return Report(
+        name=asked.report,
+        title="Changes by persons",
+        as_of=asked.as_of,
+        parameters=asked.parameters,
+        sections=(Section(name="changes", columns=_COLUMNS, rows=rows),),
         queries=(query,),
     )

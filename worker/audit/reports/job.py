@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from worker.audit.queries import job_life
+from worker.audit.queries import journal
 from worker.audit.queries.query import Query
-from worker.audit.reports.report import Cell, Report, Section, columns
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.reports.report import Cell, Report, ReportQuery, Section, columns
 
 _FACTS = columns("fact value")
 _GENERATIONS = columns(
@@ -27,12 +26,12 @@ _CALLS = columns(
 def job(tx: Connection, asked: ReportQuery) -> Report:
     """Return all that was written down about the job up to the instant."""
     assert asked.job_id is not None
-    facts = job_life.job(asked.job_id)
+    facts = journal.job(asked.job_id)
     parts = (
-        ("generations", _GENERATIONS, job_life.generations(asked.job_id, as_of=asked.as_of)),
-        ("entries", _ENTRIES, job_life.entries(asked.job_id, as_of=asked.as_of)),
-        ("files", _FILES, job_life.images(asked.job_id, as_of=asked.as_of)),
-        ("calls", _CALLS, job_life.calls(asked.job_id, as_of=asked.as_of)),
+        ("generations", _GENERATIONS, journal.generations_of_job(asked.job_id, as_of=asked.as_of)),
+        ("entries", _ENTRIES, journal.entries_of_job(asked.job_id, as_of=asked.as_of)),
+        ("files", _FILES, journal.images_of_job(asked.job_id, as_of=asked.as_of)),
+        ("calls", _CALLS, journal.calls_of_job(asked.job_id, as_of=asked.as_of)),
     )
     found = [Section(name="job", columns=_FACTS, rows=_facts(facts.rows(tx)))]
     found += [Section(name=name, columns=cols, rows=_plain(tx, query)) for name, cols, query in parts]

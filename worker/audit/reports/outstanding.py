@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from worker.audit.queries import paid_attempts
-from worker.audit.reports.report import Cell, Report, Section, added_up, columns
-from worker.audit.reports.report_query import ReportQuery
-from worker.audit.rules.ageing import AgeClass, age_class
+from worker.audit.reports.report import Cell, Report, ReportQuery, Section, added_up, columns
+from worker.audit.rules.reporting import AgeClass, age_class
 
 _CLASSES = columns("age generations:count held:credits reserved:credits outstanding:credits")
 _OPEN = columns(

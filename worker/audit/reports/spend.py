@@ -5,8 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from worker.audit.queries import paid_attempts
-from worker.audit.reports.report import Cell, Report, Section, added_up, columns
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.reports.report import Cell, Report, ReportQuery, Section, added_up, columns
 from worker.audit.rules.reporting import SpendBy
 
 # committed = hold - void + (reserved_less_hold) + (final_less_reserved) + corrected = held + reserved_open + spent.

@@ -6,13 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from worker.audit.queries import flows
-from worker.audit.reports.report import Cell, Column, Report, Section, added_up, columns
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.queries import flows as queries_flows
+from worker.audit.reports.report import Cell, Column, Report, ReportQuery, Section, added_up, columns
 from worker.audit.rules.reporting import By
-from worker.ledger.rules import balances
-from worker.ledger.rules.balances import Balance, Flow
-from worker.ledger.rules.entries import CreditAccount, EntryKind
+from worker.ledger.rules import entries
+from worker.ledger.rules.entries import Balance, CreditAccount, EntryKind, Flow
 
 PERIODS = frozenset({By.DAY, By.MONTH})
 """Lines that follow each other in time: each begins with what the one before ended with."""
@@ -26,8 +24,8 @@ _KEYS = {
     By.MODEL: "model",
 }
 _OPENING = "opening_held:credits opening_reserved:credits opening_spent:credits"
-_MOVED = " ".join(f"{kind}:credits" for kind in balances.PLAIN_KINDS)
-_CORRECTED = " ".join(f"corrected_{account}:credits" for account in balances.CORRECTED)
+_MOVED = " ".join(f"{kind}:credits" for kind in entries.PLAIN_KINDS)
+_CORRECTED = " ".join(f"corrected_{account}:credits" for account in entries.CORRECTED)
 _CLOSING = "closing_held:credits closing_reserved:credits closing_spent:credits"
 _RARE = frozenset(
     {"opening_held", "opening_reserved", "closing_held", "closing_reserved", "corrected_held", "corrected_reserved"}
@@ -53,13 +51,13 @@ class _Line:
     @property
     def cells(self) -> tuple[Cell, ...]:
         closing = self.opening.after(self.flows)
-        corrected = balances.corrections(self.flows)
+        corrected = entries.corrections(self.flows)
         return (
             *self.labels,
             *_balances(self.opening),
             sum(flow.entries for flow in self.flows),
-            *balances.by_kind(self.flows).values(),
-            *(corrected[account] for account in balances.CORRECTED),
+            *entries.by_kind(self.flows).values(),
+            *(corrected[account] for account in entries.CORRECTED),
             *_balances(closing),
         )
 
@@ -67,7 +65,7 @@ class _Line:
 def statement(tx: Connection, asked: ReportQuery, *, is_raw: bool = False) -> Report:
     """Return the statement; ``is_raw`` reads the entries alone and not the roll-up, with the same result."""
     by = By(asked.by or By.DAY)
-    query = flows.movements(by, asked.scope, is_raw=is_raw)
+    query = queries_flows.movements(by, asked.scope, is_raw=is_raw)
     groups = _grouped(query.rows(tx), width=len(_KEYS[by].split()))
     lines = _in_sequence(groups) if by in PERIODS else _side_by_side(groups)
     cols = columns(f"{_KEYS[by]} {_OPENING} entries:count {_MOVED} {_CORRECTED} {_CLOSING}", details=_RARE)
@@ -133,7 +131,7 @@ def _summary(whole: _Line) -> Section:
     closing = whole.opening.after(whole.flows)
     rows = [
         (account.value, before, _moved(whole.flows, account, 1), _moved(whole.flows, account, -1), after)
-        for account, before, after in zip(balances.CORRECTED, _balances(whole.opening), _balances(closing), strict=True)
+        for account, before, after in zip(entries.CORRECTED, _balances(whole.opening), _balances(closing), strict=True)
     ]
     return Section(name="accounts", columns=cols, rows=rows, totals=added_up(cols, rows))
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from worker.audit.reports.report_query import ReportQuery
+from worker.audit.reports.report import ReportQuery
 from worker.audit.rules.reconciliation import Border, Doubt, Explained, Interval, Late, explain
 
 Rows = Sequence[Row[Any]]
@@ -95,15 +95,27 @@ def _border(before: Row[Any] | None, after: Row[Any] | None) -> Border:
 
 
 def _doubts(doubtful: Rows) -> list[Doubt]:
-    """Find the holds that nobody has answered yet, and what a person found out about others.
+    """Find the holds without an answer, and what a person found out about others.
 
     A person's figure is looked for in the hour after a hold that was never answered, otherwise at any time before.
     """
-    found = [Doubt(held_at=row.held_at, credits=row.in_held) for row in doubtful if row.in_held]
+    found = [
+        Doubt(generation_id=row.generation_id, held_at=row.held_at, credits=row.in_held)
+        for row in doubtful
+        if row.in_held
+    ]
     for row in doubtful:
         if row.corrected:
             until = None if row.found_charged else row.corrected_at
-            found.append(Doubt(held_at=row.held_at, credits=row.corrected, until=until))
+            found.append(
+                Doubt(
+                    generation_id=row.generation_id,
+                    held_at=row.held_at,
+                    credits=row.corrected,
+                    until=until,
+                    is_decided=True,
+                )
+            )
     return found
 
 
@@ -115,9 +127,18 @@ def _late(ends: Sequence[datetime], begin: datetime, doubtful: Rows) -> list[Lat
             continue
         taken, booked = bisect_left(ends, row.first_sent_at), bisect_left(ends, row.reserved_at)
         if row.first_sent_at > begin and taken < booked < len(ends):
-            found.append(Late(taken_in=taken, booked_in=booked, credits=row.reserve + row.top_up))
+            amount = row.reserve + row.top_up
+            found.append(Late(generation_id=row.generation_id, taken_in=taken, booked_in=booked, credits=amount))
         if row.release and row.reserved_at > begin:
             ended = bisect_left(ends, row.matched_at)
             if booked < ended < len(ends):
-                found.append(Late(taken_in=booked, booked_in=ended, credits=row.release, is_release=True))
+                found.append(
+                    Late(
+                        generation_id=row.generation_id,
+                        taken_in=booked,
+                        booked_in=ended,
+                        credits=row.release,
+                        is_release=True,
+                    )
+                )
     return found

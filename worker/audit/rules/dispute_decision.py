@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from worker.core.rules.generation import GenerationState
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.states import GenerationState
 
 
-class NotInDoubt(Exception):
-    """Somebody else has decided, or there was never a doubt; nothing was changed."""
+class NotInDoubt(DarkroomError):
+    """The generation is not in doubt, or no longer; nothing was changed."""
+
+    error_code = "not_in_doubt"
 
     def __init__(self, generation_id: UUID, state: GenerationState | None) -> None:
         """Keep which one, and how it stands; None: there is no such generation."""
@@ -22,8 +25,10 @@ class NotInDoubt(Exception):
         return f"the generation {self.generation_id} {how}: `darkroom audit in-doubt` lists those that are"
 
 
-class NotEnded(Exception):
-    """What the generation has spent is not known yet, so that there is nothing to correct; nothing was changed."""
+class NotEnded(DarkroomError):
+    """What the generation has spent is not known yet, so that nothing can be corrected; nothing was changed."""
+
+    error_code = "generation_not_ended"
 
     def __init__(self, generation_id: UUID, state: GenerationState) -> None:
         """Keep which one, and how it stands."""
@@ -38,8 +43,10 @@ class NotEnded(Exception):
         return f"the generation {self.generation_id} is {self.state}: {step}"
 
 
-class TooMuch(Exception):
+class TooMuch(DarkroomError):
     """More is said to have been charged than was ever promised or reserved; nothing was changed."""
+
+    error_code = "correction_too_large"
 
     def __init__(self, charged: int, expected: int) -> None:
         """Keep both figures."""
@@ -55,8 +62,10 @@ class TooMuch(Exception):
         )
 
 
-class UnfitTask(Exception):
+class UnfitTask(DarkroomError):
     """The task at the provider cannot be the one that this generation made; nothing was changed."""
+
+    error_code = "task_does_not_match"
 
     def __init__(self, provider_id: str, reason: str) -> None:
         """Keep which task, and why not."""

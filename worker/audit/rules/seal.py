@@ -8,6 +8,9 @@ from hashlib import sha256
 FORMAT = "darkroom seal 1"
 """Part of every hash; another way of writing entries or seals is another format."""
 
+FORMAT_WITH_FACTS = "darkroom seal 2"
+"""Of seals that name the newest seal of facts (worker.audit.rules.fact_seal) as well."""
+
 ENTRIES_PER_SEAL = 100_000
 """The most that one seal binds, so that a seal and the memory to check it stay small (2.4 MB)."""
 
@@ -37,6 +40,8 @@ class Seal:
     credits: int
     previous_hash: bytes
     hash: bytes
+    facts_hash: bytes | None = None
+    """Of the newest facts that were sealed before it; None: there were none."""
 
 
 def digest(line: bytes) -> bytes:
@@ -56,10 +61,19 @@ def entry_ids(digests: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def link(
-    *, id_: int, sealed_at: datetime, last_entry_id: int, entries: int, credits_: int, previous: bytes, digests: bytes
+    *,
+    id_: int,
+    sealed_at: datetime,
+    last_entry_id: int,
+    entries: int,
+    credits_: int,
+    previous: bytes,
+    digests: bytes,
+    facts: bytes | None = None,
 ) -> Seal:
-    """Return the seal over the digests, chained to the hash of the one before."""
-    head = f"{FORMAT}\n{id_}\n{_microseconds(sealed_at)}\n{last_entry_id}\n{entries}\n{credits_}\n"
+    """Return the seal over the digests, chained to the hash of the one before and to the newest facts."""
+    numbers = f"{id_}\n{_microseconds(sealed_at)}\n{last_entry_id}\n{entries}\n{credits_}\n"
+    head = f"{FORMAT}\n{numbers}" if facts is None else f"{FORMAT_WITH_FACTS}\n{numbers}{facts.hex()}\n"
     return Seal(
         id=id_,
         sealed_at=sealed_at,
@@ -68,6 +82,7 @@ def link(
         credits=credits_,
         previous_hash=previous,
         hash=sha256(head.encode("ascii") + previous + digests).digest(),
+        facts_hash=facts,
     )
 
 
@@ -81,6 +96,7 @@ def is_intact(seal: Seal, *, digests: bytes) -> bool:
         credits_=seal.credits,
         previous=seal.previous_hash,
         digests=digests,
+        facts=seal.facts_hash,
     )
     return made_again.hash == seal.hash and len(digests) == seal.entries * DIGEST_BYTES
 

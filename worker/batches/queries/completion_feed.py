@@ -23,7 +23,7 @@ _NO_JOB = UUID(int=0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """One end of one job; a job that is asked for again ends again."""
+    """One end of one job; a job that is retried ends again."""
 
     ended_at: datetime
     job_id: UUID
@@ -63,7 +63,7 @@ class Ends:
     def _give(self, fresh: Sequence[End], found: dict[UUID, Outcome]) -> Iterator[Outcome]:
         for end in fresh:
             outcome = found.get(end.job_id)
-            # A job that was asked for again between the two queries is given when it ends again.
+            # A job that was retried between the two queries is returned when it ends again.
             if outcome is not None and outcome.ended_at == end.ended_at:
                 self._note(end)
                 yield outcome
@@ -126,3 +126,31 @@ def has_live(tx: Connection, batch_id: UUID) -> bool:
     """Whether a job of the batch has not ended."""
     found: bool = tx.execute(_HAS_LIVE, {"id": batch_id}).scalar_one()
     return found
+
+
+# The highest numbers of a batch go first: of what is left each number is below those that a later look gives, so that
+# a stream in between sends each end once, and that of the batch last.
+_DELETE_NUMBERS = text("""
+    WITH RECURSIVE numbered AS (
+        (SELECT batch_id FROM feed_event ORDER BY batch_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT f.batch_id FROM feed_event f WHERE f.batch_id > n.batch_id ORDER BY f.batch_id LIMIT 1)
+        FROM numbered n WHERE n.batch_id IS NOT NULL),
+    old AS (
+        SELECT n.batch_id FROM numbered n
+        WHERE (SELECT f.numbered_at FROM feed_event f WHERE f.batch_id = n.batch_id
+                ORDER BY f.number DESC LIMIT 1) < :before
+            AND NOT EXISTS (SELECT FROM job j WHERE j.batch_id = n.batch_id AND j.state IN ('pending', 'active')))
+    DELETE FROM feed_event WHERE number IN (
+        SELECT e.number FROM old CROSS JOIN LATERAL (
+            SELECT f.number FROM feed_event f WHERE f.batch_id = old.batch_id
+            ORDER BY f.number DESC LIMIT :limit) e
+        ORDER BY old.batch_id, e.number DESC LIMIT :limit)""")
+
+
+def delete_numbers(tx: Connection, before: datetime, limit: int) -> int:
+    """Delete numbers of ends of batches that are over and were last numbered before an instant; return how many.
+
+    Who follows such a batch later is told of all its ends again.
+    """
+    return tx.execute(_DELETE_NUMBERS, {"before": before, "limit": limit}).rowcount

@@ -1,4 +1,4 @@
-"""Failed jobs that are asked for once more: those that are paid for their image, the others anew."""
+"""Failed jobs to retry: paid ones download their image again, the others are rendered anew."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,23 +6,29 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.batches.queries.catalog_retries import STILL_WANTED
-
+STILL_WANTED = """NOT EXISTS (
+    SELECT FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
+    WHERE r.job_id = job.id AND (r.state NOT IN ('planned', 'failed') OR i.removed_at IS NOT NULL))"""
+"""Condition on a failed ``job``: it is no catalog's, or its catalog has neither removed the item nor gone on without
+the image."""
 # The image of a generation that succeeded may still be there, whatever became of the job; it is there no more when
 # it was asked for once more and the provider said so, or gave the same file that is no image.
-_CHOSEN = f"""
+_FAILED = f"""
     SELECT job.id, job.price, g.id AS generation_id, g.account_id,
         coalesce(g.state = 'succeeded' AND NOT (
             g.recalls > 0 AND job.failure_code IN ('result_gone', 'result_not_an_image')), false) AS is_paid
     FROM job LEFT JOIN generation g ON g.job_id = job.id AND g.number = job.generations
-    WHERE job.batch_id = :id AND job.state = 'failed' AND (CAST(:code AS text) IS NULL OR job.failure_code = :code)
+    WHERE job.batch_id = {{batch}} AND job.state = 'failed'
+      AND (CAST(:code AS text) IS NULL OR job.failure_code = :code)
       AND {STILL_WANTED}"""
-
-_PRICE = text(f"""
+_CHOSEN = _FAILED.format(batch=":id")
+PRICE = f"""
     SELECT count(*) FILTER (WHERE NOT is_paid) AS jobs,
         coalesce(sum(price) FILTER (WHERE NOT is_paid), 0)::bigint AS credits,
         count(*) FILTER (WHERE is_paid) AS recalled
-    FROM ({_CHOSEN}) chosen""")
+    FROM ({_FAILED}) chosen"""
+"""What a retry of the batch that ``{batch}`` stands for would reach, of failures with ``:code`` or of all."""
+_PRICE = text(PRICE.format(batch=":id"))
 
 
 def price(tx: Connection, batch_id: UUID, *, code: str | None) -> dict[str, int]:
@@ -38,6 +44,7 @@ def price(tx: Connection, batch_id: UUID, *, code: str | None) -> dict[str, int]
 _RECALL = text(f"""
     WITH chosen AS (SELECT * FROM ({_CHOSEN} FOR UPDATE OF job) c WHERE is_paid),
     active AS (UPDATE job SET state = 'active', ended_at = NULL FROM chosen WHERE job.id = chosen.id),
+    undone AS (UPDATE batch SET done_at = NULL WHERE id = :id AND EXISTS (SELECT FROM chosen)),
     counted AS (UPDATE generation SET recalls = recalls + 1 FROM chosen WHERE generation.id = chosen.generation_id)
     INSERT INTO step (account_id, job_id, generation_id, kind, priority, due_at, attempts, since)
     SELECT chosen.account_id, chosen.id, generation_id, 'collect', b.priority, :now, 1, :now
@@ -55,7 +62,8 @@ _PUT_BACK = text(f"""
         FROM ({_CHOSEN}) chosen WHERE job.id = chosen.id AND NOT chosen.is_paid AND job.state = 'failed'
         RETURNING job.price),
     opened AS (
-        UPDATE batch SET has_pending = true, state = CASE WHEN state = 'paused' THEN state ELSE 'open' END
+        UPDATE batch SET has_pending = true, done_at = NULL,
+            state = CASE WHEN state = 'paused' THEN state ELSE 'open' END
         WHERE id = :id AND EXISTS (SELECT FROM again))
     SELECT count(*), coalesce(sum(price), 0)::bigint FROM again""")
 
@@ -91,3 +99,35 @@ def by_code(tx: Connection, batch_id: UUID) -> list[FailureGroup]:
     """Group a batch's failed jobs by code, the most frequent first."""
     rows = tx.execute(_BY_CODE, {"batch_id": batch_id}).mappings()
     return [FailureGroup(**row) for row in rows]
+
+
+# The order of all who change images: the catalog, then the batch, then its jobs.
+_LOCK = text("""
+    SELECT FROM catalog WHERE id IN (
+        SELECT i.catalog_id FROM job j JOIN catalog_render r ON r.job_id = j.id JOIN catalog_item i ON i.id = r.item_id
+        WHERE j.batch_id = :id) ORDER BY id FOR NO KEY UPDATE""")
+
+
+def lock_catalog_of(tx: Connection, batch_id: UUID) -> None:
+    """Lock the catalog whose images the batch makes, if it is one's; taken before the batch is locked."""
+    tx.execute(_LOCK, {"id": batch_id})
+
+
+def count_unwanted(tx: Connection, batch_id: UUID, *, code: str | None) -> int:
+    """Count the batch's failed jobs (with that failure code, if given) whose images the catalog no longer waits for."""
+    query = f"""
+        SELECT count(*) FROM job
+        WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
+          AND NOT {STILL_WANTED}"""
+    count: int = tx.execute(text(query), {"id": batch_id, "code": code}).scalar_one()
+    return count
+
+
+def put_back_of_catalog(tx: Connection, batch_id: UUID) -> None:
+    """Let the failed images whose jobs go on again be under way, so that no plan asks for them beside that."""
+    tx.execute(
+        text("""
+            UPDATE catalog_render r SET state = 'planned', rendered_at = NULL FROM job j
+            WHERE j.id = r.job_id AND j.batch_id = :id AND j.state IN ('pending', 'active') AND r.state = 'failed'"""),
+        {"id": batch_id},
+    )

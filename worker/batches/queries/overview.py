@@ -1,4 +1,4 @@
-"""Where a batch stands: its jobs by state, its credits by account, and what it waits for."""
+"""Overview of a batch: jobs by state, credits by account, what it waits for and what is retried."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.accounts.queries import model_pauses
-from worker.accounts.queries.model_pauses import PausedModel
-from worker.accounts.rules import wallet
-from worker.batches.queries import odd_images
-from worker.batches.queries.odd_images import OddImages
-from worker.core.rules.batch_state import BatchState
-from worker.core.rules.errors import PauseReason
-from worker.core.rules.job import ENDED, JobState
-from worker.engine.queries import batches, not_downloaded, retry_reasons
+from worker.accounts.queries import provider_health
+from worker.accounts.queries.provider_health import PausedModel
+from worker.accounts.rules import pace
+from worker.batches.queries import results as queries_results
+from worker.batches.queries.results import ImagesNotAsOrdered
+from worker.core.rules.errors import STORE_UNAVAILABLE, PauseReason
+from worker.core.rules.states import ENDED_JOBS, BatchState, JobState, StepKind
+from worker.engine.queries import batches, results
 from worker.engine.queries.batches import BatchRow
-from worker.engine.rules.not_downloaded import NotDownloaded
+from worker.engine.rules.give_up import NotDownloaded
 from worker.ledger.queries import budgets, entries
-from worker.ledger.queries.prices import NEXT
+from worker.ledger.queries.budgets import NEXT
 from worker.ledger.rules.entries import CreditAccount
 
 _ID_PREFIX_MIN = 4
@@ -52,13 +51,13 @@ class Overview:
     obstacle: Obstacle | None
     not_downloaded: NotDownloaded = field(default_factory=NotDownloaded)
     """Paid images that are not in the store yet."""
-    not_as_ordered: tuple[OddImages, ...] = ()
+    not_as_ordered: tuple[ImagesNotAsOrdered, ...] = ()
     """Images that differ from what was ordered."""
 
     @property
     def is_done(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return all(count == 0 for state, count in self.jobs.items() if state not in ENDED)
+        return all(count == 0 for state, count in self.jobs.items() if state not in ENDED_JOBS)
 
     @property
     def is_open(self) -> bool:
@@ -68,7 +67,20 @@ class Overview:
     @property
     def ended(self) -> int:
         """How many jobs have reached an end state."""
-        return sum(self.jobs[state] for state in ENDED)
+        return sum(self.jobs[state] for state in ENDED_JOBS)
+
+    @property
+    def download_step(self) -> str:
+        """What a person can do so that paid images are downloaded; empty when no download has failed."""
+        error = self.not_downloaded.error
+        if error is None:
+            return ""
+        if error.startswith(STORE_UNAVAILABLE):
+            return next_step_of(PauseReason.STORE_UNAVAILABLE)
+        return (
+            "nothing at first: downloads are retried by themselves, free of charge; if they go on failing, let the"
+            " nodes reach the host of the images (proxy, firewall, DNS)"
+        )
 
     @property
     def lacking(self) -> int:
@@ -78,23 +90,30 @@ class Overview:
     @property
     def state(self) -> str:
         """One of refused, cancelled, done, paused, waiting and running."""
-        if self.batch.state is BatchState.REFUSED:
-            return "refused"
-        # Of a batch that had ended before, nothing was cancelled.
-        if self.batch.state is BatchState.CANCELLED and (self.jobs[JobState.CANCELLED] or not self.is_done):
-            return "cancelled"
-        if self.is_done:
-            return "done"
-        if self.batch.state is BatchState.PAUSED:
-            return "paused"
-        is_stuck = self.obstacle is not None and (self.obstacle.is_account_paused or self.jobs[JobState.ACTIVE] == 0)
-        return "waiting" if is_stuck else "running"
+        return display_state(self.batch.state, self.jobs, self.obstacle)
+
+
+def display_state(batch: BatchState, jobs: Mapping[JobState, int], obstacle: Obstacle | None) -> str:
+    """Return where a batch stands: one of refused, cancelled, done, paused, waiting and running."""
+    is_done = not jobs[JobState.PENDING] and not jobs[JobState.ACTIVE]
+    if batch is BatchState.REFUSED:
+        return "refused"
+    # Of a batch that had ended before, nothing was cancelled.
+    if batch is BatchState.CANCELLED and (jobs[JobState.CANCELLED] or not is_done):
+        return "cancelled"
+    if is_done:
+        return "done"
+    if batch is BatchState.PAUSED:
+        return "paused"
+    is_stuck = obstacle is not None and (obstacle.is_account_paused or jobs[JobState.ACTIVE] == 0)
+    return "waiting" if is_stuck else "running"
 
 
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
     """Return the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
     batch = batches.by_id(tx, batch.id) or batch
     jobs = _jobs(tx, batch.id)
+    is_unfinished = jobs[JobState.PENDING] + jobs[JobState.ACTIVE] > 0
     balances = entries.balances(tx, batch.id)
     return Overview(
         batch=batch,
@@ -102,9 +121,9 @@ def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | 
         held=balances[CreditAccount.HELD],
         reserved=balances[CreditAccount.RESERVED],
         spent=balances[CreditAccount.SPENT],
-        obstacle=_obstacle(tx, batch, now, wallet_floor) if jobs[JobState.PENDING] + jobs[JobState.ACTIVE] else None,
-        not_downloaded=not_downloaded.of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotDownloaded(),
-        not_as_ordered=odd_images.of_batch(tx, batch.id, batch.size_policy),
+        obstacle=obstacle(tx, batch, now=now, wallet_floor=wallet_floor) if is_unfinished else None,
+        not_downloaded=results.not_downloaded_of_batch(tx, batch.id) if jobs[JobState.ACTIVE] else NotDownloaded(),
+        not_as_ordered=queries_results.count_not_as_ordered(tx, batch.id, batch.size_policy),
     )
 
 
@@ -176,7 +195,7 @@ _OBSTACLE = text(f"""
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
         CASE WHEN b.state = 'open' THEN {NEXT.format(batch="b")} END AS price,
-        ({model_pauses.AS_JSON.format(account_id="b.account_id")} AND EXISTS (
+        ({provider_health.AS_JSON.format(account_id="b.account_id")} AND EXISTS (
             SELECT FROM job WHERE batch_id = b.id AND model = p.model AND state = 'pending')) AS paused_models
     FROM batch b JOIN account a ON a.id = b.account_id
     LEFT JOIN owner_cap c ON c.owner = b.owner
@@ -184,7 +203,13 @@ _OBSTACLE = text(f"""
     WHERE b.id = :id""")
 
 
-def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int | None) -> Obstacle | None:
+def obstacle(
+    tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None, has_active: bool = True
+) -> Obstacle | None:
+    """Return what keeps an open batch's jobs from going on; None: nothing does.
+
+    ``has_active`` False spares the look for steps that are tried again: only active jobs have steps.
+    """
     month = budgets.month_of(now)
     found = tx.execute(_OBSTACLE, {"id": batch.id, "now": now, "month": month}).one()
     if found.state == BatchState.PAUSED and found.has_pending:
@@ -201,7 +226,7 @@ def _obstacle(tx: Connection, batch: BatchRow, now: datetime, wallet_floor: int 
             ends_by_itself=True,
             next_step="nothing; work resumes then, or at once with `darkroom account resume`",
         )
-    if trouble := retry_reasons.most(tx, batch.id):
+    if has_active and (trouble := most_frequent_retry(tx, batch.id)):
         return Obstacle(
             reason=str(trouble),
             is_account_paused=False,
@@ -250,7 +275,7 @@ def _paused(reason: PauseReason, message: str | None) -> Obstacle:
 def _limit_of_next(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
     """Return what keeps the next pending jobs from being begun: their model, or a limit."""
     if found.paused_models is not None:
-        return _without_model(model_pauses.from_json(found.paused_models))
+        return _without_model(provider_health.paused_model_from_json(found.paused_models))
     return None if found.price is None else _limit(batch, found, now, wallet_floor)
 
 
@@ -278,7 +303,7 @@ def _limit(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None)
             next_step=f"`darkroom cap --owner {shlex.quote(found.owner)} --monthly N` with at least"
             f" {found.month_committed + found.price}, or wait for {_after(month):%Y-%m-%d}",
         )
-    room = wallet.spendable(left=found.wallet_left, read_at=found.wallet_read_at, floor=wallet_floor, now=now)
+    room = pace.spendable_credits(left=found.wallet_left, read_at=found.wallet_read_at, floor=wallet_floor, now=now)
     return None if room is None or room >= found.price else _wallet_too_low(found, wallet_floor)
 
 
@@ -296,3 +321,45 @@ def _wallet_too_low(found: Any, floor: int | None) -> Obstacle:
 
 def _after(month: date) -> date:
     return (month + timedelta(days=31)).replace(day=1)
+
+
+RETRIES_SHOWN_FROM = 2
+"""Tries that failed in a row: one alone is nothing unusual. What waits for the store counts no tries."""
+_NAMES = {
+    StepKind.UPLOAD: ("upload", "uploads"),
+    StepKind.SUBMIT: ("create", "creates"),
+    StepKind.POLL: ("poll", "polls"),
+    StepKind.COLLECT: ("download", "downloads"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryReason:
+    """Steps of one kind that have failed at each of their last tries."""
+
+    kind: StepKind
+    count: int
+    error: str
+    """The words of the latest of them."""
+    next_at: datetime
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        one, many = _NAMES[self.kind]
+        what = f"1 {one} is" if self.count == 1 else f"{self.count:,} {many} are"
+        return f"{what} tried again: {self.error}; next try {self.next_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+_MOST = text("""
+    SELECT s.kind, count(*) AS jobs, (array_agg(s.error ORDER BY s.due_at DESC))[1] AS error, min(s.due_at) AS next_at
+    FROM step s JOIN generation g ON g.id = s.generation_id
+    WHERE g.batch_id = :id AND s.error IS NOT NULL AND (s.attempts >= :attempts OR starts_with(s.error, :store))
+    GROUP BY s.kind ORDER BY count(*) DESC, s.kind LIMIT 1""")
+
+
+def most_frequent_retry(tx: Connection, batch_id: UUID) -> RetryReason | None:
+    """Return the kind of step that most of the batch's troubled jobs are at; None when there is no trouble."""
+    row = tx.execute(_MOST, {"id": batch_id, "attempts": RETRIES_SHOWN_FROM, "store": STORE_UNAVAILABLE}).one_or_none()
+    if row is None:
+        return None
+    return RetryReason(kind=StepKind(row.kind), count=row.jobs, error=row.error, next_at=row.next_at)

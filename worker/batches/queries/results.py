@@ -1,6 +1,6 @@
-"""What came of every line of a batch, in the order of its lines, a page at a time."""
+"""Outcomes of every line of a batch, in the order of its lines, a page at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,10 +9,9 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db.session import Database
-from worker.core.rules.as_ordered import Deviation, SizePolicy, counted
 from worker.core.rules.fault import Fault
-from worker.core.rules.job import JobState
-from worker.core.rules.model_params import ParamValue
+from worker.core.rules.models_catalogue import Deviation, ParamValue, SizePolicy, counted
+from worker.core.rules.states import JobState
 from worker.engine.queries import batches
 from worker.engine.queries.results import Stored
 
@@ -75,9 +74,10 @@ _SELECT = """
 """
 _PAGE = text(f"""{_SELECT}
     WHERE j.batch_id = :batch_id AND (j.line, j.id) > (:line, :id)
+      AND (CAST(:state AS text) IS NULL OR j.state = :state)
+      AND (CAST(:code AS text) IS NULL OR coalesce(j.failure_code, 'unknown') = :code)
     ORDER BY j.line, j.id LIMIT :limit""")
 _OF_JOBS = text(f"{_SELECT} WHERE j.id = ANY(:ids)")
-
 _FAULTY = frozenset({JobState.FAILED, JobState.IN_DOUBT})
 
 
@@ -86,12 +86,28 @@ def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
     line, last = -1, UUID(int=0)
     while True:
         with database.transaction() as tx:
-            asked = {"batch_id": batch_id, "line": line, "id": last, "limit": PAGE}
-            rows = tx.execute(_PAGE, asked).all()
-        yield from map(_outcome, rows)
-        if len(rows) < PAGE:
+            found = page(tx, batch_id, after=(line, last), limit=PAGE)
+        yield from found
+        if len(found) < PAGE:
             return
-        line, last = rows[-1].line, rows[-1].id
+        line, last = found[-1].line, found[-1].job_id
+
+
+def page(
+    tx: Connection,
+    batch_id: UUID,
+    *,
+    after: tuple[int, UUID],
+    limit: int,
+    state: JobState | None = None,
+    code: str | None = None,
+) -> list[Outcome]:
+    """Return the next jobs of the batch in line order, after a line and the id of its job.
+
+    Only those in a state, or with a failure code, where one is given.
+    """
+    asked = {"batch_id": batch_id, "line": after[0], "id": after[1], "limit": limit, "state": state, "code": code}
+    return [_outcome(row) for row in tx.execute(_PAGE, asked)]
 
 
 def of_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
@@ -99,10 +115,34 @@ def of_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
     return {row.id: _outcome(row) for row in tx.execute(_OF_JOBS, {"ids": list(ids)})} if ids else {}
 
 
+def batch_of(tx: Connection, job_id: UUID) -> UUID | None:
+    """Return the batch that the job belongs to; None when there is no such job."""
+    found: UUID | None = tx.execute(text("SELECT batch_id FROM job WHERE id = :id"), {"id": job_id}).scalar()
+    return found
+
+
 def refused_lines(database: Database, batch_id: UUID) -> list[RefusedLine]:
     """Return every line that was not taken, in order; line 0 is the batch itself."""
     with database.transaction() as tx:
-        faults = batches.faults(tx, batch_id)
+        return _by_line(batches.faults(tx, batch_id))
+
+
+_REFUSED_PAGE = text("""
+    SELECT line, key, field, reason, permitted FROM refused_line
+    WHERE batch_id = :batch_id AND line IN (
+        SELECT DISTINCT line FROM refused_line WHERE batch_id = :batch_id AND line > :after ORDER BY line LIMIT :limit)
+    ORDER BY line, id""")
+
+
+def refused_page(tx: Connection, batch_id: UUID, *, after: int, limit: int) -> list[RefusedLine]:
+    """Return the next lines that were not taken, after a line."""
+    rows = tx.execute(_REFUSED_PAGE, {"batch_id": batch_id, "after": after, "limit": limit})
+    return _by_line(
+        Fault(line=r.line, key=r.key, field=r.field, reason=r.reason, permitted=tuple(r.permitted)) for r in rows
+    )
+
+
+def _by_line(faults: Iterable[Fault]) -> list[RefusedLine]:
     by_line: dict[int, list[Fault]] = {}
     for fault in faults:
         by_line.setdefault(fault.line, []).append(fault)
@@ -153,3 +193,47 @@ def _stored(row: Any) -> Stored | None:
         not_as_ordered=tuple(row.not_as_ordered),
         store_id=row.store_id,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesNotAsOrdered:
+    """Images of one model, with or without a reference, that are not as ordered; one may differ in several things."""
+
+    model: str
+    with_reference: bool
+    images: int
+    format: int
+    size: int
+    animated: int
+    example: str
+    """The pixels of one of those of another size, such as ``1024 x 1024``; empty: there is none."""
+
+    def __str__(self) -> str:
+        """Return the count as a phrase."""
+        pixels = f" (such as {self.example})" if self.example else ""
+        parts = [
+            f"{count:,} of another {name}" for name, count in (("size", self.size), ("format", self.format)) if count
+        ]
+        if self.size:
+            parts[0] += pixels
+        if self.animated:
+            parts.append(f"{self.animated:,} animated")
+        whose = f"{self.model} {'with' if self.with_reference else 'without'} a reference"
+        return f"{self.images:,} of {whose}: {', '.join(parts)}"
+
+
+_OF_BATCH = text("""
+    SELECT model, with_reference, count(*) AS images, count(*) FILTER (WHERE 'format' = ANY(odd)) AS format,
+           count(*) FILTER (WHERE 'size' = ANY(odd)) AS size, count(*) FILTER (WHERE 'animated' = ANY(odd)) AS animated,
+           coalesce(min(pixels) FILTER (WHERE 'size' = ANY(odd)), '') AS example
+    FROM (
+        SELECT j.model, j.reference_hash IS NOT NULL AS with_reference, r.width || ' x ' || r.height AS pixels,
+            CASE WHEN :accepts_size THEN array_remove(r.not_as_ordered, 'size') ELSE r.not_as_ordered END AS odd
+        FROM result r JOIN job j ON j.id = r.job_id WHERE j.batch_id = :id AND r.not_as_ordered <> '{}') found
+    WHERE odd <> '{}' GROUP BY model, with_reference ORDER BY model, with_reference""")
+
+
+def count_not_as_ordered(tx: Connection, batch_id: UUID, policy: SizePolicy) -> tuple[ImagesNotAsOrdered, ...]:
+    """Count those of a batch, as far as they count under its policy."""
+    rows = tx.execute(_OF_BATCH, {"id": batch_id, "accepts_size": policy is SizePolicy.ACCEPT})
+    return tuple(ImagesNotAsOrdered(**row) for row in rows.mappings())

@@ -24,7 +24,16 @@ class Selection:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is asked, so that every batch would be meant."""
-        return all(getattr(self, field.name) is None for field in fields(self))
+        return not self._asked()
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is asked; ``{"all": true}`` when nothing is, so that no empty filter is kept by accident."""
+        found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in self._asked()}
+        return found or {"all": True}
+
+    def _asked(self) -> list[tuple[str, object]]:
+        found = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return [(name, value) for name, value in found if value is not None]
 
 
 _SPECIAL = re.compile(r"[\\%_*?]")

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from worker.catalog.rules.recipe import Recipe, recipe
+from worker.core.rules.errors import DarkroomError
 
 
-class RecipeUnknown(Exception):
+class RecipeUnknown(DarkroomError):
     """A stored recipe that this version cannot read."""
+
+    error_code = "recipe_unknown"
 
     def __init__(self, catalog: str, reason: str) -> None:
         """Keep whose it is and what is wrong."""
@@ -74,6 +77,14 @@ def by_name(tx: Connection, name: str, *, or_removed: bool = False) -> CatalogRo
     return None if found is None or (found.removed_at is not None and not or_removed) else found
 
 
+def by_id(tx: Connection, catalog_id: UUID) -> CatalogRow:
+    """Return the catalog, also when it was removed."""
+    found = _one(tx, f"SELECT {_COLUMNS} FROM catalog WHERE id = :key", catalog_id)
+    if found is None:
+        raise LookupError(catalog_id)
+    return found
+
+
 def name_of(tx: Connection, catalog_id: UUID) -> str:
     """Return the catalog's name."""
     name: str = tx.execute(text("SELECT name FROM catalog WHERE id = :id"), {"id": catalog_id}).scalar_one()
@@ -94,7 +105,7 @@ def lock_only(tx: Connection, catalog_id: UUID) -> None:
 
 
 def try_lock_only(tx: Connection, catalog_id: UUID) -> bool:
-    """Lock the catalog, whether or not its recipe can be read; False when somebody else has it."""
+    """Lock the catalog, whether or not its recipe can be read; False when another transaction holds the lock."""
     query = "SELECT 1 FROM catalog WHERE id = :key FOR NO KEY UPDATE SKIP LOCKED"
     return tx.execute(text(query), {"key": catalog_id}).one_or_none() is not None
 

@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.catalog.rules.catalog import RenderState
-from worker.catalog.rules.content import Content, from_parts
-from worker.catalog.rules.refresh import Attempt, Live
+from worker.catalog.rules.refresh import Attempt, Content, Live, content_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,16 +39,16 @@ _SNAPSHOT = text("""
     FROM catalog_item i
     LEFT JOIN catalog_render l ON l.id = i.live_render_id
     LEFT JOIN catalog_render o ON o.item_id = i.id AND o.state IN ('planned', 'candidate', 'failed')
-    WHERE i.catalog_id = :id AND i.removed_at IS NULL
+    WHERE i.catalog_id = :id AND i.removed_at IS NULL AND (cast(:skus AS text[]) IS NULL OR i.sku = ANY(:skus))
     ORDER BY i.position, i.sku""")
 
 
-def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
-    """Yield every item that is not removed, in the order of the last import.
+def snapshot(tx: Connection, catalog_id: UUID, skus: Sequence[str] | None = None) -> Iterator[ItemRow]:
+    """Yield every item that is not removed, or those of these ``skus``, in the order of the last import.
 
     What the live images were made from is not among it: ``contents`` has that, for the few that need it.
     """
-    for row in tx.execute(_SNAPSHOT, {"id": catalog_id}):
+    for row in tx.execute(_SNAPSHOT, {"id": catalog_id, "skus": None if skus is None else list(skus)}):
         # Unpacked by place: for a large catalog this is the time that a plan takes.
         (
             id_,
@@ -84,7 +83,7 @@ def snapshot(tx: Connection, catalog_id: UUID) -> Iterator[ItemRow]:
 def contents(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, Content]:
     """Return what these images were made from."""
     query = text("SELECT id, parts FROM catalog_render WHERE id = ANY(:ids)")
-    return {r.id: from_parts(r.parts) for r in tx.execute(query, {"ids": list(render_ids)})}
+    return {r.id: content_of(r.parts) for r in tx.execute(query, {"ids": list(render_ids)})}
 
 
 def clear_rejections(tx: Connection, item_ids: Sequence[UUID]) -> None:
@@ -122,7 +121,7 @@ _STANDING = text("""
           WHERE i.catalog_id = :id) each""")
 
 
-def standing(tx: Connection, catalog_id: UUID) -> ItemCounts:
+def count_by_state(tx: Connection, catalog_id: UUID) -> ItemCounts:
     """Count the catalog's items by where they stand."""
     row = tx.execute(_STANDING, {"id": catalog_id}).one()
     return ItemCounts(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name

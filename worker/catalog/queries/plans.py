@@ -36,8 +36,21 @@ class PlanRow:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it needs an approval that nobody has given."""
+        """Whether it needs an approval that it does not have yet."""
         return self.needs_approval and self.approved_at is None and self.applied_at is None
+
+    @property
+    def status(self) -> str:
+        """Where it stands, in a few words."""
+        if self.applied_at is not None:
+            return "applied"
+        if self.refused_at is not None:
+            return "refused"
+        if self.approved_at is not None:
+            return "approved"
+        if self.sampled_at is not None:
+            return "sampled, waits for review"
+        return "waits for approval" if self.needs_approval else "saved"
 
 
 _COLUMNS = """id, catalog_id, content_hash, document, price, counts, needs_approval, sample, made_by, made_at,
@@ -96,7 +109,7 @@ def newest(tx: Connection, catalog_id: UUID, *, limit: int) -> list[PlanRow]:
 
 
 def approve(tx: Connection, plan_id: UUID, *, by: str, now: datetime) -> bool:
-    """Record who agreed; False when somebody has already, or the plan is applied."""
+    """Record who approved it; False when it is approved already, or applied."""
     changed = tx.execute(
         text("""
             UPDATE catalog_plan SET approved_by = :by, approved_at = :now

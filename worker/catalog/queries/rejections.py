@@ -169,7 +169,7 @@ _LISTED = """
 
 
 def recent(tx: Connection, catalog_id: UUID, *, limit: int) -> list[Listed]:
-    """Return the newest rejections that nobody has taken back, newest first."""
+    """Return the newest rejections that were not taken back, newest first."""
     query = text(f"{_LISTED} AND r.state = 'rejected' AND i.removed_at IS NULL ORDER BY x.at DESC, x.id DESC LIMIT :n")
     return [Listed(**row) for row in tx.execute(query, {"catalog_id": catalog_id, "n": limit}).mappings()]
 

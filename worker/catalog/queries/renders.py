@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.catalog.rules.catalog import RenderState
-from worker.core.rules.job import JobState
+from worker.core.rules.states import JobState
 
 _ADD = text("""
     INSERT INTO catalog_render (id, item_id, plan_id, job_id, fingerprint, parts, needs_review, state, created_at)
@@ -94,7 +94,7 @@ def of_plan(tx: Connection, plan_id: UUID) -> dict[str, AskedBefore]:
     return {r.sku: AskedBefore(sku=r.sku, fingerprint=r.fingerprint, state=RenderState(r.state)) for r in rows}
 
 
-# An image that nobody has to look at is a candidate only because its item was gone when it came: it waits for that.
+# An image that needs no review is a candidate only because its item was gone when it came: it waits for the item.
 # The first condition is that of the index over undecided images.
 _FINISHED = """
     FROM catalog_render r JOIN job j ON j.id = r.job_id JOIN catalog_item i ON i.id = r.item_id

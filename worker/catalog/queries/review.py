@@ -1,4 +1,4 @@
-"""New images that wait for a decision: beside what is live, and what became of those that somebody decided on."""
+"""New images that wait for a decision: beside what is live, and the outcome of those that were decided."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewStatus:
-    """Where an image stands when somebody's decision about it comes in."""
+    """The state of an image when a decision about it arrives."""
 
     render_id: UUID
     catalog_id: UUID
@@ -66,20 +66,23 @@ _WAITING = text("""
     SELECT count(*) FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
     WHERE i.catalog_id = :id AND r.state = 'candidate' AND i.removed_at IS NULL""")
 
-_PAGE = text("""
-    SELECT r.id, i.sku, i.position, r.fingerprint, r.parts, f.path, f.width, f.height, f.not_as_ordered,
+COLUMNS = """r.id, i.sku, i.position, r.fingerprint, r.parts, f.path, f.width, f.height, f.not_as_ordered,
            coalesce('size' = ANY(f.not_as_ordered)
         AND c.recipe ->> 'size_policy' = 'refuse-to-publish', false) AS is_refused,
            l.parts AS live_parts, g.path AS live_path, g.width AS live_width, g.height AS live_height,
            (SELECT max(from_at) FROM catalog_live v WHERE v.item_id = i.id) AS live_since,
            ARRAY(SELECT x.reason FROM catalog_rejection x WHERE x.item_id = i.id AND x.reason IS NOT NULL
-                 ORDER BY x.at DESC, x.id DESC LIMIT 3) AS rejected_before
-    FROM catalog_item i
+                 ORDER BY x.at DESC, x.id DESC LIMIT 3) AS rejected_before"""
+TABLES = """catalog_item i
     JOIN catalog c ON c.id = i.catalog_id
     JOIN catalog_render r ON r.item_id = i.id AND r.state = 'candidate'
     JOIN result f ON f.job_id = r.job_id
     LEFT JOIN catalog_render l ON l.id = i.live_render_id
-    LEFT JOIN result g ON g.job_id = l.job_id
+    LEFT JOIN result g ON g.job_id = l.job_id"""
+"""What ``candidate`` reads, and where it stands."""
+
+_PAGE = text(f"""
+    SELECT {COLUMNS} FROM {TABLES}
     WHERE i.catalog_id = :catalog_id AND i.removed_at IS NULL AND (i.position, i.sku) > (:position, :sku)
     ORDER BY i.position, i.sku LIMIT :limit""")
 
@@ -96,13 +99,14 @@ def candidates(database: Database, catalog_id: UUID) -> Iterator[Candidate]:
         with database.transaction() as tx:
             asked = {"catalog_id": catalog_id, "position": position, "sku": sku, "limit": PAGE}
             rows = tx.execute(_PAGE, asked).all()
-        yield from map(_candidate, rows)
+        yield from map(candidate, rows)
         if len(rows) < PAGE:
             return
         position, sku = rows[-1].position, rows[-1].sku
 
 
-def _candidate(row: Any) -> Candidate:
+def candidate(row: Any) -> Candidate:
+    """Return the image of a row of ``COLUMNS``."""
     live = None
     if row.live_path is not None:
         live = Shown(path=row.live_path, parts=row.live_parts, width=row.live_width, height=row.live_height)
@@ -132,13 +136,13 @@ _STANDINGS = text("""
     WHERE r.id = ANY(:ids)""")
 
 
-def lock_standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
+def lock_statuses(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
     """Lock the items of these images, and give where each image stands; one that is not there is left out."""
     tx.execute(_LOCK, {"ids": list(render_ids)})
-    return standings(tx, render_ids)
+    return statuses(tx, render_ids)
 
 
-def standings(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
+def statuses(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
     """Return where each of these images stands at this moment; one that is not there is left out."""
     rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
     return {row["render_id"]: ReviewStatus(**{**row, "state": RenderState(row["state"])}) for row in rows}

@@ -97,13 +97,13 @@ def is_known(tx: Connection, run_id: UUID) -> bool:
 
 
 def unfinished(tx: Connection, schedule_id: UUID) -> list[RunRow]:
-    """Return the schedule's runs that are not over, in the order in which they were asked for."""
+    """Return the schedule's runs that have not ended, in the order in which they were requested."""
     query = f"{_SELECT} WHERE r.schedule_id = :id AND r.state IN {_OPEN} ORDER BY r.started_at, r.id"
     return [_row(row) for row in tx.execute(text(query), {"id": schedule_id}).mappings()]
 
 
 def free(tx: Connection, account_id: UUID, *, now: datetime) -> list[UUID]:
-    """Return the runs that are not over and that no node has, of the account's schedules, oldest first."""
+    """Return the runs of the account's schedules that have not ended and that no node works on, oldest first."""
     query = f"""
         SELECT r.id FROM schedule_run r JOIN schedule s ON s.id = r.schedule_id
         WHERE r.state IN {_OPEN} AND (r.lease_until IS NULL OR r.lease_until <= :now)
@@ -150,7 +150,7 @@ def move(tx: Connection, run: RunRow, changed: RunRow) -> bool:
 
 
 def end(tx: Connection, run_id: UUID, *, outcome: str, now: datetime) -> bool:
-    """End a run of which nothing is rendered yet, whoever has it; False when it is over, or its batch is under way."""
+    """End a run that has no batch yet, also under another node's lease; False when it has ended or has one."""
     changed = tx.execute(
         text("""
             UPDATE schedule_run SET state = 'skipped', outcome = :outcome, spent = 0, ended_at = :now
@@ -171,7 +171,7 @@ class Progress:
     """Failed, cancelled or in doubt."""
     spent: int
     is_capped: bool
-    """Whether its next job does not fit the cap any more; a batch that somebody paused waits for them instead."""
+    """Whether its next job does not fit the cap any more; a paused batch waits to be resumed instead."""
 
 
 _PROGRESS = text(f"""

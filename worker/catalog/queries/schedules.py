@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
 from worker.core.db.session import violated
+from worker.core.rules.errors import DarkroomError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,10 @@ class ScheduleRow:
     removed_at: datetime | None
 
 
-class NameTaken(Exception):
+class NameTaken(DarkroomError):
     """Another schedule has this name."""
+
+    error_code = "schedule_name_taken"
 
     def __init__(self, name: str) -> None:
         """Keep it."""
@@ -89,13 +92,13 @@ _LOCK = "SELECT 1 FROM schedule WHERE id = :id AND removed_at IS NULL FOR NO KEY
 
 
 def lock(tx: Connection, schedule_id: UUID) -> ScheduleRow | None:
-    """Lock one schedule, waiting for whoever has it, and give it as it is then; None when it is removed."""
+    """Lock one schedule, waiting for the lock, and return it as it is then; None when it is removed."""
     is_there = tx.execute(text(_LOCK), {"id": schedule_id}).one_or_none() is not None
     return by_id(tx, schedule_id) if is_there else None
 
 
 def lock_if_free(tx: Connection, schedule_id: UUID) -> ScheduleRow | None:
-    """Lock one schedule, and give it as it is then; None when somebody else has it, or it is removed."""
+    """Lock one schedule and return it as it is then; None when it is locked already, or removed."""
     is_mine = tx.execute(text(f"{_LOCK} SKIP LOCKED"), {"id": schedule_id}).one_or_none() is not None
     return by_id(tx, schedule_id) if is_mine else None
 

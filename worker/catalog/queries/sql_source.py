@@ -1,4 +1,4 @@
-"""Rows of somebody else's database: read only, a few at a time, whatever their number."""
+"""Rows of another system's database: read-only, a few at a time, whatever their number."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from worker.core.rules.errors import DarkroomError
+
 _AT_ONCE = 1_000
 
 
-class SourceFailed(Exception):
+class SourceFailed(DarkroomError):
     """The query could not be answered; the text says why, without the URL, which may hold a password."""
+
+    error_code = "source_failed"
+    exit_code = 2
 
     def __init__(self, reason: str) -> None:
         """Keep the reason, which is a sentence."""

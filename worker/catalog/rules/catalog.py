@@ -69,3 +69,12 @@ class Keep(StrEnum):
     """It would be rendered, and the plan is about other items only."""
     GIVEN_UP = "failed 3 times in a row: force it"
     """Plan after plan has asked for the same content in vain; an import that changes it ends that too."""
+
+
+class ExportForm(StrEnum):
+    """How an export is written."""
+
+    CSV = "csv"
+    """A header and one row for each SKU."""
+    JSON = "json"
+    """One list with an object for each SKU."""

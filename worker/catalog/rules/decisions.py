@@ -9,8 +9,9 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import UnfitError, quoted
-from worker.core.rules.plain_text import is_visible, storable
+from worker.core.rules.text import is_visible, storable
 
 FORM, VERSION = "decisions", 1
 """What a document of decisions says of itself."""
@@ -28,6 +29,19 @@ class Verdict(StrEnum):
     """It does not; the item is rendered again with the next plan."""
 
 
+class DecisionOutcome(StrEnum):
+    """What came of a saved decision."""
+
+    APPLIED = "applied"
+    """It took effect."""
+    REFUSED = "refused"
+    """It could not take effect when it was applied."""
+    REPLACED = "replaced"
+    """Another decision about the same image was applied."""
+    UNDONE = "undone"
+    """Its author took it back."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """One image and what was said about it."""
@@ -41,10 +55,16 @@ class Decision:
     """Why it is rejected: one line."""
     said_at: datetime | None = None
     """When it was decided: when its file was saved; None when that is unknown."""
+    by: str | None = None
+    """Who decided it; None: who applies it."""
+    number: int | None = None
+    """Under which it was saved in the database; None: it was not."""
 
 
-class DecisionsFaulty(Exception):
+class DecisionsFaulty(DarkroomError):
     """A document that does not hold decisions about this catalog; nothing was decided."""
+
+    error_code = "decisions_invalid"
 
     def __init__(self, faults: Sequence[str]) -> None:
         """Keep what is wrong, one sentence each."""

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from worker.catalog.rules.catalog import ReviewPolicy
 from worker.catalog.rules.refresh_plan import Thresholds
-from worker.core.rules.as_ordered import SizePolicy
 from worker.core.rules.fault import Fault, UnfitError, not_known, quoted
-from worker.core.rules.model_params import ParamValue
-from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
-from worker.core.rules.plain_text import label, storable
+from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS, ParamValue, SizePolicy
+from worker.core.rules.text import label, storable
 
 _T = TypeVar("_T")
+_Word = TypeVar("_Word", bound=StrEnum)
 
 FIELDS = (
     "prompt",
@@ -86,7 +86,7 @@ def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
         prompt=field("prompt", "", _prompt),
         model=model,
         params=field("params", _params({}, model), lambda value: _params(value, model)),
-        review=field("review", ReviewPolicy.NONE, _review),
+        review=field("review", ReviewPolicy.NONE, _one_of(ReviewPolicy)),
         credit_cap=field("credit_cap", None, _count),
         max_age_days=field("max_age_days", None, _days),
         approve_above_credits=field("approve_above_credits", None, _count),
@@ -94,7 +94,7 @@ def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:
         owner=field("owner", None, label),
         sku=field("sku", "sku", label),
         reference=field("reference", "reference", label),
-        size_policy=field("size_policy", SizePolicy.FLAG, _size_policy),
+        size_policy=field("size_policy", SizePolicy.FLAG, _one_of(SizePolicy)),
     )
     if "prompt" not in raw:
         faults.append(_fault("prompt", UnfitError("is missing: it is the template of every prompt")))
@@ -130,18 +130,15 @@ def _params(value: object, model: str) -> dict[str, ParamValue]:
     return spec.completed(value)
 
 
-def _review(value: object) -> ReviewPolicy:
-    words = tuple(policy.value for policy in ReviewPolicy)
-    if not isinstance(value, str) or value not in words:
-        raise UnfitError(f"{quoted(value)} is not known", words)
-    return ReviewPolicy(value)
+def _one_of(kind: type[_Word]) -> Callable[[object], _Word]:
+    words = tuple(word.value for word in kind)
 
+    def check(value: object) -> _Word:
+        if not isinstance(value, str) or value not in words:
+            raise UnfitError(f"{quoted(value)} is not known", words)
+        return kind(value)
 
-def _size_policy(value: object) -> SizePolicy:
-    words = tuple(policy.value for policy in SizePolicy)
-    if not isinstance(value, str) or value not in words:
-        raise UnfitError(f"{quoted(value)} is not known", words)
-    return SizePolicy(value)
+    return check
 
 
 def _count(value: object) -> int:

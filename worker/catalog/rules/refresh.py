@@ -1,17 +1,43 @@
 """Whether an item is rendered or kept, and why: a rule over what is wanted and what is there."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Any
 from uuid import UUID
 
-from worker.catalog.rules import wording
 from worker.catalog.rules.catalog import Keep, Reason, RenderState
-from worker.catalog.rules.content import Content
-from worker.catalog.rules.wording import Change
+from worker.core.rules.models_catalogue import ParamValue
+from worker.intake.rules.request import JobRequest, fingerprint
 
 MOST_FAILURES = 3
 """After so many plans in vain it is no accident: a schedule would pay for what fails for ever."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """Prompt, parameters, model, and the SHA-256 of the bytes of each reference, in their order."""
+
+    prompt: str
+    params: Mapping[str, ParamValue]
+    model: str
+    references: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same hash that a job of this content has."""
+        request = JobRequest(
+            line=0,
+            key="",
+            prompt=self.prompt,
+            model=self.model,
+            params=self.params,
+            references=(),
+            metadata={},
+        )
+        return fingerprint(request, self.references)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +75,7 @@ class Item:
     is_rejected: bool
     """Whether its last image was rejected and no plan has rendered it since."""
     kept_fingerprint: str | None
-    """Content for which somebody brought an older image back."""
+    """Content for which a person rolled back to an older image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +89,20 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WordChange:
+    """Words that were taken out, and those that stand there now; one of them may be empty."""
+
+    out: str
+    into: str
+
+    def __str__(self) -> str:
+        """Return it as ``oak -> walnut``, ``+walnut`` or ``-oak``."""
+        if not self.out:
+            return f"+{self.into}"
+        return f"{self.out} -> {self.into}" if self.into else f"-{self.out}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """What is to happen to one item: it is rendered when ``keep`` is None."""
 
@@ -72,7 +112,7 @@ class Decision:
     wanted: Content
     keep: Keep | None = None
     reasons: tuple[Reason, ...] = ()
-    words: tuple[Change, ...] = ()
+    words: tuple[WordChange, ...] = ()
     """The words of the prompt that differ from the live image's."""
     supersedes: bool = False
     """Whether an undecided image of other content, or of the same once more, is given up for this."""
@@ -121,7 +161,7 @@ def _differences(item: Item) -> tuple[Reason, ...]:
     if item.live is None or item.live.fingerprint == item.fingerprint:
         return ()
     was, wanted = item.live.content, item.wanted
-    assert was is not None, "whoever asks about a changed item says what its image was made from"
+    assert was is not None, "a changed item needs the content that its image was made from"
     found = {
         Reason.PROMPT: was.prompt != wanted.prompt,
         Reason.REFERENCE: was.references != wanted.references,
@@ -148,6 +188,36 @@ def _keep(item: Item, reasons: tuple[Reason, ...]) -> Keep | None:
     return None if reasons else Keep.UNCHANGED
 
 
-def _words(item: Item) -> tuple[Change, ...]:
+def _words(item: Item) -> tuple[WordChange, ...]:
     was = item.live.content if item.live else None
-    return wording.changes(was.prompt, item.wanted.prompt) if was else ()
+    return word_changes(was.prompt, item.wanted.prompt) if was else ()
+
+
+def content_of(parts: Mapping[str, Any]) -> Content:
+    """Read what was stored beside an image when it was asked for."""
+    named = parts["reference"]
+    references = tuple(named) if isinstance(named, list) else () if named is None else (named,)
+    return Content(prompt=parts["prompt"], params=parts["params"], model=parts["model"], references=references)
+
+
+_WORD = re.compile(r"\S+")
+_LONGEST_WORDS = 400
+"""Comparing takes time with the square of the words; longer prompts are compared as a whole."""
+
+
+def word_changes(before: str, after: str) -> tuple[WordChange, ...]:
+    """Return the words that differ, in order; a difference of white space alone is one change of nothing."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    found = tuple(_compare(old, new))
+    if not found and before != after:
+        return (WordChange(out="white space", into="other white space"),)
+    return found
+
+
+def _compare(old: list[str], new: list[str]) -> Iterator[WordChange]:
+    if max(len(old), len(new)) > _LONGEST_WORDS and old != new:
+        yield WordChange(out=" ".join(old), into=" ".join(new))
+        return
+    for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield WordChange(out=" ".join(old[a:b]), into=" ".join(new[c:d]))

@@ -16,11 +16,16 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
-    """Above which a plan needs somebody's approval; None: never."""
+    """Above which a plan needs approval; None: never."""
 
     credits: int | None = None
     share: float | None = None
     """Of the catalog's items, from 0 to 1."""
+
+    def lowered(self, credits_: int | None) -> "Thresholds":
+        """Return these thresholds with the lower one in credits."""
+        known = [each for each in (self.credits, credits_) if each is not None]
+        return replace(self, credits=min(known, default=None))
 
     def are_passed(self, *, price: int, renders: int, items: int) -> bool:
         """Whether a plan of this size needs an approval."""

@@ -17,7 +17,7 @@ class OverlapPolicy(StrEnum):
 
 
 class MissedPolicy(StrEnum):
-    """How fire times are handled at which no node was running."""
+    """What to do about fire times at which no node was running."""
 
     RUN_ONCE = "run_once"
     """The newest of them is made up for, the others are left out."""
@@ -33,7 +33,7 @@ class RunState(StrEnum):
     PLANNING = "planning"
     """A node is making its plan."""
     APPROVAL = "approval"
-    """Its plan waits for somebody's approval."""
+    """Its plan waits for approval."""
     RENDERING = "rendering"
     """Its batch is under way."""
     DONE = "done"

@@ -1,16 +1,14 @@
-"""`darkroom account`: how an account stands, and an operator's hand on it."""
+"""`darkroom account`: the state of an account, and pause, resume and limits."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli import output, signing
-from worker.cli.accounts import account_view
 
 if TYPE_CHECKING:
     from worker.accounts.queries.account_limits import AccountView
     from worker.core.db.session import Database
-
 Name = Annotated[
     str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's name. [default: DARKROOM_ACCOUNT]")
 ]
@@ -19,7 +17,7 @@ Name = Annotated[
 def show(account: Name = None, as_json: output.AsJson = False) -> None:
     """Show an account's request rate, in-flight window, wallet and pause."""
     database, name = _open(account)
-    account_view.answer(_view(database, name), as_json=as_json)
+    answer(_view(database, name), as_json=as_json)
 
 
 def pause(
@@ -33,7 +31,7 @@ def pause(
 
     database, name = _open(account)
     _view(database, name)
-    account_view.answer(control.pause(database, name, signing.author(by, reason)), as_json=as_json)
+    answer(control.pause(database, name, signing.author(by, reason)), as_json=as_json)
 
 
 def resume(
@@ -47,7 +45,7 @@ def resume(
 
     database, name = _open(account)
     _view(database, name)
-    account_view.answer(control.resume(database, name, signing.author(by, reason)), as_json=as_json)
+    answer(control.resume(database, name, signing.author(by, reason)), as_json=as_json)
 
 
 def same_key(
@@ -71,7 +69,7 @@ def same_key(
     database, name = _open(account)
     found = _view(database, name)
     binding.same_key(database, found.id, wiring.place(settings), signing.author(by, reason))
-    account_view.answer(_view(database, name), as_json=as_json)
+    answer(_view(database, name), as_json=as_json)
 
 
 def set_limits(
@@ -112,7 +110,7 @@ def set_limits(
         "read_rate": _rate("--read-rate", read_rate, word="shared"),
         "max_in_flight": max_in_flight,
     }
-    account_view.answer(control.set_limits(database, name, by_whom, **limits), as_json=as_json)
+    answer(control.set_limits(database, name, by_whom, **limits), as_json=as_json)
 
 
 def _open(account: str | None) -> "tuple[Database, str]":
@@ -134,7 +132,7 @@ def _view(database: "Database", name: str) -> "AccountView":
         found = account_limits.view(tx, name, now=wiring.clock())
         known = ", ".join(account_limits.names(tx))
     if found is None:
-        others = f"there are {known}" if known else "the first `darkroom submit` or node makes one"
+        others = f"there are {known}" if known else "the first `darkroom submit` or node creates one"
         raise CliError(f"there is no account {plain(name)!r}: {others}")
     return found
 
@@ -151,3 +149,60 @@ def _rate(option: str, text: str | None, *, word: str) -> Any:
     if not 0 < rate <= 100_000:  # noqa: PLR2004 - as DARKROOM_RATE
         raise CliError(f"{option}: a number above 0 and up to 100000, or {word}, not {text[:40]!r}", MISUSED)
     return rate
+
+
+if TYPE_CHECKING:
+    from worker.accounts.queries.account_limits import AccountView
+
+
+def answer(found: "AccountView", *, as_json: bool) -> None:
+    """Print it, for people or for scripts."""
+    from worker.accounts.queries import account_limits
+
+    if as_json:
+        output.print_json(account_limits.as_json(found))
+    else:
+        _print(found)
+
+
+def _print(found: "AccountView") -> None:
+    from rich.text import Text
+
+    lines = _lines(found)
+    output.answers().print(output.grid({**lines, "paused": Text(lines["paused"], style="yellow")}))
+
+
+def _lines(found: "AccountView") -> dict[str, str]:
+    how = "learned" if found.is_rate_learned else "set"
+    reads = "the same" if found.read_rate is None else f"{found.read_rate:.3g} requests a second"
+    lines = {
+        "account": found.name,
+        "provider": found.base_url or "none yet",
+        "rate limit": f"{found.rate:.3g} requests a second ({how})",
+        "read limit": reads,
+        "in flight": f"{found.in_flight:,} of at most {found.max_in_flight:,} generations",
+        "wallet": "not read yet",
+        "paused": "no",
+    }
+    if found.wallet_left is not None and found.wallet_read_at is not None:
+        lines["wallet"] = (
+            f"{output.plural(found.wallet_left, 'credit')} left, read {found.wallet_read_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    if found.blocked_until is not None:
+        until = f"{found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+        lines["closed until"] = f"{until}: the provider answered 429; `darkroom account resume` opens it"
+    if found.pause_reason is not None:
+        words = f" ({found.pause_message})" if found.pause_message else ""
+        lines["paused"] = f"{found.pause_reason}{words} since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC"
+        lines["resumes"] = _end_of(found)
+    if found.paused_models:
+        lines["models"] = "; ".join(map(str, found.paused_models))
+    return lines
+
+
+def _end_of(found: "AccountView") -> str:
+    if found.pause_reason == "results_unreachable":
+        return "with the first image that comes, or with `darkroom account resume`"
+    if found.pause_reason in {"provider_failing", "outcomes_unknown"}:
+        return "by itself when a canary succeeds, or with `darkroom account resume`"
+    return "by itself" if found.probe_at else "with `darkroom account resume`"

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The report; its evidence lies beside or inside it.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The report, with its evidence in the file or beside it.")
+    ],
     offline: Annotated[
-        bool, typer.Option("--offline", help="Check the file alone: do not print it again from the books.")
+        bool, typer.Option("--offline", help="Check the file alone, without regenerating the report from the ledger.")
     ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Check a report against its evidence and a fresh printing; exit status 1 on a difference."""
+    """Check a report against its evidence and the ledger; exit status 1 on a difference."""
     from worker import wiring
     from worker.audit import check_file
     from worker.cli.context import resolve
@@ -70,6 +72,6 @@ def _say(file: Path, found: "Printed", faults: list[str], *, offline: bool) -> N
     for fault in faults:
         console.print(f"  {fault}", markup=False)
     verdict = "NOT OK" if faults else "ok"
-    how = "against its evidence alone" if offline else "against its evidence, and printed again from the books"
+    how = "against its evidence alone" if offline else "against its evidence, and regenerated from the ledger"
     asked = f"{found.evidence.get('report')} as of {found.evidence.get('as_of')}"
     console.print(f"{file}: {verdict}, {asked}, checked {how}", markup=False)

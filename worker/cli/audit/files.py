@@ -10,6 +10,7 @@ from worker.audit.evidence import SUFFIX, Printed
 from worker.audit.rules.reporting import Format
 from worker.cli import output
 from worker.cli.errors import MISUSED, CliError
+from worker.core.output_files import file_mode
 
 NO_EVIDENCE = "no evidence goes with this copy: -o FILE writes it beside the report, --format json has it inside"
 
@@ -51,10 +52,10 @@ def _write_whole(to: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-                part.chmod(0o644)
+                part.chmod(file_mode())
                 part.replace(to)
             finally:
                 with suppress(FileNotFoundError):
                     part.unlink()
     except OSError as error:
-        raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error
+        raise CliError(f"{to} cannot be written: {error.strerror or error}; choose another path with -o") from error

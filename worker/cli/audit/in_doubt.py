@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 def in_doubt(as_json: output.AsJson = False) -> None:
     """List generations that may have been charged, with the evidence and the commands to resolve them.
 
-    Their credits stay held or reserved until somebody decides.
+    Their credits stay held or reserved until `darkroom resolve` decides.
     """
     from worker import wiring
-    from worker.audit.queries import in_doubt
+    from worker.audit.queries import in_doubt as queries_in_doubt
     from worker.cli.context import resolve
     from worker.engine.queries import calls
 
     database = wiring.database(resolve().settings, connections=1)
     with database.transaction() as tx:
-        doubts = in_doubt.all_of_them(tx)
+        doubts = queries_in_doubt.all_of_them(tx)
         made = {each.generation_id: calls.for_generation(tx, each.generation_id) for each in doubts}
-        wallet = {each.generation_id: in_doubt.wallet_around(tx, each) for each in doubts}
-        said = {each.generation_id: in_doubt.last_said(tx, each.generation_id) for each in doubts}
+        wallet = {each.generation_id: queries_in_doubt.wallet_around(tx, each) for each in doubts}
+        said = {each.generation_id: queries_in_doubt.last_said(tx, each.generation_id) for each in doubts}
     now = wiring.clock()
     if as_json:
         output.print_json(

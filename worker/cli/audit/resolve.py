@@ -1,4 +1,4 @@
-"""`darkroom resolve`: a person decides about a generation in doubt."""
+"""`darkroom resolve`, `correct`: a person decides about a generation in doubt, or puts an ended one right."""
 
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from worker.audit.rules.dispute_decision import Signature
     from worker.core.db.session import Database
     from worker.settings import Settings
-
 _PREFIX_MIN = 8
 
 
@@ -32,7 +31,10 @@ def resolve(
     not_charged: Annotated[bool, typer.Option("--not-charged", help="Nothing was charged.")] = False,
     over: signing.OverOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Adopt the task although it was created when nothing of this was sent.")
+        bool,
+        typer.Option(
+            "--force", help="Adopt the task although it was created while no request of this generation was sent."
+        ),
     ] = False,
     by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides. Required.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
@@ -43,26 +45,24 @@ def resolve(
     After --not-charged and --charged the job has failed, and `darkroom retry BATCH` renders it anew.
     """
     from worker import wiring
-    from worker.audit.rules.dispute_decision import NotInDoubt, Signature, UnfitTask
+    from worker.audit.rules.dispute_decision import Signature
     from worker.cli.context import resolve as find_context
     from worker.cli.errors import MISUSED, CliError
 
     if sum((adopt is not None, charged is not None, not_charged)) != 1:
-        raise CliError("say what is true: --adopt TASK_ID, --charged N or --not-charged", MISUSED)
+        raise CliError("choose one: --adopt TASK_ID, --charged N or --not-charged", MISUSED)
     name, why = signing.required(by, reason)
     signature = Signature(actor=name, reason=why)
     settings = find_context().settings
     database = wiring.database(settings, connections=1)
-    try:
-        chosen = _chosen(database, generation)
-        if adopt is not None:
-            found = _adopt(settings, chosen, adopt.strip(), signature, force=force)
-        else:
-            found = signing.with_consent(
-                lambda may_exceed: _correct(database, chosen, charged, signature, may_exceed=may_exceed), over=over
-            )
-    except (NotInDoubt, UnfitTask) as error:
-        raise CliError(str(error)) from None
+    chosen = _chosen(database, generation)
+    if adopt is not None:
+        found = _adopt(settings, chosen, adopt.strip(), signature, force=force)
+    else:
+        found = signing.with_consent(
+            lambda may_exceed: _correct(settings, database, chosen, charged, signature, may_exceed=may_exceed),
+            over=over,
+        )
     _answer(found, as_json=as_json)
 
 
@@ -82,7 +82,7 @@ def _chosen(database: "Database", name: str) -> UUID:
         return found[0].generation_id
     if found:
         shown = ", ".join(str(each.generation_id) for each in found)
-        raise CliError(f"{plain(name)!r} may be {shown}: give more of the id")
+        raise CliError(f"{plain(name)!r} may be {shown}: give more characters of the id")
     raise CliError(f"no generation in doubt begins with {plain(name)!r}: `darkroom audit in-doubt` lists them")
 
 
@@ -97,16 +97,31 @@ def _adopt(
 
 
 def _correct(
-    database: "Database", generation_id: UUID, charged: int | None, signature: "Signature", *, may_exceed: bool
+    settings: "Settings",
+    database: "Database",
+    generation_id: UUID,
+    charged: int | None,
+    signature: "Signature",
+    *,
+    may_exceed: bool,
 ) -> "Resolution":
     from worker import wiring
     from worker.audit import resolve
 
-    change_id, now = wiring.new_id(), wiring.clock()
+    above, now = settings.approve_above, wiring.clock()
     if charged is None:
-        return resolve.not_charged(database, generation_id, signature, change_id=change_id, now=now)
+        return resolve.not_charged(
+            database, generation_id, signature, new_id=wiring.new_id, now=now, approve_above=above
+        )
     return resolve.charged(
-        database, generation_id, charged, signature, change_id=change_id, now=now, may_exceed=may_exceed
+        database,
+        generation_id,
+        charged,
+        signature,
+        new_id=wiring.new_id,
+        now=now,
+        approve_above=above,
+        may_exceed=may_exceed,
     )
 
 
@@ -129,4 +144,88 @@ def _answer(found: "Resolution", *, as_json: bool) -> None:
     status = f" (the provider says {found.status})" if found.status else ""
     text = f"generation {found.doubt.generation_id}: {found.generation_state}{status}; job {found.doubt.key}: "
     console.print(text + found.job_state.value, markup=False)
+    signing.print_entries(found.movements)
+
+
+if TYPE_CHECKING:
+    from worker.audit.correct import Correction
+    from worker.core.db.session import Database
+
+
+def correct(
+    generation: Annotated[
+        str,
+        typer.Argument(metavar="GENERATION", help="Its id or the beginning of it, its key, or the provider's id."),
+    ],
+    spent: Annotated[
+        int, typer.Option("--spent", metavar="N", min=0, max=2**31 - 1, help="What it really cost in total.")
+    ],
+    over: signing.OverOption = False,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides. Required.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Correct the cost of an ended generation; the entry carries your name and reason.
+
+    It can be repeated: a wrong entry stays, and a later one corrects it.
+    """
+    from worker import wiring
+    from worker.audit import correct as service
+    from worker.audit.rules.dispute_decision import Signature
+    from worker.cli.context import resolve as find_context
+
+    name, why = signing.required(by, reason)
+    signature = Signature(actor=name, reason=why)
+    settings = find_context().settings
+    database = wiring.database(settings, connections=1)
+    chosen = _chosen_correction(database, generation)
+    found = signing.with_consent(
+        lambda may_exceed: service.correct(
+            database,
+            chosen,
+            spent,
+            signature,
+            new_id=wiring.new_id,
+            now=wiring.clock(),
+            approve_above=settings.approve_above,
+            may_exceed=may_exceed,
+        ),
+        over=over,
+    )
+    _correction_answer(found, as_json=as_json)
+
+
+def _chosen_correction(database: "Database", name: str) -> UUID:
+    """Return the one generation that is meant."""
+    from worker.audit.queries import in_doubt
+    from worker.cli.errors import CliError
+    from worker.core.rules.fault import plain
+
+    with database.transaction() as tx:
+        found = in_doubt.find_ended(tx, name) if len(name.strip()) >= _PREFIX_MIN else []
+    if not found:
+        raise CliError(f"no generation begins with {plain(name)!r}: `darkroom audit job JOB` lists those of a job")
+    if len(found) > 1:
+        shown = ", ".join(str(each) for each in found)
+        raise CliError(f"{plain(name)!r} may be {shown}: give more characters of the id")
+    return found[0]
+
+
+def _correction_answer(found: "Correction", *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(
+            {
+                "generation": str(found.before.generation_id),
+                "job": str(found.before.job_id),
+                "batch": str(found.before.batch_id),
+                "generation_state": found.before.state.value,
+                "spent_before": found.before.spent,
+                "spent": found.spent,
+                "entries": signing.shown(found.movements),
+            }
+        )
+        return
+    text = f"generation {found.before.generation_id} ({found.before.state}), job {found.before.key}: "
+    text += f"{found.before.spent:,} spent before, {found.spent:,} now"
+    output.answers().print(text, markup=False)
     signing.print_entries(found.movements)

@@ -48,8 +48,6 @@ def _anchors(paths: list[Path]) -> "list[Anchor]":
 
     try:
         return anchors.read(paths)
-    except anchors.NoAnchor as error:
-        raise CliError(str(error), MISUSED) from None
     except OSError as error:
         raise CliError(f"{error.filename} cannot be read: {error.strerror}", MISUSED) from None
 

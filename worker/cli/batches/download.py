@@ -38,7 +38,7 @@ class Counts:
 
 def download(
     batch: output.BatchName,
-    to: Annotated[Path, typer.Option("--to", help="The folder, which is made.")],
+    to: Annotated[Path, typer.Option("--to", help="The folder; created if it does not exist.")],
     as_json: output.AsJson = False,
 ) -> None:
     """Copy a batch's images into a folder, each named by its key; running it again copies what is new.
@@ -46,13 +46,14 @@ def download(
     Exit status 1 if an image is missing from the store.
     """
     from worker import wiring
-    from worker.cli import lookup
+    from worker.cli import lookup, signing
     from worker.cli.context import resolve
 
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
+    signing.record_export(database, f"batch:{row.id}", "images")
     to.mkdir(parents=True, exist_ok=True)
     counts, store = Counts(), wiring.store(context.settings, database)
     console = output.notes()
@@ -71,7 +72,7 @@ def download(
 
 
 def file_name(key: str, mime_type: str) -> str:
-    """Name a file by a job's key, which ``worker.intake.rules.job_key`` makes fit for that and unique in its batch."""
+    """Name a file by a job's key, which ``worker.intake.rules.request`` makes fit for that and unique in its batch."""
     return key + _ENDINGS.get(mime_type, "." + mime_type.rpartition("/")[2])
 
 

@@ -1,4 +1,4 @@
-"""The progress of one batch while somebody looks: a live picture on a terminal, plain lines elsewhere."""
+"""The progress of one batch: a live display on a terminal, plain lines elsewhere."""
 
 import time
 from collections import deque
@@ -13,8 +13,8 @@ from rich.text import Text
 
 from worker import wiring
 from worker.batches.queries.overview import Overview
-from worker.core.rules.job import ENDED, JobState
-from worker.engine.rules.not_downloaded import SHOWN_AFTER
+from worker.core.rules.states import ENDED_JOBS, JobState
+from worker.engine.rules.give_up import SHOWN_AFTER
 
 TICK_S = 0.25
 """Between two looks; a look that takes long is followed by a longer pause, so that it costs little."""
@@ -42,13 +42,13 @@ class Progress:
         look: Callable[[], Overview],
         console: Console,
         *,
-        tend: Callable[[], None] = lambda: None,
+        supervise: Callable[[], None] = lambda: None,
         why_still: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Take what to look at; ``tend`` is called at every tick, ``why_still`` when nothing changes."""
+        """Take what to look at; ``supervise`` is called at every tick, ``why_still`` when nothing changes."""
         self._look = look
         self._console = console
-        self._tend = tend
+        self._supervise = supervise
         self._why_still = why_still
         self._ends: deque[tuple[float, int]] = deque()
         self._note = ""
@@ -68,7 +68,7 @@ class Progress:
     def _loop(self, show: Callable[[Overview, Pace], None]) -> Overview:
         while True:
             began = time.monotonic()
-            self._tend()
+            self._supervise()
             found = self._look()
             took = time.monotonic() - began
             show(found, self._pace(found))
@@ -107,7 +107,11 @@ class Progress:
             self._printed, self._printed_at = text, now
 
     def _reason(self, found: Overview) -> str:
-        return found.obstacle.reason if found.obstacle else self._note
+        if found.obstacle is None:
+            return _why_not_downloaded(found) or self._note
+        awaited = found.not_downloaded.error
+        is_said = awaited is None or awaited in found.obstacle.reason
+        return "; ".join(filter(None, [found.obstacle.reason, "" if is_said else _why_not_downloaded(found)]))
 
     def _picture(self, found: Overview, pace: Pace) -> RenderableType:
         head = Table.grid(padding=(0, 1))
@@ -131,7 +135,7 @@ def plain_line(found: Overview, pace: Pace, reason: str = "") -> str:
 
 
 def is_stuck(found: Overview) -> bool:
-    """Whether nothing is under way and nothing will be, whoever waits."""
+    """Whether nothing is in progress and nothing will be."""
     has_live = found.jobs[JobState.ACTIVE] > 0
     return found.obstacle is not None and not found.obstacle.ends_by_itself and not has_live
 
@@ -144,14 +148,21 @@ def _counts(found: Overview) -> list[tuple[str, int, str]]:
         ("done", jobs[JobState.SUCCEEDED], "green"),
         ("failed", jobs[JobState.FAILED], "red"),
     ]
-    awaited = found.not_downloaded
-    is_long = awaited.is_older_than(SHOWN_AFTER, now=wiring.clock())
     seldom = [
-        ("paid, not downloaded yet", awaited.count if is_long else 0, "yellow"),
+        ("paid, not downloaded yet", found.not_downloaded.count if _is_long(found) else 0, "yellow"),
         ("cancelled", jobs[JobState.CANCELLED], "magenta"),
         ("in doubt", jobs[JobState.IN_DOUBT], "yellow"),
     ]
     return always + [each for each in seldom if each[1]]
+
+
+def _is_long(found: Overview) -> bool:
+    """Whether a paid image is not downloaded for so long that a screen speaks of it."""
+    return found.not_downloaded.is_older_than(SHOWN_AFTER, now=wiring.clock())
+
+
+def _why_not_downloaded(found: Overview) -> str:
+    return found.not_downloaded.why if _is_long(found) else ""
 
 
 def _jobs_line(found: Overview) -> Text:
@@ -179,7 +190,7 @@ def _bar(found: Overview) -> Text:
     size = max(found.batch.size, 1)
     shares = (
         (found.jobs[JobState.SUCCEEDED], "green", "━"),
-        (sum(found.jobs[state] for state in ENDED - {JobState.SUCCEEDED}), "red", "━"),
+        (sum(found.jobs[state] for state in ENDED_JOBS - {JobState.SUCCEEDED}), "red", "━"),
         (found.jobs[JobState.ACTIVE], "cyan", "╍"),
     )
     bar = Text()

@@ -36,7 +36,7 @@ def results(
     done; -o then still writes all of them in the order of the manifest.
     """
     from worker import wiring
-    from worker.cli import lookup
+    from worker.cli import lookup, signing
     from worker.cli.batches import result_rows
     from worker.cli.batches.watch import exit_code
     from worker.cli.context import resolve
@@ -49,8 +49,9 @@ def results(
     with database.transaction() as tx:
         row = lookup.batch(tx, batch)
     store = wiring.store(context.settings, database)
+    signing.record_export(database, f"batch:{row.id}", "results")
     found = _follow(database, store, row) if follow else None
-    lines = result_rows.lines(database, store, row.id)
+    lines = result_rows.all_lines(database, store, row.id)
     chosen = (each for each in lines if not failed or each["state"] in result_rows.WITHOUT_IMAGE)
     write = result_rows.write_csv if as_csv else _write
     if to is not None:
@@ -65,15 +66,15 @@ def results(
 def _follow(database: "Database", store: "Store", row: "BatchRow") -> "Overview":
     """Print each line when its job has ended; Ctrl-C ends only the printing."""
     from worker.cli import lookup
-    from worker.cli.batches import following, watch
+    from worker.cli.batches import result_rows, watch
 
     console = output.notes()
     try:
-        for line in following.lines(database, store, row):
+        for line in result_rows.follow_lines(database, store, row):
             _write([line], sys.stdout)
             sys.stdout.flush()
     except KeyboardInterrupt:
-        console.print(f"\nThe batch goes on: `darkroom results {row.id} --follow` prints it again.", markup=False)
+        console.print(f"\nThe batch continues: `darkroom results {row.id} --follow` prints it again.", markup=False)
         raise typer.Exit(watch.INTERRUPTED) from None
     found = lookup.look(database, row)
     watch.say_what_waits(found, console)
@@ -91,10 +92,10 @@ def _write(found: Iterable[dict[str, Any]], stream: IO[str]) -> int:
 def _write_whole(
     found: Iterable[dict[str, Any]], to: Path, write: Callable[[Iterable[dict[str, Any]], IO[str]], int]
 ) -> int:
-    from worker.cli.atomic_file import write_whole
     from worker.cli.errors import CliError
+    from worker.cli.streams import write_whole
 
     try:
         return write_whole(to, lambda file: write(found, file))
     except OSError as error:
-        raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error
+        raise CliError(f"{to} cannot be written: {error.strerror or error}; choose another path with -o") from error

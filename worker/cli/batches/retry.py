@@ -5,43 +5,58 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli import output, signing, spending
-from worker.cli.batches.deadline import DeadlineOption
+from worker.cli.batches.bulk_commands import Typed, choice_of, command
+from worker.cli.batches.limits import DeadlineOption
+from worker.cli.errors import MISUSED, CliError
 from worker.cli.spending import Consent
+from worker.core.rules.states import BatchAction
 
 if TYPE_CHECKING:
-    from worker.batches.control import RetryEffect
+    from worker.batches.retrying import RetryEffect
     from worker.cli.context import Context
+    from worker.core.db.changes import Author
 
 
+@command
 def retry(
-    batch: output.BatchName,
+    typed: Typed,
     _failed: Annotated[
         bool, typer.Option("--failed", help="The jobs that failed; what the command does in any case.")
     ] = False,
     code: Annotated[str | None, typer.Option(help="Only those that failed with this code.")] = None,
     deadline: DeadlineOption = None,
-    yes: spending.YesOption = False,
     max_credits: spending.MaxCreditsOption = None,
-    by: signing.ByOption = None,
-    reason: signing.ReasonOption = None,
-    as_json: output.AsJson = False,
 ) -> None:
     """Retry failed jobs: download paid images again, render the others anew; shows the price first.
 
-    A batch whose deadline has passed needs a new one.
+    A batch whose deadline has passed needs a new one. A filter is looked up once; the batches that it finds are shown
+    with the price, and none costs more than was shown.
     """
+    choice, author = choice_of(typed), signing.author(typed.by, typed.reason)
+    consent = Consent(yes=typed.yes, max_credits=max_credits)
+    if choice.batch is not None and not choice.dry_run:
+        _retry_one(choice.batch, author, code, deadline, consent, as_json=choice.as_json)
+        return
+    from worker.batches.actions import Order
+    from worker.cli.batches import bulk_run
+
+    if deadline is not None:
+        raise CliError("--deadline is for one batch: set those of several with `darkroom deadline`", MISUSED)
+    bulk_run.run(choice, Order(action=BatchAction.RETRY, author=author, code=code), consent)
+
+
+def _retry_one(
+    batch: str, author: "Author", code: str | None, deadline: str | None, consent: Consent, *, as_json: bool
+) -> None:
     from worker import wiring
     from worker.batches import control
     from worker.batches.control import NewDeadline
     from worker.cli import lookup
-    from worker.cli.batches.deadline import read
+    from worker.cli.batches.limits import read_deadline
     from worker.cli.context import resolve
-    from worker.cli.errors import CliError
     from worker.cli.health import serving
 
-    author = signing.author(by, reason)
-    new = None if deadline is None else NewDeadline(at=read(deadline, now=author.now), author=author)
-    consent = Consent(yes=yes, max_credits=max_credits)
+    new = None if deadline is None else NewDeadline(at=read_deadline(deadline, now=author.now), author=author)
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     with database.transaction() as tx:
@@ -49,7 +64,8 @@ def retry(
     effect = control.retry_failed(
         database,
         row.id,
-        now=author.now,
+        author,
+        approve_above=context.settings.approve_above,
         code=code,
         deadline=new,
         agree=lambda price: _agrees(context, price, consent),

@@ -9,7 +9,7 @@ from worker.batches.queries.results import Outcome
 from worker.cli.context import Context
 from worker.contact_sheet import Card, Header, write_sheet
 from worker.contact_sheet.originals import InStore, Originals
-from worker.contact_sheet.paging import PER_PAGE
+from worker.contact_sheet.page import PER_PAGE
 from worker.core.db.session import Database
 
 

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli import output
-from worker.core.rules.job import JobState
+from worker.core.rules.states import JobState
 
 if TYPE_CHECKING:
     from worker.batches.queries.failed_jobs import FailureGroup
     from worker.batches.queries.overview import Overview
     from worker.core.db.session import Database
     from worker.core.rules.fault import Fault
+    from worker.engine.queries.batches import BatchRow
 
 _FAULTS_SHOWN = 20
 _ALWAYS = (0, 1, 8)
@@ -90,18 +91,18 @@ def status(
 
 def _note_what_waits(database: "Database") -> None:
     """Print what keeps nodes from their work, and messages that are no batch yet, to standard error."""
-    from worker.cli.health import node_problems
-    from worker.engine.queries import upkeep
-    from worker.intake.queries import waiting_messages
+    from worker.cli.health import serving
+    from worker.engine.queries import maintenance
+    from worker.intake.queries import messages
 
     with database.transaction() as tx:
-        said = [each.said for each in node_problems.of_running(tx)]
-        said += [f"upkeep {each.kind}: {each.error or 'does not end'}" for each in upkeep.troubles(tx)]
-        waiting = waiting_messages.count(tx)
+        said = [each.said for each in serving.of_running(tx)]
+        said += [f"maintenance {each.kind}: {each.error or 'does not end'}" for each in maintenance.failing(tx)]
+        waiting = messages.count_waiting(tx)
     for each in said:
         output.notes().print(f"{each}; `darkroom doctor` says more", style="yellow", markup=False)
     if waiting.messages:
-        output.notes().print(f"messages of producers: {waiting}; each is a batch then", markup=False)
+        output.notes().print(f"messages of producers: {waiting}", markup=False)
 
 
 def ls(
@@ -116,17 +117,17 @@ def ls(
 
 
 def _show_list(database: "Database", asked: Asked, *, as_json: bool) -> "list[Overview]":
-    from worker.cli.lookup import as_json as shown
+    from worker.batches import views
 
     found = list(islice(_matching(database, asked), asked.limit))
     if as_json:
-        output.print_json([shown(each) for each in found])
+        output.print_json([views.batch(each) for each in found])
     elif found:
         output.answers().print(_list(found))
     elif asked.state or asked.owner or asked.token:
         output.answers().print("No batch matches.")
     else:
-        output.answers().print("There is no batch yet: `darkroom submit MANIFEST` makes one.", markup=False)
+        output.answers().print("There is no batch yet: `darkroom submit MANIFEST` creates one.", markup=False)
     return found
 
 
@@ -135,9 +136,11 @@ def _matching(database: "Database", asked: Asked) -> "Iterator[Overview]":
     from worker.cli.lookup import look
     from worker.engine.queries import batches
 
-    for skip in count(step=asked.limit):
+    rows: list[BatchRow] = []
+    while True:
+        after = rows[-1].place if rows else None
         with database.transaction() as tx:
-            rows = batches.newest(tx, limit=asked.limit, owner=asked.owner, token=asked.token, skip=skip)
+            rows = batches.newest(tx, limit=asked.limit, owner=asked.owner, token=asked.token, after=after)
         found = (look(database, row) for row in rows)
         yield from (each for each in found if _has_state(each, asked.state))
         if len(rows) < asked.limit:
@@ -187,6 +190,7 @@ def _list(found: "list[Overview]") -> Any:
 
 
 def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
+    from worker.batches import views
     from worker.batches.queries import failed_jobs
     from worker.cli import lookup
     from worker.cli.health import serving
@@ -198,9 +202,9 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
         failures = failed_jobs.by_code(tx, row.id)
     found = lookup.look(database, row)
     if as_json:
-        refused = [lookup.fault_as_json(fault) for fault in faults]
+        refused = [views.fault(fault) for fault in faults]
         reasons = {"failures": [vars(each) for each in failures], "faults": refused}
-        output.print_json(lookup.as_json(found) | reasons | {"nodes": serving.count(database)})
+        output.print_json(views.batch(found) | reasons | {"nodes": serving.count(database)})
     else:
         _print_one(found, failures, faults)
     return found
@@ -223,18 +227,7 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
     }
     if row.deadline_at is not None:
         lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
-    if found.not_downloaded.since is not None:
-        lines["not downloaded"] = Text(_not_downloaded(found), style="yellow")
-    if found.not_as_ordered:
-        lines["not as ordered"] = Text("\n".join(map(str, found.not_as_ordered)), style="yellow")
-    if found.obstacle:
-        lines["waits for"] = Text(found.obstacle.reason, style="yellow")
-        lines["next step"] = Text(found.obstacle.next_step)
-    if found.jobs[JobState.IN_DOUBT]:
-        doubts = output.plural(found.jobs[JobState.IN_DOUBT], "job")
-        lines["in doubt"] = Text(
-            f"{doubts}: `darkroom audit in-doubt` has the evidence, `darkroom resolve` decides", style="yellow"
-        )
+    lines |= _attention(found)
     console = output.answers()
     console.print(output.grid(lines))
     if failures:
@@ -245,6 +238,28 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
             console.print(f"  {fault}", markup=False)
         if len(faults) > _FAULTS_SHOWN:
             console.print("  ... `darkroom results` has all of them", markup=False)
+
+
+def _attention(found: "Overview") -> dict[str, Any]:
+    """What keeps the batch from its images, and what a person can do about it."""
+    from rich.text import Text
+
+    lines: dict[str, Any] = {}
+    if found.not_downloaded.since is not None:
+        lines["not downloaded"] = Text(_not_downloaded(found), style="yellow")
+    if found.download_step:
+        lines["what to do"] = Text(found.download_step)
+    if found.not_as_ordered:
+        lines["not as ordered"] = Text("\n".join(map(str, found.not_as_ordered)), style="yellow")
+    if found.obstacle and not _is_said(found):
+        lines["waits for"] = Text(found.obstacle.reason, style="yellow")
+        lines["next step"] = Text(found.obstacle.next_step)
+    if found.jobs[JobState.IN_DOUBT]:
+        doubts = output.plural(found.jobs[JobState.IN_DOUBT], "job")
+        lines["in doubt"] = Text(
+            f"{doubts}: `darkroom audit in-doubt` shows the evidence, `darkroom resolve` ends them", style="yellow"
+        )
+    return lines
 
 
 def _print_failures(failures: "list[FailureGroup]", batch: str) -> None:
@@ -259,7 +274,14 @@ def _print_failures(failures: "list[FailureGroup]", batch: str) -> None:
 
 def _not_downloaded(found: "Overview") -> str:
     images = output.plural(found.not_downloaded.count, "paid image")
-    return f"{images}, the oldest since {found.not_downloaded.since:%Y-%m-%d %H:%M:%S} UTC; downloads are retried"
+    said = f"{images}, the oldest since {found.not_downloaded.since:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{said}; {found.not_downloaded.why or 'not tried yet, or in progress'}"
+
+
+def _is_said(found: "Overview") -> bool:
+    """Whether what the batch waits for is that its paid images are downloaded."""
+    error = found.not_downloaded.error
+    return found.obstacle is not None and error is not None and error in found.obstacle.reason
 
 
 def _counts(found: "Overview") -> str:

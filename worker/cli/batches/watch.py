@@ -25,8 +25,9 @@ def watch(
     ] = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Follow a batch live until it is done; ends with 1 when a job of it ended without an image."""
+    """Follow a batch live until it is done; exit status 1 if a job ended without an image."""
     from worker import wiring
+    from worker.batches import views
     from worker.cli import lookup
     from worker.cli.context import resolve
     from worker.cli.health import serving
@@ -38,7 +39,7 @@ def watch(
         serving.warn_without_node(context, database)
     found = follow(context, database, row)
     if as_json:
-        output.print_json(lookup.as_json(found))
+        output.print_json(views.batch(found))
     raise typer.Exit(exit_code(found))
 
 
@@ -53,7 +54,7 @@ def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overvi
     try:
         found = progress.follow()
     except KeyboardInterrupt:
-        console.print(f"\nThe batch goes on: `darkroom watch {row.id}` shows it again.", markup=False)
+        console.print(f"\nThe batch continues: `darkroom watch {row.id}` shows it again.", markup=False)
         raise typer.Exit(INTERRUPTED) from None
     say_what_waits(found, console)
     for odd in found.not_as_ordered:
@@ -84,5 +85,5 @@ def _chosen(database: "Database", name: str | None) -> "BatchRow":
             return lookup.batch(tx, name)
         newest = batches.newest(tx, limit=1)
     if not newest:
-        raise CliError("there is no batch yet: `darkroom submit MANIFEST` makes one")
+        raise CliError("there is no batch yet: `darkroom submit MANIFEST` creates one")
     return newest[0]

@@ -1,4 +1,4 @@
-"""`darkroom catalog apply`, `approve`, `refuse`: a plan becomes a batch, once somebody agreed where that is needed."""
+"""`darkroom catalog apply`, `approve`, `refuse`: a plan becomes a batch, after an approval where one is needed."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

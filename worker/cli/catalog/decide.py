@@ -50,6 +50,9 @@ def decide(
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why, for each --reject; kept with the images.")
     ] = None,
+    saved: Annotated[
+        bool, typer.Option("--saved", help="Apply what reviewers saved in the console, each in its author's name.")
+    ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Render exactly the rejected ones again, at once.")] = False,
     yes: spending.YesOption = False,
     max_credits: spending.MaxCreditsOption = None,
@@ -58,7 +61,7 @@ def decide(
     """Apply decisions: publish the accepted images together, and save a plan of the rejected ones.
 
     An image that was rejected can be accepted while none that was rendered later is live.
-    Spends nothing without --apply. Ends with 1 when a decision was refused, or when all were decided before.
+    Spends nothing without --apply. Exit status 1 if a decision was refused, or if all were decided before.
     """
     from worker import wiring
     from worker.catalog import decisions as deciding
@@ -66,14 +69,15 @@ def decide(
     from worker.cli.catalog.review import opened
     from worker.cli.errors import MISUSED, CliError
 
-    if not (decisions or accept or reject):
-        raise CliError("name a file of decisions, or images with --accept and --reject", MISUSED)
+    if not (decisions or accept or reject or saved):
+        raise CliError("name a file of decisions, or images with --accept and --reject, or say --saved", MISUSED)
     context, database, catalog = opened(name)
     consent = spending.Consent(yes=yes, max_credits=max_credits)
     person = signing.actor(by)
     named = _named(database, catalog, accept or [], reject or [], reason)
     # What the command itself says is said last.
-    made = {each.render_id: each for each in [*_read(decisions or [], catalog.name), *named]}
+    read = [*(_saved(database, catalog) if saved else []), *_read(decisions or [], catalog.name)]
+    made = {each.render_id: each for each in [*read, *named]}
     effect = deciding.decide(
         database,
         wiring.store(context.settings, database),
@@ -83,7 +87,7 @@ def decide(
         now=wiring.clock(),
         new_id=wiring.new_id,
     )
-    again = _plan(database, catalog, effect, person) if effect.rejected else None
+    again = _plan(context, database, catalog, effect, person) if effect.rejected else None
     if as_json:
         again = _applied(context, database, again, consent) if again and apply else again
         output.print_json({"catalog": name, **_as_json(effect), **_again_as_json(again)})
@@ -93,6 +97,13 @@ def decide(
             _say_applied(context, database, _applied(context, database, again, consent))
     if effect.refused or not (effect.accepted or effect.rejected):
         raise typer.Exit(1)
+
+
+def _saved(database: "Database", catalog: "CatalogRow") -> "list[Decision]":
+    from worker.catalog.queries import saved_decisions
+
+    with database.transaction() as tx:
+        return saved_decisions.waiting(tx, catalog.id)
 
 
 def _read(files: list[Path], catalog: str) -> "list[Decision]":
@@ -155,7 +166,7 @@ def _check_names(accept: list[str], reject: list[str], reason: str | None) -> No
         raise CliError(f"{both[0]} is both accepted and rejected: choose one", MISUSED)
 
 
-def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str) -> _Again | None:
+def _plan(context: "Context", database: "Database", catalog: "CatalogRow", effect: "Effect", by: str) -> _Again | None:
     """Save a plan of the rejected ones alone; None, and said, when one of them cannot be rendered as it is."""
     from worker import wiring
     from worker.catalog import planning
@@ -165,7 +176,15 @@ def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str
         with database.bulk_transaction() as tx:
             now = wiring.clock()
             row = lookup.catalog(tx, catalog.name)
-            made = planning.make(tx, row, plan_id=wiring.new_id(), by=by, now=now, only=effect.rejected)
+            made = planning.make(
+                tx,
+                row,
+                plan_id=wiring.new_id(),
+                by=by,
+                now=now,
+                only=effect.rejected,
+                approve_above=context.settings.approve_above,
+            )
             planning.save(tx, made)
     except planning.PlanFaulty as error:
         output.notes().print(f"The rejected ones cannot be rendered again as they are:\n{error}", markup=False)
@@ -174,7 +193,7 @@ def _plan(database: "Database", catalog: "CatalogRow", effect: "Effect", by: str
 
 
 def _applied(context: "Context", database: "Database", again: _Again, consent: spending.Consent) -> _Again:
-    """Make the plan a batch, if whoever is asked agrees and no other approval is needed."""
+    """Make the plan a batch if the person at the terminal agrees and no other approval is needed."""
     from worker import wiring
     from worker.catalog import applying
 
@@ -208,7 +227,7 @@ def _say(effect: "Effect", again: _Again | None) -> None:
     plan = again.plan
     price = f"{output.plural(len(plan.outline.renders), 'image')}, {output.plural(plan.outline.price, 'credit')}"
     if plan.needs_approval:
-        first = f"`darkroom catalog approve {plan.id} --by NAME` by somebody else than {plan.made_by}, then "
+        first = f"`darkroom catalog approve {plan.id} --by NAME` by someone other than {plan.made_by}, then "
     else:
         first = ""
     console.print(

@@ -1,12 +1,13 @@
-"""`darkroom catalog import`: a source of items becomes a catalog, or changes one."""
+"""`darkroom catalog import`, `remove`: a source of items becomes a catalog or changes it; a catalog is removed."""
 
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output
+from worker.cli import output, signing
 from worker.cli.catalog.arguments import CatalogName
 from worker.intake.manifest.source import Form
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from worker.core.rules.fault import Fault
     from worker.intake.manifest import Row
     from worker.intake.reference_store import Library
-
 _SHOWN = 10
 _FAULTS_SHOWN = 50
 
@@ -38,7 +38,9 @@ def import_(  # noqa: PLR0917 - typer gives each by its name
     ] = None,
     form: Annotated[Form | None, typer.Option("--format", help="The file's form. [default: by its name]")] = None,
     allow_extra: output.AllowExtra = None,
-    remove_many: Annotated[bool, typer.Option(help="Allow the import to remove most of the items.")] = False,
+    remove_many: Annotated[
+        bool, typer.Option("--remove-many", help="Allow the import to remove most of the items.")
+    ] = False,
     as_json: output.AsJson = False,
 ) -> None:
     """Replace a catalog's items with those of a file or a query, and show the changes. Spends nothing."""
@@ -95,12 +97,12 @@ def _name(name: str) -> str:
 
 def _recipe(context: "Context", name: str, path: Path | None) -> "Recipe":
     from worker import wiring
-    from worker.catalog import recipes
+    from worker.catalog import importing
     from worker.catalog.queries import catalogs
     from worker.cli.errors import MISUSED, CliError
 
     if path is not None:
-        return recipes.read(path)
+        return importing.read_recipe(path)
     with wiring.database(context.settings, connections=1).transaction() as tx:
         found = catalogs.by_name(tx, name, or_removed=True)
     if found is None:
@@ -127,20 +129,20 @@ def _checked(
 def _rows(
     items: Path | None, sql: str | None, database_url: str | None, form: Form | None, sku: str
 ) -> "Iterator[Row | Fault]":
-    from worker.catalog import sources
+    from worker.catalog import importing
 
     if items is not None:
-        return sources.from_file(items, form=form, sku=sku)
-    return sources.from_query(database_url or "", sql or "")
+        return importing.from_file(items, form=form, sku=sku)
+    return importing.from_query(database_url or "", sql or "")
 
 
 def _refuse(faults: "tuple[Fault, ...]", *, as_json: bool) -> None:
-    from worker.cli import lookup
+    from worker.batches import views
     from worker.cli.errors import CliError
     from worker.cli.intake import manifests
 
     if as_json:
-        output.print_json({"state": "refused", "faults": [lookup.fault_as_json(fault) for fault in faults]})
+        output.print_json({"state": "refused", "faults": [views.fault(fault) for fault in faults]})
     else:
         console = output.notes()
         console.print(manifests.fault_table(faults[:_FAULTS_SHOWN]))
@@ -182,3 +184,56 @@ def _say(name: str, done: "Import") -> None:
     if done.kept:
         console.print(f"Kept with the items, not used by the recipe: {manifests.kept(done.kept)}.", markup=False)
     console.print(f"See what that means, and its price, with `darkroom catalog plan {name}`.", markup=False)
+
+
+if TYPE_CHECKING:
+    from worker.catalog.removing import Removal
+
+
+def remove(
+    name: CatalogName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    by: signing.ByOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Remove a catalog and refuse its open plans. Images, history and ledger stay on record."""
+    from worker import wiring
+    from worker.catalog import removing
+    from worker.cli.catalog import lookup
+
+    _, database = lookup.opened()
+    with database.transaction() as tx:
+        found = lookup.catalog(tx, name)
+    if not yes:
+        _ask_removal(removing.preview(database, found.id, name))
+    done = removing.remove(database, found.id, name, by=signing.actor(by), now=wiring.clock())
+    if as_json:
+        output.print_json({"catalog": name, "removed": True, "items": done.counts.items, "refused_plans": done.plans})
+        return
+    output.answers().print(
+        f"catalog {name} is removed: {_removal_said(done)}. `darkroom catalog import` under its name brings it back.",
+        markup=False,
+    )
+
+
+def _ask_removal(effect: "Removal") -> None:
+    """Ask a person at a terminal; raise CliError without one, and when the answer is no."""
+    from worker.cli.errors import MISUSED, CliError
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise CliError(
+            f"catalog {effect.name} was not removed ({_removal_said(effect)}): add --yes to remove it", MISUSED
+        )
+    output.notes().print(f"Remove catalog {effect.name}: {_removal_said(effect)}.", markup=False)
+    if not typer.confirm("Remove it?", default=False, err=True):
+        raise CliError("nothing was changed")
+
+
+def _removal_said(effect: "Removal") -> str:
+    counts = effect.counts
+    parts = [output.plural(counts.items, "item"), f"{counts.live:,} of them live"]
+    if counts.candidates:
+        parts.append(f"{counts.candidates:,} waiting for review")
+    if effect.plans:
+        parts.append(f"{output.plural(effect.plans, 'open plan')} refused")
+    return ", ".join(parts)

@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker import wiring
-from worker.catalog import harvest
+from worker.catalog import publishing
 from worker.catalog.applying import PlanUnknown
 from worker.catalog.queries import catalogs, plans
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.catalog.queries.plans import PlanRow
-from worker.cli.context import Context, resolve
+from worker.cli.context import Context
+from worker.cli.context import opened as context_opened
 from worker.cli.errors import MISUSED, CliError
 from worker.core.db.session import Database
 from worker.core.rules.fault import plain
@@ -20,9 +21,8 @@ from worker.core.rules.fault import plain
 
 def opened() -> tuple[Context, Database]:
     """Return the database, with every finished image taken in."""
-    context = resolve()
-    database = wiring.database(context.settings, connections=1)
-    harvest.harvest(database, now=wiring.clock(), new_id=wiring.new_id)
+    context, database = context_opened()
+    publishing.sync_results(database, now=wiring.clock(), new_id=wiring.new_id)
     return context, database
 
 
@@ -37,7 +37,9 @@ def catalog(tx: Connection, name: str, *, or_removed: bool = False) -> CatalogRo
     if found is None:
         known = ", ".join(repr(row.name) for row in catalogs.all_by_name(tx)[:10])
         there = (
-            f"there are {known}" if known else "`darkroom catalog import NAME items.csv --recipe recipe.toml` makes one"
+            f"there are {known}"
+            if known
+            else "`darkroom catalog import NAME items.csv --recipe recipe.toml` creates one"
         )
         raise CliError(f"there is no catalog {plain(name)!r}: {there}")
     return found

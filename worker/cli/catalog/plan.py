@@ -54,6 +54,7 @@ def plan(  # noqa: PLR0917 - typer gives each by its name
             older_than_days=older_than,
             credit_cap=credit_cap,
             sample=sample,
+            approve_above=context.settings.approve_above,
         )
         if out is not None:
             planning.save(tx, made)
@@ -87,7 +88,7 @@ def _as_json(made: "Plan") -> dict[str, Any]:
         "price": outline.price,
         "counts": outline.counts,
         "needs_approval": made.needs_approval,
-        **made.wish.as_json(),
+        **made.plan_options.as_json(),
         "renders": [
             {
                 "sku": each.sku,
@@ -112,7 +113,7 @@ def _write(out: Path, made: "Plan") -> None:
         part.write_text(json.dumps(_as_json(made), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         part.replace(out)
     except OSError as error:
-        raise CliError(f"{out} cannot be written: {error.strerror or error}; name another place with --out") from error
+        raise CliError(f"{out} cannot be written: {error.strerror or error}; choose another path with --out") from error
 
 
 def _say(made: "Plan", forecast: "Forecast", *, rows: int, out: Path | None) -> None:
@@ -147,9 +148,9 @@ def _lines(made: "Plan", forecast: "Forecast") -> dict[str, str]:
         "duration": forecasts.duration_line(forecast),
     }
     if made.needs_approval:
-        lines["approval"] = f"needed, by somebody else than {made.made_by}"
-    if made.wish.sample is not None:
-        lines["sample"] = f"{output.plural(made.wish.sample, 'item')} first, then it waits for review"
+        lines["approval"] = f"needed, by someone other than {made.made_by}"
+    if made.plan_options.sample is not None:
+        lines["sample"] = f"{output.plural(made.plan_options.sample, 'item')} first, then it waits for review"
     return lines
 
 
@@ -168,6 +169,6 @@ def _next_step(made: "Plan", out: Path | None) -> str:
         return "Nothing to render."
     if out is None:
         return "Nothing was saved or spent; the same command with --out plan.json makes a plan that can be applied."
-    if made.needs_approval and made.wish.sample is None:
+    if made.needs_approval and made.plan_options.sample is None:
         return f"Saved as {out}. Approve it with `darkroom catalog approve {out} --by NAME`, then apply it."
     return f"Saved as {out}. Nothing was spent; `darkroom catalog apply {out}` does it."

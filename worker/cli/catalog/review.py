@@ -8,13 +8,13 @@ from uuid import UUID
 
 import typer
 
-from worker.catalog.export import ExportForm
+from worker.catalog.rules.catalog import ExportForm
 from worker.cli import output
 from worker.cli.catalog.arguments import By, CatalogName
 
 if TYPE_CHECKING:
     from worker.catalog.queries.catalogs import CatalogRow
-    from worker.catalog.queries.history import Change
+    from worker.catalog.queries.live import LiveChange
     from worker.catalog.queries.rejections import Listed
     from worker.cli.context import Context
     from worker.core.db.session import Database
@@ -31,7 +31,7 @@ def rollback(
 ) -> None:
     """Show an older image again, or what all items showed at an earlier time. Spends nothing."""
     from worker import wiring
-    from worker.catalog.rollback import CannotRollBack, roll_back
+    from worker.catalog.publishing import CannotRollBack, roll_back
     from worker.cli import signing
     from worker.cli.errors import CliError
 
@@ -92,14 +92,14 @@ def history(
     as_json: output.AsJson = False,
 ) -> None:
     """List every image of an item that was live or rejected, who decided it and why."""
-    from worker.catalog.queries import history as catalog_history
+    from worker.catalog.queries import live as queries_live
     from worker.catalog.queries import rejections as catalog_rejections
     from worker.cli.errors import CliError
     from worker.core.rules.fault import plain
 
     _, database, catalog = opened(name, or_removed=True)
     with database.transaction() as tx:
-        shown = catalog_history.of(tx, catalog.id, sku)
+        shown = queries_live.history_of(tx, catalog.id, sku)
         rejected = catalog_rejections.of(tx, catalog.id, sku)
     if not (shown or rejected):
         raise CliError(f"no image of {plain(sku)!r} was ever live or rejected in {plain(name)!r}")
@@ -118,7 +118,7 @@ def history(
     output.answers().print(table)
 
 
-def _live_line(each: "Change") -> dict[str, Any]:
+def _live_line(each: "LiveChange") -> dict[str, Any]:
     return {
         "event": "live",
         "image": str(each.render_id),
@@ -160,8 +160,9 @@ def export(
 
     from worker import wiring
     from worker.catalog import export as exporting
-    from worker.catalog.queries import history as catalog_history
+    from worker.catalog.queries import live as queries_live
     from worker.catalog.queries import rejections as catalog_rejections
+    from worker.cli import signing
     from worker.cli.errors import MISUSED, CliError
     from worker.contact_sheet.template import write_whole
 
@@ -169,8 +170,9 @@ def export(
         raise CliError(f"say what is to be exported: `darkroom catalog export {name} --live`, or --rejected", MISUSED)
     context, database, catalog = opened(name)
     store = wiring.store(context.settings, database)
+    signing.record_export(database, f"catalog:{catalog.id}", "live images" if live else "rejections")
     if live:
-        found = exporting.rows(catalog_history.live(database, catalog.id), store)
+        found = exporting.rows(queries_live.live_now(database, catalog.id), store)
         pieces = exporting.lines(found, form)
     else:
         rejections = exporting.rejections(catalog_rejections.every(database, catalog.id), store)
@@ -181,7 +183,7 @@ def export(
     try:
         write_whole(to, pieces)
     except OSError as error:
-        raise CliError(f"{to} cannot be written: {error.strerror or error}; name another place with -o") from error
+        raise CliError(f"{to} cannot be written: {error.strerror or error}; choose another path with -o") from error
 
 
 def opened(name: str, *, or_removed: bool = False) -> "tuple[Context, Database, CatalogRow]":

@@ -8,22 +8,22 @@ import typer
 
 from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
 from worker.cli import output
-from worker.cli.catalog.schedule_arguments import ScheduleName, found_schedule, opened
 from worker.cli.signing import ByOption
 
 if TYPE_CHECKING:
     from worker.catalog.queries.schedules import ScheduleRow
     from worker.core.db.session import Database
-
-
 UPCOMING = 5
 
 
 class Missed(StrEnum):
-    """What becomes of fire times at which no node was alive, as it is typed."""
+    """How fire times are handled at which no node was running, as it is typed."""
 
     RUN_ONCE = "run-once"
     SKIP = "skip"
+
+
+ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="The schedule.")]
 
 
 def add(  # noqa: PLR0917 - typer gives each by its name
@@ -33,10 +33,10 @@ def add(  # noqa: PLR0917 - typer gives each by its name
     cap: Annotated[int, typer.Option(min=1, help="Most credits that one run may commit.")],
     tz: Annotated[str, typer.Option(help="The time zone of the cron line, such as Europe/Paris.")] = "UTC",
     overlap: Annotated[
-        OverlapPolicy, typer.Option(help="What a run does while the one before it is not over.")
+        OverlapPolicy, typer.Option(help="What to do when a run is due while the previous one is in progress.")
     ] = OverlapPolicy.SKIP,
     missed: Annotated[
-        Missed, typer.Option(help="How fire times are handled at which no node was running.")
+        Missed, typer.Option(help="What to do about fire times at which no node was running.")
     ] = Missed.RUN_ONCE,
     by: ByOption = None,
     as_json: output.AsJson = False,
@@ -49,7 +49,7 @@ def add(  # noqa: PLR0917 - typer gives each by its name
     from worker.cli.catalog.review import opened
     from worker.cli.errors import MISUSED, CliError
     from worker.core.rules.fault import UnfitError
-    from worker.core.rules.plain_text import label
+    from worker.core.rules.text import label
 
     context, database, found = opened(catalog)
     now = wiring.clock()
@@ -73,11 +73,8 @@ def add(  # noqa: PLR0917 - typer gives each by its name
         "created_by": signing.actor(by),
         "account_id": wiring.account(context.settings, database),
     }
-    try:
-        with database.transaction() as tx:
-            schedules.add(tx, values)
-    except schedules.NameTaken as error:
-        raise CliError(str(error)) from error
+    with database.transaction() as tx:
+        schedules.add(tx, values)
     _show(database, name, now, as_json=as_json)
 
 
@@ -85,6 +82,7 @@ def list_(as_json: output.AsJson = False) -> None:
     """List the schedules with their next fire times."""
     from worker import wiring
     from worker.catalog.queries import schedules
+    from worker.cli.context import opened
 
     _, database = opened()
     now = wiring.clock()
@@ -94,7 +92,7 @@ def list_(as_json: output.AsJson = False) -> None:
         output.print_json([_as_json(each, now) for each in found])
         return
     if not found:
-        output.notes().print("there is no schedule: `darkroom schedule add` makes one")
+        output.notes().print("there is no schedule: `darkroom schedule add` creates one")
         return
     table = output.table(
         "schedule",
@@ -120,6 +118,7 @@ def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
     """Pause a schedule; a run in progress continues."""
     from worker import wiring
     from worker.catalog.queries import schedules
+    from worker.cli.context import opened
 
     _, database = opened()
     now = wiring.clock()
@@ -132,6 +131,7 @@ def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
     """Resume a schedule; fire times that passed while it was paused are not made up for."""
     from worker import wiring
     from worker.catalog.queries import schedules
+    from worker.cli.context import opened
 
     _, database = opened()
     now = wiring.clock()
@@ -143,13 +143,14 @@ def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
 def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
     """Remove a schedule and its waiting runs. Past runs stay on record."""
     from worker import wiring
-    from worker.catalog import ending
+    from worker.catalog import approving
     from worker.cli import signing
+    from worker.cli.context import opened
 
     _, database = opened()
     with database.transaction() as tx:
         found = found_schedule(tx, name)
-    ending.remove(database, found.id, by=signing.actor(by), now=wiring.clock())
+    approving.remove(database, found.id, by=signing.actor(by), now=wiring.clock())
     if as_json:
         output.print_json({"schedule": found.name, "removed": True})
     else:
@@ -195,3 +196,22 @@ def _as_json(found: "ScheduleRow", now: datetime) -> dict[str, Any]:
         "paused_at": found.paused_at and found.paused_at.isoformat(),
         "next": [due.isoformat() for due in _next(found, now)],
     }
+
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from worker.catalog.queries.schedules import ScheduleRow
+    from worker.core.db.session import Database
+
+
+def found_schedule(tx: "Connection", name: str, *, or_removed: bool = False) -> "ScheduleRow":
+    """Return the schedule of that name; raise CliError when there is none."""
+    from worker.catalog.queries import schedules
+    from worker.cli.errors import CliError
+    from worker.core.rules.fault import plain
+
+    found = schedules.by_name(tx, name, or_removed=or_removed)
+    if found is None:
+        raise CliError(f"there is no schedule {plain(name)!r}: `darkroom schedule list` shows all")
+    return found

@@ -7,7 +7,7 @@ import typer
 
 from worker.catalog.rules.schedule import RunState
 from worker.cli import output, spending
-from worker.cli.catalog.schedule_arguments import ScheduleName, found_schedule, opened
+from worker.cli.catalog.schedule import ScheduleName, found_schedule
 from worker.cli.signing import ByOption
 
 if TYPE_CHECKING:
@@ -24,30 +24,29 @@ def run_now(
 ) -> None:
     """Run a schedule once now, beside its fire times: a node plans and applies, up to the cap.
 
-    Ends with 1 when the run is left out, because another one is not over.
+    Exit status 1 if the run is skipped because another one is in progress.
     """
     from worker import wiring
-    from worker.catalog import firing
+    from worker.catalog import scheduling
     from worker.catalog.queries import schedule_runs
     from worker.cli import signing
+    from worker.cli.context import opened
     from worker.cli.errors import CliError
 
     context, database = opened()
     with database.transaction() as tx:
         found = found_schedule(tx, name)
     consent = spending.Consent(yes=yes, max_credits=max_credits)
-    if not spending.is_permitted(context, f"A run of {found.name}, at most", found.credit_cap or 0, consent):
-        raise CliError("nothing was asked for")
-    try:
-        run_id = firing.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
-    except firing.ScheduleGone as error:
-        raise CliError(str(error)) from error
+    what = f"Schedule {found.name}, one run"
+    if not spending.is_permitted(context, what, found.credit_cap or 0, consent, is_limit=True):
+        raise CliError("no run was requested")
+    run_id = scheduling.run_now(database, found.id, by=signing.actor(by), now=wiring.clock(), new_id=wiring.new_id)
     with database.transaction() as tx:
         run = schedule_runs.by_id(tx, run_id)
     if as_json:
         output.print_json(_run_as_json(run))
     else:
-        said = f": {run.outcome}" if run.outcome else f"; `darkroom schedule runs {found.name}` shows what comes of it"
+        said = f": {run.outcome}" if run.outcome else f"; `darkroom schedule runs {found.name}` shows its outcome"
         output.answers().print(f"run {run.id} {run.state}{said}", markup=False)
     if run.state is RunState.SKIPPED:
         raise typer.Exit(1)
@@ -61,16 +60,13 @@ def cancel(
 ) -> None:
     """Cancel a run that is queued or waits for approval, and its plan. Nothing is spent."""
     from worker import wiring
-    from worker.catalog import ending
+    from worker.catalog import approving
     from worker.cli import signing
-    from worker.cli.errors import CliError
+    from worker.cli.context import opened
 
     _, database = opened()
     run_id = _run_id(database, run)
-    try:
-        done = ending.cancel(database, run_id, by=signing.actor(by), reason=signing.text(reason), now=wiring.clock())
-    except ending.RunGoesOn as error:
-        raise CliError(str(error)) from error
+    done = approving.cancel(database, run_id, by=signing.actor(by), reason=signing.text(reason), now=wiring.clock())
     if as_json:
         output.print_json(_run_as_json(done))
     else:
@@ -84,6 +80,7 @@ def runs(
 ) -> None:
     """List the runs of a schedule: fire time, plan, price, credits spent, outcome."""
     from worker.catalog.queries import schedule_runs
+    from worker.cli.context import opened
 
     _, database = opened()
     with database.transaction() as tx:

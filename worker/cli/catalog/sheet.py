@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli import output
-from worker.cli.batches import sheet_options
+from worker.cli.batches import sheet as batches_sheet
 from worker.cli.catalog.arguments import CatalogName
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def sheet(
     limit: Annotated[
         int, typer.Option(min=1, max=2_000, help="Most images on one sheet; more make several, numbered sheets.")
     ] = LIMIT,
-    full: sheet_options.Full = False,
-    archive: sheet_options.Archive = None,
+    full: batches_sheet.Full = False,
+    archive: batches_sheet.Archive = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Write HTML pages of the images that wait for review: old beside new, keys to accept and reject."""
@@ -32,11 +32,11 @@ def sheet(
     from worker.catalog import review
     from worker.cli.catalog.review import opened
 
-    sheet_options.check(to=to, full=full, archive=archive)
+    batches_sheet.check_options(to=to, full=full, archive=archive)
     context, database, catalog = opened(name)
     place = archive or to or Path(f"{review.stem_of(name)}-review.html")
     store = wiring.store(context.settings, database)
-    with sheet_options.written(store, place, full=full, is_archive=archive is not None) as (page, originals):
+    with batches_sheet.place_for(store, place, full=full, is_archive=archive is not None) as (page, originals):
         sheets = review.write_sheets(
             database,
             originals,

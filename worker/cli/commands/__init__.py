@@ -3,7 +3,7 @@
 A new command is a module with a function, and an entry here.
 """
 
-from worker.cli.commands import books, catalogs
+from worker.cli.commands import books, bulk, catalogs, hooks, identities
 from worker.cli.lazy import Command, Group
 
 _BATCHES, _START = "Batches", "Start and stop"
@@ -71,6 +71,13 @@ ROOT = Group(
             examples=("darkroom ls", "darkroom ls --state running --owner mia"),
         ),
         Command(
+            name="explain",
+            target="batches.explain:explain",
+            panel=_BATCHES,
+            summary="Say where a job or a batch stands, why, what happens next and when, and what you can do.",
+            examples=("darkroom explain chairs", "darkroom explain chairs chair-1 --json"),
+        ),
+        Command(
             name="refused",
             target="intake.refused:refused",
             panel=_BATCHES,
@@ -81,7 +88,7 @@ ROOT = Group(
             name="watch",
             target="batches.watch:watch",
             panel=_BATCHES,
-            summary="Follow a batch live until it is done; ends with 1 when a job of it ended without an image.",
+            summary="Follow a batch live until it is done; exit status 1 if a job ended without an image.",
             examples=("darkroom watch chairs", "darkroom watch chairs --json"),
         ),
         Command(
@@ -107,28 +114,28 @@ ROOT = Group(
         ),
         Command(
             name="open",
-            target="batches.open:open_",
+            target="batches.sheet:open_",
             panel=_BATCHES,
             summary="Write a batch's contact sheet into the home and open it in the browser.",
             examples=("darkroom open chairs", "darkroom open chairs --json"),
         ),
         Command(
             name="pause",
-            target="batches.pause:pause",
+            target="batches.bulk_commands:pause",
             panel=_BATCHES,
             summary="Pause batches: no further job starts until `darkroom resume`; jobs in progress continue.",
             examples=("darkroom pause chairs", "darkroom pause --owner mia --name 'spring*' --dry-run"),
         ),
         Command(
             name="resume",
-            target="batches.resume:resume",
+            target="batches.bulk_commands:resume",
             panel=_BATCHES,
             summary="Resume paused batches.",
             examples=("darkroom resume chairs", "darkroom resume --owner mia --yes"),
         ),
         Command(
             name="reprioritise",
-            target="batches.reprioritise:reprioritise",
+            target="batches.bulk_commands:reprioritise",
             panel=_BATCHES,
             summary="Change the priority class or the weight of batches; it applies to their pending jobs at once.",
             examples=(
@@ -138,14 +145,14 @@ ROOT = Group(
         ),
         Command(
             name="cancel",
-            target="batches.cancel:cancel",
+            target="batches.bulk_commands:cancel",
             panel=_BATCHES,
             summary="Cancel batches: unsent jobs are dropped; generations at the provider are paid for and downloaded.",
             examples=("darkroom cancel chairs", "darkroom cancel --owner mia --since 2026-11-30 --dry-run"),
         ),
         Command(
             name="deadline",
-            target="batches.deadline:deadline",
+            target="batches.limits:deadline",
             panel=_BATCHES,
             summary="Set or remove a batch's deadline. Jobs that an earlier deadline ended stay ended; see `retry`.",
             examples=("darkroom deadline chairs 6h", "darkroom deadline chairs none"),
@@ -155,10 +162,12 @@ ROOT = Group(
             target="batches.retry:retry",
             panel=_BATCHES,
             summary="Retry failed jobs: download paid images again, render the others anew; shows the price first.",
-            examples=("darkroom retry chairs", "darkroom retry chairs --code generation_failed"),
+            examples=("darkroom retry chairs", "darkroom retry --owner mia --code generation_failed --dry-run"),
         ),
+        bulk.BULK,
         catalogs.CATALOG,
         catalogs.SCHEDULE,
+        hooks.HOOK,
         Command(
             name="up",
             target="local.up:up",
@@ -168,7 +177,7 @@ ROOT = Group(
         ),
         Command(
             name="down",
-            target="local.down:down",
+            target="local.up:down",
             panel=_START,
             summary="End `darkroom up` and the embedded services of this home, as Ctrl-C in its terminal does.",
             examples=("darkroom down", "darkroom down --timeout 10"),
@@ -196,19 +205,37 @@ ROOT = Group(
             settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
         ),
         Command(
+            name="node",
+            target="local.node:node",
+            panel=_START,
+            summary="Run worker nodes on all cores of this machine until Ctrl-C or SIGTERM, which drains.",
+            examples=("darkroom node", "darkroom node --processes 1"),
+        ),
+        Command(
+            name="migrate",
+            target="local.migrate:migrate",
+            panel=_START,
+            summary="Bring the database's tables to the version of this program, from any earlier one.",
+            examples=("darkroom migrate", "darkroom migrate --json"),
+        ),
+        Command(
             name="env",
-            target="local.env:env",
+            target="local.services:env",
             panel=_START,
             summary='Print the environment that other processes need, with passwords: eval "$(darkroom env)".',
             examples=("darkroom env --format shell", "darkroom env --format dotenv > .env"),
         ),
         _SERVICES,
+        identities.WEB,
+        identities.USER,
+        identities.TOKEN,
         books.AUDIT,
         books.ACCOUNT,
+        books.WEBHOOK,
         books.STORE,
         Command(
             name="cap",
-            target="batches.cap:cap",
+            target="batches.limits:cap",
             panel=books.PANEL,
             summary="Set the credit cap of a batch or the monthly cap of an owner; takes effect at once.",
             examples=("darkroom cap chairs 400", "darkroom cap --owner mia --monthly 5000"),
@@ -225,7 +252,7 @@ ROOT = Group(
         ),
         Command(
             name="correct",
-            target="audit.correct:correct",
+            target="audit.resolve:correct",
             panel=books.PANEL,
             summary="Correct the cost of an ended generation; the entry carries your name and reason.",
             examples=(
@@ -239,6 +266,20 @@ ROOT = Group(
             panel=books.PANEL,
             summary="Check database, broker, nodes, store, key, wallet and prices. Spends nothing.",
             examples=("darkroom doctor", "darkroom doctor --verify-store --sample 100"),
+        ),
+        Command(
+            name="top",
+            target="health.top:top",
+            panel=books.PANEL,
+            summary="Show batches, limits, clocks, credits, nodes and errors live; keys pause and resume the account.",
+            examples=("darkroom top", "darkroom top --once"),
+        ),
+        Command(
+            name="demand",
+            target="health.demand:demand",
+            panel=books.PANEL,
+            summary="Show how much work may be done now under the rate limit, for autoscalers.",
+            examples=("darkroom demand", "darkroom demand --json"),
         ),
     ),
 )

@@ -78,8 +78,8 @@ AUDIT = Group(
         Command(
             name="check",
             target="audit.check:check",
-            summary="Check a report against its evidence and a fresh printing; exit status 1 on a difference.",
-            examples=("darkroom audit check november.csv", "darkroom audit check evidence/"),
+            summary="Check a report against its evidence and the ledger; exit status 1 on a difference.",
+            examples=("darkroom audit check november.csv", "darkroom audit check november.csv --offline"),
         ),
         Command(
             name="in-doubt",
@@ -127,6 +127,47 @@ ACCOUNT = Group(
             target="accounts.account:set_limits",
             summary="Set an account's request rate, read rate or in-flight window; takes effect at once.",
             examples=("darkroom account set --rate 2 --max-in-flight 100", "darkroom account set --rate auto"),
+        ),
+    ),
+)
+
+WEBHOOK = Group(
+    name="webhook",
+    summary="Register, list, test, rotate and remove the endpoints to which the provider sends webhooks.",
+    panel=PANEL,
+    commands=(
+        Command(
+            name="add",
+            target="accounts.webhook:add",
+            summary="Register an endpoint with the provider, below URL at a secret path that is shown once.",
+            examples=(
+                "darkroom webhook add https://darkroom.example.com/webhooks/provider",
+                "darkroom webhook add https://darkroom.example.com/hooks --verifiers standard --by mia",
+            ),
+        ),
+        Command(
+            name="list",
+            target="accounts.webhook:list_",
+            summary="List the endpoints, here and at the provider, with what came to them.",
+            examples=("darkroom webhook list", "darkroom webhook list --json"),
+        ),
+        Command(
+            name="test",
+            target="accounts.webhook:request_test",
+            summary="Have the provider send a test event to an endpoint.",
+            examples=("darkroom webhook test ID", "darkroom webhook test ID --json"),
+        ),
+        Command(
+            name="rotate-secret",
+            target="accounts.webhook:rotate_secret",
+            summary="Have the provider sign with a new secret; the one before is good until the next time.",
+            examples=("darkroom webhook rotate-secret ID", "darkroom webhook rotate-secret ID --by mia"),
+        ),
+        Command(
+            name="remove",
+            target="accounts.webhook:remove",
+            summary="Remove an endpoint at the provider and here; generations are polled as without it.",
+            examples=("darkroom webhook remove ID", "darkroom webhook remove ID --by mia --reason 'moved'"),
         ),
     ),
 )

@@ -4,38 +4,11 @@ from worker.cli.lazy import Command, Group
 
 _PANEL = "Catalogs"
 
-_HOOK = Group(
-    name="hook",
-    summary="Notify other systems when items go live.",
-    commands=(
-        Command(
-            name="add",
-            target="catalog.hook:add",
-            summary="Add a hook: a command or URL that is called when items go live; retried for a week.",
-            examples=(
-                "darkroom catalog hook add shop --post https://shop.example/darkroom --secret-file secret.txt",
-                "darkroom catalog hook add shop --command ./publish.sh",
-            ),
-        ),
-        Command(
-            name="list",
-            target="catalog.hook:list_",
-            summary="List the hooks of a catalog, with their pending deliveries.",
-            examples=("darkroom catalog hook list shop", "darkroom catalog hook list shop --json"),
-        ),
-        Command(
-            name="remove",
-            target="catalog.hook:remove",
-            summary="Remove a hook and drop its pending deliveries.",
-            examples=("darkroom catalog hook remove shop HOOK", "darkroom catalog hook remove shop HOOK --json"),
-        ),
-    ),
-)
-
 CATALOG = Group(
     name="catalog",
     summary="Keep a catalog's images fresh: plan, apply, review, publish.",
     panel=_PANEL,
+    hints={"hook": "Add a hook with `darkroom hook add URL|COMMAND --event image.live --catalog NAME`."},
     commands=(
         Command(
             name="import",
@@ -81,7 +54,7 @@ CATALOG = Group(
         ),
         Command(
             name="show-plan",
-            target="catalog.show_plan:show_plan",
+            target="catalog.show:show_plan",
             summary="Show a saved plan: price, reasons, prompts, and the words that differ.",
             examples=("darkroom catalog show-plan PLAN", "darkroom catalog show-plan PLAN --json"),
         ),
@@ -93,7 +66,7 @@ CATALOG = Group(
         ),
         Command(
             name="remove",
-            target="catalog.remove:remove",
+            target="catalog.importing:remove",
             summary="Remove a catalog and refuse its open plans. Images, history and ledger stay on record.",
             examples=("darkroom catalog remove shop", "darkroom catalog remove shop --yes --json"),
         ),
@@ -133,7 +106,6 @@ CATALOG = Group(
             summary="Write what is live, or every rejection, by SKU: file, address, SHA-256, and since when or why.",
             examples=("darkroom catalog export shop --live -o live.csv", "darkroom catalog export shop --rejected"),
         ),
-        _HOOK,
     ),
 )
 

@@ -9,22 +9,24 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker import wiring
-from worker.accounts.queries import account_limits, model_pauses
+from worker.accounts.queries import account_limits, provider_health
 from worker.accounts.rules.pace import PROBED_AFTER
 from worker.audit.queries import instants
 from worker.batches.queries import overview
+from worker.cli import output
 from worker.cli.context import Context, no_database
-from worker.cli.health import node_problems, nodes
-from worker.cli.local import migrate
+from worker.cli.health import nodes, serving
+from worker.core.db import schema
 from worker.core.rules.errors import AccountPaused, NotFound, PauseReason, ProviderError
 from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
-from worker.engine.queries import crashes, not_downloaded, upkeep
-from worker.engine.rules import crash
-from worker.engine.rules.not_downloaded import ALARM_AFTER, GRAVE_AFTER
-from worker.intake.queries import messages, waiting_messages
+from worker.engine.queries import crashes, maintenance, results
+from worker.engine.rules import give_up
+from worker.engine.rules.give_up import ALARM_AFTER, GRAVE_AFTER
+from worker.hooks.queries import hooks
+from worker.intake.queries import messages
 from worker.node.queries.nodes import OFF_S
 from worker.provider.client import Client
-from worker.provider.rules.availability import why_not
+from worker.provider.wire import why_unavailable
 from worker.storage.store import StoreUnavailable, WrongStore
 
 
@@ -85,7 +87,8 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield _models(tx, context)
                 yield _not_downloaded(tx, context)
                 yield _crashes(tx)
-                yield _upkeep(tx)
+                yield _maintenance(tx)
+                yield _hooks(tx)
                 yield _messages(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
@@ -102,8 +105,8 @@ def _clock(tx: Connection) -> Finding:
     wiring.clock.read(tx)
     offset_s = wiring.clock.wall_offset_s()
     if abs(offset_s) > OFF_S:
-        detail = f"this machine's clock is {node_problems.off_by(offset_s)} the database's, which alone counts"
-        return _warning("clock", detail, node_problems.SET_THE_CLOCK)
+        detail = f"this machine's clock is {serving.off_by(offset_s)} the database's, which alone counts"
+        return _warning("clock", detail, serving.SET_THE_CLOCK)
     return _ok("clock", f"{offset_s:+.3f} s against the database's")
 
 
@@ -120,27 +123,33 @@ def _instants(tx: Connection) -> Finding:
         "instants",
         detail,
         "keep the clock of the database's server in step (NTP), and upgrade old nodes: `darkroom audit verify` has all"
-        " of them; they stay as they are, and work goes on",
+        " of them; they stay as they are, and work continues",
     )
 
 
 def _node_problems(tx: Connection) -> Iterator[Finding]:
-    for found in node_problems.of_all(tx):
+    for found in serving.of_all(tx):
         yield _warning(found.check, found.said, found.next_step)
 
 
 def _migrations(tx: Connection) -> Finding:
-    found, wanted = migrate.current(tx), migrate.head()
+    found, wanted = schema.current(tx), schema.head()
     if found == wanted:
         return _ok("migrations", f"at {found}, the newest")
-    return _failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `alembic upgrade head`")
+    if found and not schema.is_known(found):
+        return _failed(
+            "migrations",
+            f"at {found}, which this version of Darkroom does not know",
+            "use the version that the database was last used with, or a newer one",
+        )
+    return _failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `darkroom migrate`")
 
 
 def _account(tx: Connection, context: Context) -> Finding:
     name = context.settings.account
     found = overview.pause(tx, name)
     if found is None:
-        return _ok("account", f"{name!r} is new: the first node or batch makes it")
+        return _ok("account", f"{name!r} is new: the first node or batch creates it")
     if found.reason is None:
         return _ok("account", f"{name!r} is not paused")
     since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
@@ -164,7 +173,7 @@ def _rate_limit(tx: Connection, context: Context) -> Iterator[Finding]:
 
 
 def _not_downloaded(tx: Connection, context: Context) -> Finding:
-    found, now = not_downloaded.of_account(tx, context.settings.account), wiring.clock()
+    found, now = results.not_downloaded_of_account(tx, context.settings.account), wiring.clock()
     if found.since is None:
         return _ok("images", "every paid image is downloaded")
     detail = f"{found.count:,} paid and not downloaded yet, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
@@ -180,23 +189,40 @@ def _not_downloaded(tx: Connection, context: Context) -> Finding:
 
 
 def _models(tx: Connection, context: Context) -> Finding:
-    paused = model_pauses.of_name(tx, context.settings.account)
+    paused = provider_health.paused_models_of(tx, context.settings.account)
     if not paused:
         return _ok("models", "none is paused")
     step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
     return _warning("models", "; ".join(str(each) for each in paused), step)
 
 
-def _upkeep(tx: Connection) -> Finding:
-    found = upkeep.troubles(tx)
+def _maintenance(tx: Connection) -> Finding:
+    found = maintenance.failing(tx)
     if not found:
-        return _ok("upkeep", "gets done")
+        return _ok("maintenance", "runs as scheduled")
     parts = (
         f"{each.kind}: not done since {each.done_at:%Y-%m-%d %H:%M} UTC" + (f" ({each.error})" if each.error else "")
         for each in found
     )
-    step = "look for upkeep.crashed in the nodes' log; if there is none, the nodes' threads or the broker hang"
-    return _warning("upkeep", "; ".join(parts), step)
+    step = "look for maintenance.crashed in the nodes' log; if there is none, the nodes' threads or the broker hang"
+    return _warning("maintenance", "; ".join(parts), step)
+
+
+def _hooks(tx: Connection) -> Finding:
+    found = hooks.failing(tx, now=wiring.clock())
+    if found is None:
+        return _ok("hooks", "every event was taken, or was not sent yet")
+    parts = (
+        f"{output.plural(found.disabled, 'hook')} disabled" if found.disabled else "",
+        f"{output.plural(found.failing, 'hook')} failing" if found.failing else "",
+        f"{output.plural(found.dead_letters, 'event')} given up in the last 7 days" if found.dead_letters else "",
+    )
+    step = (
+        "fix the receiver, or DARKROOM_HOOK_COMMANDS and DARKROOM_HOOK_HOSTS of the nodes; then `darkroom hook enable"
+        " HOOK` and `darkroom hook replay --failed`; `darkroom hook list` and `hook deliveries --failed` show each"
+    )
+    detail = f"{', '.join(filter(None, parts))}; {found.first}"
+    return _failed("hooks", detail, step) if found.disabled else _warning("hooks", detail, step)
 
 
 def _crashes(tx: Connection) -> Finding:
@@ -204,10 +230,10 @@ def _crashes(tx: Connection) -> Finding:
     if not found.steps and not found.ended:
         return _ok("crashes", "no job step keeps crashing")
     words = f" ({found.error})" if found.error else ""
-    detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {crash.CODE} within a day"
+    detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {give_up.CRASHED} within a day"
     step = (
         "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --code"
-        f" {crash.CODE}`; what is in doubt: `darkroom audit in-doubt`"
+        f" {give_up.CRASHED}`; what is in doubt: `darkroom audit in-doubt`"
     )
     return (_failed if found.ended else _warning)("crashes", detail, step)
 
@@ -220,7 +246,7 @@ def _messages(tx: Connection) -> Finding:
     since = wiring.clock() - messages.LOOKED_BACK
     total, newest = messages.refused(tx, since=since, limit=1)
     dropped = messages.dropped(tx, since=since)
-    waiting = waiting_messages.count(tx)
+    waiting = messages.count_waiting(tx)
     is_late = waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_PATIENCE
     if not total and not dropped and not is_late:
         return _ok("messages", f"none refused or dropped within 7 days; {waiting}")
@@ -261,7 +287,7 @@ def _broker(context: Context) -> Iterator[Finding]:
     if found:
         yield _ok("nodes", ", ".join(found))
     else:
-        yield _warning("nodes", "none answers", "start one: `darkroom up`, or `celery -A worker.celery_app worker`")
+        yield _warning("nodes", "none answers", "start one: `darkroom up`, or `darkroom node`")
     try:
         yield _unread(context)
     except nodes.BrokerUnreachable as error:
@@ -272,19 +298,21 @@ def _store(context: Context) -> Finding:
     place = context.settings.store_url
     if context.settings.database_url is None:
         # Opening a store makes its folder: without a Darkroom here, that would be one more home.
-        return _warning("store", f"{place}: not looked at", "it is compared with the database: fix that first")
+        return _warning("store", f"{place}: not checked", "it is checked against the database: fix the database first")
     database = wiring.database(context.settings, connections=1)
     try:
         wiring.store(context.settings, database).check()
     except WrongStore as error:
         return _failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
     except (StoreUnavailable, ValueError) as error:
-        return _failed("store", str(error), "check DARKROOM_STORE, its room and its permissions: what needs it waits")
+        return _failed(
+            "store", str(error), "check DARKROOM_STORE, its free space and its permissions; work that needs it waits"
+        )
     except DBAPIError:
-        return _warning("store", f"{place}: not compared with what the database knows", "fix the database first")
+        return _warning("store", f"{place}: not checked against the database", "fix the database first")
     finally:
         database.close()
-    return _ok("store", f"{place}: the one that is known, written and read")
+    return _ok("store", f"{place}: the expected store, writable and readable")
 
 
 def _provider(context: Context) -> Iterator[Finding]:
@@ -306,7 +334,7 @@ def _models_in_use(context: Context) -> set[str]:
     database = wiring.database(context.settings, connections=1)
     try:
         with database.transaction() as tx:
-            return {DEFAULT_MODEL, *model_pauses.in_use(tx)}
+            return {DEFAULT_MODEL, *provider_health.in_use(tx)}
     except DBAPIError:
         return {DEFAULT_MODEL}
     finally:
@@ -347,7 +375,7 @@ def _prices(client: Client, in_use: set[str]) -> Finding:
         for spec in MODELS.values()
         if listed.get(spec.id) not in (None, spec.credits)
     ]
-    missing = [f"{model} ({why})" for model in sorted(in_use) if (why := why_not(model, statuses))]
+    missing = [f"{model} ({why})" for model in sorted(in_use) if (why := why_unavailable(model, statuses))]
     if drifted:
         return _failed("prices", "; ".join(drifted), "upgrade Darkroom before you submit: caps and prices are off")
     if missing:

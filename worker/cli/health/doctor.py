@@ -25,12 +25,12 @@ def doctor(
 ) -> None:
     """Check database, broker, nodes, store, key, wallet and prices. Spends nothing."""
     from worker.cli.errors import MISUSED, CliError
-    from worker.cli.health import verify_store as verifying
+    from worker.cli.health import store
 
     if sample is not None and not verify_store:
         raise CliError("--sample goes with --verify-store", MISUSED)
     if verify_store:
-        verifying.verify(sample, as_json=as_json)
+        store.verify(sample, as_json=as_json)
     else:
         _examine(as_json=as_json)
 

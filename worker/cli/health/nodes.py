@@ -8,6 +8,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from worker.cli.context import Context
+from worker.core.rules.errors import DarkroomError
 from worker.node import unread_queues as unread
 from worker.node.app import make_app
 from worker.node.unread_queues import UnreadQueue
@@ -17,8 +18,10 @@ T = TypeVar("T")
 PING_S = 1.0
 
 
-class BrokerUnreachable(Exception):
-    """Nobody can be asked, since the broker does not answer."""
+class BrokerUnreachable(DarkroomError):
+    """The broker does not answer, so that no node can be asked."""
+
+    error_code = "broker_unreachable"
 
 
 def alive(context: Context) -> list[str]:
@@ -56,4 +59,4 @@ def why_still(context: Context) -> str | None:
         return str(error)
     if found:
         return None
-    return "no worker node answers: start one with `darkroom up`, or `celery -A worker.celery_app worker`"
+    return "no worker node answers: start one with `darkroom up`, or `darkroom node`"

@@ -1,23 +1,27 @@
-"""A manifest on its way in: read and checked under a spinner, and its faults shown."""
+"""Read and check a manifest with progress, show its faults, and write them to a file on request."""
 
+import json
 import sys
 from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.text import Text
 
+from worker.batches import views
 from worker.cli import output
-from worker.cli.errors import CliError
-from worker.cli.intake import fault_file
+from worker.cli.errors import MISUSED, CliError
 from worker.cli.listing import Listing
+from worker.cli.streams import write_whole
+from worker.core.output_files import csv_line
 from worker.core.rules.fault import Fault, plain
-from worker.intake.faults import FaultSpool
 from worker.intake.manifest import Form, read
 from worker.intake.prepare import Prepared, prepare
 from worker.intake.reference_store import Library
+from worker.intake.request_spool import FaultSpool
 from worker.storage.store import Store
 
 FAULTS_SHOWN = 50
@@ -88,8 +92,33 @@ def fault_table(faults: Iterable[Fault]) -> Listing:
 
 def _write(faults: FaultSpool, to: Path) -> None:
     try:
-        fault_file.write(faults, to)
+        write(faults, to)
     except OSError as error:
         raise CliError(
-            f"the faults cannot be written to {to}: {error.strerror or error}; name another place with --faults"
+            f"the faults cannot be written to {to}: {error.strerror or error}; choose another path with --faults"
         ) from error
+
+
+COLUMNS = ("line", "key", "field", "reason", "permitted")
+_JSON_SUFFIXES = (".jsonl", ".ndjson")
+
+
+def check_name(path: Path) -> None:
+    """Raise CliError, before a million lines are read, when the ending says no form."""
+    if path.suffix.lower() not in {".csv", *_JSON_SUFFIXES}:
+        raise CliError(f"--faults {path} must end in .csv, .jsonl or .ndjson", MISUSED)
+
+
+def write(faults: Iterable[Fault], path: Path) -> None:
+    """All faults are in the file, or it is as it was; raises OSError."""
+    write_whole(path, lambda file: _as_json(faults, file) if path.suffix.lower() != ".csv" else _as_csv(faults, file))
+
+
+def _as_json(faults: Iterable[Fault], file: IO[str]) -> None:
+    file.writelines(json.dumps(views.fault(fault)) + "\n" for fault in faults)
+
+
+def _as_csv(faults: Iterable[Fault], file: IO[str]) -> None:
+    file.write(csv_line(COLUMNS))
+    for fault in faults:
+        file.write(csv_line([fault.line, fault.key, fault.field, fault.reason, ", ".join(fault.permitted)]))

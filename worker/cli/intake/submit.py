@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli import output, spending
-from worker.cli.batches.deadline import DeadlineOption
+from worker.cli.batches.limits import DeadlineOption
 from worker.core.rules.batch_request import Priority, Purpose
 from worker.intake.manifest.source import Form
 
@@ -33,17 +33,19 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         str | None, typer.Option(help="Your own id of this submission; submitting the same token again adds nothing.")
     ] = None,
     skip_invalid: Annotated[
-        bool, typer.Option(help="Leave invalid lines out instead of rejecting the manifest.")
+        bool, typer.Option("--skip-invalid", help="Leave invalid lines out instead of rejecting the manifest.")
     ] = False,
     faults: Annotated[
         Path | None,
         typer.Option(help="Write every fault here, as .csv or .jsonl. [default: if many, MANIFEST.faults.csv]"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Only check, and print the plan; nothing is stored.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check, and print the plan; nothing is stored.")
+    ] = False,
     yes: spending.YesOption = False,
     max_credits: spending.MaxCreditsOption = None,
     wait: Annotated[
-        bool, typer.Option(help="Follow the batch until it is done; exit status 1 if a job failed.")
+        bool, typer.Option("--wait", help="Follow the batch until it is done; exit status 1 if a job failed.")
     ] = False,
     form: Annotated[Form | None, typer.Option("--format", help="The manifest's form. [default: by its name]")] = None,
     allow_extra: output.AllowExtra = None,
@@ -60,11 +62,11 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     """Check a manifest and submit it as one batch."""
     from worker import wiring
     from worker.cli.context import resolve
-    from worker.cli.intake import fault_file, manifests, submit_plan
+    from worker.cli.intake import manifests, submit_plan
 
     console = output.notes()
     if faults is not None:
-        fault_file.check_name(faults)
+        manifests.check_name(faults)
     request = _request(
         name=name or _name_of(manifest),
         owner=owner or _user(),
@@ -108,12 +110,22 @@ def _ask(context: "Context", prepared: "Prepared", consent: spending.Consent) ->
 def write(context: "Context", request: "BatchRequest", prepared: "Prepared") -> "Receipt":
     """Write the batch in one transaction of its own."""
     from worker import wiring
+    from worker.cli import signing
     from worker.intake.write import write
 
     database = wiring.database(context.settings, connections=1)
     account_id = wiring.account(context.settings, database)
     with database.bulk_transaction() as tx:
-        return write(tx, request, prepared, account_id=account_id, now=wiring.clock(), new_id=wiring.new_id)
+        return write(
+            tx,
+            request,
+            prepared,
+            account_id=account_id,
+            now=wiring.clock(),
+            new_id=wiring.new_id,
+            by=signing.actor(None),
+            approve_above=context.settings.approve_above,
+        )
 
 
 def _finish(
@@ -125,13 +137,14 @@ def _finish(
     as_json: bool,
 ) -> None:
     from worker import wiring
+    from worker.batches import views
     from worker.cli import lookup
     from worker.cli.batches.watch import exit_code, follow
     from worker.cli.health import serving
 
     database = wiring.database(context.settings, connections=1)
     answer = _receipt_as_json(request, receipt)
-    faults = map(lookup.fault_as_json, receipt.faults)
+    faults = map(views.fault, receipt.faults)
     if not as_json:
         _say_receipt(context, receipt, wait=wait)
         serving.warn_without_node(context, database)
@@ -143,7 +156,7 @@ def _finish(
         row = lookup.batch(tx, str(receipt.batch_id))
     found = follow(context, database, row)
     if as_json:
-        final = lookup.as_json(found)
+        final = views.batch(found)
         output.print_json_with(answer | {"state": final["state"], "final": final}, "faults", faults)
     raise typer.Exit(exit_code(found))
 
@@ -161,13 +174,13 @@ def _request(**fields: Any) -> "BatchRequest":
 
 
 def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool, as_json: bool) -> None:
-    from worker.cli import lookup
+    from worker.batches import views
     from worker.cli.errors import CliError
 
     if as_json:
         refused = {"batch": None, "token": request.token, "name": request.name, "state": "refused"}
         counts = {"jobs": 0, "credits": 0, "is_new": False}
-        output.print_json_with(refused | counts, "faults", map(lookup.fault_as_json, prepared.faults))
+        output.print_json_with(refused | counts, "faults", map(views.fault, prepared.faults))
     if skip_invalid:
         raise CliError("nothing was submitted: no line of the manifest is valid")
     raise CliError(
@@ -187,6 +200,12 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
         console.print(f"batch {receipt.batch_id}: {size}, which cost nothing.", markup=False)
     else:
         console.print(f"batch {receipt.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
+    if receipt.is_new and receipt.state == "paused":
+        console.print(
+            "It needs a second person (DARKROOM_APPROVE_ABOVE) and is paused until another one runs"
+            f" `darkroom resume {receipt.batch_id}`.",
+            markup=False,
+        )
     if receipt.kept:
         console.print(f"Kept for the results, not used: {manifests.kept(receipt.kept)}.", markup=False)
     if not wait:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from worker.cli import lookup, output
+from worker.batches import views
+from worker.cli import output
 from worker.cli.batches import forecast as forecasts
 from worker.cli.batches.forecast import Forecast
 from worker.cli.context import Context
@@ -15,7 +16,7 @@ def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json
     """Print lines, references, price, wallet and duration."""
     found = _forecast(context, prepared)
     if as_json:
-        output.print_json_with(_as_json(request, prepared, found), "faults", map(lookup.fault_as_json, prepared.faults))
+        output.print_json_with(_as_json(request, prepared, found), "faults", map(views.fault, prepared.faults))
         return
     console = output.answers()
     plan = _lines(prepared, found)

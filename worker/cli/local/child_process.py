@@ -74,7 +74,7 @@ class ChildProcess:
             self.process.terminate()
 
     def kill(self) -> None:
-        """End it at once; what it was doing is found again by whoever comes next."""
+        """Kill it at once; its work is recovered by the next process."""
         if self.process.poll() is None:
             self.process.kill()
 

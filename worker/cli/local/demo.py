@@ -22,6 +22,7 @@ _INTERRUPTED = 130
 
 def demo(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With a key: do not ask before it spends.")] = False,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve the HTTP API and the pages meanwhile.")] = True,
 ) -> None:
     """Render the example manifest: in the free sandbox, or with a key for real after a question."""
     from worker.cli.local.interrupts import Stopped, stoppable
@@ -35,40 +36,41 @@ def demo(
         _say(console, part, words)
 
     try:
-        with stoppable(), LocalStack(say, nodes=1, is_up=False) as house:
-            is_well = _run(house, manifest, console, yes=yes)
+        with stoppable(), LocalStack(say, nodes=1, is_up=False, has_web=web) as stack:
+            is_well = _run(stack, manifest, console, yes=yes)
     except Stopped:
         console.print("Interrupted; everything that was started has ended.")
         raise typer.Exit(_INTERRUPTED) from None
     raise typer.Exit(0 if is_well else 1)
 
 
-def _run(house: "LocalStack", manifest: Path, console: "Console", *, yes: bool) -> bool:
+def _run(stack: "LocalStack", manifest: Path, console: "Console", *, yes: bool) -> bool:
     """Return whether every good line has its image and the books are right."""
     from worker import wiring
 
-    database = wiring.database(house.context.settings, connections=1)
-    receipt = _submit(house, manifest, console, yes=yes)
+    database = wiring.database(stack.context.settings, connections=1)
+    receipt = _submit(stack, manifest, console, yes=yes)
     if receipt is None:
         return False
-    house.start_nodes()
+    stack.start_nodes()
+    stack.start_web()
     console.print()
-    found = _follow(house, database, receipt, console)
+    found = _follow(stack, database, receipt, console)
     console.print()
-    _show_results(house, database, found, console)
+    _show_results(stack, database, found, console)
     is_audited = _show_audit(database, console)
     console.print()
     return is_audited and found.is_done and found.lacking == 0
 
 
-def _submit(house: "LocalStack", manifest: Path, console: "Console", *, yes: bool) -> "Receipt | None":
+def _submit(stack: "LocalStack", manifest: Path, console: "Console", *, yes: bool) -> "Receipt | None":
     from worker import wiring
     from worker.cli.intake import manifests
     from worker.cli.intake.submit import write
     from worker.cli.spending import Consent, is_permitted
     from worker.core.rules.batch_request import BatchRequest
 
-    context = house.context
+    context = stack.context
     store = wiring.store(context.settings, wiring.database(context.settings, connections=1))
     prepared = manifests.check(str(manifest), None, store=store, console=console)
     _show_bad_lines(prepared, manifest, console)
@@ -90,7 +92,7 @@ def _show_bad_lines(prepared: "Prepared", manifest: Path, console: "Console") ->
         console.print()
 
 
-def _follow(house: "LocalStack", database: "Database", receipt: "Receipt", console: "Console") -> "Overview":
+def _follow(stack: "LocalStack", database: "Database", receipt: "Receipt", console: "Console") -> "Overview":
     from worker.cli import lookup
     from worker.cli.batches.progress import Progress
     from worker.cli.health import nodes
@@ -100,16 +102,16 @@ def _follow(house: "LocalStack", database: "Database", receipt: "Receipt", conso
     return Progress(
         lambda: lookup.look(database, row),
         console,
-        tend=house.tend,
-        why_still=lambda: nodes.why_still(house.context),
+        supervise=stack.supervise,
+        why_still=lambda: nodes.why_still(stack.context),
     ).follow()
 
 
-def _show_results(house: "LocalStack", database: "Database", found: "Overview", console: "Console") -> None:
+def _show_results(stack: "LocalStack", database: "Database", found: "Overview", console: "Console") -> None:
     from worker.cli.batches import sheet_files
     from worker.cli.batches.sheet import file_name
 
-    context = house.context
+    context = stack.context
     place = context.home / "sheets" / file_name(found.batch.name, str(found.batch.id))
     sheet_files.write(context, database, found, place)
     _say(console, "images", f"{context.settings.store_url.rstrip('/')}/{found.batch.id}")
@@ -121,7 +123,7 @@ def _show_results(house: "LocalStack", database: "Database", found: "Overview", 
 
 
 def _credits(found: "Overview") -> object:
-    from worker.core.rules.job import JobState
+    from worker.core.rules.states import JobState
 
     table = output.table(
         "credits", "held", "reserved", "spent", "images", numbers=("held", "reserved", "spent", "images")

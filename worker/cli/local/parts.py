@@ -10,15 +10,17 @@ from pathlib import Path
 from worker import wiring
 from worker.cli.context import Context, is_embedded, with_services
 from worker.cli.errors import CliError
-from worker.cli.local import migrate, sandbox_record, service_lock
+from worker.cli.local import migrate, sandbox
+from worker.cli.local import services as local_services
 from worker.cli.local.child_process import ChildProcess, ProcessSpec
 from worker.local import ports, services
 from worker.local.errors import tail
-from worker.settings import load
+from worker.settings import METRICS_PORT, load
+from worker.web.rules import origins
 
 _SANDBOX_START_S = 30.0
 _REFILL_BELOW = 1_000
-"""The sandbox's wallet is filled up below so many credits: whoever tries Darkroom has nobody to buy credits from."""
+"""The sandbox's wallet is filled up below so many credits: its credits cannot be bought."""
 _LINES = 2
 """What the sandbox says when it listens: its address and its key."""
 
@@ -34,9 +36,9 @@ def start_services(context: Context, *, stays: bool) -> Context:
     for name in ("darkroom", "darkroom_sandbox"):
         services.ensure_database(found, name)
     if stays:
-        service_lock.mark_persistent(context.home)
+        local_services.mark_persistent(context.home)
     elif is_new:
-        service_lock.mark_ephemeral(context.home)
+        local_services.mark_ephemeral(context.home)
     return with_services(context, found)
 
 
@@ -49,7 +51,7 @@ def migrate_database(context: Context) -> None:
 def start_sandbox(context: Context) -> ChildProcess:
     """Start the sandbox of the home, on its former port if that is free, and remember where it is."""
     require_sandbox()
-    former = sandbox_record.read(context.home)
+    former = sandbox.read(context.home)
     port = next(ports.candidates(former.port if former else None), 0)
     state = context.home / "sandbox"
     state.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def start_sandbox(context: Context) -> ChildProcess:
         child.process.wait()
         child.release()
         raise CliError(f"the sandbox did not start; its log {log} ends with:\n{tail(log)}")
-    sandbox_record.write(context.home, pid=child.pid, url=said["RIVYA_BASE_URL"], key=said["RIVYA_API_KEY"])
+    sandbox.write(context.home, pid=child.pid, url=said["RIVYA_BASE_URL"], key=said["RIVYA_API_KEY"])
     return child
 
 
@@ -89,11 +91,40 @@ def start_node(context: Context, number: int, *, log: Path) -> ChildProcess:
             name=name,
             module="celery",
             arguments=["--quiet", "-A", "worker.celery_app", "worker", "-n", f"{name}-{os.getpid()}@%h"],
-            environment={"PYTHONWARNINGS": "ignore", **context.environment()},
+            environment={"PYTHONWARNINGS": "ignore", **_metrics_address(number), **context.environment()},
             folder=context.home,
             log=log,
         )
     )
+
+
+def _metrics_address(number: int) -> dict[str, str]:
+    """Give each node of this machine its own port, unless the environment names one."""
+    first = METRICS_PORT + number - 1
+    return {"DARKROOM_NODE_METRICS": f"127.0.0.1:{next(ports.candidates(first), first)}"}
+
+
+def start_web(context: Context, *, log: Path) -> tuple[ChildProcess, str]:
+    """Start the web process on its usual port if that is free; returns it and its address."""
+    host, _, port = context.settings.web_listen.rpartition(":")
+    free = next(ports.candidates(int(port)), int(port)) if origins.is_loopback(host) else int(port)
+    listen = f"{host}:{free}"
+    child = ChildProcess(
+        ProcessSpec(
+            name="web",
+            module="worker.cli",
+            arguments=["web", "--listen", listen, "--no-link"],
+            environment={**context.environment(), "DARKROOM_WEB_LISTEN": listen},
+            folder=context.home,
+            log=log,
+        )
+    )
+    return child, context.settings.web_url or f"http://{listen}"
+
+
+def web_log(home: Path) -> Path:
+    """Where the words of the web process go."""
+    return _log(home, "web")
 
 
 def node_log(home: Path, number: int) -> Path:

@@ -3,12 +3,16 @@
 import json
 import os
 import shlex
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 _TOLERANCE_S = 2.0
+_START_S = 300.0
+"""After so long `darkroom up` has started all that it starts, or has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +64,18 @@ def is_up(home: Path, *, mode: str | None = None) -> bool:
 
 
 def hint_of_start(home: Path, *, mode: str | None = None) -> str:
-    """Return a hint that `darkroom up` of the home, in this mode if one is given, has not started all yet.
+    """Return a hint that `darkroom up` of the home, in this mode if one is given, is starting, or is an older one.
 
     Empty if none runs. To be called where servers or tables are missing.
     """
-    if not is_up(home, mode=mode):
+    found = [each for each in read(home) if mode in {None, each.mode}]
+    if not found:
         return ""
+    if all(time.time() - _place(home, each.pid).stat().st_mtime > _START_S for each in found):
+        return (
+            f"`darkroom up` runs in {home}, and its database is missing, or of an older version of Darkroom: stop it"
+            " with `darkroom down` and start it again"
+        )
     return f"`darkroom up` is still starting in {home}: try again as soon as it says `ready`"
 
 
@@ -100,6 +110,25 @@ def _list_of_user() -> Path | None:
     return Path(state) / "darkroom" / "up"
 
 
+@contextmanager
+def web_at(home: Path, url: str) -> Iterator[None]:
+    """Remember, while the block lasts, that this process is the home's web process and how it is reached."""
+    import psutil
+
+    entry = {"pid": os.getpid(), "started_at": psutil.Process().create_time(), "url": url}
+    place = _written(home / "run" / "web", entry)
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def web_url(home: Path) -> str | None:
+    """Return how the home's web process is reached; None when none runs."""
+    found = [entry["url"] for _, entry in _alive(home / "run" / "web") if "url" in entry]
+    return found[-1] if found else None
+
+
 def is_alive(running: Running) -> bool:
     """Return whether the process has not ended."""
     import psutil
@@ -110,6 +139,10 @@ def is_alive(running: Running) -> bool:
         return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _place(home: Path, pid: int) -> Path:
+    return _folder(home) / f"{pid}.json"
 
 
 def _folder(home: Path) -> Path:

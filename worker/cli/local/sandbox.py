@@ -1,14 +1,105 @@
-"""`darkroom sandbox`: the stand-in for the provider, alone and in the foreground."""
+"""`darkroom sandbox`: the stand-in provider, where the one of a home listens, and the answer that proves it."""
 
+import json
 import os
 import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
-_TIMEOUT_S = 10
+_CLOCK_TOLERANCE_S = 2.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class SandboxRecord:
+    """One sandbox process, which may have ended since."""
+
+    pid: int
+    started_at: float
+    """Seconds since 1970, as the system tells it: a process id alone may be used again."""
+    url: str
+    key: str = field(repr=False)
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens or listened; a new one comes back there, since stored addresses name it."""
+        return urlsplit(self.url).port
+
+
+def path(home: Path) -> Path:
+    """The file's place."""
+    return home / "run" / "sandbox.json"
+
+
+def read(home: Path) -> SandboxRecord | None:
+    """The last sandbox that was started, running or not; None when there was none."""
+    try:
+        return SandboxRecord(**json.loads(path(home).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def running(home: Path) -> SandboxRecord | None:
+    """The sandbox that runs now, if one does."""
+    found = read(home)
+    return found if found is not None and _is_alive(found) else None
+
+
+def write(home: Path, *, pid: int, url: str, key: str) -> SandboxRecord:
+    """Remember a sandbox that has just been started; only its owner can read the file."""
+    import psutil
+
+    record = SandboxRecord(pid=pid, started_at=psutil.Process(pid).create_time(), url=url, key=key)
+    place = path(home)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f"{place.name}.{os.getpid()}")
+    with open(beside, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        json.dump(asdict(record), file)
+    beside.replace(place)
+    return record
+
+
+def _is_alive(record: SandboxRecord) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(record.pid)
+        is_same = abs(process.create_time() - record.started_at) <= _CLOCK_TOLERANCE_S
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+SIGN = "darkroom.sandbox"
+_TIMEOUT_S = 2.0
+
+
+def is_sandbox(base_url: str) -> bool | None:
+    """Ask the address; None when nothing answers there.
+
+    Only an address on this machine is asked: a sandbox listens nowhere else, and no key is sent.
+    """
+    from worker.provider.session import is_loopback_url
+
+    if not is_loopback_url(base_url):
+        return False
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    try:
+        with session.get(
+            f"{base_url.rstrip('/')}/sandbox", timeout=_TIMEOUT_S, allow_redirects=False, stream=True
+        ) as response:
+            content = response.raw.read(1024, decode_content=False)
+    except (requests.RequestException, OSError, ValueError):
+        return None
+    return f'"object": "{SIGN}"'.encode() in content or f'"object":"{SIGN}"'.encode() in content
+
+
+_TOP_UP_TIMEOUT_S = 10
 DEFAULT_CREDITS = 10_000
 
 
@@ -37,12 +128,11 @@ def _top_up(arguments: list[str]) -> None:
     from worker.cli import output
     from worker.cli.context import home
     from worker.cli.errors import MISUSED, CliError
-    from worker.cli.local import sandbox_record
 
     text = arguments[0] if arguments else str(DEFAULT_CREDITS)
     if len(arguments) > 1 or not text.isdecimal() or not int(text):
         raise CliError("write `darkroom sandbox top-up CREDITS` with a whole number above 0", MISUSED)
-    found = sandbox_record.running(home())
+    found = running(home())
     if found is None:
         raise CliError(f"no sandbox runs in {home()}: `darkroom up` starts one")
     try:
@@ -50,7 +140,7 @@ def _top_up(arguments: list[str]) -> None:
             f"{found.url}/sandbox/wallet",
             json={"add": int(text)},
             headers={"Authorization": f"Bearer {found.key}"},
-            timeout=_TIMEOUT_S,
+            timeout=_TOP_UP_TIMEOUT_S,
         )
         answer.raise_for_status()
         available = int(answer.json()["available"])

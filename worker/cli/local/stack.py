@@ -9,10 +9,12 @@ from typing import Self
 
 from worker.cli.context import Context, is_embedded, resolve, with_sandbox
 from worker.cli.errors import CliError
-from worker.cli.local import parts, running, sandbox_record, service_lock
+from worker.cli.local import parts, running, sandbox
+from worker.cli.local import services as local_services
 from worker.cli.local.child_process import ChildProcess
 from worker.cli.local.interrupts import Patience
 from worker.cli.local.logs import LogFollower
+from worker.cli.web import serve
 from worker.local import records, services
 from worker.local.errors import tail
 from worker.settings import load
@@ -20,6 +22,7 @@ from worker.settings import load
 NODE_GRACE_S = 60.0
 """Longer than any request of a step may take."""
 SANDBOX_GRACE_S = 5.0
+WEB_GRACE_S = 15.0
 _LOOK_S = 2.0
 """Between two looks at the services and the sandbox."""
 _HOPELESS_ENDS = 5
@@ -32,20 +35,23 @@ Say = Callable[[str, str], None]
 class LocalStack:
     """Services, tables, sandbox and nodes: started on entry, drained and ended on exit."""
 
-    def __init__(self, say: Say, *, nodes: int, is_up: bool) -> None:
+    def __init__(self, say: Say, *, nodes: int, is_up: bool, has_web: bool = True) -> None:
         """Decide what there will be; nothing starts yet.
 
         ``is_up``: this is `darkroom up`, which prints what nodes log, too, and which other commands find.
+        ``has_web``: the web process runs too, where it is installed.
         """
         self._say = say
         self._nodes = nodes
         self._shown = LogFollower() if is_up else None
         self._is_up = is_up
+        self._has_web = has_web and serve.is_installed()
         self._context: Context | None = None
         self._sandbox: ChildProcess | None = None
         self._uses_home_sandbox = False
         self._look_at = 0.0
         self._workers: list[ChildProcess] = []
+        self._web: ChildProcess | None = None
         self._exits = ExitStack()
 
     @property
@@ -62,7 +68,7 @@ class LocalStack:
             if self._is_up:
                 for place in running.write(context.home, mode=context.mode):
                     stack.callback(place.unlink, missing_ok=True)
-            guest = service_lock.ServiceLock(context.home)
+            guest = local_services.ServiceLock(context.home)
             stack.callback(self._leave, guest, context.home)
             stack.callback(self._drain)
             self._context = self._start(context)
@@ -85,7 +91,18 @@ class LocalStack:
         noun = "node" if self._nodes == 1 else "nodes"
         self._say(noun, f"{self._nodes}, of {self.context.settings.concurrency} threads each{where}")
 
-    def tend(self) -> None:
+    def start_web(self) -> None:
+        """Start the web process and print its address, with a link that signs in the person at this machine."""
+        if not self._has_web:
+            return
+        log = parts.web_log(self.context.home)
+        if self._shown is not None:
+            self._shown.add(log)
+        child, address = parts.start_web(self.context, log=log)
+        self._web = child
+        self._say("web", f"{address}; `darkroom user link` prints a link that signs you in")
+
+    def supervise(self) -> None:
         """Start again what has ended by itself; raise CliError when a node does so time and again."""
         self._show_logs()
         for child in self._workers:
@@ -93,16 +110,28 @@ class LocalStack:
                 self._say(child.spec.name, news)
             if child.ends >= _HOPELESS_ENDS and child.spec.log is not None:
                 raise CliError(f"{child.spec.name} keeps ending; {child.spec.log} ends with:\n{tail(child.spec.log)}")
+        self._tend_web()
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_S
             self._tend_services()
             if self._uses_home_sandbox:
                 self._tend_sandbox()
 
+    def _tend_web(self) -> None:
+        """Start the web process again when it has ended; without it everything else goes on."""
+        if self._web is None:
+            return
+        if news := self._web.revive():
+            self._say("web", news)
+        if self._web.ends >= _HOPELESS_ENDS:
+            self._say("web", f"keeps ending and is left out; see {self._web.spec.log}")
+            self._web.release()
+            self._web = None
+
     def _tend_services(self) -> None:
-        """Start again a server of the home that has ended by itself; one that somebody stopped stays stopped."""
+        """Start again a server of the home that has ended by itself; one that was stopped on purpose stays stopped."""
         home = self.context.home
-        if not is_embedded(load()) or service_lock.were_stopped(home):
+        if not is_embedded(load()) or local_services.were_stopped(home):
             return
         found = services.status(home)
         missing = [name for name, each in (("Postgres", found.postgres), ("Valkey", found.valkey)) if each is None]
@@ -112,7 +141,7 @@ class LocalStack:
 
     def _tend_sandbox(self) -> None:
         """Take the place of a sandbox that has ended, be it ours or that of another command."""
-        if sandbox_record.running(self.context.home) is not None:
+        if sandbox.running(self.context.home) is not None:
             return
         self._say("sandbox", "has ended; it is started again")
         if self._sandbox is not None:
@@ -138,10 +167,10 @@ class LocalStack:
         """Use the sandbox that runs in this home, or start one; two starters at once make one sandbox."""
         self._uses_home_sandbox = True
         with records.exclusive(context.home / "run" / "sandbox.lock"):
-            found = sandbox_record.running(context.home)
+            found = sandbox.running(context.home)
             if found is None:
                 self._sandbox = parts.start_sandbox(context)
-                found = sandbox_record.running(context.home)
+                found = sandbox.running(context.home)
         if found is None:
             raise CliError(f"the sandbox ended at once; look at {context.home / 'log' / 'sandbox.log'}")
         return with_sandbox(context, found)
@@ -152,6 +181,8 @@ class LocalStack:
 
     def _drain(self) -> None:
         with Patience(lambda: self._say("stop", "at once")) as patience:
+            if self._web is not None:
+                parts.end([self._web], grace_s=WEB_GRACE_S, is_hurried=patience.is_over)
             if self._workers:
                 self._say("stop", "nodes finish the jobs in progress; Ctrl-C again ends them at once")
                 parts.end(self._workers, grace_s=NODE_GRACE_S, is_hurried=patience.is_over, meanwhile=self._show_logs)
@@ -159,7 +190,7 @@ class LocalStack:
             if self._sandbox is not None:
                 parts.end([self._sandbox], grace_s=SANDBOX_GRACE_S, is_hurried=patience.is_over)
 
-    def _leave(self, guest: service_lock.ServiceLock, home: Path) -> None:
+    def _leave(self, guest: local_services.ServiceLock, home: Path) -> None:
         with Patience(lambda: None):
             if guest.leave():
                 services.stop(home)

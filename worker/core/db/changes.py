@@ -38,6 +38,31 @@ def record(tx: Connection, by: Author, subject: str, field: str, *, before: obje
     session.notify(tx)
 
 
+def record_export(tx: Connection, by: Author, subject: str, what: str) -> None:
+    """Keep that somebody took data out; nobody waits for that, so that no dispatcher is woken."""
+    insert(
+        tx,
+        change_id=by.new_id(),
+        subject=subject,
+        field="exported",
+        before=None,
+        after=what,
+        actor=by.actor,
+        reason=by.reason,
+        now=by.now,
+    )
+
+
+_SIGN = text("""
+    SELECT set_config('darkroom.actor', :actor, true), set_config('darkroom.reason', :reason, true),
+        set_config('darkroom.changed_at', :instant, true)""")
+
+
+def sign(tx: Connection, by: Author) -> None:
+    """Have the triggers that record settings (migration 0045) name this author for the rest of the transaction."""
+    tx.execute(_SIGN, {"actor": by.actor, "reason": by.reason or "", "instant": by.now.isoformat()})
+
+
 _INSERT = text("""
     INSERT INTO change (id, subject, field, before, after, actor, reason, changed_at)
     VALUES (:id, :subject, :field, :before, :after, :actor, :reason, :now)""")

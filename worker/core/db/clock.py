@@ -1,21 +1,22 @@
-"""The database's clock, as a process carries it: read now and then, and counted on by the monotonic clock between."""
+"""The database's clock as a process estimates it, carried on by the monotonic clock; and ids ordered by it."""
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import SystemRandom
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from worker.core.db.session import Database
-from worker.core.rules.clock_estimate import Estimate, Reading, reckon
-from worker.core.rules.error_words import first_line
+from worker.core.rules.errors import first_line
 
 READINGS = 5
 """At the start; the one with the shortest way there and back counts."""
-
 _NOW = text("SELECT clock_timestamp()")
 
 
@@ -37,6 +38,24 @@ def _log() -> Any:
     import structlog  # noqa: PLC0415
 
     return structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The other clock as it was read, at an instant of the monotonic clock."""
+
+    offset_s: float
+    """The other clock less the monotonic clock."""
+    read_at_s: float
+    read_uncertainty_s: float
+
+    def now_s(self, at_s: float) -> float:
+        """Return the other clock's seconds since 1970 at an instant of the monotonic clock."""
+        return at_s + self.offset_s
+
+    def uncertainty_s(self, at_s: float) -> float:
+        """Return the most by which the estimate is off then; it grows with the time since the reading."""
+        return self.read_uncertainty_s + DRIFT * abs(at_s - self.read_at_s)
 
 
 class DatabaseClock:
@@ -142,3 +161,84 @@ class DatabaseClock:
             uncertainty_s = round(before.uncertainty_s(now_s), 3)
             _log().warning("clock.not_renewed", uncertainty_s=uncertainty_s, error=first_line(error.orig))
         return self._estimate
+
+
+DRIFT = 500e-6
+"""The most by which two clocks drift apart while neither is stepped, in seconds per second: what NTP may slew by, ten
+times what crystals do."""
+STEP_S = 0.5
+"""A clock that is off by less than this is not reported as stepped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the other clock said, between two instants of the monotonic clock; all in seconds."""
+
+    asked_s: float
+    answered_s: float
+    theirs_s: float
+    """Since 1970."""
+
+    @property
+    def at_s(self) -> float:
+        """The middle between question and answer."""
+        return (self.asked_s + self.answered_s) / 2
+
+    @property
+    def uncertainty_s(self) -> float:
+        """The most by which the reading is off: it was made at some instant between question and answer."""
+        return (self.answered_s - self.asked_s) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reckoned:
+    """The estimate after a reading, and by how much the other clock was stepped, if it was."""
+
+    estimate: Estimate
+    stepped_s: float = 0.0
+
+
+def reckon(before: Estimate | None, reading: Reading) -> Reckoned:
+    """Follow a reading that is surer than what is known, or that contradicts it; leave a worse one alone."""
+    read = Estimate(
+        offset_s=reading.theirs_s - reading.at_s, read_at_s=reading.at_s, read_uncertainty_s=reading.uncertainty_s
+    )
+    if before is None:
+        return Reckoned(estimate=read)
+    known = before.uncertainty_s(reading.at_s)
+    moved = read.offset_s - before.offset_s
+    if abs(moved) > known + reading.uncertainty_s:
+        return Reckoned(estimate=read, stepped_s=moved if abs(moved) >= STEP_S else 0.0)
+    return Reckoned(estimate=read if reading.uncertainty_s <= known else before)
+
+
+_RANDOM_BITS = 74
+"""Of a UUIDv7, beside 48 bits of time, 4 of version and 2 of variant (RFC 9562, 5.7)."""
+_GAP_BITS = 32
+"""Two ids of one millisecond are at most so far apart (RFC 9562, 6.2)."""
+_MOST_BACK_MS = 10_000
+"""A clock that goes back by more was set, and is followed; by less, the ids go on where they were."""
+_LOW = (1 << 62) - 1
+_CHANCE = SystemRandom()
+
+
+class TimeOrderedIds:
+    """Makes ids; for any thread."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        """``now_s`` gives seconds since 1970."""
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        self._ms, self._random = 0, 0
+
+    def __call__(self) -> UUID:
+        """Return a new id."""
+        ms = int(self._now_s() * 1000)
+        with self._lock:
+            if ms > self._ms or ms < self._ms - _MOST_BACK_MS:
+                # The highest bit is left free, so that a millisecond has room for its ids.
+                self._ms, self._random = ms, _CHANCE.getrandbits(_RANDOM_BITS - 1)
+            else:
+                self._random += 1 + _CHANCE.getrandbits(_GAP_BITS)
+            ms, rest = self._ms, self._random
+        return UUID(int=ms << 80 | 7 << 76 | (rest >> 62 & 0xFFF) << 64 | 2 << 62 | rest & _LOW)

@@ -1,7 +1,7 @@
 """Group commit: what several threads want to write at one time is written in one transaction.
 
 One thread writes for all who hand something in. What comes while it is at a transaction goes into the next, so that the
-more there is to write, the fewer statements and commits each piece costs, and a single one waits for nobody.
+more there is to write, the fewer statements and commits each piece costs, and a single one does not wait.
 """
 
 import threading
@@ -27,20 +27,20 @@ Write = Callable[[Connection, Shared, Sequence[Item]], Sequence[Result]]
 """Writes any number of items with as many statements as one; gives a result for each, in their order."""
 
 MOST_WAITING = 256
-"""Items that may wait to be written; whoever comes with one more waits for room."""
+"""Items that may wait to be written; a further one waits for room."""
 
 _GONE = ("08", "57P")
 """Classes of SQLSTATE: connection exceptions, and a server that is shut down (Postgres, appendix A)."""
 
 
 class Unwritten(Exception):
-    """Nobody knows whether an item was written, or it surely was not, for a reason that has nothing to do with it."""
+    """The group's commit failed or its outcome is unknown; the item itself is not the cause."""
 
 
 class GroupCommit:
     """The transactions that the threads of a process share; each item is in one that was committed, or in none.
 
-    Only after a broken connection nobody knows which.
+    Only after a broken connection the outcome is unknown.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GroupCommit:
     ) -> None:
         """``transaction`` commits when its block ends, and rolls back when it raises; the thread has the name.
 
-        What is handed in while the process ends is refused; or, ``is_to_the_last``, written by whoever hands it in.
+        What is handed in while the process ends is refused; or, ``is_to_the_last``, written by its own thread.
         """
         self._transaction = transaction
         self._is_to_the_last = is_to_the_last
@@ -62,7 +62,7 @@ class GroupCommit:
 
         Items of one ``write`` in one transaction are handed to it together, and all of them with the ``shared`` of
         the first. A transaction that fails is rolled back, and each of its items is tried alone. After a broken
-        connection nobody knows whether it was committed, so that nothing is tried again: the items are Unwritten.
+        connection it is unknown whether it was committed, so that nothing is tried again: the items are Unwritten.
         """
         entry = _Entry(write, shared, item)
         self._room.acquire()
@@ -77,7 +77,7 @@ class GroupCommit:
         try:
             self._writer.submit(lambda: self._write_group(self._taken()))
         except RuntimeError as error:
-            # The process is ending, or cannot have one more thread: nobody may wait for what is never written.
+            # The process is ending, or cannot have one more thread: no caller may wait for what is never written.
             group = self._taken()
             if self._is_to_the_last:
                 self._write_group(group)
@@ -96,7 +96,7 @@ class GroupCommit:
             return
         try:
             results = self._committed(group)
-        except BaseException as error:  # noqa: BLE001 - whoever waits for an item is told
+        except BaseException as error:  # noqa: BLE001 - the waiting callers are told
             self._fall_back(group, error)
         else:
             for entry, result in results:
@@ -148,7 +148,7 @@ def _fail(group: Sequence[_Entry], error: BaseException) -> None:
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Return whether it would be the same for each item, or nobody knows whether they were committed.
+    """Return whether it would be the same for each item, or the outcome of the commit is unknown.
 
     The error of a broken connection has no SQLSTATE, or one of those of a server that goes away.
     """

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
-from worker.core.db.bounded_connections import BoundedConnection
-from worker.core.db.session import CHANNEL, Database
+from worker.core.db.session import CHANNEL, BoundedConnection, Database
 
 CHECK_EVERY_S = 10.0
 """How often a session is asked whether it is still there: one that says nothing may be silent or dead."""

@@ -66,7 +66,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="cap",
-        rule="no batch has committed more than its cap, but by what the provider took beyond what anybody could know",
+        rule="no batch has committed more than its cap, but by what the provider took beyond the known price",
         query=f"SELECT * FROM ({_OVER_CAP}) o WHERE over_by > excused",
         noted=f"SELECT * FROM ({_OVER_CAP}) o WHERE over_by <= excused",
     ),
@@ -119,7 +119,7 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="active_has_step",
-        rule="every active job has a step that says when it goes on, and only active jobs have one",
+        rule="every active job has a scheduled step, and only active jobs have one",
         query="""
             SELECT coalesce(j.id, s.job_id) AS id, j.state, s.kind
             FROM (SELECT * FROM job WHERE state = 'active') j FULL JOIN step s ON s.job_id = j.id

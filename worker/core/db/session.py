@@ -1,17 +1,18 @@
-"""A connection to Postgres, and the one place where a transaction is committed."""
+"""Connections to Postgres whose waits have a deadline, and the one place where a transaction is committed."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 
-from worker.core.db import bounded_connections, rights
-from worker.core.db.bounded_connections import BoundedConnection
+from worker.core.db import rights
 
 
 def is_pooled(driver_connection: Any) -> bool:
@@ -35,7 +36,6 @@ _LIMITS = {
 }
 """Of each session, whatever the server, the database or the role prefers: a forgotten transaction must not hold back
 vacuum or another node for ever."""
-
 PATIENCE: dict[str, Any] = {
     "connect_timeout": 10,
     "tcp_user_timeout": 30_000,
@@ -46,15 +46,30 @@ PATIENCE: dict[str, Any] = {
     "target_session_attrs": "read-write",
 }
 """A connection whose other end is gone without a word is given up within a minute (libpq's names and units)."""
-
 RESTED_S = 10.0
 """A connection that was not used for longer is tried before it is used again: the server may have ended it."""
-
 BULK_ANSWER_S = 900.0
 """How long the server may be silent in a transaction that moves a million rows."""
-
 CHANNEL = "darkroom"
 """What dispatchers listen to; a notification says only that something may be due now."""
+Row = TypeVar("Row")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed when the server is silent for longer than ``answer_s`` while it owes an answer."""
+
+    answer_s: float | None = 75.0
+    """Longer than ``statement_timeout``, which ends statements while the server still speaks; None: no bound."""
+
+    def wait(self, gen: PQGen[Row], interval: float = 0.1, timeout: float | None = None) -> Row:
+        """Run one exchange with the server; raise AnswerTimeout."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_s)
+        except errors._WaitTimeout:  # noqa: SLF001 - psycopg documents it in Connection.wait
+            self.pgconn.finish()
+            raise AnswerTimeout(f"the database did not answer within {self.answer_s:.0f} s") from None
 
 
 class Database:
@@ -79,6 +94,8 @@ class Database:
             pool_use_lifo=True,
             # An error is logged: prompts and tokens have no business there.
             hide_parameters=True,
+            # No column is an hstore: looking for that type is a statement more for each process.
+            use_native_hstore=False,
             connect_args={"application_name": "darkroom", **PATIENCE},
         )
         event.listen(self.engine, "do_connect", lambda _dialect, _record, args, named: self._connect(*args, **named))
@@ -183,5 +200,23 @@ def notify(tx: Connection) -> None:
 
 def _note_disconnect(context: Any) -> None:
     """Have the pool thrown away after an error that every connection of it would meet."""
-    if bounded_connections.is_disconnect(context.original_exception):
+    if is_disconnect(context.original_exception):
         context.is_disconnect = True
+
+
+DISCONNECTED = ("08", "57P", "25006", "25P03", "25P04")
+"""SQLSTATEs, or classes of them, after which a connection is thrown away (Postgres, appendix A).
+
+Connection exceptions; a server that shuts down, or has ended the session; a server that only reads, which a primary
+becomes by a failover; a session or transaction that the server ended for resting or taking too long.
+"""
+
+
+class AnswerTimeout(psycopg.OperationalError):
+    """The server sent nothing in time: the connection is closed, and what it was doing may or may not be committed."""
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Return whether the connection that raised the error is no use any more."""
+    state = getattr(error, "sqlstate", None)
+    return isinstance(error, AnswerTimeout) or bool(state and state.startswith(DISCONNECTED))

@@ -14,7 +14,7 @@ Row = Mapping[str, object]
 
 
 class StaleFence(Exception):
-    """Somebody else has moved on with this step; what was about to be recorded must be dropped."""
+    """Another process has moved this step on; what was about to be recorded must be dropped."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,17 @@
-"""A batch request says who asks, what for, how urgently, and how many credits may be used at most."""
+"""A batch request: who asks, what for, how urgently, until when, and how many credits it may commit."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
+from uuid import UUID
 
-from worker.core.rules.as_ordered import SizePolicy
-from worker.core.rules.deadline import Deadline, deadline
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError, not_known, quoted
-from worker.core.rules.plain_text import label
+from worker.core.rules.models_catalogue import SizePolicy
+from worker.core.rules.text import label
 
 _T = TypeVar("_T")
 
@@ -21,18 +24,22 @@ class Purpose(StrEnum):
     REFRESH = "refresh"
     """The changed part of a catalog, on a schedule."""
     SINGLE = "single"
-    """A few images that somebody is waiting for."""
+    """A few images that a person waits for."""
 
 
 class Priority(StrEnum):
     """Whose turn comes first when the pace does not suffice for all."""
 
     INTERACTIVE = "interactive"
-    """Somebody is looking at the screen."""
+    """A person waits at the screen."""
     REFRESH = "refresh"
     """Wanted by a certain time."""
     BULK = "bulk"
     """Whenever there is room."""
+
+
+Deadline = timedelta | datetime
+"""A span counts from the moment at which it is set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +66,6 @@ FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadli
 """The keys that a batch may have."""
 CREDIT_CAP_MAX = 2**53 - 1
 """Exact in every reader of JSON."""
-
 _BY_PURPOSE = {
     Purpose.BULK: Priority.BULK,
     Purpose.REFRESH: Priority.REFRESH,
@@ -163,3 +169,74 @@ def _whole(value: object) -> int | None:
 
 def _shown(value: object) -> str:
     return str(value) if isinstance(value, float | bool) else quoted(value)
+
+
+DEADLINE_PASSED = "deadline_passed"
+"""The code of what was ended by its deadline."""
+LONGEST_DEADLINE = timedelta(days=3650)
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+_SPAN = re.compile(r"([0-9]{1,7}[dhms]){1,4}", re.ASCII)
+_PART = re.compile(r"([0-9]+)([dhms])", re.ASCII)
+_PERMITTED = ("90s", "30m", "6h", "2d", "2026-11-30T18:00:00Z")
+
+
+class DeadlinePassed(DarkroomError):
+    """The batch's deadline has passed, so that nothing may be retried under it; nothing was changed."""
+
+    error_code = "deadline_passed"
+
+    def __init__(self, batch_id: UUID, deadline_at: datetime) -> None:
+        """Keep which batch, and when its deadline was."""
+        super().__init__(batch_id, deadline_at)
+        self.batch_id = batch_id
+        self.deadline_at = deadline_at
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return (
+            f"the deadline of batch {self.batch_id} has passed ({self.deadline_at:%Y-%m-%d %H:%M:%S} UTC):"
+            f" `darkroom retry {self.batch_id} --deadline 6h` sets a new one"
+        )
+
+
+def deadline(value: object) -> Deadline:
+    """Read a span such as 6h or 1d12h, or an instant with its time zone; raise UnfitError."""
+    match value:
+        case timedelta():
+            return _span(value)
+        case datetime():
+            return _instant(value)
+        case str() if _SPAN.fullmatch(value.strip()):
+            parts = _PART.findall(value.strip())
+            return _span(sum((int(count) * _UNITS[unit] for count, unit in parts), timedelta()))
+        case str():
+            return _instant(_read(value.strip()))
+        case _:
+            raise UnfitError(f"{quoted(value)} is neither a span nor an instant", _PERMITTED)
+
+
+def falls_at(wanted: Deadline, *, now: datetime) -> datetime:
+    """Return the instant of a deadline that is set now."""
+    return now + wanted if isinstance(wanted, timedelta) else wanted
+
+
+def _span(span: timedelta) -> timedelta:
+    if not timedelta(0) < span <= LONGEST_DEADLINE:
+        raise UnfitError(f"must be longer than 0s and at most {LONGEST_DEADLINE.days}d")
+    return span
+
+
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise UnfitError(f"{quoted(text)} is neither a span nor an instant", _PERMITTED) from None
+
+
+def _instant(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise UnfitError(f"has no time zone: write {instant.isoformat()}Z for UTC")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise UnfitError("is out of range") from None

@@ -1,7 +1,9 @@
-"""What went wrong with an outside call, named by what the caller may do next."""
+"""Errors of outside calls, named by what the caller may do next; reasons of pauses; codes that refuse content."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 
 
 class PauseReason(StrEnum):
@@ -65,8 +67,29 @@ STORE_UNAVAILABLE = "store_unavailable"
 """With this begin the words of a step that waits for the store, or for the disk on the way to it."""
 
 
-class ProviderError(Exception):
-    """A call to the provider did not give what was asked; the subclass says what may be done next."""
+class DarkroomError(Exception):
+    """An error that a person can act on; its text is one sentence, or one line for each fault.
+
+    Signals between parts of the program, which are always caught, are plain exceptions.
+    """
+
+    error_code: ClassVar[str]
+    """Stable, for programs; unlike the text it never changes."""
+    exit_code: int = 1
+    """With which a command ends: 1 when it failed, 2 for its usage and its configuration."""
+    hint: ClassVar[str] = ""
+    """The next step, when it is the same for every error of the class; others say it in the text."""
+
+    def explanation(self) -> str:
+        """Return what is shown to a person: the text, and the next step."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
+
+
+class ProviderError(DarkroomError):
+    """A call to the provider failed; the subclass says what may be done next."""
+
+    error_code = "provider_error"
+    hint = "run `darkroom doctor`"
 
     def __init__(self, code: str, message: str = "", status: int | None = None, request_id: str | None = None) -> None:
         """Keep the provider's code and words; all arguments are positional so that the error pickles."""
@@ -82,6 +105,10 @@ class ProviderError(Exception):
         words = f": {self.message}" if self.message else ""
         trace = f" [{self.request_id}]" if self.request_id else ""
         return f"{self.code}{status}{words}{trace}"
+
+    def explanation(self) -> str:
+        """Name the provider as the source of the text."""
+        return f"the provider: {super().explanation()}"
 
 
 class Refused(ProviderError):
@@ -148,6 +175,79 @@ class Throttled(ProviderError):
         self.args = (retry_after, message, status, request_id)
         self.retry_after = retry_after
         self.sent_at: datetime | None = None
-        """When the request was sent, by the database's clock; whoever made the call sets it."""
+        """When the request was sent, by the database's clock; set by the caller."""
         self.is_write = False
-        """Whether it was a create or an upload; whoever made the call sets it."""
+        """Whether it was a create or an upload; set by the caller."""
+
+
+LONGEST_LINE = 300
+"""Characters that are kept."""
+
+
+def first_line(error: object) -> str:
+    """Return the first line of the error's words, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def with_type(error: BaseException) -> str:
+    """Return the type and the first line of the error's words, cut to what is kept."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:LONGEST_LINE]
+
+
+CONTENT_REFUSED = "content_refused"
+"""The failure of a job whose prompt or reference the provider refuses for its content."""
+REFUSED_CONTENT = frozenset(
+    {
+        "content_blocked",
+        "content_filter",
+        "content_filtered",
+        "content_flagged",
+        "content_moderation",
+        "content_policy",
+        "content_policy_violation",
+        "content_refused",
+        "content_rejected",
+        "content_violation",
+        "input_moderated",
+        "moderation_blocked",
+        "moderation_failed",
+        "moderation_rejected",
+        "nsfw",
+        "nsfw_content",
+        "nsfw_content_detected",
+        "output_moderated",
+        "policy_violation",
+        "prompt_blocked",
+        "prompt_rejected",
+        "prohibited_content",
+        "safety",
+        "safety_blocked",
+        "safety_violation",
+        "sensitive_content",
+        "sensitive_content_detected",
+        "unsafe_content",
+    }
+)
+"""What services of this kind call it; the provider documents no code of its own (provider contract, section 9)."""
+NO_CONTENT_CODES = "none"
+"""Said instead of a list: no code is taken for one of these."""
+
+
+def parse_content_codes(listed: str) -> frozenset[str]:
+    """Read codes that are separated by commas, in whatever case; ``none`` is the empty list."""
+    codes = _folded(listed.split(","))
+    return frozenset() if codes == {NO_CONTENT_CODES} else codes
+
+
+def is_content_refusal(code: str | None, codes: frozenset[str]) -> bool:
+    """Return whether a code of the provider's is one of them, whatever its case."""
+    return code is not None and code.strip().casefold() in codes
+
+
+def content_refusal_message(code: str, message: str) -> str:
+    """Return what a person is told: the provider's own code, and its words."""
+    return f"{code}: {message}" if message else code
+
+
+def _folded(codes: Iterable[str]) -> frozenset[str]:
+    return frozenset(folded for code in codes if (folded := code.strip().casefold()))

@@ -1,14 +1,77 @@
-"""What a model takes and costs, as data: adding a model is adding an entry to the registry.
+"""What models take and cost, as data: adding a model is adding an entry. Whether an image is what was ordered."""
 
-Source of each entry: the provider's page of the model, docs/api/models/<id>, read 2026-11-22.
-"""
-
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
-from worker.core.rules.fault import UnfitError
-from worker.core.rules.model_params import NumberParam, Param, ParamValue, SelectParam
+from worker.core.rules.fault import UnfitError, not_known, quoted
+
+ParamValue = str | int | float
+"""A value as it travels: selects are texts, numbers are numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectParam:
+    """A parameter whose value is one of a few texts; ``default`` is used when a request names none."""
+
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    """Those that the provider's pages name."""
+    other: str | None = None
+    """What further values look like, as a regular expression, where the provider's page leaves some out; else None.
+
+    Such a value is passed on, and the provider decides; a refusal costs nothing.
+    """
+
+    def value(self, given: object) -> str:
+        """Return the value for a request, checked; raise UnfitError."""
+        if given is None or given == "":
+            return self.default
+        if isinstance(given, bool) and _BOOLEANS[given] in self.choices:
+            return _BOOLEANS[given]
+        if not isinstance(given, str):
+            raise UnfitError(f"must be text, not {quoted(given)}", self.choices)
+        if given in self.choices or (self.other is not None and re.fullmatch(self.other, given)):
+            return given
+        raise not_known(given, self.choices)
+
+
+NUMBER_MAX = 2**53 - 1
+"""The largest number that every reader of JSON understands alike."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberParam:
+    """A parameter whose value is a number; without a default a request that names none sends none."""
+
+    name: str
+    minimum: float
+    maximum: float = NUMBER_MAX
+    default: int | float | None = None
+    is_whole: bool = True
+
+    def value(self, given: object) -> int | float | None:
+        """Return the value for a request, checked; a whole number however it was written; raise UnfitError."""
+        if given is None or given == "":
+            return self.default
+        number = _number(given)
+        if number is None or (self.is_whole and not isinstance(number, int)):
+            raise UnfitError(f"must be {self._limits}, not {_shown(given)}")
+        if not self.minimum <= number <= self.maximum:
+            raise UnfitError(f"must be {self._limits}; it is {number}")
+        return number
+
+    @property
+    def _limits(self) -> str:
+        kind = "a whole number" if self.is_whole else "a number"
+        return f"{kind} from {self.minimum:,} to {self.maximum:,}"
+
+
+Param = SelectParam | NumberParam
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,10 +97,6 @@ class ModelSpec:
     def __post_init__(self) -> None:
         """Keep what each line of a manifest asks for."""
         object.__setattr__(self, "param_names", tuple(param.name for param in self.params))
-
-    def param(self, name: str) -> Param | None:
-        """The parameter of that name; None when the model has none."""
-        return next((param for param in self.params if param.name == name), None)
 
     def completed(self, params: Mapping[str, object]) -> dict[str, ParamValue]:
         """Return every param with a value, defaults filled in; raise UnfitError."""
@@ -72,7 +131,6 @@ class ModelSpec:
 
 DEFAULT_MODEL = "qwen-image"
 """The model of a request that names none."""
-
 PIXELS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         "square": (512, 512),
@@ -87,7 +145,6 @@ PIXELS: Mapping[str, tuple[int, int]] = MappingProxyType(
 
 The convention of these names; the provider documents none.
 """
-
 _IMAGES = ("image/jpeg", "image/png", "image/webp")
 _RATIOS = ("1:1", "4:3", "3:4", "16:9", "9:16")
 _RESOLUTIONS = ("1K", "2K", "4K")
@@ -172,10 +229,8 @@ _ALL = (
         reference_types=_IMAGES,
     ),
 )
-
 REGISTRY = {spec.id: spec for spec in _ALL}
 """The entries; only a test adds one."""
-
 MODELS: Mapping[str, ModelSpec] = MappingProxyType(REGISTRY)
 """Every model that a request may name, by its id."""
 
@@ -192,3 +247,75 @@ def pixels(model: str, params: Mapping[str, ParamValue]) -> tuple[int, int] | No
     """Return width and height that the request was promised; None when the provider promises none."""
     spec = MODELS.get(model)
     return spec.pixels.get(str(params.get("image_size", ""))) if spec else None
+
+
+_DIGITS = re.compile(r"[+-]?[0-9]{1,16}(\.[0-9]{1,16})?")
+_BOOLEANS = {True: "true", False: "false"}
+
+
+def _number(given: object) -> int | float | None:
+    """Read a number, whole if it is one; None for anything else, and for what no JSON number can hold."""
+    if isinstance(given, bool):
+        return None
+    if isinstance(given, str) and _DIGITS.fullmatch(given.strip()):
+        given = float(given) if "." in given else int(given)
+    if isinstance(given, float) and not math.isfinite(given):
+        return None
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    return given if isinstance(given, int | float) else None
+
+
+def _shown(given: object) -> str:
+    return str(given) if isinstance(given, int | float) else quoted(given)
+
+
+class Deviation(StrEnum):
+    """In what an image differs from what was ordered."""
+
+    FORMAT = "format"
+    """Its type is not the one of ``output_format``."""
+    SIZE = "size"
+    """Its pixels are not those that ``image_size`` promises."""
+    ANIMATED = "animated"
+    """It has more than one frame."""
+
+
+class SizePolicy(StrEnum):
+    """What a batch makes of an image of another size than was ordered."""
+
+    ACCEPT = "accept"
+    """It is as good as any."""
+    FLAG = "flag"
+    """It is marked and counted."""
+    REFUSE_TO_PUBLISH = "refuse-to-publish"
+    """It is marked and counted, and cannot go live in a catalog."""
+
+
+_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg"}
+
+
+def deviations(
+    model: str, params: Mapping[str, ParamValue], *, mime_type: str, width: int, height: int, frames: int
+) -> tuple[Deviation, ...]:
+    """Return in what an image differs from what the parameters of its request ordered.
+
+    A parameter whose meaning is not known here orders nothing.
+    """
+    ordered_type = _TYPES.get(str(params.get("output_format", "")), mime_type)
+    ordered_size = pixels(model, params) or (width, height)
+    found = {
+        Deviation.FORMAT: mime_type != ordered_type,
+        Deviation.SIZE: (width, height) != ordered_size,
+        Deviation.ANIMATED: frames > 1,
+    }
+    return tuple(deviation for deviation, is_so in found.items() if is_so)
+
+
+def counted(found: Collection[str], policy: SizePolicy) -> tuple[Deviation, ...]:
+    """Return those that count under the policy."""
+    return tuple(
+        deviation
+        for deviation in map(Deviation, found)
+        if deviation is not Deviation.SIZE or policy is not SizePolicy.ACCEPT
+    )

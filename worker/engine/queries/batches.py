@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from worker.core.rules import deadline
-from worker.core.rules.as_ordered import SizePolicy
+from worker.core.rules import batch_request
 from worker.core.rules.batch_request import BatchRequest, Priority
-from worker.core.rules.batch_state import BatchState
 from worker.core.rules.fault import Fault, plain
-from worker.engine.rules.fairness import Claim
-from worker.ledger.queries.prices import NEXT
+from worker.core.rules.models_catalogue import SizePolicy
+from worker.core.rules.states import BatchState
+from worker.engine.rules.fairness import Candidate
+from worker.ledger.queries.budgets import NEXT
 
 _FAULTS_AT_ONCE = 1_000
 
@@ -40,12 +40,17 @@ class BatchRow:
     created_at: datetime
     size_policy: SizePolicy
 
+    @property
+    def place(self) -> "Place":
+        """Where it stands in the list of all batches."""
+        return Place(created_at=self.created_at, id=self.id)
+
 
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
-                       size_policy, models, has_pending, state, deadline_at, created_at)
+                       size_policy, models, has_pending, state, deadline_at, created_at, fields_hash)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
-            :size_policy, :models, :has_pending, :state, :deadline_at, :now)
+            :size_policy, :models, :has_pending, :state, :deadline_at, :now, :fields_hash)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -61,6 +66,7 @@ def insert(
     state: BatchState,
     now: datetime,
     models: Collection[str] = (),
+    fields_hash: str | None = None,
 ) -> bool:
     """Write a batch; False when its token is taken (then wait for nothing: the other one is committed)."""
     row = tx.execute(
@@ -80,8 +86,9 @@ def insert(
             "models": sorted(models),
             "has_pending": size > 0,
             "state": state,
-            "deadline_at": None if request.deadline is None else deadline.falls_at(request.deadline, now=now),
+            "deadline_at": None if request.deadline is None else batch_request.falls_at(request.deadline, now=now),
             "now": now,
+            "fields_hash": fields_hash,
         },
     ).scalar()
     return row is not None
@@ -121,9 +128,20 @@ def by_token(tx: Connection, token: str) -> BatchRow | None:
     return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE token = :t"), {"t": token}).all())
 
 
+def fields_hash(tx: Connection, batch_id: UUID) -> str | None:
+    """Return the hash of the fields with which the batch was submitted; None: it was not kept."""
+    found: str | None = tx.execute(text("SELECT fields_hash FROM batch WHERE id = :i"), {"i": batch_id}).scalar_one()
+    return found
+
+
 def by_id(tx: Connection, batch_id: UUID) -> BatchRow | None:
     """Return the batch with this id."""
     return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE id = :i"), {"i": batch_id}).all())
+
+
+def by_ids(tx: Connection, ids: Sequence[UUID]) -> list[BatchRow]:
+    """Return the batches with these ids, in no order."""
+    return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE id = ANY(:ids)"), {"ids": list(ids)})]
 
 
 def by_name(tx: Connection, name: str, *, limit: int = 2) -> list[BatchRow]:
@@ -135,14 +153,37 @@ def by_name(tx: Connection, name: str, *, limit: int = 2) -> list[BatchRow]:
 _NEWEST = text(f"""
     SELECT {_COLUMNS} FROM batch
     WHERE (CAST(:owner AS text) IS NULL OR owner = :owner) AND (CAST(:token AS text) IS NULL OR token = :token)
-    ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :skip""")
+      AND (CAST(:name AS text) IS NULL OR name = :name)
+      AND (CAST(:before AS timestamptz) IS NULL OR (created_at, id) < (:before, :before_id))
+    ORDER BY created_at DESC, id DESC LIMIT :limit""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a batch stands in the list of all of them; no two have the same."""
+
+    created_at: datetime
+    id: UUID
 
 
 def newest(
-    tx: Connection, *, limit: int, owner: str | None = None, token: str | None = None, skip: int = 0
+    tx: Connection,
+    *,
+    limit: int,
+    owner: str | None = None,
+    token: str | None = None,
+    name: str | None = None,
+    after: Place | None = None,
 ) -> list[BatchRow]:
-    """List the newest batches, newest first; of one owner or token if given."""
-    values = {"limit": limit, "owner": owner, "token": token, "skip": skip}
+    """List the newest batches, newest first; of one owner, token or name if given, and those after a place."""
+    values = {
+        "limit": limit,
+        "owner": owner,
+        "token": token,
+        "name": name,
+        "before": None if after is None else after.created_at,
+        "before_id": None if after is None else after.id,
+    }
     return [_row(r) for r in tx.execute(_NEWEST, values)]
 
 
@@ -172,7 +213,7 @@ def faults(tx: Connection, batch_id: UUID) -> list[Fault]:
 class Waiting:
     """A batch with pending jobs, locked for a round of dispatch."""
 
-    claim: Claim
+    candidate: Candidate
     price: int
     """Credits that its next job holds."""
     cap_left: int | None
@@ -216,7 +257,7 @@ def lock_waiting(
         tx.execute(text("UPDATE batch SET has_pending = false WHERE id = ANY(:ids)"), {"ids": empty})
     return [
         Waiting(
-            claim=Claim(
+            candidate=Candidate(
                 batch_id=r.id,
                 owner=r.owner,
                 priority=Priority(r.priority),

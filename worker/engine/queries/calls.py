@@ -43,13 +43,13 @@ def adding(call: Call, *, account_id: UUID, generation_id: UUID | None) -> Row:
 _ADD_LOST = text("""
     INSERT INTO call (started_at, account_id, generation_id, send, is_late, kind, outcome, code, message)
     SELECT coalesce(last_sent_at, first_sent_at), account_id, id, sends, false, 'create', 'unknown',
-           'no_answer_recorded', 'whoever sent it did not live to see an answer'
+           'no_answer_recorded', 'the process that sent it died before an answer came'
     FROM generation g WHERE id = :id AND sends > 0
       AND NOT EXISTS (SELECT FROM call c WHERE c.generation_id = g.id AND c.send = g.sends)""")
 
 
 def add_lost_send(tx: Connection, generation_id: UUID) -> None:
-    """Leave a trace of the last send when nobody recorded what came back; without effect when somebody did."""
+    """Record the last send when no answer was recorded for it; without effect when one was."""
     tx.execute(_ADD_LOST, {"id": generation_id})
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.rules.step import StepKind
-from worker.engine.rules import crash
+from worker.core.rules.states import StepKind
+from worker.engine.rules import give_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +20,20 @@ class Crashed:
     kind: StepKind
     fence: int
     is_claimed: bool
-    """Whether whoever crashed had claimed it: then its lease goes on."""
+    """Whether the process that crashed had claimed it: then its lease continues."""
     crashes: int
     """In a row, this one included."""
     is_perhaps_sent: bool
     held: int
-    held_at: datetime
+    admitted_at: datetime
     since: datetime
     """When the provider accepted its generation; of a collect, when its image was paid for."""
 
 
-# What has the ticket's fence was not claimed; with the next one it was, by whoever had the ticket.
+# What has the ticket's fence was not claimed; with the next one it was, by the process that had the ticket.
 _LOCK = text("""
     SELECT s.job_id, g.batch_id, g.id AS generation_id, s.kind, s.fence, s.fence > :fence AS is_claimed,
-        s.crashes + 1 AS crashes, g.sends > g.answers AS is_perhaps_sent, g.held, g.admitted_at AS held_at,
+        s.crashes + 1 AS crashes, g.sends > g.answers AS is_perhaps_sent, g.held, g.admitted_at,
         CASE s.kind WHEN 'poll' THEN g.accepted_at ELSE s.since END AS since
     FROM step s JOIN generation g ON g.id = s.generation_id
     WHERE s.job_id = :job_id AND s.kind = :kind AND s.fence IN (:fence, :fence + 1) FOR UPDATE OF s""")
@@ -62,11 +62,6 @@ def postpone(tx: Connection, crashed: Crashed, *, error: str, due_at: datetime) 
     tx.execute(_POSTPONE, {**values, "is_claimed": crashed.is_claimed, "job_id": crashed.job_id})
 
 
-def finish(tx: Connection, crashed: Crashed) -> None:
-    """Delete the step."""
-    tx.execute(text("DELETE FROM step WHERE job_id = :id"), {"id": crashed.job_id})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Crashes:
     """What crashes of our own code have done."""
@@ -89,5 +84,5 @@ SHOWN_FOR = timedelta(days=1)
 
 def count(tx: Connection, *, now: datetime) -> Crashes:
     """Count the steps that crash, and the jobs that were ended for it within a day."""
-    row = tx.execute(_COUNT, {"code": crash.CODE, "since": now - SHOWN_FOR}).one()
+    row = tx.execute(_COUNT, {"code": give_up.CRASHED, "since": now - SHOWN_FOR}).one()
     return Crashes(**row._asdict())

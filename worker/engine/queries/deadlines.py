@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.rules.job import JobEvent, JobState, next_state
-from worker.core.rules.step import LEASES, StepKind
-from worker.engine.queries.jobs import Unsent
+from worker.core.rules.states import LEASES, JobEvent, JobState, StepKind, next_state
+from worker.engine.queries import generations
+from worker.engine.queries.jobs import Unsubmitted
 
 GRACE = LEASES[StepKind.SUBMIT]
-"""So long after the deadline a step that somebody works on is left to them: their answer says more than a doubt."""
+"""So long after the deadline a leased step is left to its node: its answer says more than a doubt."""
 
 
 def read(tx: Connection, batch_id: UUID) -> datetime | None:
@@ -28,7 +28,7 @@ def set_at(tx: Connection, batch_id: UUID, deadline_at: datetime | None) -> date
     return before
 
 
-# What somebody adopted, or what the provider said has ended, is known to be ours and on its way home: the deadline
+# What a person adopted, or the provider said has ended, is known to be ours and will be downloaded: the deadline
 # has nothing more to say about it. Both leave a change behind.
 _IS_TAKEN_UP = "EXISTS (SELECT FROM change c WHERE c.subject = 'generation:' || g.id)"
 
@@ -70,13 +70,13 @@ _LOCK_UNSENT = text("""
     ORDER BY s.job_id LIMIT :limit FOR UPDATE OF s, g SKIP LOCKED""")
 
 
-def lock_unsent(tx: Connection, batch_id: UUID, *, limit: int) -> list[Unsent]:
+def lock_unsubmitted(tx: Connection, batch_id: UUID, *, limit: int) -> list[Unsubmitted]:
     """Lock steps and generations of live jobs for which surely nothing was created, but those that are being claimed.
 
     Either nothing was sent, or every send was answered with what says that it created nothing.
     """
     rows = tx.execute(_LOCK_UNSENT, {"id": batch_id, "limit": limit})
-    return [Unsent(job_id=r.job_id, generation_id=r.generation_id, held=r.held, held_at=r.held_at) for r in rows]
+    return [Unsubmitted(job_id=r.job_id, generation_id=r.generation_id, held=r.held, held_at=r.held_at) for r in rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ _LOCK_SENT = text(f"""
 def lock_sent(tx: Connection, batch_id: UUID, *, limit: int, now: datetime) -> list[Sent]:
     """Lock steps and generations of live jobs that may have been paid for and have not ended.
 
-    Those that somebody works on are left out until the grace is over, and so is what was adopted.
+    Leased steps are left out until the grace period is over, and so is what was adopted.
     """
     rows = tx.execute(_LOCK_SENT, {"id": batch_id, "limit": limit, "now": now, "too_late": now - GRACE})
     return [Sent(job_id=r.job_id, generation_id=r.generation_id) for r in rows]
@@ -121,3 +121,5 @@ def doubt(tx: Connection, sent: Sequence[Sent], *, now: datetime, code: str, mes
     values = {"jobs": [each.job_id for each in sent], "now": now, "code": code, "message": message}
     tx.execute(_DOUBT, values)
     tx.execute(_DOUBT_JOBS, {**values, "target": next_state(JobState.ACTIVE, JobEvent.DOUBT)})
+    if sent:
+        generations.tell_of_doubts(tx, [each.generation_id for each in sent])

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.db import statements
+from worker.core.db import outbox, statements
 from worker.core.db.statements import Part, Row
-from worker.core.rules.generation import GenerationState
+from worker.core.rules import events
+from worker.core.rules.events import EventType
+from worker.core.rules.states import GenerationState
 from worker.engine.queries.jobs import Admitted
 
 _INSERT = text("""
@@ -61,44 +63,58 @@ def begin_send(tx: Connection, bodies: Mapping[UUID, bytes], *, binding: int, no
     statements.run(tx, {BEGIN_SEND: rows})
 
 
-def note_nothing_created(tx: Connection, generation_id: UUID) -> None:
-    """Note that the last send surely created nothing."""
-    tx.execute(
-        text("UPDATE generation SET answers = answers + 1 WHERE id = :id"),
-        {"id": generation_id},
-    )
+ANSWER = Part(
+    name="answered",
+    columns="generation_id uuid",
+    sql="UPDATE generation g SET answers = g.answers + 1 FROM {rows} WHERE g.id = given.generation_id",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingCreated:
+    """The last send surely created nothing; the generation goes on."""
+
+    part = ANSWER
+
+
+ACCEPT = Part(
+    name="accepted",
+    columns="generation_id uuid, provider_id text, reserved bigint, request_id text, at timestamptz",
+    sql="""
+        UPDATE generation g SET state = 'accepted', provider_id = given.provider_id, reserved = given.reserved,
+            accepted_at = given.at, request_id = given.request_id
+        FROM {rows} WHERE g.id = given.generation_id""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
     """The provider's id for a generation, and the credits that it reserved."""
 
-    generation_id: UUID
+    part = ACCEPT
     provider_id: str
     reserved: int
     request_id: str | None
 
 
-ACCEPT = Part(
-    name="accepted",
-    columns="generation_id uuid, provider_id text, reserved bigint, request_id text, accepted_at timestamptz",
+END = Part(
+    name="ended",
+    columns="""generation_id uuid, state text, final bigint, polls int, result_url text, code text, message text,
+        request_id text, answered int, at timestamptz""",
     sql="""
-        UPDATE generation g SET state = 'accepted', provider_id = given.provider_id, reserved = given.reserved,
-            accepted_at = given.accepted_at, request_id = given.request_id
+        UPDATE generation g SET state = given.state, final = coalesce(given.final, g.final), polls = given.polls,
+            ended_at = given.at, result_url = coalesce(given.result_url, g.result_url), error_code = given.code,
+            error_message = given.message, request_id = coalesce(given.request_id, g.request_id),
+            answers = g.answers + given.answered
         FROM {rows} WHERE g.id = given.generation_id""",
 )
-
-
-def accepting(taken: Acceptance, *, now: datetime) -> Row:
-    """Return the row for ``ACCEPT``."""
-    return vars(taken) | {"accepted_at": now}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of a paid attempt as the provider gave it; None: it said nothing of it."""
 
-    generation_id: UUID
+    part = END
     state: GenerationState
     polls: int = 0
     final: int | None = None
@@ -106,38 +122,63 @@ class Outcome:
     code: str | None = None
     message: str | None = None
     request_id: str | None = None
+    answered: int = 0
+    """1: the last send surely created nothing."""
 
 
-END = Part(
-    name="ended",
-    columns="""generation_id uuid, state text, final bigint, polls int, result_url text, code text, message text,
-        request_id text, ended_at timestamptz""",
+ADDRESS = Part(
+    name="addressed",
+    columns="generation_id uuid, url text",
+    sql="UPDATE generation g SET result_url = given.url FROM {rows} WHERE g.id = given.generation_id",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshAddress:
+    """A fresher address of the same result."""
+
+    part = ADDRESS
+    url: str
+
+
+NOTE_UNREADABLE = Part(
+    name="unreadable",
+    columns="generation_id uuid, sha256 text, times int",
     sql="""
-        UPDATE generation g SET state = given.state, final = coalesce(given.final, g.final), polls = given.polls,
-            ended_at = given.ended_at, result_url = coalesce(given.result_url, g.result_url), error_code = given.code,
-            error_message = given.message, request_id = coalesce(given.request_id, g.request_id)
+        UPDATE generation g SET unreadable_sha256 = given.sha256, unreadable_times = given.times
         FROM {rows} WHERE g.id = given.generation_id""",
 )
 
 
-def ending(outcome: Outcome, *, now: datetime) -> Row:
-    """Return the row for ``END``."""
-    return vars(outcome) | {"ended_at": now}
+@dataclass(frozen=True, kw_only=True)
+class UnreadableResult:
+    """Which file came in the place of the image, and how often in a row."""
+
+    part = NOTE_UNREADABLE
+    sha256: str
+    times: int
 
 
-def end(tx: Connection, outcome: Outcome, *, now: datetime) -> None:
-    """Record an outcome."""
-    statements.run(tx, {END: [ending(outcome, now=now)]})
+Change = Acceptance | NothingCreated | Outcome | FreshAddress | UnreadableResult
 
 
-def set_result_url(tx: Connection, generation_id: UUID, url: str) -> None:
-    """Record a fresher address of the same result."""
-    tx.execute(text("UPDATE generation SET result_url = :url WHERE id = :id"), {"url": url, "id": generation_id})
+_DOUBTS = text(f"""
+    SELECT b.id, b.name, b.owner, count(*) AS jobs, sum(coalesce(g.reserved, g.held))::bigint AS credits,
+        (array_agg(jsonb_build_object('job', j.id, 'key', j.key, 'generation', g.id, 'code', g.error_code)
+            ORDER BY j.line))[1:{events.MOST_EXAMPLES}] AS first
+    FROM generation g JOIN job j ON j.id = g.job_id JOIN batch b ON b.id = g.batch_id
+    WHERE g.id = ANY(:ids) AND {outbox.IS_WANTED} GROUP BY b.id ORDER BY b.id""")
 
 
-def remember_unreadable(tx: Connection, generation_id: UUID, *, sha256: str, times: int) -> None:
-    """Keep which file came in the place of the image, and how often in a row."""
-    tx.execute(
-        text("UPDATE generation SET unreadable_sha256 = :sha256, unreadable_times = :times WHERE id = :id"),
-        {"id": generation_id, "sha256": sha256, "times": times},
-    )
+def tell_of_doubts(tx: Connection, generation_ids: Sequence[UUID]) -> None:
+    """Write the event, one for each batch, that these generations are in doubt; one statement if nobody wants it."""
+    values = {"ids": list(generation_ids), "type": EventType.JOB_IN_DOUBT, "catalog_id": None}
+    for row in tx.execute(_DOUBTS, values):
+        batch = events.batch_named(row.id, row.name, row.owner)
+        data = {"batch": batch, "jobs": row.jobs, "credits": row.credits, "first": row.first}
+        outbox.emit(tx, EventType.JOB_IN_DOUBT, data, subject=f"batch:{row.id}")
+
+
+def row(generation_id: UUID, change: Change, *, now: datetime) -> Row:
+    """Return the row for the change's part."""
+    return {"generation_id": generation_id, "at": now, **vars(change)}

@@ -7,11 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.db import statements
 from worker.core.db.statements import Part, Row, StaleFence
-from worker.core.rules.batch_state import BatchState
-from worker.core.rules.job import JobEvent, JobState, next_state
-from worker.ledger.queries.prices import HOLD
+from worker.core.rules.states import BatchState, JobEvent, JobState, next_state
+from worker.ledger.queries.budgets import HOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +113,6 @@ def admit(
 class End:
     """The end of an active job, and why it failed, if it did."""
 
-    job_id: UUID
     event: JobEvent
     code: str | None = None
     message: str | None = None
@@ -133,10 +130,10 @@ END = Part(
 )
 
 
-def ending(end: End, *, now: datetime) -> Row:
+def ending(job_id: UUID, end: End, *, now: datetime) -> Row:
     """Return the row for ``END``."""
     return {
-        "id": end.job_id,
+        "id": job_id,
         "state": next_state(JobState.ACTIVE, end.event),
         "code": end.code,
         "message": end.message,
@@ -145,9 +142,14 @@ def ending(end: End, *, now: datetime) -> Row:
     }
 
 
-def end(tx: Connection, end: End, *, now: datetime) -> None:
-    """Bring an active job to the end that the event leads to; raise StaleFence when it is no longer active."""
-    statements.run(tx, {END: [ending(end, now=now)]})
+@dataclass(frozen=True, kw_only=True)
+class Requeue:
+    """An active job goes back among the pending ones, in its old place."""
+
+    failures: int = 0
+    """Attempts that count against it."""
+    code: str | None = None
+    message: str | None = None
 
 
 _YIELD = text("""
@@ -158,17 +160,8 @@ _YIELD = text("""
 _EXPECT = text("UPDATE batch SET has_pending = (state <> 'cancelled') WHERE id = :id RETURNING state")
 
 
-def give_back(
-    tx: Connection,
-    job_id: UUID,
-    *,
-    batch_id: UUID,
-    now: datetime,
-    failures: int = 0,
-    code: str | None = None,
-    message: str | None = None,
-) -> None:
-    """Put an active job back among the pending ones, in its old place; locks the batch first.
+def requeue(tx: Connection, job_id: UUID, change: Requeue, *, batch_id: UUID, now: datetime) -> None:
+    """Put an active job back among the pending ones; locks the batch first. Raises StaleFence if it is not active.
 
     In a batch that was cancelled meanwhile the job is cancelled: nothing there is ever admitted again. In one that
     is paused it waits with the others.
@@ -181,9 +174,7 @@ def give_back(
             "id": job_id,
             "target": next_state(JobState.ACTIVE, event),
             "ended_at": now if is_withdrawn else None,
-            "failures": failures,
-            "code": code,
-            "message": message,
+            **vars(change),
         },
     )
     if changed.rowcount == 0:
@@ -202,7 +193,7 @@ def cancel_pending(tx: Connection, batch_id: UUID, *, now: datetime) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unsent:
+class Unsubmitted:
     """A live job for which surely nothing was created at the provider."""
 
     job_id: UUID
@@ -211,7 +202,7 @@ class Unsent:
     held_at: datetime
 
 
-def lock_unsent(tx: Connection, batch_id: UUID) -> list[Unsent]:
+def lock_unsubmitted(tx: Connection, batch_id: UUID) -> list[Unsubmitted]:
     """Lock steps and generations of the live jobs for which nothing can have been created.
 
     Those that are being claimed are left alone.
@@ -226,7 +217,7 @@ def lock_unsent(tx: Connection, batch_id: UUID) -> list[Unsent]:
             ORDER BY s.job_id FOR UPDATE OF s, g SKIP LOCKED"""),
         {"id": batch_id},
     )
-    return [Unsent(job_id=r.job_id, generation_id=r.generation_id, held=r.held, held_at=r.held_at) for r in rows]
+    return [Unsubmitted(job_id=r.job_id, generation_id=r.generation_id, held=r.held, held_at=r.held_at) for r in rows]
 
 
 _VOID = text("""
@@ -240,7 +231,7 @@ _END_UNSENT = text("""
 
 def end_unsent(
     tx: Connection,
-    unsent: Sequence[Unsent],
+    unsent: Sequence[Unsubmitted],
     event: JobEvent,
     *,
     now: datetime,

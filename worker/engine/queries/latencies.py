@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.engine.rules.latency import BUCKETS, Histogram
+from worker.engine.rules.polling import BUCKETS, Histogram
 
 _LOCK = text("""
     INSERT INTO latency (account_id, model, has_reference, counts, updated_at)

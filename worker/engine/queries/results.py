@@ -1,10 +1,14 @@
-"""Results in the database."""
+"""Results, and paid images that are not downloaded yet."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection, text
+
 from worker.core.db.statements import Part, Row
+from worker.engine.rules.give_up import NotDownloaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +59,49 @@ def adding(found: Result, *, now: datetime) -> Row:
         **vars(found.stored),
         "stored_at": now,
     }
+
+
+_IS_WHOLE_ROW = text("""
+    SELECT (collected_at IS NULL OR collected_at <= :fresh_after) AND (
+        SELECT count(*) FROM (
+            SELECT FROM step WHERE account_id = :id AND kind = 'collect' AND attempts > 0 AND since <= :before
+            LIMIT :count) late) >= :count
+    FROM account WHERE id = :id""")
+
+
+def have_downloads_failed_in_a_row(
+    tx: Connection, account_id: UUID, *, count: int, before: datetime, fresh_after: datetime
+) -> bool:
+    """Return whether so many images are asked for since before the instant, and none has come since ``fresh_after``."""
+    values = {"id": account_id, "count": count, "before": before, "fresh_after": fresh_after}
+    return bool(tx.execute(_IS_WHOLE_ROW, values).scalar_one())
+
+
+def remember_collected(tx: Connection, account_id: UUID, *, now: datetime) -> None:
+    """Store when an image was last downloaded."""
+    tx.execute(text("UPDATE account SET collected_at = :now WHERE id = :id"), {"now": now, "id": account_id})
+
+
+_COUNT = """
+    SELECT count(*) AS images, min(s.since) AS since, count(s.error) AS failing, min(s.due_at) FILTER (
+            WHERE s.error IS NOT NULL) AS next_at,
+        (array_agg(s.error ORDER BY s.due_at DESC) FILTER (WHERE s.error IS NOT NULL))[1] AS error
+    FROM step s JOIN generation g ON g.id = s.generation_id AND g.state = 'succeeded'
+    WHERE s.kind = 'collect'"""
+
+
+def not_downloaded_of_batch(tx: Connection, batch_id: UUID) -> NotDownloaded:
+    """Return those of one batch."""
+    return _not_downloaded(tx.execute(text(f"{_COUNT} AND g.batch_id = :id"), {"id": batch_id}).one())
+
+
+def not_downloaded_of_account(tx: Connection, name: str) -> NotDownloaded:
+    """Return those of the account with that name."""
+    row = tx.execute(
+        text(f"{_COUNT} AND s.account_id = (SELECT id FROM account WHERE name = :name)"), {"name": name}
+    ).one()
+    return _not_downloaded(row)
+
+
+def _not_downloaded(row: Any) -> NotDownloaded:
+    return NotDownloaded(count=row.images, since=row.since, failing=row.failing, error=row.error, next_at=row.next_at)

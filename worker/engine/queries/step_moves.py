@@ -1,29 +1,34 @@
-"""Where claimed steps go: later, on to the next kind, or away.
+"""Which steps are due and leased to a round, and where claimed steps go: later, on to the next kind, or away."""
 
-Each is the guard of the statement that it is part of: what else was to be recorded is dropped when a step is no longer
-ours. The generation is part of it: a job that went back in line and came again has a new step, whose fence may have the
-same number.
-"""
-
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from worker.core.db import statements
 from worker.core.db.statements import Part, Row
-from worker.core.rules.step import StepKind
-from worker.engine.queries.steps import Work
+from worker.core.rules.batch_request import Priority
+from worker.core.rules.states import QUEUED_LEASE, StepKind
+from worker.engine.queries.crashes import Crashed
+from worker.engine.queries.steps import Ticket, Work
+from worker.engine.rules.ranking import Due
 
 _IS_OURS = "step.job_id = given.job_id AND step.fence = given.fence AND step.generation_id = given.generation_id"
 _OURS = "job_id uuid, fence bigint, generation_id uuid"
-
 POSTPONE = Part(
     name="postponed",
-    columns=f"{_OURS}, due_at timestamptz, attempts int, polls int, looked_at timestamptz, error text",
+    columns=f"""{_OURS}, due_at timestamptz, attempts int, polls int, looked_at timestamptz, hinted_at timestamptz,
+        error text""",
+    # A webhook that came while the provider was asked may tell of an end that the answer does not know of yet.
     sql=f"""
-        UPDATE step SET due_at = given.due_at, lease_until = NULL, attempts = given.attempts, polls = given.polls,
-            crashes = 0, looked_at = coalesce(given.looked_at, step.looked_at),
+        UPDATE step SET lease_until = NULL, attempts = given.attempts, crashes = 0,
+            polls = coalesce(given.polls, step.polls),
+            due_at = CASE WHEN step.kind = 'poll' AND step.hinted_at IS DISTINCT FROM given.hinted_at
+                     THEN least(given.due_at, step.hinted_at) ELSE given.due_at END,
+            looked_at = coalesce(given.looked_at, step.looked_at),
             error = coalesce(left(given.error, 300), CASE WHEN given.attempts > 0 THEN step.error END)
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
@@ -43,8 +48,6 @@ FINISH = Part(
     sql=f"DELETE FROM step USING {{rows}} WHERE {_IS_OURS}",
     is_guard=True,
 )
-
-
 KEEP = Part(
     name="kept",
     columns=f"{_OURS}, lease_until timestamptz",
@@ -54,12 +57,12 @@ KEEP = Part(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Postponement:
-    """A claimed step whose kind is due again later."""
+class Postpone:
+    """The same kind of step is due again later."""
 
-    work: Work
+    part = POSTPONE
     due_at: datetime
-    attempts: int = 0
+    attempts: int
     polls: int | None = None
     """None: as many as before."""
     looked_at: datetime | None = None
@@ -70,61 +73,165 @@ class Postponement:
 
 @dataclass(frozen=True, kw_only=True)
 class Advance:
-    """A claimed step that goes on to the next kind, under the next fence."""
+    """The next kind of step follows, under the next fence."""
 
-    work: Work
+    part = ADVANCE
     kind: StepKind
-    now: datetime
+    since: datetime
     due_at: datetime
     lease_until: datetime | None = None
     """Until then it stays with this worker; None: a dispatcher hands it out."""
 
 
-def postponing(later: Postponement) -> Row:
-    """Return the row for ``POSTPONE``."""
-    return _ours(later.work) | {
-        "due_at": later.due_at,
-        "attempts": later.attempts,
-        "polls": later.work.polls if later.polls is None else later.polls,
-        "looked_at": later.looked_at,
-        "error": None if later.error is None else str(later.error),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """No step follows."""
+
+    part = FINISH
 
 
-def advancing(following: Advance) -> Row:
-    """Return the row for ``ADVANCE``."""
-    return _ours(following.work) | {
-        "kind": following.kind,
-        "due_at": following.due_at,
-        "lease_until": following.lease_until,
-        "since": following.now,
-    }
-
-
-def finishing(work: Work) -> Row:
-    """Return the row for ``FINISH``."""
-    return _ours(work)
+def row(work: Work | Crashed, change: Postpone | Advance | Finish) -> Row:
+    """Return the row for the change's part."""
+    ours = {"job_id": work.job_id, "fence": work.fence, "generation_id": work.generation_id}
+    hinted_at = work.hinted_at if isinstance(work, Work) else None
+    return ours | vars(change) | ({"hinted_at": hinted_at} if isinstance(change, Postpone) else {})
 
 
 def keep(tx: Connection, work: Work, *, until: datetime) -> None:
     """Keep the step for longer; raises StaleFence when it is no longer ours."""
-    statements.run(tx, {KEEP: [_ours(work) | {"lease_until": until}]})
+    ours = {"job_id": work.job_id, "fence": work.fence, "generation_id": work.generation_id}
+    statements.run(tx, {KEEP: [ours | {"lease_until": until}]})
 
 
-def postpone(tx: Connection, work: Work, *, due_at: datetime, attempts: int = 0, error: object = None) -> None:
-    """Let the same kind of step be due later, with what went wrong; raises StaleFence when it is no longer ours."""
-    statements.run(tx, {POSTPONE: [postponing(Postponement(work=work, due_at=due_at, attempts=attempts, error=error))]})
+MOST_RANKED = 500
+"""So many due steps of a class are looked at, at the most, when not all can be served: the oldest."""
+_IS_DUE = "due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
+_IS_FREE = "kind = 'collect' AND attempts = 0"
+_IS_HINTED = "(hinted_at IS NOT NULL AND (looked_at IS NULL OR looked_at < hinted_at))"
+_LEASE_FREE = text(f"""
+    UPDATE step SET fence = fence + 1, lease_until = :until
+    WHERE job_id IN (
+        SELECT job_id FROM step WHERE account_id = :account_id AND {_IS_DUE} AND {_IS_FREE}
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING job_id, kind, fence, due_at""")
 
 
-def advance(tx: Connection, work: Work, kind: StepKind, *, due_at: datetime, now: datetime) -> None:
-    """Go on to the next kind of step; raises StaleFence when it is no longer ours."""
-    statements.run(tx, {ADVANCE: [advancing(Advance(work=work, kind=kind, due_at=due_at, now=now))]})
+def lease_free(tx: Connection, account_id: UUID, *, limit: int, now: datetime) -> list[Ticket]:
+    """Take up to ``limit`` due steps that ask nothing of the provider: first tries to collect.
+
+    They are leased for as long as a message may lie in the broker. A later try asks for the address anew.
+    """
+    rows = tx.execute(
+        _LEASE_FREE, {"account_id": account_id, "now": now, "until": now + QUEUED_LEASE, "limit": limit}
+    ).all()
+    return _tickets(sorted(rows, key=lambda row: row.due_at), now)
 
 
-def finish(tx: Connection, work: Work) -> None:
-    """Delete the step; raises StaleFence when it is no longer ours."""
-    statements.run(tx, {FINISH: [finishing(work)]})
+_LEASE_ALL = text(f"""
+    WITH due AS MATERIALIZED (
+        SELECT job_id FROM step
+        WHERE account_id = :account_id AND {_IS_DUE} AND NOT ({_IS_FREE}) AND kind = ANY(:kinds)
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
+    leased AS (
+        UPDATE step SET fence = fence + 1, lease_until = :until
+        WHERE job_id IN (SELECT job_id FROM due) AND (SELECT count(*) FROM due) < :limit
+        RETURNING job_id, kind, fence, due_at)
+    SELECT (SELECT count(*) FROM due) AS due, leased.* FROM (SELECT) one LEFT JOIN leased ON true""")
 
 
-def _ours(work: Work) -> dict[str, object]:
-    return {"job_id": work.job_id, "fence": work.fence, "generation_id": work.generation_id}
+def lease_all(
+    tx: Connection, account_id: UUID, *, kinds: Collection[StepKind], fewer_than: int, now: datetime
+) -> list[Ticket] | None:
+    """Take every due step that asks something of the provider, longest due first; None, and nothing, if too many are.
+
+    With ``fewer_than`` slots there is one for each and one to spare; else the caller chooses (``due``, ``lease``).
+    """
+    rows = tx.execute(
+        _LEASE_ALL,
+        {
+            "account_id": account_id,
+            "now": now,
+            "until": now + QUEUED_LEASE,
+            "kinds": list(kinds),
+            "limit": fewer_than,
+        },
+    ).all()
+    if rows[0].due >= fewer_than:
+        return None
+    return _tickets(sorted((r for r in rows if r.job_id is not None), key=lambda row: row.due_at), now)
+
+
+_DUE = text(f"""
+    SELECT s.job_id, s.kind, s.priority, s.due_at, s.since, s.looked_at, {_IS_HINTED} AS is_hinted, j.model,
+           j.reference_hash IS NOT NULL AS has_reference
+    FROM unnest(CAST(:classes AS text[])) class CROSS JOIN LATERAL (
+        SELECT * FROM step
+        WHERE account_id = :account_id AND priority = class AND {_IS_DUE} AND NOT ({_IS_FREE}) AND kind = ANY(:kinds)
+        ORDER BY kind = 'poll' AND NOT {_IS_HINTED}, due_at LIMIT :most) s
+    JOIN job j ON j.id = s.job_id""")
+
+
+def due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind], now: datetime) -> list[Due]:
+    """Return the due steps of each class that a choice is made from: others before polls, longest due first."""
+    rows = tx.execute(
+        _DUE,
+        {
+            "account_id": account_id,
+            "now": now,
+            "kinds": list(kinds),
+            "classes": list(Priority),
+            "most": MOST_RANKED,
+        },
+    )
+    found = []
+    for row in rows:
+        values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+        found.append(Due(**values | {"kind": StepKind(row.kind), "priority": Priority(row.priority)}))
+    return found
+
+
+_LEASE = text(f"""
+    UPDATE step SET fence = fence + 1, lease_until = :until
+    WHERE job_id IN (SELECT job_id FROM step WHERE job_id = ANY(:ids) AND {_IS_DUE} FOR UPDATE SKIP LOCKED)
+    RETURNING job_id, kind, fence""")
+
+
+def lease(tx: Connection, chosen: Sequence[UUID], *, now: datetime) -> list[Ticket]:
+    """Take the steps of these jobs, in this order, but for those that another node has moved on meanwhile."""
+    if not chosen:
+        return []
+    rows = {r.job_id: r for r in tx.execute(_LEASE, {"ids": list(chosen), "now": now, "until": now + QUEUED_LEASE})}
+    return _tickets([rows[job_id] for job_id in chosen if job_id in rows], now)
+
+
+def in_flight(tx: Connection, account_id: UUID) -> dict[Priority, int]:
+    """Count the live jobs of the account by their class."""
+    counts = tx.execute(
+        text("SELECT priority, count(*) FROM step WHERE account_id = :id GROUP BY priority"), {"id": account_id}
+    )
+    return {Priority(priority): count for priority, count in counts}
+
+
+_HAS_UNANSWERED = text("""
+    SELECT EXISTS (SELECT FROM step s JOIN generation g ON g.id = s.generation_id
+                   WHERE s.account_id = :id AND s.kind = 'submit' AND g.sends > g.answers)""")
+
+
+def has_unanswered(tx: Connection, account_id: UUID) -> bool:
+    """Return whether there are creates to replay because their answers were lost."""
+    return bool(tx.execute(_HAS_UNANSWERED, {"id": account_id}).scalar_one())
+
+
+_NEXT_DUE = text("""
+    SELECT min(greatest(due_at, lease_until)) FROM step
+    WHERE account_id = :id AND kind = ANY(:kinds)""")
+
+
+def next_due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind]) -> datetime | None:
+    """Return the instant at which the next step becomes due or its lease ends; None when there is no step."""
+    found: datetime | None = tx.execute(_NEXT_DUE, {"id": account_id, "kinds": list(kinds)}).scalar()
+    return found
+
+
+def _tickets(rows: Sequence[Any], now: datetime) -> list[Ticket]:
+    return [Ticket(job_id=r.job_id, kind=StepKind(r.kind), fence=r.fence, not_before=now) for r in rows]

@@ -11,10 +11,9 @@ from sqlalchemy import Connection, text
 
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.errors import PauseReason
-from worker.core.rules.generation import GenerationState
-from worker.core.rules.model_params import ParamValue
-from worker.core.rules.step import StepKind
-from worker.engine.rules.prompt_breaker import Record
+from worker.core.rules.models_catalogue import ParamValue
+from worker.core.rules.states import GenerationState, StepKind
+from worker.engine.rules.give_up import PromptRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ class Work:
     unreadable_times: int
     blocked_until: datetime | None
     pause_reason: PauseReason | None
-    prompt_record: Record | None
+    prompt_record: PromptRecord | None
     """What is remembered of failures of its prompt; None: it has not failed since it last succeeded."""
     is_model_paused: bool
     """Whether the provider does not offer its model for now."""
@@ -107,6 +106,8 @@ class Work:
     """Creates of the account in a row that had no usable answer."""
     proved_at: datetime | None
     """When a generation of the account last succeeded, as far as is known."""
+    hinted_at: datetime | None
+    """When a webhook of the provider last brought this poll forward; None: none did."""
 
     @property
     def reference_hash(self) -> str | None:
@@ -127,7 +128,7 @@ class Claim:
     until: datetime
 
 
-# A step that somebody is writing is not waited for, nor do the other claims wait: it is handed out again.
+# A step that is locked is not waited for, nor do the other claims wait: it is handed out again.
 _CLAIM = text("""
     WITH free AS (
         SELECT step.job_id, w.until, w.place FROM step
@@ -140,7 +141,7 @@ _CLAIM = text("""
         WHERE step.job_id = free.job_id
         RETURNING step.*, free.place)
     SELECT c.place, c.job_id, j.batch_id, c.account_id, c.generation_id, c.kind, c.fence, c.lease_until, c.due_at,
-           c.attempts, c.polls, c.since, j.key, j.model, j.prompt, j.params, j.failures AS job_failures,
+           c.attempts, c.polls, c.since, c.hinted_at, j.key, j.model, j.prompt, j.params, j.failures AS job_failures,
            j.reference_hash, r.name AS reference_name, r.mime_type AS reference_type, g.idempotency_key,
            g.number AS generation_number, g.state AS generation_state, g.body, g.provider_id, g.held, g.reserved,
            g.sends, g.answers, g.admitted_at, g.first_sent_at, g.accepted_at, g.result_url, g.recalls,
@@ -212,10 +213,10 @@ def _further(values: dict[str, Any]) -> WorkReference:
     return WorkReference(**values | {"uploaded_at": None if at is None else datetime.fromisoformat(at)})
 
 
-def _prompt_record(values: dict[str, Any]) -> Record | None:
+def _prompt_record(values: dict[str, Any]) -> PromptRecord | None:
     """Take the columns of the prompt's failures out of the row."""
     failures, at, code = (values.pop(name) for name in ("prompt_failures", "last_failed_at", "last_code"))
-    return None if failures is None else Record(failures=failures, last_failed_at=at, last_code=code)
+    return None if failures is None else PromptRecord(failures=failures, last_failed_at=at, last_code=code)
 
 
 _INSERT = text("""

@@ -77,7 +77,7 @@ class Call:
     kind: CallKind
     started_at: datetime
     ended_at: datetime | None
-    """None: whoever sent it did not live to see an answer."""
+    """None: the process that sent it died before an answer came."""
     outcome: CallOutcome
     http_status: int | None = None
     code: str | None = None

@@ -1,4 +1,4 @@
-"""Who is served next: shares between classes, then between the owners of a class, then between an owner's batches."""
+"""Weighted fair queueing: between classes, then owners, then batches; and each class's part of the window."""
 
 import heapq
 from collections import defaultdict
@@ -9,11 +9,10 @@ from uuid import UUID
 from worker.accounts.rules import turns as memory
 from worker.accounts.rules.turns import CLASS_WEIGHTS, Turns
 from worker.core.rules.batch_request import Priority
-from worker.engine.rules import window
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Candidate:
     """One batch with pending jobs, as the dispatcher sees it."""
 
     batch_id: UUID
@@ -28,7 +27,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Allotment:
+class Allocation:
     """How many due steps of each class to hand out, how many jobs of each batch to admit, and the turns after it."""
 
     due: Mapping[Priority, int]
@@ -37,24 +36,25 @@ class Allotment:
     turns: Turns
 
 
-def allot(
-    claims: Sequence[Claim],
+def allocate(
+    candidates: Sequence[Candidate],
     turns: Turns,
     slots: int,
     *,
     due: Mapping[Priority, int] | None = None,
     rooms: Mapping[Priority, int] | None = None,
-) -> Allotment:
+) -> Allocation:
     """Share the slots out one by one to the class, then the owner, then the batch, that has had the least so far.
 
     ``due`` steps of a class come before its admissions: what is begun is finished first. ``rooms`` is what the
-    window has left (``window.rooms``); None: it has no end. Whoever comes back after a pause starts among the others.
+    window has left (``window.rooms``); None: it has no end. A batch that returns
+    after a pause starts level with the others.
     """
-    round_ = _Round(claims, turns, due or {}, rooms)
+    round_ = _Round(candidates, turns, due or {}, rooms)
     for _ in range(slots):
         if not round_.serve_next():
             break
-    return round_.allotment()
+    return round_.allocation()
 
 
 class _Round:
@@ -62,12 +62,12 @@ class _Round:
 
     def __init__(
         self,
-        claims: Sequence[Claim],
+        candidates: Sequence[Candidate],
         turns: Turns,
         due: Mapping[Priority, int],
         rooms: Mapping[Priority, int] | None,
     ) -> None:
-        hungry = [c for c in claims if c.room > 0]
+        hungry = [c for c in candidates if c.room > 0]
         self._due = {p: count for p, count in due.items() if count > 0}
         self._rooms = None if rooms is None else dict(rooms)
         self._classes = memory.classes_at_work(turns, {c.priority for c in hungry} | self._due.keys())
@@ -75,7 +75,7 @@ class _Round:
         self._given_due: dict[Priority, int] = defaultdict(int)
 
     def serve_next(self) -> bool:
-        """Return one slot away; False when nobody can use it."""
+        """Give one slot away; False when no candidate can use it."""
         able = [p for p in Priority if self._due.get(p, 0) or self._may_admit(p)]
         if not able:
             return False
@@ -89,10 +89,10 @@ class _Round:
             self._take_room(chosen)
         return True
 
-    def allotment(self) -> Allotment:
+    def allocation(self) -> Allocation:
         """Sum up."""
         lines = self._lines
-        return Allotment(
+        return Allocation(
             due=dict(self._given_due),
             jobs={batch: count for line in lines.values() for batch, count in line.given.items()},
             batch_times={batch: line.times[batch] for line in lines.values() for batch in line.given},
@@ -100,12 +100,12 @@ class _Round:
         )
 
     def _may_admit(self, priority: Priority) -> bool:
-        has_room = self._rooms is None or window.room_of(priority, self._rooms) > 0
+        has_room = self._rooms is None or room_of(priority, self._rooms) > 0
         return has_room and self._lines[priority].is_waiting
 
     def _take_room(self, priority: Priority) -> None:
         if self._rooms is not None:
-            for above in window.at_and_above(priority):
+            for above in at_and_above(priority):
                 self._rooms[above] -= 1
 
 
@@ -115,15 +115,15 @@ class _Line:
     Ties go to the owner with the older batch, and to the older batch (ids are ordered by time).
     """
 
-    def __init__(self, claims: Sequence[Claim], owners: Mapping[str, float]) -> None:
-        self._claims = {c.batch_id: c for c in claims}
-        self._left = {c.batch_id: c.room for c in claims}
-        self.owners = memory.caught_up({c.owner: owners.get(c.owner, 0.0) for c in claims})
+    def __init__(self, candidates: Sequence[Candidate], owners: Mapping[str, float]) -> None:
+        self._candidates = {c.batch_id: c for c in candidates}
+        self._left = {c.batch_id: c.room for c in candidates}
+        self.owners = memory.caught_up({c.owner: owners.get(c.owner, 0.0) for c in candidates})
         self.times: dict[UUID, float] = {}
         self.given: dict[UUID, int] = {}
-        by_owner: dict[str, list[Claim]] = defaultdict(list)
-        for claim in claims:
-            by_owner[claim.owner].append(claim)
+        by_owner: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in candidates:
+            by_owner[candidate.owner].append(candidate)
         self._batches = {owner: self._heap(theirs) for owner, theirs in by_owner.items()}
         self._owners = [(time, min(id_ for _, id_ in self._batches[o]), o) for o, time in self.owners.items()]
         heapq.heapify(self._owners)
@@ -147,15 +147,49 @@ class _Line:
         _, batch_id = batches[0]
         self._left[batch_id] -= 1
         self.given[batch_id] = self.given.get(batch_id, 0) + 1
-        self.times[batch_id] += 1 / self._claims[batch_id].weight
+        self.times[batch_id] += 1 / self._candidates[batch_id].weight
         if self._left[batch_id]:
             heapq.heapreplace(batches, (self.times[batch_id], batch_id))
         else:
             heapq.heappop(batches)
 
-    def _heap(self, claims: Sequence[Claim]) -> list[tuple[float, UUID]]:
-        times = memory.caught_up({c.batch_id: c.virtual_time for c in claims})
+    def _heap(self, candidates: Sequence[Candidate]) -> list[tuple[float, UUID]]:
+        times = memory.caught_up({c.batch_id: c.virtual_time for c in candidates})
         self.times.update(times)
         heap = [(time, batch_id) for batch_id, time in times.items()]
         heapq.heapify(heap)
         return heap
+
+
+BY_RANK = (Priority.INTERACTIVE, Priority.REFRESH, Priority.BULK)
+"""The classes, the most urgent first."""
+KEPT_PART = 20
+"""Each class leaves one twentieth of the window free for each class above it.
+
+An interactive image must not wait for the end of a bulk one; and what is kept is so little
+that a window full of bulk jobs is hardly slower for it.
+"""
+
+
+def rooms(max_in_flight: int, in_flight: Mapping[Priority, int]) -> dict[Priority, int]:
+    """Return for each class how many more generations it and those below it may open together.
+
+    Only its own kind and what is less urgent counts against a class, so that urgent work in plenty does not shut the
+    others out: what ends is shared by turns.
+    """
+    kept = max_in_flight // KEPT_PART
+    found, below = {}, sum(in_flight.values())
+    for rank, priority in enumerate(BY_RANK):
+        found[priority] = max_in_flight - kept * rank - below
+        below -= in_flight.get(priority, 0)
+    return found
+
+
+def room_of(priority: Priority, left: Mapping[Priority, int]) -> int:
+    """Return how many more the class may open: as many as fit into its own room and those of the classes above it."""
+    return max(0, min(left[above] for above in at_and_above(priority)))
+
+
+def at_and_above(priority: Priority) -> tuple[Priority, ...]:
+    """Return the class and all that are more urgent: whose rooms a generation of it takes up."""
+    return BY_RANK[: BY_RANK.index(priority) + 1]

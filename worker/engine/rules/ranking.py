@@ -8,8 +8,8 @@ from itertools import accumulate
 from uuid import UUID
 
 from worker.core.rules.batch_request import Priority
-from worker.core.rules.step import StepKind
-from worker.engine.rules.latency import EDGES_S, Histogram
+from worker.core.rules.states import StepKind
+from worker.engine.rules.polling import EDGES_S, Histogram
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Ends:
     shares: tuple[float, ...]
     integrals_s: tuple[float, ...]
 
-    def undetected_s(self, *, looked_s: float, age_s: float) -> float:
+    def detection_lag_s(self, *, looked_s: float, age_s: float) -> float:
         """Return the expected seconds since the end of a generation aged ``age_s`` that was alive at ``looked_s``.
 
         It is the integral of (F(t) - F(looked)) / (1 - F(looked)) from the last look until now. One that is older than
@@ -32,6 +32,14 @@ class Ends:
             return span_s
         _, until_s = self._at(looked_s + span_s)
         return max(0.0, (until_s - before_s - ended * span_s) / (1 - ended))
+
+    def share(self, *, looked_s: float, age_s: float) -> float:
+        """Return the chance that a generation that was alive at ``looked_s`` has ended at ``age_s``."""
+        looked_s = max(looked_s, 0.0)
+        ended, _ = self._at(looked_s)
+        if ended >= 1 - _NONE_LEFT:
+            return 1.0
+        return (self._at(max(age_s, looked_s))[0] - ended) / (1 - ended)
 
     def _at(self, t_s: float) -> tuple[float, float]:
         """Return F(t) and its integral from 0 to t."""
@@ -74,14 +82,17 @@ class Due:
     """When the provider last said that it has not ended."""
     model: str
     has_reference: bool
+    is_hinted: bool = False
+    """Whether a webhook said that it has ended, since the provider was last asked."""
 
 
 def ranked(steps: Iterable[Due], seen: Seen, *, now: datetime) -> dict[Priority, list[UUID]]:
     """Return the jobs of each class, the most worthwhile step first.
 
-    Uploads, submits and collects that are tried again come before polls, oldest first: each surely brings its image
-    forward, and most were promised a slot before. A poll may find nothing. Polls follow by the time for which,
-    as far as is known, their generations have ended without anybody knowing; where nothing is known yet, by how long
+    Uploads, submits and collects that are tried again, and polls of what a webhook reports as ended, come before other
+    polls, oldest first: each surely brings its image forward, and most were promised a slot before. A poll may find
+    nothing. Polls follow by the time for which,
+    as far as is known, their generations have ended unobserved; where nothing is known yet, by how long
     they have been due.
     """
     known: dict[tuple[str, bool], Ends | None] = {}
@@ -96,8 +107,8 @@ def ranked(steps: Iterable[Due], seen: Seen, *, now: datetime) -> dict[Priority,
 
 def _order(step: Due, known: Ends | None, now: datetime) -> tuple[bool, float]:
     """Return what sorts the step into its class: smaller is earlier."""
-    is_poll = step.kind is StepKind.POLL
+    is_poll = step.kind is StepKind.POLL and not step.is_hinted
     if not is_poll or known is None:
         return is_poll, -(now - step.due_at).total_seconds()
     looked_s = 0.0 if step.looked_at is None else (step.looked_at - step.since).total_seconds()
-    return True, -known.undetected_s(looked_s=looked_s, age_s=(now - step.since).total_seconds())
+    return True, -known.detection_lag_s(looked_s=looked_s, age_s=(now - step.since).total_seconds())

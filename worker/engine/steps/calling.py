@@ -1,17 +1,24 @@
-"""The outside calls of one step: each is made once, timed, and written down with what it led to."""
+"""Outside calls of one step: each is made once, within the rate limit, timed, and recorded with its outcome."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from worker.accounts.queries import accounts
+from worker.accounts.rules import learned_rate, pace, stated_limit
+from worker.accounts.rules.pace import Pace
+from worker.accounts.rules.stated_limit import StatedLimit
 from worker.core.db import statements
 from worker.core.db.statements import Row
-from worker.core.rules.errors import STORE_UNAVAILABLE, ProviderError, Throttled
+from worker.core.rules.errors import STORE_UNAVAILABLE, ProviderError, Throttled, first_line
 from worker.engine.queries import calls
 from worker.engine.rules.call import Call, CallKind, CallOutcome, failed
 from worker.engine.services import Services
@@ -20,7 +27,6 @@ from worker.storage.fetch.addresses import is_same_origin
 from worker.storage.fetch.download import Fetched, FetchFailed, FetchLimits, fetch
 
 T = TypeVar("T")
-
 _WRITES = frozenset({CallKind.CREATE, CallKind.UPLOAD})
 _TURNED_AWAY = frozenset({HTTPStatus.UNAUTHORIZED.value, HTTPStatus.FORBIDDEN.value})
 
@@ -136,21 +142,20 @@ class Calls:
         except ProviderError as error:
             if isinstance(error, Throttled):
                 error.sent_at, error.is_write = call.started_at, kind in _WRITES
-            self._made.append(failed(replace(call, ended_at=self._services.clock()), error))
+            self._keep(failed(replace(call, ended_at=self._services.clock()), error))
             raise
-        self._made.append(described(replace(call, ended_at=self._services.clock()), answer))
+        self._keep(described(replace(call, ended_at=self._services.clock()), answer))
         return answer
 
     def _begun(self, kind: CallKind) -> Call:
         return Call(kind=kind, started_at=self._services.clock(), ended_at=None, outcome=CallOutcome.OK)
 
     def _end(self, call: Call, **changes: object) -> None:
-        self._made.append(replace(call, ended_at=self._services.clock(), **changes))  # type: ignore[arg-type]
+        self._keep(replace(call, ended_at=self._services.clock(), **changes))  # type: ignore[arg-type]
 
-
-def rows_of(made_by: Iterable[Calls]) -> list[Row]:
-    """Return what was called for several paid attempts."""
-    return [row for each in made_by for row in each.rows()]
+    def _keep(self, call: Call) -> None:
+        self._made.append(call)
+        self._services.meters.called(call)
 
 
 def _of_generation(call: Call, view: GenerationView) -> Call:
@@ -163,3 +168,93 @@ def _of_create(call: Call, view: GenerationView) -> Call:
 
 def _of_upload(call: Call, file: UploadedFile) -> Call:
     return replace(call, http_status=file.http_status, request_id=file.request_id, provider_id=file.id)
+
+
+log = structlog.get_logger(__name__)
+_LOGGED = timedelta(milliseconds=100)
+"""So long after its answer a call is surely in the log, unless the database is slow."""
+
+
+def acquire_permit(services: Services, *, is_paused_too: bool = False) -> datetime | None:
+    """Wait for a slot for a read, and give the instant; None while the key may not be used.
+
+    A pause that does not permit reading closes it, unless ``is_paused_too``.
+    """
+    now = services.clock()
+    with services.database.transaction() as tx:
+        account = accounts.lock(tx, services.account_id)
+        slot = pace.next_slot(account.read_pace or account.pace, now=now)
+        is_readable = is_paused_too or account.pause_reason is None or account.pause_reason.permits_reading
+        if slot is None or not is_readable:
+            return None
+        save = accounts.save_pace if account.read_pace is None else accounts.save_read_pace
+        save(tx, services.account_id, slot.pace)
+    services.pause(min(max((slot.slots[0] - now).total_seconds(), 0.0), 1.0))
+    return services.clock()
+
+
+def close_key(services: Services, error: Throttled) -> timedelta:
+    """Close the key for every worker until the provider's time; gives the wait until then."""
+    now = services.clock()
+    # A refusal is the proof that there is a limit: what answers say of it counts again.
+    services.limit_words.last = StatedLimit()
+    with services.database.transaction() as tx:
+        before = accounts.lock(tx, services.account_id).pace
+        is_again = _is_again(tx, services, before, error, now)
+        since = learned_rate.counted_since(before, now=now, is_again=is_again, retry_after=error.retry_after)
+        answered = calls.answered(tx, services.account_id, since=since - _LOGGED, until=now - _LOGGED)
+        after = learned_rate.throttled(
+            before,
+            now=now,
+            retry_after=error.retry_after,
+            answered=answered,
+            sent_at=error.sent_at,
+            is_again=is_again,
+        )
+        accounts.save_pace(tx, services.account_id, after)
+    log.warning("account.throttled", account=str(services.account_id), until=after.blocked_until, rate=after.rate)
+    assert after.blocked_until is not None
+    return max(after.blocked_until - now, timedelta(0))
+
+
+def _is_again(tx: Connection, services: Services, before: Pace, error: Throttled, now: datetime) -> bool:
+    """Return whether nothing like the refused request was answered since the key was opened."""
+    if before.blocked_until is None or now < before.blocked_until or pace.is_run_over(before, now=now):
+        return False
+    return not calls.answered(
+        tx, services.account_id, since=before.blocked_until, until=now, are_reads_apart=error.is_write
+    )
+
+
+def heed_limit(services: Services, resets_in: timedelta | None, *, sent_at: datetime) -> None:
+    """Close the key where an accepted create's answer says that no request remains, unless that is disproved.
+
+    ``resets_in`` None: the answer says nothing of the kind.
+    """
+    now, words = services.clock(), services.limit_words
+    before = words.last
+    words.last = stated_limit.accepted(before, sent_at=sent_at, now=now)
+    if words.last is not before:
+        log.warning("account.limit_disproved", account=str(services.account_id), said_at=before.said_at)
+    if resets_in is None:
+        return
+    words.last, wait = stated_limit.said(words.last, wait=resets_in, now=now)
+    if wait is not None:
+        _hold_key(services, wait)
+
+
+def _hold_key(services: Services, wait: timedelta) -> None:
+    """Close the key for every worker before a 429 comes.
+
+    Without the database nothing is closed, and the provider answers with a 429.
+    """
+    now = services.clock()
+    try:
+        with services.database.transaction() as tx:
+            before = accounts.lock(tx, services.account_id).pace
+            after = pace.held(before, now=now, wait=wait)
+            accounts.save_pace(tx, services.account_id, after)
+    except DBAPIError as error:
+        log.warning("account.not_held", error=first_line(error.orig))
+        return
+    log.info("account.limit_used_up", account=str(services.account_id), until=after.blocked_until)

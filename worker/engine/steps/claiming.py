@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.core.rules import retry
-from worker.core.rules.step import LEASES, StepKind
+from worker.core.rules.states import LEASES, StepKind
 from worker.engine.queries import calls, generations, steps
 from worker.engine.queries.steps import Claim, Ticket, Work, WorkReference
 from worker.engine.services import Services
@@ -24,7 +24,7 @@ class Obstacle(Enum):
     """The account is closed, paused, or used with another key."""
     MODEL_PAUSED = auto()
     """The provider does not offer its model for now, and nothing can have been created."""
-    POISONED = auto()
+    PROMPT_BREAKER = auto()
     """Its prompt has failed too often, and not a byte was sent."""
     TOO_LATE = auto()
     """A generation may exist already, and the provider may have forgotten its key."""
@@ -48,7 +48,7 @@ class Claimed:
 
 
 def claim(tx: Connection, services: Services, tickets: Sequence[Ticket]) -> list[Claimed | None]:
-    """Take the steps; None for each whose ticket is stale, or that somebody is writing.
+    """Take the steps; None for each whose ticket is stale, or that is locked by another transaction.
 
     Those that may create a generation count as sent.
     """
@@ -86,8 +86,8 @@ def _obstacle_to_sending(services: Services, work: Work, now: datetime) -> Obsta
     if work.is_model_paused and not work.has_unanswered_send:
         return Obstacle.MODEL_PAUSED
     record = work.prompt_record
-    if not work.sends and record is not None and record.is_poisoned(now):
-        return Obstacle.POISONED
+    if not work.sends and record is not None and record.is_breaker_open(now):
+        return Obstacle.PROMPT_BREAKER
     if work.has_unanswered_send:
         if _is_too_late(services, work, now):
             return Obstacle.TOO_LATE
@@ -102,7 +102,7 @@ def _is_too_late(services: Services, work: Work, now: datetime) -> bool:
         return False
     uncertainty = services.clock_uncertainty()
     if work.first_sent_at > now + uncertainty + retry.CLOCK_SLACK:
-        # It was dated by a clock that was wrong: nobody knows for how long the provider has had the key.
+        # It was dated by a clock that was wrong: it is unknown for how long the provider has had the key.
         return True
     call = LEASES[StepKind.SUBMIT] + uncertainty
     return not services.policies.replay.is_open(first_sent_at=work.first_sent_at, now=now, call=call)

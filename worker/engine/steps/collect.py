@@ -1,31 +1,33 @@
-"""Bring the image home: fetched, checked and stored before it counts."""
+"""Download the result into the store, check it, and end the job as succeeded."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection
 
-from worker.core.db import statements
-from worker.core.db.statements import StaleFence
 from worker.core.rules import retry
-from worker.core.rules.job import JobEvent
-from worker.core.rules.step import COLLECT_WAIT, LEASES, StepKind
-from worker.engine.queries import calls as call_log
-from worker.engine.queries import generations, jobs, results, step_moves
+from worker.core.rules.errors import NotFound, ProviderError, Throttled
+from worker.core.rules.models_catalogue import deviations
+from worker.core.rules.states import COLLECT_TOTAL, COLLECT_WAIT, LEASES, JobEvent, StepKind
+from worker.engine.queries.generations import FreshAddress, UnreadableResult
 from worker.engine.queries.jobs import End
-from worker.engine.queries.results import Result
+from worker.engine.queries.results import Result, Stored
+from worker.engine.queries.step_moves import Finish
 from worker.engine.queries.steps import Ticket, Work
-from worker.engine.rules import not_downloaded
+from worker.engine.rules import give_up
 from worker.engine.services import Services
-from worker.engine.steps import calling, claiming, crashes, downloads, outcomes, reach, store_outage
+from worker.engine.steps import calling, claiming, crashes, outages, outcomes, transitions
 from worker.engine.steps.calling import Calls
-from worker.engine.steps.downloads import GONE, NOT_AN_IMAGE, DownloadFailed, Unreadable
-from worker.storage.store import StoreUnavailable
+from worker.engine.steps.transitions import Transition, write_alone
+from worker.storage.fetch.download import Fetched, FetchFailed, FetchLimits, FetchProblem
+from worker.storage.images import MAX_RESULT_BYTES, BadImage, ImageFacts, inspect_result
+from worker.storage.names import result_paths, unreadable_path
+from worker.storage.store import Conflicting, StoreUnavailable
 
 log = structlog.get_logger(__name__)
-
 _WAIT_FOR_ROOM = timedelta(seconds=5)
 """How soon an image is looked at again for which no thread was free, at the latest."""
 
@@ -49,84 +51,69 @@ def hand_over(services: Services, work: Work) -> None:
 
 
 def _in_time(services: Services, work: Work) -> None:
-    """Bring the image home unless it has waited so long for a thread that its lease might end meanwhile."""
+    """Download the image unless it has waited so long for a thread that its lease might end meanwhile."""
     if services.clock() < work.lease_until - LEASES[StepKind.COLLECT] + COLLECT_WAIT:
-        _bring_home(services, work)
+        _download(services, work)
     else:
         _leave(services, work)
 
 
 def _leave(services: Services, work: Work) -> None:
     due_at = services.clock() + _WAIT_FOR_ROOM * (0.5 + services.jitter() / 2)
-    outcomes.write_alone(
-        services, work, lambda tx: step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts)
-    )
+    write_alone(services, work, lambda _: outcomes.postpone(work, due_at=due_at))
 
 
-def _bring_home(services: Services, work: Work) -> None:
+def _download(services: Services, work: Work) -> None:
     calls = Calls(services, work.generation_id)
     try:
         # Before anything is fetched for which there is no place.
         services.store.ready()
-        url, is_confirmed = downloads.address(services, work, calls)
-        stored = downloads.stored(services, work, calls, url, is_confirmed=is_confirmed)
+        url, is_confirmed = download_address(services, work, calls)
+        stored = download(services, work, calls, url, is_confirmed=is_confirmed)
     except StoreUnavailable as error:
         _wait_for_store(services, work, calls, error)
     except DownloadFailed as problem:
         _record_problem(services, work, calls, problem)
     else:
-        whose = {"job_id": work.job_id, "generation_id": work.generation_id}
-        _record(services, InHand(work=work, calls=calls, result=Result(**whose, source_url=url, stored=stored)))
+        _record(services, work, calls, url, stored)
 
 
-@dataclass(frozen=True, kw_only=True)
-class InHand:
-    """An image that lies in the store."""
-
-    work: Work
-    calls: Calls
-    result: Result
-
-
-def _record(services: Services, found: InHand) -> None:
+def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stored) -> None:
     """End the job as succeeded."""
-    work, stored = found.work, found.result.stored
     if stored.not_as_ordered:
         # Shown once per batch: a provider that rounds sizes does so for every image.
         log.debug(
             "result.not_as_ordered",
-            **outcomes.ids(work),
+            **transitions.ids(work),
             differs_in=stored.not_as_ordered,
             mime_type=stored.mime_type,
             width=stored.width,
             height=stored.height,
         )
-    try:
-        services.write(succeed, found)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        found.calls.write_late()
-    else:
-        reach.collected(services, work)
-
-
-def succeed(tx: Connection, services: Services, found: Sequence[InHand]) -> list[None]:
-    """Record the downloaded images, and end their jobs."""
-    now = services.clock()
-    ends = [End(job_id=one.work.job_id, event=JobEvent.COLLECT) for one in found]
-    statements.run(
-        tx,
-        {
-            step_moves.FINISH: [step_moves.finishing(one.work) for one in found],
-            jobs.END: [jobs.ending(end, now=now) for end in ends],
-            results.ADD: [results.adding(one.result, now=now) for one in found],
-            call_log.ADD: calling.rows_of(one.calls for one in found),
-        },
+    ended = Transition(
+        work=work,
+        step=Finish(),
+        job=End(event=JobEvent.COLLECT),
+        generation=None if url == work.result_url else FreshAddress(url=url),
+        result=Result(job_id=work.job_id, generation_id=work.generation_id, source_url=url, stored=stored),
+        calls=calls,
     )
-    for one in found:
-        if one.result.source_url != one.work.result_url:
-            generations.set_result_url(tx, one.work.generation_id, one.result.source_url)
-    return [None] * len(found)
+    if transitions.unless_stale(work, calls, lambda: services.write(transitions.apply, ended)) is not None:
+        log.info("job.succeeded", **transitions.ids(work), size_bytes=stored.size_bytes)
+        outages.collected(services, work)
+
+
+class DownloadFailed(Exception):
+    """A paid image could not be had this time; ``is_lost`` when waiting is not likely to help."""
+
+    wait = retry.COLLECT
+
+    def __init__(self, code: str, message: str, is_lost: bool) -> None:  # noqa: FBT001 - positional, to pickle
+        """Keep why."""
+        super().__init__(code, message, is_lost)
+        self.code = code
+        self.message = message
+        self.is_lost = is_lost
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: DownloadFailed) -> None:
@@ -137,43 +124,137 @@ def _record_problem(services: Services, work: Work, calls: Calls, problem: Downl
     )
     is_over = has_waited or problem.code == NOT_AN_IMAGE or (work.recalls > 0 and problem.code == GONE)
     tell = log.error if is_over or problem.is_lost else log.warning
-    tell("result.not_downloaded", **outcomes.ids(work), code=problem.code, error=problem.message, given_up=is_over)
-    try:
-        with services.database.transaction() as tx:
-            _postpone_or_fail(tx, services, work, problem, is_over=is_over)
-            if isinstance(problem, Unreadable):
-                generations.remember_unreadable(tx, work.generation_id, sha256=problem.sha256, times=problem.times)
-            calls.write(tx)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
-    else:
-        if not_downloaded.is_alarm(since=work.since, due_at=work.due_at, now=now):
-            log.error("result.long_not_downloaded", **outcomes.ids(work), since=work.since, code=problem.code)
-        reach.missed(services, work, f"{problem.code}: {problem.message}")
+    tell("result.not_downloaded", **transitions.ids(work), code=problem.code, error=problem.message, given_up=is_over)
+    recorded = write_alone(services, work, lambda _: _postpone_or_fail(services, work, problem, is_over=is_over), calls)
+    if recorded is not None:
+        if give_up.is_alarm(since=work.since, due_at=work.due_at, now=now):
+            log.error("result.long_not_downloaded", **transitions.ids(work), since=work.since, code=problem.code)
+        outages.missed(services, work, f"{problem.code}: {problem.message}")
 
 
 def _wait_for_store(services: Services, work: Work, calls: Calls, error: StoreUnavailable) -> None:
-    try:
-        with services.database.transaction() as tx:
-            store_outage.postpone(tx, services, work, error)
-            calls.write(tx)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
-    else:
-        store_outage.note(services, work, error)
+    if write_alone(services, work, lambda _: outages.postpone(services, work, error), calls) is not None:
+        outages.note(services, work, error)
 
 
-def _postpone_or_fail(
-    tx: Connection, services: Services, work: Work, problem: DownloadFailed, *, is_over: bool
-) -> None:
-    now = services.clock()
+def _postpone_or_fail(services: Services, work: Work, problem: DownloadFailed, *, is_over: bool) -> Transition:
+    now, unreadable = services.clock(), None
+    if isinstance(problem, Unreadable):
+        unreadable = UnreadableResult(sha256=problem.sha256, times=problem.times)
     if is_over:
-        step_moves.finish(tx, work)
-        failed = End(job_id=work.job_id, event=JobEvent.FAIL, code=problem.code, message=problem.message)
-        jobs.end(tx, failed, now=now)
-        return
+        failed = End(event=JobEvent.FAIL, code=problem.code, message=problem.message)
+        return Transition(work=work, step=Finish(), job=failed, generation=unreadable)
     wait = problem.wait.wait(work.attempts + 1, services.jitter())
-    due_at = not_downloaded.next_try(since=work.since, now=now, wait=wait)
-    step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=f"{problem.code}: {problem.message}")
+    due_at = give_up.next_try(since=work.since, now=now, wait=wait)
+    words = f"{problem.code}: {problem.message}"
+    return replace(outcomes.postpone(work, due_at=due_at, attempts=1, error=words), generation=unreadable)
+
+
+_LIMITS = FetchLimits(max_bytes=MAX_RESULT_BYTES, total_s=COLLECT_TOTAL.total_seconds())
+GONE = "result_gone"
+"""The failure after which a job that was asked for its paid image once more is rendered anew."""
+NOT_AN_IMAGE = "result_not_an_image"
+"""The failure when the same bytes, which are no image, came again and again."""
+_NO_MORE = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.GONE.value})
+
+
+class Unreadable(DownloadFailed):
+    """What came is no image that can be read; the same bytes have come ``times`` times in a row."""
+
+    wait = retry.UNREADABLE
+
+    def __init__(self, code: str, message: str, sha256: str, times: int) -> None:
+        """Keep which bytes."""
+        super().__init__(code, message, True)
+        self.args = (code, message, sha256, times)
+        self.sha256 = sha256
+        self.times = times
+
+
+class TooLarge(DownloadFailed):
+    """What came has more bytes than is permitted."""
+
+    wait = retry.UNREADABLE
+
+
+def download_address(services: Services, work: Work, calls: Calls) -> tuple[str, bool]:
+    """Return the image's address; ask for it anew when there is none, or when it has failed before.
+
+    The second is whether the provider has just said that there is no better one.
+    """
+    if work.result_url is not None and work.attempts == 0:
+        return work.result_url, False
+    assert work.provider_id is not None
+    try:
+        urls = calls.get(work.provider_id).result_urls
+    except ProviderError as error:
+        if isinstance(error, Throttled):
+            calling.close_key(services, error)
+        if work.result_url is None:
+            raise DownloadFailed(error.code, str(error), False) from error
+        return work.result_url, isinstance(error, NotFound)
+    if not urls and work.result_url is None:
+        raise DownloadFailed("no_result_url", "the provider names no address for the image", True)
+    return (urls[0] if urls else work.result_url or ""), True
+
+
+def download(services: Services, work: Work, calls: Calls, url: str, *, is_confirmed: bool) -> Stored:
+    """Fetch into a temporary file, check it, and put it into the store under a name that nothing else has."""
+    with services.store.spool.scratch() as folder:
+        file = folder / "image"
+        try:
+            fetched = calls.download(url, file, _LIMITS)
+            facts = inspect_result(file)
+            path = _put(services, work, file, facts)
+        except FetchFailed as error:
+            is_lost = error.kind is not FetchProblem.TEMPORARY
+            kind = TooLarge if error.kind is FetchProblem.TOO_LARGE else DownloadFailed
+            raise kind(_code(error, is_confirmed=is_confirmed), str(error), is_lost) from error
+        except BadImage as error:
+            raise _unreadable(services, work, file, fetched, error) from error
+    return Stored(
+        path=path,
+        sha256=facts.sha256,
+        size_bytes=facts.size_bytes,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+        frames=facts.frames,
+        not_as_ordered=deviations(
+            work.model,
+            work.params,
+            mime_type=facts.mime_type,
+            width=facts.width,
+            height=facts.height,
+            frames=facts.frames,
+        ),
+        store_id=services.store.identity,
+    )
+
+
+def _unreadable(services: Services, work: Work, file: Path, fetched: Fetched, error: BadImage) -> Unreadable:
+    """Count how often these bytes came in a row; the last time they are kept, for they are paid for."""
+    is_same = work.unreadable_sha256 == fetched.sha256
+    times = work.unreadable_times + 1 if is_same else 1
+    if times < retry.UNREADABLE_TIMES:
+        return Unreadable("result_unreadable", f"the image {error.reason}", fetched.sha256, times)
+    path = unreadable_path(work.batch_id, work.key, fetched.sha256)
+    services.store.put_new(path, file, content_type="application/octet-stream")
+    words = f"what came {times} times as the image {error.reason}; it is kept as {services.store.location(path)}"
+    return Unreadable(NOT_AN_IMAGE, words, fetched.sha256, times)
+
+
+def _code(error: FetchFailed, *, is_confirmed: bool) -> str:
+    """Name the failure; an image is gone only when its address says so and the provider has no better one."""
+    if error.kind is not FetchProblem.GONE:
+        return f"result_{error.kind}"
+    return GONE if is_confirmed and error.status in _NO_MORE else "result_withheld"
+
+
+def _put(services: Services, work: Work, file: Path, facts: ImageFacts) -> str:
+    """Store the file under its plain name; when other bytes have that name, beside them."""
+    for path in result_paths(work.batch_id, work.key, facts.mime_type, facts.sha256, work.generation_id):
+        with suppress(Conflicting):
+            services.store.put_new(path, file, content_type=facts.mime_type)
+            return path
+    raise StoreUnavailable(services.store.place, f"other bytes have every name that an image of {work.key} may have")

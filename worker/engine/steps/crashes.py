@@ -13,20 +13,21 @@ from sqlalchemy import exc as database_errors
 from worker.core.db import session
 from worker.core.db.group_commit import Unwritten
 from worker.core.db.statements import StaleFence
-from worker.core.rules.job import JobEvent
-from worker.core.rules.step import StepKind
-from worker.engine.queries import batches, calls, crashes, jobs
+from worker.core.rules.states import GenerationState, JobEvent, StepKind
+from worker.engine.queries import calls, crashes
 from worker.engine.queries import deadlines as doubts
 from worker.engine.queries.crashes import Crashed
 from worker.engine.queries.deadlines import Sent
-from worker.engine.queries.jobs import End, Unsent
+from worker.engine.queries.generations import Outcome
+from worker.engine.queries.jobs import End
+from worker.engine.queries.step_moves import Finish
 from worker.engine.queries.steps import Ticket, Work
-from worker.engine.rules import crash
-from worker.engine.rules.crash import Verdict
+from worker.engine.rules import give_up
+from worker.engine.rules.give_up import CrashVerdict
 from worker.engine.services import Services
-from worker.ledger.queries import entries
-from worker.ledger.queries.entries import Posting
-from worker.ledger.rules import entries as moves
+from worker.engine.steps import transitions
+from worker.engine.steps.transitions import Transition
+from worker.ledger.rules import entries as ledger_rules
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ _OF_THE_WORLD = (
 """Errors that say how the database or the machine is, and not that our code is wrong: these pass."""
 
 
-def of_ticket(services: Services, ticket: Ticket, do: Callable[[], None]) -> None:
+def of_ticket(services: Services, ticket: Ticket, do: Callable[[], object]) -> None:
     """Do what a ticket asks for; a crash is recorded for its step."""
     try:
         do()
@@ -53,7 +54,7 @@ def of_ticket(services: Services, ticket: Ticket, do: Callable[[], None]) -> Non
         _record(services, ticket.job_id, ticket.kind, ticket.fence, error)
 
 
-def of_work(services: Services, work: Work, do: Callable[[], None]) -> None:
+def of_work(services: Services, work: Work, do: Callable[[], object]) -> None:
     """Do something for a step that this worker has claimed; a crash is recorded for it."""
     try:
         do()
@@ -76,49 +77,44 @@ def _record(services: Services, job_id: UUID, kind: StepKind, fence: int, error:
     log.error("step.crashed", job=str(job_id), step=kind, crashes=crashed, verdict=verdict.name, exc_info=error)
 
 
-def _count(services: Services, job_id: UUID, kind: StepKind, fence: int, words: str) -> tuple[Crashed | None, Verdict]:
+def _count(
+    services: Services, job_id: UUID, kind: StepKind, fence: int, words: str
+) -> tuple[Crashed | None, CrashVerdict]:
     now = services.clock()
     with services.database.transaction() as tx:
         found = crashes.lock(tx, job_id, kind, fence=fence)
         if found is None:
-            return None, Verdict.TRY_AGAIN
+            return None, CrashVerdict.TRY_AGAIN
         age = now - found.since
-        verdict = crash.verdict(kind, crashes=found.crashes, is_perhaps_sent=found.is_perhaps_sent, age=age)
+        verdict = give_up.crash_verdict(kind, crashes=found.crashes, is_perhaps_sent=found.is_perhaps_sent, age=age)
         _act(tx, services, found, verdict, words)
     return found, verdict
 
 
-def _act(tx: Connection, services: Services, found: Crashed, verdict: Verdict, words: str) -> None:
+def _act(tx: Connection, services: Services, found: Crashed, verdict: CrashVerdict, words: str) -> None:
     now = services.clock()
     match verdict:
-        case Verdict.TRY_AGAIN:
-            wait = crash.WAITS.wait(found.crashes, services.jitter())
-            crashes.postpone(tx, found, error=f"{crash.CODE}: {words}", due_at=now + wait)
+        case CrashVerdict.TRY_AGAIN:
+            wait = give_up.CRASH_WAITS.wait(found.crashes, services.jitter())
+            crashes.postpone(tx, found, error=f"{give_up.CRASHED}: {words}", due_at=now + wait)
             return
-        case Verdict.FAIL_UNSENT:
-            _void(tx, services, found, words)
-        case Verdict.DOUBT:
+        case CrashVerdict.FAIL_UNSENT:
+            end = End(event=JobEvent.FAIL, code=give_up.CRASHED, message=words)
+            void = Outcome(state=GenerationState.VOID, code=give_up.CRASHED, message=words)
+            movements = ledger_rules.void(found.held)
+            ended = Transition(work=found, step=Finish(), job=end, generation=void, movements=movements)
+            transitions.apply(tx, services, [ended])
+        case CrashVerdict.DOUBT:
             if found.is_perhaps_sent:
                 calls.add_lost_send(tx, found.generation_id)
             sent = Sent(job_id=found.job_id, generation_id=found.generation_id)
-            doubts.doubt(tx, [sent], now=now, code=crash.CODE, message=words)
-        case Verdict.FAIL_PAID:
-            crashes.finish(tx, found)
-            end = End(job_id=found.job_id, event=JobEvent.FAIL, code=crash.CODE, message=words)
-            jobs.end(tx, end, now=now)
+            doubts.doubt(tx, [sent], now=now, code=give_up.CRASHED, message=words)
+        case CrashVerdict.FAIL_PAID:
+            end = End(event=JobEvent.FAIL, code=give_up.CRASHED, message=words)
+            transitions.apply(tx, services, [Transition(work=found, step=Finish(), job=end)])
         case _:
             assert_never(verdict)
     session.notify(tx)
-
-
-def _void(tx: Connection, services: Services, found: Crashed, words: str) -> None:
-    now, movements = services.clock(), moves.void(found.held)
-    batches.lock(tx, found.batch_id)
-    unsent = Unsent(job_id=found.job_id, generation_id=found.generation_id, held=found.held, held_at=found.held_at)
-    jobs.end_unsent(tx, [unsent], JobEvent.FAIL, now=now, code=crash.CODE, message=words)
-    entries.commit_to(tx, movements, batch_id=found.batch_id, held_at=found.held_at)
-    posting = Posting(batch_id=found.batch_id, generation_id=found.generation_id, movements=movements)
-    entries.post(tx, [posting], now=now)
 
 
 def _described(error: Exception) -> str:

@@ -1,30 +1,22 @@
 """What all steps record in the same way: a throttled key, a paused account, a job that ends or goes back."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection
 
 from worker.accounts.queries import accounts
-from worker.core.db import session, statements
-from worker.core.db.statements import Part, Row, StaleFence
-from worker.core.rules import content_codes, retry
+from worker.core.rules import errors, retry
 from worker.core.rules.errors import AccountPaused, ContentRefused, ProviderError, Throttled
-from worker.core.rules.generation import GenerationState
-from worker.core.rules.job import JobEvent
-from worker.core.rules.step import StepKind
-from worker.engine.queries import generations, jobs, step_moves
+from worker.core.rules.states import GenerationState, JobEvent, StepKind
+from worker.engine.queries import generations
 from worker.engine.queries.generations import Outcome
-from worker.engine.queries.jobs import End
+from worker.engine.queries.jobs import End, Requeue
+from worker.engine.queries.step_moves import Finish, Postpone
 from worker.engine.queries.steps import Work
 from worker.engine.services import Services
-from worker.engine.steps import pacing
-from worker.ledger.queries import entries
-from worker.ledger.queries.entries import Posting
+from worker.engine.steps import calling
+from worker.engine.steps.transitions import Transition, ids
 from worker.ledger.rules import entries as ledger_rules
-from worker.ledger.rules.entries import Movement
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +54,7 @@ def _is_paused(work: Work) -> bool:
     return not (reason.sends_canaries and (work.is_canary or work.has_unanswered_send))
 
 
-def hold_up(tx: Connection, services: Services, work: Work) -> None:
+def hold_up(services: Services, work: Work) -> Transition:
     """Put a step off that is held up.
 
     A job for which nothing can have been created goes back in line, its hold void, for as long as the account is
@@ -71,24 +63,19 @@ def hold_up(tx: Connection, services: Services, work: Work) -> None:
     now = services.clock()
     if work.binding != services.binding:
         log.error("node.key_replaced", **ids(work), binding=services.binding, account_binding=work.binding)
-        step_moves.postpone(tx, work, due_at=now + ANOTHER_NODE, attempts=work.attempts)
-    elif _is_closed(work, now) or not _is_paused(work):
+        return postpone(work, due_at=now + ANOTHER_NODE)
+    if _is_closed(work, now) or not _is_paused(work):
         # The key may have opened since the claim.
-        step_moves.postpone(tx, work, due_at=max(now, work.blocked_until or now), attempts=work.attempts)
-    elif work.kind is StepKind.POLL or work.has_unanswered_send:
-        step_moves.postpone(tx, work, due_at=now + RECHECK_PAUSED, attempts=work.attempts)
-    else:
-        assert work.pause_reason is not None
-        give_back_unpaid(tx, work, AccountPaused(work.pause_reason), services)
+        return postpone(work, due_at=max(now, work.blocked_until or now))
+    if work.kind is StepKind.POLL or work.has_unanswered_send:
+        return postpone(work, due_at=now + RECHECK_PAUSED)
+    assert work.pause_reason is not None
+    return void_and_requeue(work, AccountPaused(work.pause_reason))
 
 
-def write_alone(services: Services, work: Work, write: Callable[[Connection], None]) -> None:
-    """Write something for a step in a transaction of its own; nothing when somebody else has moved on with it."""
-    try:
-        with services.database.transaction() as tx:
-            write(tx)
-    except StaleFence:
-        log.info("step.stale", **ids(work), step=work.kind)
+def postpone(work: Work, *, due_at: datetime, attempts: int = 0, error: object = None) -> Transition:
+    """Let the same kind of step be due later, after so many further attempts, with what went wrong."""
+    return Transition(work=work, step=Postpone(due_at=due_at, attempts=work.attempts + attempts, error=error))
 
 
 def wait_after(services: Services, work: Work, error: ProviderError) -> timedelta:
@@ -96,7 +83,7 @@ def wait_after(services: Services, work: Work, error: ProviderError) -> timedelt
     now = services.clock()
     match error:
         case Throttled():
-            return pacing.close_key(services, error)
+            return calling.close_key(services, error)
         case AccountPaused():
             pause_account(services, work, error)
             return RECHECK_PAUSED
@@ -131,112 +118,60 @@ def pause_account(services: Services, work: Work, error: AccountPaused) -> None:
     log.error("account.paused", account=str(work.account_id), reason=error.reason, error=str(error))
 
 
-def fail_unpaid(tx: Connection, work: Work, error: ProviderError, state: GenerationState, services: Services) -> None:
+def fail_unpaid(work: Work, error: ProviderError, state: GenerationState, *, answered: int = 0) -> Transition:
     """End the job as failed and take its hold back: the provider created nothing."""
-    now = services.clock()
-    step_moves.finish(tx, work)
-    _void(tx, work, services)
-    _end(tx, work, JobEvent.FAIL, state, error, now=now)
-    log.info("job.failed", **ids(work), code=_failure(error)[0], message=error.message)
+    return Transition(
+        work=work,
+        step=Finish(),
+        job=_end(JobEvent.FAIL, error),
+        generation=_ended(state, error, polls=work.polls, answered=answered),
+        movements=ledger_rules.void(work.held),
+        tell=lambda: log.info("job.failed", **ids(work), code=_failure(error)[0], message=error.message),
+    )
 
 
-def give_back_unpaid(
-    tx: Connection, work: Work, error: ProviderError, services: Services, *, failures: int = 0
-) -> None:
+def void_and_requeue(work: Work, error: ProviderError, *, failures: int = 0, answered: int = 0) -> Transition:
     """Put the job back in line with its hold void: nothing was created, and the next try may go better."""
-    step_moves.finish(tx, work)
-    _void(tx, work, services)
-    jobs.give_back(tx, work.job_id, batch_id=work.batch_id, now=services.clock(), failures=failures)
-    generations.end(tx, _ended(work, GenerationState.VOID, error), now=services.clock())
-    log.info("job.given_back", **ids(work), code=error.code)
+    return Transition(
+        work=work,
+        step=Finish(),
+        job=Requeue(failures=failures),
+        generation=_ended(GenerationState.VOID, error, answered=answered),
+        movements=ledger_rules.void(work.held),
+        tell=lambda: log.info("job.requeued", **ids(work), code=error.code),
+    )
 
 
-def doubt(tx: Connection, work: Work, error: ProviderError, services: Services) -> None:
+def doubt(work: Work, error: ProviderError) -> Transition:
     """End the job as in doubt: the hold stays, nothing more is sent, a person decides."""
-    now = services.clock()
-    step_moves.finish(tx, work)
-    _end(tx, work, JobEvent.DOUBT, GenerationState.IN_DOUBT, error, now=now)
-    log.error("generation.in_doubt", **ids(work), code=error.code, message=error.message)
+    return Transition(
+        work=work,
+        step=Finish(),
+        job=_end(JobEvent.DOUBT, error),
+        generation=_ended(GenerationState.IN_DOUBT, error, polls=work.polls),
+        then=lambda tx: generations.tell_of_doubts(tx, [work.generation_id]),
+        tell=lambda: log.error("generation.in_doubt", **ids(work), code=error.code, message=error.message),
+    )
 
 
-def post(tx: Connection, work: Work, movements: tuple[Movement, ...], services: Services) -> None:
-    """Write the movements and change the batch's committed sum beside them; it comes after the step's guard."""
-    entries.commit_to(tx, movements, batch_id=work.batch_id, held_at=work.admitted_at)
-    entries.post(tx, [posting(work, movements)], now=services.clock())
-
-
-Rows = Mapping[Part, Sequence[Row]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Booking:
-    """The credits that move for a step."""
-
-    work: Work
-    movements: tuple[Movement, ...]
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether what its batch has committed stays the same."""
-        return ledger_rules.committed(self.movements) == 0
-
-
-def book(tx: Connection, services: Services, guards: Rows, bookings: Sequence[Booking], rest: Rows) -> None:
-    """Move steps on, book their credits, and write what else belongs to that; plain bookings take one statement.
-
-    Locks are taken in the order account, step, batch, job, generation, and whoever holds a batch skips steps that are
-    locked, so that nobody waits in a circle. So of several bookings all must be plain: two transactions could lock
-    their batches in different orders.
-    """
-    postings = [posting(booking.work, booking.movements) for booking in bookings]
-    rest = {entries.POST: entries.posting_rows(postings, now=services.clock()), **rest}
-    if all(booking.is_plain for booking in bookings):
-        statements.run(tx, {**guards, **rest})
-        return
-    statements.run(tx, guards)
-    for booking in bookings:
-        work = booking.work
-        entries.commit_to(tx, booking.movements, batch_id=work.batch_id, held_at=work.admitted_at)
-    statements.run(tx, rest)
-
-
-def posting(work: Work, movements: tuple[Movement, ...]) -> Posting:
-    """Return what moves for a step."""
-    return Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=movements)
-
-
-def ids(work: Work) -> dict[str, str]:
-    """Name the work in a log line."""
-    return {"job": str(work.job_id), "generation": str(work.generation_id), "key": work.key}
-
-
-def _end(
-    tx: Connection, work: Work, event: JobEvent, state: GenerationState, error: ProviderError, *, now: datetime
-) -> None:
+def _end(event: JobEvent, error: ProviderError) -> End:
     code, message = _failure(error)
-    end = End(job_id=work.job_id, event=event, code=code, message=message, request_id=error.request_id)
-    jobs.end(tx, end, now=now)
-    generations.end(tx, _ended(work, state, error, polls=work.polls), now=now)
+    return End(event=event, code=code, message=message, request_id=error.request_id)
 
 
 def _failure(error: ProviderError) -> tuple[str, str]:
     """Return code and words of the job's failure; those of its generation stay the provider's own."""
     if isinstance(error, ContentRefused):
-        return content_codes.CODE, content_codes.words(error.code, error.message)
+        return errors.CONTENT_REFUSED, errors.content_refusal_message(error.code, error.message)
     return error.code, error.message
 
 
-def _ended(work: Work, state: GenerationState, error: ProviderError, *, polls: int = 0) -> Outcome:
+def _ended(state: GenerationState, error: ProviderError, *, polls: int = 0, answered: int = 0) -> Outcome:
     return Outcome(
-        generation_id=work.generation_id,
         state=state,
         polls=polls,
         code=error.code,
         message=error.message,
         request_id=error.request_id,
+        answered=answered,
     )
-
-
-def _void(tx: Connection, work: Work, services: Services) -> None:
-    post(tx, work, ledger_rules.void(work.held), services)
-    session.notify(tx)

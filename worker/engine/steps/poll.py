@@ -1,14 +1,10 @@
 """Ask whether a generation has ended, and book its outcome when it has."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import TypeVar
+from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
-from sqlalchemy import Connection
 
-from worker.core.db import statements
-from worker.core.db.statements import StaleFence
 from worker.core.rules.errors import (
     AccountPaused,
     NotFound,
@@ -18,27 +14,23 @@ from worker.core.rules.errors import (
     Throttled,
     Unavailable,
 )
-from worker.engine.queries import calls as call_log
-from worker.engine.queries import step_moves
-from worker.engine.queries.step_moves import Postponement
+from worker.engine.queries.step_moves import Postpone
 from worker.engine.queries.steps import Ticket, Work
 from worker.engine.rules import polling
 from worker.engine.services import Services
-from worker.engine.steps import calling, claiming, crashes, outcomes, provider_health, settlement
+from worker.engine.steps import claiming, crashes, outcomes, provider_health, settlement, transitions
 from worker.engine.steps.calling import Calls
-from worker.engine.steps.provider_health import Verdict
 from worker.engine.steps.settlement import Answered
+from worker.engine.steps.transitions import Transition, unless_stale, write_alone
 from worker.provider.wire import GenerationStatus, GenerationView
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-GoOn = Callable[[Services, Work], None]
+Continuation = Callable[[Services, Work], None]
 """Brings the image of a generation home whose step this worker has; it is called when its credits are booked."""
 
 
-def run(services: Services, ticket: Ticket, go_on: GoOn) -> None:
+def run(services: Services, ticket: Ticket, go_on: Continuation) -> None:
     """Leave the job with a later poll, or with its outcome booked."""
     claimed = services.claimed(claiming.claim, ticket)
     if claimed is None:
@@ -47,10 +39,10 @@ def run(services: Services, ticket: Ticket, go_on: GoOn) -> None:
     if claimed.obstacle is None:
         _ask(services, work, go_on)
     else:
-        outcomes.write_alone(services, work, lambda tx: outcomes.hold_up(tx, services, work))
+        write_alone(services, work, lambda _: outcomes.hold_up(services, work))
 
 
-def _ask(services: Services, work: Work, go_on: GoOn) -> None:
+def _ask(services: Services, work: Work, go_on: Continuation) -> None:
     calls = Calls(services, work.generation_id)
     try:
         assert work.provider_id is not None
@@ -73,115 +65,81 @@ def _whole(view: GenerationView) -> GenerationView:
     return view
 
 
-def _record(services: Services, seen: Answered, go_on: GoOn) -> None:
+def _record(services: Services, seen: Answered, go_on: Continuation) -> None:
     work, calls = seen.work, seen.calls
-
-    def written(result: Callable[[], None]) -> None:
-        _unless_stale(work, calls, result)
-
     match seen.view.status:
         case GenerationStatus.SUCCEEDED:
-            services.record(
-                settlement.succeed,
-                seen,
-                lambda result: crashes.of_work(services, work, lambda: _go_on(services, seen, result, go_on)),
-                is_alone=not seen.is_plain,
+            booked, following = settlement.succeeded(services, seen)
+            transitions.apply_together(
+                services,
+                work,
+                booked,
+                lambda result: crashes.of_work(
+                    services, work, lambda: _go_on(services, seen, result, lambda: go_on(services, following))
+                ),
             )
         case GenerationStatus.FAILED:
-            _record_failure(services, seen)
+            failed = write_alone(services, work, lambda tx: settlement.failed(tx, services, work, seen.view), calls)
+            if failed is not None and failed.is_providers_fault:
+                provider_health.give_back(services, work, seen.view.error_code or "generation_failed")
         case _ if _age(services, work) >= polling.DOUBT_AFTER:
             error = OutcomeUnknown("overdue", "the provider has not ended it in a day")
-            _record_alone(services, work, calls, lambda tx: outcomes.doubt(tx, work, error, services))
+            write_alone(services, work, lambda _: outcomes.doubt(work, error), calls)
         case _:
             _warn_if_overdue(work, _age(services, work))
-            services.record(look_again, seen, lambda result: crashes.of_work(services, work, lambda: written(result)))
-
-
-def _record_failure(services: Services, seen: Answered) -> None:
-    work, verdicts = seen.work, []
-    _record_alone(
-        services,
-        work,
-        seen.calls,
-        lambda tx: verdicts.append(settlement.failed(tx, services, work, seen.view)),
-    )
-    if verdicts == [Verdict.THE_PROVIDERS]:
-        provider_health.give_back(services, work, seen.view.error_code or "generation_failed")
+            transitions.apply_together(
+                services,
+                work,
+                _look_again(services, seen),
+                lambda result: crashes.of_work(services, work, lambda: unless_stale(work, calls, result)),
+            )
 
 
 def _warn_if_overdue(work: Work, age: timedelta) -> None:
     if age >= polling.OVERDUE_AFTER:
-        log.error("generation.overdue", **outcomes.ids(work), provider_id=work.provider_id, age_s=age.seconds)
+        log.error("generation.overdue", **transitions.ids(work), provider_id=work.provider_id, age_s=age.seconds)
 
 
-def _go_on(services: Services, seen: Answered, result: Callable[[], Work], go_on: GoOn) -> None:
-    following = _unless_stale(seen.work, seen.calls, result)
-    if following is not None:
+def _go_on(services: Services, seen: Answered, result: Callable[[], Transition], go_on: Callable[[], None]) -> None:
+    if unless_stale(seen.work, seen.calls, result) is not None:
         settlement.learn(services, seen)
         provider_health.succeeded(services, seen.work)
-        go_on(services, following)
+        go_on()
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
     wait = timedelta(0) if isinstance(error, NotFound) else outcomes.wait_after(services, work, error)
-    _record_alone(services, work, calls, lambda tx: _postpone(tx, services, work, error, wait))
+    write_alone(services, work, lambda _: _after(services, work, error, wait), calls)
 
 
-def _record_alone(services: Services, work: Work, calls: Calls, write: Callable[[Connection], None]) -> None:
-    def written() -> None:
-        with services.database.transaction() as tx:
-            write(tx)
-            calls.write(tx)
-
-    _unless_stale(work, calls, written)
-
-
-def _unless_stale(work: Work, calls: Calls, result: Callable[[], T]) -> T | None:
-    try:
-        return result()
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
-        return None
-
-
-def _postpone(tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta) -> None:
+def _after(services: Services, work: Work, error: ProviderError, wait: timedelta) -> Transition:
+    """Decide what follows when the provider did not say how the generation stands."""
     match error:
         case NotFound():
-            _missing(tx, services, work, error)
+            return _missing(services, work, error)
         case Unavailable() if _age(services, work) >= polling.DOUBT_AFTER:
-            outcomes.doubt(tx, work, error, services)
+            return outcomes.doubt(work, error)
         case _:
             blame = 0 if isinstance(error, Throttled | AccountPaused) else 1
-            due_at = services.clock() + wait
-            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + blame, error=error)
+            return outcomes.postpone(work, due_at=services.clock() + wait, attempts=blame, error=error)
 
 
-def look_again(tx: Connection, services: Services, seen: Sequence[Answered]) -> list[None]:
+def _look_again(services: Services, seen: Answered) -> Transition:
     """Ask again later: not having ended is neither an attempt nor an error."""
-    now = services.clock()
-    statements.run(
-        tx,
-        {
-            step_moves.POSTPONE: [step_moves.postponing(_later(services, one.work, now)) for one in seen],
-            call_log.ADD: calling.rows_of(one.calls for one in seen),
-        },
-    )
-    return [None] * len(seen)
-
-
-def _later(services: Services, work: Work, now: datetime) -> Postponement:
+    work, now = seen.work, services.clock()
     age, polls = _age(services, work), work.polls + 1
     schedule = services.latencies.schedule(work.model, has_reference=work.reference_hash is not None)
-    return Postponement(work=work, due_at=now + schedule.wait(age=age, polls=polls), polls=polls, looked_at=now)
+    due_at = now + schedule.wait(age=age, polls=polls)
+    later = Postpone(due_at=due_at, attempts=0, polls=polls, looked_at=now)
+    return Transition(work=work, step=later, calls=seen.calls)
 
 
-def _missing(tx: Connection, services: Services, work: Work, error: NotFound) -> None:
-    """Wait while the id may only not be visible yet; after that nobody can say what became of the credits."""
+def _missing(services: Services, work: Work, error: NotFound) -> Transition:
+    """Wait while the id may only not be visible yet; after that it is unknown whether it was charged."""
     if _age(services, work) < polling.YOUNG:
         wait = services.policies.schedule.wait(age=timedelta(0), polls=1)
-        return step_moves.postpone(tx, work, due_at=services.clock() + wait, attempts=work.attempts + 1, error=error)
-    return outcomes.doubt(tx, work, error, services)
+        return outcomes.postpone(work, due_at=services.clock() + wait, attempts=1, error=error)
+    return outcomes.doubt(work, error)
 
 
 def _age(services: Services, work: Work) -> timedelta:

@@ -17,11 +17,12 @@ from worker.accounts.rules import provider_failing
 from worker.core.db import session
 from worker.core.rules import retry
 from worker.core.rules.errors import Conflict, OutcomeUnknown, PauseReason, ProviderError
-from worker.engine.queries import failed_attempts, step_moves
-from worker.engine.queries.failed_attempts import Attempt
+from worker.engine.queries import failures
+from worker.engine.queries.failures import Attempt
 from worker.engine.queries.steps import Work
 from worker.engine.services import Services
-from worker.engine.steps import outcomes
+from worker.engine.steps import outcomes, transitions
+from worker.engine.steps.transitions import Transition
 
 log = structlog.get_logger(__name__)
 
@@ -89,18 +90,20 @@ def judge(
     """
     now = services.clock()
     health = provider_health.read(tx, work.account_id, source)
-    known = failed_attempts.attempt(tx, work.generation_id)
+    known = failures.attempt(tx, work.generation_id)
     if account.pause_reason is PauseReason.PROVIDER_FAILING:
         return _while_paused(tx, services, account, health, work, code)
     if known is not None and known.is_excused:
-        failed_attempts.forget(tx, work.generation_id)
+        failures.forget_attempt(tx, work.generation_id)
+        return Verdict.THE_PROVIDERS
+    if known is None and _is_of_an_outage(work, health):
         return Verdict.THE_PROVIDERS
     if known is not None and known.began_at != health.began_at:
         return _after_success(tx, work, known, now)
     if known is None:
         health = _counted(tx, health, work, now)
     if not health.evidence.is_conclusive and not would_end:
-        failed_attempts.count_attempt(tx, work.generation_id)
+        failures.count_attempt(tx, work.generation_id)
         return Verdict.THE_JOBS
     return _verdict(tx, services, account, health, work, known, code=code, is_free=is_free)
 
@@ -110,13 +113,19 @@ def judge_refusal(tx: Connection, services: Services, account: AccountRow, work:
     return judge(tx, services, account, work, code=code, is_free=True, would_end=True, source=Source.CREATES)
 
 
-def put_off(tx: Connection, services: Services, work: Work, code: str, verdict: Verdict) -> None:
+def put_off(services: Services, work: Work, code: str, verdict: Verdict) -> Transition:
     """Put off the end of a job until the outcomes of others say whether the provider works, or it is tried again."""
     is_alone = verdict is Verdict.ALONE
     due_at = services.clock() + (LONE_LOOK if is_alone else UNDECIDED_WAIT)
     words = f"{code}: whether the prompt or the provider fails is not decided yet"
     words += "; it is tried again within 8 minutes at no cost" if is_alone else ""
-    step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts, error=words)
+    return outcomes.postpone(work, due_at=due_at, error=words)
+
+
+def _is_of_an_outage(work: Work, health: Health) -> bool:
+    """Return whether the attempt began before the provider worked again, and its failure is only seen now."""
+    began_at = work.accepted_at or work.first_sent_at
+    return health.recovered_at is not None and began_at is not None and began_at <= health.recovered_at
 
 
 def _verdict(
@@ -136,7 +145,7 @@ def _verdict(
         if evidence.is_calm or not is_free:
             return Verdict.THE_JOBS
         is_young = known is None or now < known.failed_at + UNDECIDED_FOR
-        is_more_to_come = failed_attempts.is_more_to_come(tx, work)
+        is_more_to_come = failures.is_more_to_come(tx, work)
         if is_young and is_more_to_come:
             return Verdict.UNDECIDED
         if not evidence.is_one_sided:
@@ -153,28 +162,28 @@ def _try_alone(tx: Connection, work: Work, known: Attempt | None, now: datetime)
     """
     if known is None:
         return Verdict.ALONE
-    is_first = failed_attempts.is_first_of_prompt(tx, work)
-    tries = failed_attempts.excused(tx, work.job_id)
+    is_first = failures.is_first_of_prompt(tx, work)
+    tries = failures.excused(tx, work.job_id)
     waits = LONE_WAITS[tries:] if is_first else (LONE_PATIENCE,)
     if waits and now < known.failed_at + waits[0]:
         return Verdict.ALONE
     if not is_first or not waits:
         return _the_jobs(tx, work)
-    failed_attempts.excuse(tx, work.generation_id)
+    failures.excuse(tx, work.generation_id)
     return Verdict.THE_PROVIDERS
 
 
 def _after_success(tx: Connection, work: Work, known: Attempt | None, now: datetime) -> Verdict:
     """Others have succeeded: the failure is the job's own, unless the provider may have been ill then."""
     is_old = known is not None and now >= known.failed_at + LONE_LOOK
-    if is_old and failed_attempts.excused(tx, work.job_id) < len(LONE_WAITS):
-        failed_attempts.excuse(tx, work.generation_id)
+    if is_old and failures.excused(tx, work.job_id) < len(LONE_WAITS):
+        failures.excuse(tx, work.generation_id)
         return Verdict.THE_PROVIDERS
     return _the_jobs(tx, work)
 
 
 def _the_jobs(tx: Connection, work: Work) -> Verdict:
-    failed_attempts.forget(tx, work.generation_id)
+    failures.forget_attempt(tx, work.generation_id)
     return Verdict.THE_JOBS
 
 
@@ -183,7 +192,7 @@ def _counted(tx: Connection, health: Health, work: Work, now: datetime) -> Healt
     if health.began_at is None and work.prompt_record is not None:
         return health
     began_at = health.began_at or work.accepted_at or now
-    is_first = failed_attempts.note(tx, work, began_at=began_at, now=now)
+    is_first = failures.note_attempt(tx, work, began_at=began_at, now=now)
     if work.prompt_record is not None or not is_first:
         return health
     after = replace(health, evidence=provider_failing.failure(health.evidence), began_at=began_at)
@@ -233,11 +242,11 @@ def _while_paused(
 ) -> Verdict:
     """Excuse the failure; that of a canary puts the next one off."""
     now = services.clock()
-    if failed_attempts.attempt(tx, work.generation_id) is None:
+    if failures.attempt(tx, work.generation_id) is None:
         # Of this source nothing may have failed before: the account is paused for the other.
         began_at = health.began_at or work.accepted_at or now
         health = replace(health, began_at=began_at)
-        is_first = failed_attempts.note(tx, work, began_at=began_at, now=now, is_excused=True)
+        is_first = failures.note_attempt(tx, work, began_at=began_at, now=now, is_excused=True)
         if is_first and work.prompt_record is None:
             health = replace(health, evidence=provider_failing.failure(health.evidence))
         provider_health.save(tx, account.id, health)
@@ -247,7 +256,7 @@ def _while_paused(
     accounts.set_probe(tx, account.id, at=probe_at)
     accounts.say(tx, account.id, _words(health, code, probe_at))
     provider_health.save(tx, account.id, replace(health, canary_job_id=None, canaries_passed=0))
-    log.warning("account.canary_failed", **outcomes.ids(work), code=code, probes=account.probes)
+    log.warning("account.canary_failed", **transitions.ids(work), code=code, probes=account.probes)
     assert account.paused_at is not None
     patience = REFUSED_PATIENCE if health.evidence.is_conclusive else WEAK_PATIENCE
     is_decided = health.evidence.is_conclusive and health.source is Source.GENERATIONS
@@ -261,7 +270,7 @@ def give_back(services: Services, work: Work, code: str) -> None:
         account = accounts.lock(tx, work.account_id)
         if account.pause_reason is not PauseReason.PROVIDER_FAILING:
             return
-        given = failed_attempts.give_back(tx, work.account_id)
+        given = failures.give_back(tx, work.account_id)
         if given and account.probe_at is not None:
             health = provider_health.worst(tx, work.account_id)
             accounts.say(tx, account.id, _words(health, code, account.probe_at))
@@ -303,7 +312,7 @@ def _passed(tx: Connection, services: Services, account: AccountRow, health: Hea
         accounts.set_probe(tx, account.id, at=now)
     else:
         accounts.resume(tx, account.id, PauseReason.PROVIDER_FAILING, now=now)
-        provider_health.end_episode(tx, account.id)
+        provider_health.end_episode(tx, account.id, now=now)
         log.info("account.resumed", account=str(account.id), reason=PauseReason.PROVIDER_FAILING)
     session.notify(tx)
 

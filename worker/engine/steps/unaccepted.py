@@ -1,13 +1,12 @@
 """What becomes of a job whose create the provider did not accept: only what is certain takes a hold back."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
-import structlog
 from sqlalchemy import Connection
 
 from worker.accounts.queries import accounts
-from worker.core.db.statements import StaleFence
 from worker.core.rules import retry
 from worker.core.rules.errors import (
     AccountPaused,
@@ -20,119 +19,107 @@ from worker.core.rules.errors import (
     Throttled,
     Unavailable,
 )
-from worker.core.rules.generation import GenerationState
+from worker.core.rules.states import GenerationState
 from worker.engine.queries import calls as call_log
-from worker.engine.queries import generations, step_moves
+from worker.engine.queries.generations import NothingCreated
 from worker.engine.queries.steps import Work
 from worker.engine.services import Services
 from worker.engine.steps import outcomes, provider_health
 from worker.engine.steps.calling import Calls
 from worker.engine.steps.provider_health import Verdict
+from worker.engine.steps.transitions import Transition, write_alone
 from worker.storage.queries import references
-
-log = structlog.get_logger(__name__)
 
 
 def record(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
     """Record what is certain: a hold is taken back only when no copy of the request can have created anything."""
     wait = timedelta(0) if isinstance(error, Refused) else outcomes.wait_after(services, work, error)
-    try:
-        with services.database.transaction() as tx:
-            verdict = _settle(tx, services, work, error, wait)
-            calls.write(tx)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
-    else:
+    recorded = write_alone(services, work, lambda tx: _decided(tx, services, work, error, wait), calls)
+    if recorded is not None:
         provider_health.lost(services, work, error)
-        _give_back_others(services, work, error, verdict)
+        _excuse_others(services, work, error, recorded)
 
 
 def look_again(services: Services, work: Work) -> None:
     """Settle a refusal that was left undecided when it came; nothing is sent."""
-    try:
-        with services.database.transaction() as tx:
-            account = accounts.lock(tx, work.account_id)
-            error = call_log.last_refusal(tx, work.generation_id)
-            verdict = provider_health.judge_refusal(tx, services, account, work, code=error.code)
-            _end_or_wait(tx, services, work, error, verdict)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-    else:
-        _give_back_others(services, work, error, verdict)
+    errors: list[ProviderError] = []
+
+    def decided(tx: Connection) -> Transition:
+        account = accounts.lock(tx, work.account_id)
+        errors.append(call_log.last_refusal(tx, work.generation_id))
+        verdict = provider_health.judge_refusal(tx, services, account, work, code=errors[0].code)
+        return _end_or_wait(services, work, errors[0], verdict)
+
+    recorded = write_alone(services, work, decided)
+    if recorded is not None:
+        _excuse_others(services, work, errors[0], recorded)
 
 
-def _give_back_others(services: Services, work: Work, error: ProviderError, verdict: Verdict | None) -> None:
-    if verdict is Verdict.THE_PROVIDERS:
+def _excuse_others(services: Services, work: Work, error: ProviderError, recorded: Transition) -> None:
+    if recorded.is_providers_fault:
         provider_health.give_back(services, work, error.code)
 
 
-def _end_or_wait(tx: Connection, services: Services, work: Work, error: ProviderError, verdict: Verdict) -> None:
+def _end_or_wait(
+    services: Services, work: Work, error: ProviderError, verdict: Verdict, *, answered: int = 0
+) -> Transition:
     """End a refused job, or put it back in line, or let it wait for what others say of the provider."""
     match verdict:
         case Verdict.THE_JOBS:
-            outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
+            return outcomes.fail_unpaid(work, error, GenerationState.REFUSED, answered=answered)
         case Verdict.THE_PROVIDERS:
-            outcomes.give_back_unpaid(tx, work, error, services)
+            return replace(outcomes.void_and_requeue(work, error, answered=answered), is_providers_fault=True)
         case Verdict.UNDECIDED | Verdict.ALONE:
-            provider_health.put_off(tx, services, work, error.code, verdict)
+            put_off = provider_health.put_off(services, work, error.code, verdict)
+            return replace(put_off, generation=NothingCreated() if answered else None)
         case _:
             assert_never(verdict)
 
 
-def _settle(  # noqa: C901 - one case for each class of answer
+def _decided(  # noqa: C901, PLR0911 - one case for each class of answer
     tx: Connection, services: Services, work: Work, error: ProviderError, wait: timedelta
-) -> Verdict | None:
-    """Write what becomes of the job; return whose failure a refusal is, where that was judged."""
+) -> Transition:
+    """Decide what follows for the job; every answer but a doubtful one says that the last send created nothing."""
     due_at = services.clock() + wait
     match error:
         case ModelUnavailable() if not work.has_unanswered_send:
-            outcomes.give_back_unpaid(tx, work, error, services)
-            generations.note_nothing_created(tx, work.generation_id)
+            return outcomes.void_and_requeue(work, error, answered=1)
         case Refused() | NotFound(code="not_found") if work.has_unanswered_send:
-            outcomes.doubt(tx, work, error, services)
+            return outcomes.doubt(work, error)
         case ContentRefused():
-            outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
-            generations.note_nothing_created(tx, work.generation_id)
+            return outcomes.fail_unpaid(work, error, GenerationState.REFUSED, answered=1)
         case Refused() | NotFound(code="not_found"):
-            return _settle_refusal(tx, services, work, error)
+            return _refused(tx, services, work, error)
         case AccountPaused() if not work.has_unanswered_send:
-            outcomes.give_back_unpaid(tx, work, error, services)
-            generations.note_nothing_created(tx, work.generation_id)
+            return outcomes.void_and_requeue(work, error, answered=1)
         case Throttled() if work.has_unanswered_send:
             # If the provider remembers this 429 under the key, asking at its pace would close the key for all others.
             due_at = max(due_at, services.clock() + retry.CALL.wait(work.attempts + 1, services.jitter()))
-            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
-            generations.note_nothing_created(tx, work.generation_id)
+            postponed = outcomes.postpone(work, due_at=due_at, attempts=1, error=error)
+            return replace(postponed, generation=NothingCreated())
         case Throttled() if work.answers + 1 >= retry.THROTTLED_SENDS:
-            outcomes.give_back_unpaid(tx, work, error, services)
-            generations.note_nothing_created(tx, work.generation_id)
+            return outcomes.void_and_requeue(work, error, answered=1)
         case Unavailable() if _is_turned_away_for_good(services, work, error):
-            outcomes.fail_unpaid(tx, work, error, GenerationState.REFUSED, services)
-            generations.note_nothing_created(tx, work.generation_id)
+            return outcomes.fail_unpaid(work, error, GenerationState.REFUSED, answered=1)
         case AccountPaused() | ModelUnavailable() | Throttled() | Unavailable() | NotFound():
-            attempts = work.attempts + isinstance(error, ModelUnavailable | Unavailable | NotFound)
-            step_moves.postpone(tx, work, due_at=due_at, attempts=attempts, error=error)
-            generations.note_nothing_created(tx, work.generation_id)
+            attempts = int(isinstance(error, ModelUnavailable | Unavailable | NotFound))
+            postponed = outcomes.postpone(work, due_at=due_at, attempts=attempts, error=error)
+            return replace(postponed, generation=NothingCreated())
         case Conflict() if not work.has_unanswered_send or _is_a_conflict_for_good(services, work):
-            outcomes.doubt(tx, work, error, services)
+            return outcomes.doubt(work, error)
         case _:
-            step_moves.postpone(tx, work, due_at=due_at, attempts=work.attempts + 1, error=error)
-    return None
+            return outcomes.postpone(work, due_at=due_at, attempts=1, error=error)
 
 
-def _settle_refusal(tx: Connection, services: Services, work: Work, error: ProviderError) -> Verdict | None:
-    """Settle a refused create that neither its content nor its model explains; the account is locked first."""
+def _refused(tx: Connection, services: Services, work: Work, error: ProviderError) -> Transition:
+    """Decide on a refused create that neither its content nor its model explains; the account is locked first."""
     account = accounts.lock(tx, work.account_id) if services.policies.has_brakes else None
-    verdict = None
     if _may_be_its_upload(tx, services, work):
-        outcomes.give_back_unpaid(tx, work, error, services, failures=1)
-    else:
-        if account is not None:
-            verdict = provider_health.judge_refusal(tx, services, account, work, code=error.code)
-        _end_or_wait(tx, services, work, error, verdict or Verdict.THE_JOBS)
-    generations.note_nothing_created(tx, work.generation_id)
-    return verdict
+        return outcomes.void_and_requeue(work, error, failures=1, answered=1)
+    verdict = Verdict.THE_JOBS
+    if account is not None:
+        verdict = provider_health.judge_refusal(tx, services, account, work, code=error.code)
+    return _end_or_wait(services, work, error, verdict, answered=1)
 
 
 def _is_turned_away_for_good(services: Services, work: Work, error: Unavailable) -> bool:

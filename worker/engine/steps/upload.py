@@ -1,28 +1,27 @@
 """Give the provider the reference image: once for all jobs that share it."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-import structlog
+from sqlalchemy import Connection
 
 from worker.core.db import session
-from worker.core.db.statements import StaleFence
 from worker.core.rules import retry
 from worker.core.rules.errors import AccountPaused, ModelUnavailable, ProviderError, Refused, Throttled
-from worker.core.rules.generation import GenerationState
-from worker.core.rules.step import LEASES, StepKind
-from worker.engine.queries import step_moves, steps
+from worker.core.rules.states import LEASES, GenerationState, StepKind
+from worker.engine.queries import steps
+from worker.engine.queries.step_moves import Advance
 from worker.engine.queries.steps import Claim, Ticket, Work, WorkReference
 from worker.engine.services import Services
-from worker.engine.steps import outcomes, store_outage
+from worker.engine.steps import outages, outcomes, transitions
 from worker.engine.steps.calling import Calls
+from worker.engine.steps.transitions import Transition, write_alone
 from worker.provider.wire import UploadedFile
 from worker.storage.names import reference_path
 from worker.storage.queries import references
 from worker.storage.store import NotStored, StoreUnavailable
-
-log = structlog.get_logger(__name__)
 
 WAIT_FOR_UPLOADER = timedelta(seconds=10)
 """How long a job waits for another job's upload of the same bytes before it looks again; it is woken earlier."""
@@ -62,26 +61,33 @@ def _claim(services: Services, ticket: Ticket) -> _Task | None:
         [work] = steps.claim(tx, [Claim(ticket=ticket, until=now + LEASES[StepKind.UPLOAD])])
         if work is None:
             return None
-        if outcomes.is_held_up(services, work, now):
-            outcomes.hold_up(tx, services, work)
+        decided = _decided(tx, services, work, fresh_after, now)
+        if isinstance(decided, Transition):
+            transitions.apply(tx, services, [decided])
             return None
-        if work.is_model_paused:
-            outcomes.give_back_unpaid(tx, work, ModelUnavailable(work.model, "paused"), services)
-            return None
-        missing = [each for each in work.references if not each.is_uploaded(fresh_after=fresh_after)]
-        for reference in missing:
-            if references.lease_upload(
-                tx, work.account_id, reference.sha256, until=work.lease_until, fresh_after=fresh_after, now=now
-            ):
-                is_last = {each.sha256 for each in missing} == {reference.sha256}
-                following = StepKind.SUBMIT if is_last else StepKind.UPLOAD
-                return _Task(work=work, reference=reference, following=following)
-        if all(references.fresh_upload(tx, work.account_id, each.sha256, fresh_after=fresh_after) for each in missing):
-            step_moves.advance(tx, work, StepKind.SUBMIT, due_at=now, now=now)
-            session.notify(tx)
-        else:
-            step_moves.postpone(tx, work, due_at=now + WAIT_FOR_UPLOADER, attempts=work.attempts)
-    return None
+        return decided
+
+
+def _decided(
+    tx: Connection, services: Services, work: Work, fresh_after: datetime, now: datetime
+) -> _Task | Transition:
+    """Lease a reference to upload it; or say what follows when there is none to upload, or others are at it."""
+    if outcomes.is_held_up(services, work, now):
+        return outcomes.hold_up(services, work)
+    if work.is_model_paused:
+        return outcomes.void_and_requeue(work, ModelUnavailable(work.model, "paused"))
+    missing = [each for each in work.references if not each.is_uploaded(fresh_after=fresh_after)]
+    for reference in missing:
+        if references.lease_upload(
+            tx, work.account_id, reference.sha256, until=work.lease_until, fresh_after=fresh_after, now=now
+        ):
+            is_last = {each.sha256 for each in missing} == {reference.sha256}
+            following = StepKind.SUBMIT if is_last else StepKind.UPLOAD
+            return _Task(work=work, reference=reference, following=following)
+    if all(references.fresh_upload(tx, work.account_id, each.sha256, fresh_after=fresh_after) for each in missing):
+        step = Advance(kind=StepKind.SUBMIT, since=now, due_at=now)
+        return Transition(work=work, step=step, then=session.notify)
+    return outcomes.postpone(work, due_at=now + WAIT_FOR_UPLOADER)
 
 
 def _upload(services: Services, task: _Task, calls: Calls) -> UploadedFile:
@@ -103,50 +109,56 @@ def _upload(services: Services, task: _Task, calls: Calls) -> UploadedFile:
 def _record(services: Services, task: _Task, calls: Calls, uploaded: UploadedFile) -> None:
     """Keep the URL, and send this job and all that wait for the same bytes on."""
     now, work, sha256 = services.clock(), task.work, task.reference.sha256
-    try:
-        with services.database.transaction() as tx:
-            step_moves.advance(tx, work, task.following, due_at=now, now=now)
-            references.end_upload(tx, work.account_id, sha256, provider_id=uploaded.id, url=uploaded.url, now=now)
-            steps.wake_uploads(tx, work.account_id, sha256, kind=StepKind.SUBMIT, now=now)
-            session.notify(tx)
-            calls.write(tx)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
+
+    def send_on(tx: Connection) -> None:
+        references.end_upload(tx, work.account_id, sha256, provider_id=uploaded.id, url=uploaded.url, now=now)
+        steps.wake_uploads(tx, work.account_id, sha256, kind=StepKind.SUBMIT, now=now)
+        session.notify(tx)
+
+    step = Advance(kind=task.following, since=now, due_at=now)
+    write_alone(services, work, lambda _: Transition(work=work, step=step, then=send_on), calls)
 
 
 def _wait_for_store(services: Services, task: _Task, error: StoreUnavailable) -> None:
-    work, now = task.work, services.clock()
-    try:
-        with services.database.transaction() as tx:
-            store_outage.postpone(tx, services, work, error)
-            references.end_upload(tx, work.account_id, task.reference.sha256, provider_id=None, url=None, now=now)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-    else:
-        store_outage.note(services, work, error)
+    work = task.work
+    waiting = replace(outages.postpone(services, work, error), then=_ending(services, task))
+    if write_alone(services, work, lambda _: waiting) is not None:
+        outages.note(services, work, error)
+
+
+def _ending(services: Services, task: _Task) -> Callable[[Connection], None]:
+    """Return what lets other jobs upload the reference."""
+    work, sha256 = task.work, task.reference.sha256
+    return lambda tx: references.end_upload(
+        tx, work.account_id, sha256, provider_id=None, url=None, now=services.clock()
+    )
 
 
 def _record_error(services: Services, task: _Task, calls: Calls, error: ProviderError) -> None:
-    work, sha256 = task.work, task.reference.sha256
+    work = task.work
     wait = timedelta(0) if isinstance(error, Refused) else outcomes.wait_after(services, work, error)
+    end_upload = _ending(services, task)
+
+    def end_and_wake(tx: Connection) -> None:
+        if isinstance(error, Refused):
+            now = services.clock()
+            steps.wake_uploads(tx, work.account_id, task.reference.sha256, kind=StepKind.UPLOAD, now=now)
+        end_upload(tx)
+
+    write_alone(services, work, lambda _: replace(_after(services, work, error, wait), then=end_and_wake), calls)
+
+
+def _after(services: Services, work: Work, error: ProviderError, wait: timedelta) -> Transition:
+    """Decide what follows for the job whose reference could not be uploaded."""
     now = services.clock()
-    try:
-        with services.database.transaction() as tx:
-            match error:
-                case Refused():
-                    outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
-                    steps.wake_uploads(tx, work.account_id, sha256, kind=StepKind.UPLOAD, now=now)
-                case AccountPaused():
-                    outcomes.give_back_unpaid(tx, work, error, services)
-                case Throttled():
-                    step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts)
-                case _ if retry.is_offered_in_vain(tries=work.attempts + 1, waited=now - work.since):
-                    outcomes.fail_unpaid(tx, work, error, GenerationState.VOID, services)
-                case _:
-                    step_moves.postpone(tx, work, due_at=now + wait, attempts=work.attempts + 1, error=error)
-            references.end_upload(tx, work.account_id, sha256, provider_id=None, url=None, now=now)
-            calls.write(tx)
-    except StaleFence:
-        log.info("step.stale", **outcomes.ids(work), step=work.kind)
-        calls.write_late()
+    match error:
+        case Refused():
+            return outcomes.fail_unpaid(work, error, GenerationState.VOID)
+        case AccountPaused():
+            return outcomes.void_and_requeue(work, error)
+        case Throttled():
+            return outcomes.postpone(work, due_at=now + wait)
+        case _ if retry.is_offered_in_vain(tries=work.attempts + 1, waited=now - work.since):
+            return outcomes.fail_unpaid(work, error, GenerationState.VOID)
+        case _:
+            return outcomes.postpone(work, due_at=now + wait, attempts=1, error=error)

@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from worker.core.rules.errors import DarkroomError
+
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 4_096
 _FOREIGN = {
@@ -32,8 +34,10 @@ class Form(StrEnum):
 _BY_SUFFIX = {".csv": Form.CSV, ".tsv": Form.CSV, ".jsonl": Form.JSONL, ".ndjson": Form.JSONL}
 
 
-class ManifestError(Exception):
+class ManifestError(DarkroomError):
     """The manifest as a whole cannot be read; carries the name of it and the reason with a next step."""
+
+    error_code = "manifest_unreadable"
 
     def __init__(self, name: str, reason: str) -> None:
         """Keep both; positional, so that the error pickles."""

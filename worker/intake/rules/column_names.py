@@ -1,21 +1,23 @@
-"""What a column means that no line of its model uses: own data, a misspelt name, or a parameter that the model lacks.
+"""Columns of a manifest: known ones, misspelt ones, and own data that is kept as metadata.
 
 Kept in silence, a misspelt `reference` or a `seed` would buy other images than were asked for.
 """
 
+import json
+import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from worker.core.rules.fault import UnfitError
+from worker.core.rules.fault import UnfitError, quoted
 from worker.core.rules.models_catalogue import MODELS, ModelSpec
-from worker.intake.rules import reference_names
+from worker.core.rules.text import LABEL_MAX, storable
+from worker.intake.rules import references
 
 OWN_PREFIX = "x_"
 """A column whose name begins so is always the caller's own data."""
-
 # Names that requests of other image services, and people, have for a column.
 _ALIASES = {
     "reference": (
@@ -59,7 +61,7 @@ class Misnamed:
 
 def known(spec: ModelSpec) -> tuple[str, ...]:
     """Return the columns that mean something for a model; every other one is the caller's own data, or a mistake."""
-    return ("key", "prompt", "model", *reference_names.columns(spec.max_references), *spec.param_names)
+    return ("key", "prompt", "model", *references.columns(spec.max_references), *spec.param_names)
 
 
 def of_others(spec: ModelSpec) -> frozenset[str]:
@@ -82,7 +84,7 @@ def _of_others(model: str, ids: tuple[str, ...]) -> frozenset[str]:
 def _misnamed(name: str, model: str, ids: tuple[str, ...]) -> Misnamed | None:
     spec = MODELS[model]
     columns = known(spec)
-    if name in columns or reference_names.is_numbered(name) or is_own(name):
+    if name in columns or references.is_numbered(name) or is_own(name):
         return None
     if name in _of_others(model, ids):
         return _lacking(name, spec)
@@ -90,10 +92,10 @@ def _misnamed(name: str, model: str, ids: tuple[str, ...]) -> Misnamed | None:
     meant = next((column for column in columns if _bare(column) == bare), None) or _BY_ALIAS.get(_singular(bare))
     if meant or {bare, _singular(bare)} & _FOREIGN:
         return _misspelt(name, meant) if meant in columns else _lacking(name, spec)
-    if reference_names.is_misspelt(name, spec):
-        written = reference_names.columns(max(spec.max_references, 2))
+    if references.is_misspelt(name, spec):
+        written = references.columns(max(spec.max_references, 2))
         return Misnamed(reason="columns of references are written otherwise", permitted=written, meant="reference")
-    if meant := near(name, (column for column in columns if not reference_names.is_numbered(column))):
+    if meant := near(name, (column for column in columns if not references.is_numbered(column))):
         return _misspelt(name, meant)
     return _lacking(name, spec) if near(name, _LONG_FOREIGN) else None
 
@@ -120,7 +122,7 @@ def near(name: str, columns: Iterable[str]) -> str | None:
 
 
 def header(name: str) -> str:
-    """Return a cell of a header without what a spreadsheet leaves around it: spaces, and marks that nobody sees."""
+    """Return a cell of a header without what a spreadsheet leaves around it: spaces, and invisible marks."""
     return name.strip().strip(_INVISIBLE).strip()
 
 
@@ -177,3 +179,70 @@ _BY_ALIAS = {_singular(_bare(alias)): column for column, aliases in _ALIASES.ite
 _FOREIGN = frozenset(map(_bare, _SERVICE_PARAMS.split()))
 _LONG_FOREIGN = tuple(sorted(name for name in _FOREIGN if len(name) >= _LONG))
 _BY_CASE = {name.casefold(): name for spec in MODELS.values() for name in known(spec)}
+_JSON_TYPES = ("text", "number", "true", "false", "null", "list", "object")
+JSON = str | int | float | bool | None | Sequence["JSON"] | Mapping[str, "JSON"]
+"""A value that JSON can hold."""
+METADATA_MAX_BYTES = 16_384
+"""Largest metadata of one line, as compact JSON in UTF-8."""
+DEPTH_MAX = 32
+"""Deepest nesting of lists and objects."""
+_NUMBER_MAX = 10**300
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def metadata(raw: Mapping[str, object]) -> dict[str, JSON]:
+    """A copy of the mapping, when all of it is JSON that Postgres can hold and its size is bounded."""
+    if not raw:
+        return {}
+    budget = _Budget(METADATA_MAX_BYTES)
+    checked = {_name(name): _json(value, 1, budget) for name, value in raw.items()}
+    size = len(_COMPACT.encode(checked).encode())
+    if size > METADATA_MAX_BYTES:
+        raise _too_large(size)
+    return checked
+
+
+class _Budget:
+    """Stops the walk early: every value takes at least one byte, so more values than bytes are too many."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise _too_large(METADATA_MAX_BYTES + 1)
+
+
+def _json(value: object, depth: int, budget: _Budget) -> JSON:
+    budget.spend()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(storable(value))
+    if isinstance(value, int | float):
+        return _number(value)
+    if depth >= DEPTH_MAX:
+        raise UnfitError(f"is nested deeper than {DEPTH_MAX} levels")
+    if isinstance(value, Mapping):
+        return {_name(name): _json(inner, depth + 1, budget) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(inner, depth + 1, budget) for inner in value]
+    raise UnfitError(f"holds {quoted(value)}, which JSON cannot", _JSON_TYPES)
+
+
+def _number(value: float) -> JSON:
+    if not (math.isfinite(value) if isinstance(value, float) else -_NUMBER_MAX < value < _NUMBER_MAX):
+        raise UnfitError("holds a number that is not finite or too large")
+    return value
+
+
+def _name(value: object) -> str:
+    name = storable(value)
+    if not name or len(name) > LABEL_MAX:
+        raise UnfitError(f"has a name of {len(name):,} characters, permitted are 1 to {LABEL_MAX}")
+    return name
+
+
+def _too_large(size: int) -> UnfitError:
+    return UnfitError(f"has {size:,} bytes or more as JSON, permitted are {METADATA_MAX_BYTES:,}")

@@ -1,28 +1,28 @@
-"""A broker message as it was delivered, and the call that it asks for."""
+"""Broker messages as delivered: the task and arguments they ask for, and what a misspelt queue name means."""
 
 import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Protocol
+from uuid import UUID
 
 from worker.core.rules.fault import not_known, plain, quoted
+from worker.core.rules.states import StepKind
 
 BODY_MAX = 16 * 1024 * 1024
 """Bytes of a body, also after decompression: decoded they take about ten times as much, in up to 16 threads at once."""
-
 KEPT_BYTES = 64 * 1024
 """Bytes of an unreadable message that are kept to be looked at."""
-
 ID_MAX = 200
 """Longest message id in characters; a longer one is no id."""
-
 ENQUEUE = "darkroom.enqueue"
-STEPS = ("darkroom.upload", "darkroom.submit", "darkroom.poll", "darkroom.collect")
+STEPS = tuple(f"darkroom.{kind}" for kind in StepKind)
 PROBE = "darkroom.probe"
-UPKEEP = "darkroom.upkeep"
-TASKS = (*STEPS, PROBE, UPKEEP, ENQUEUE)
+MAINTENANCE = "darkroom.maintenance"
+TASKS = (*STEPS, PROBE, MAINTENANCE, ENQUEUE)
 """The name of each task is also that of its queue."""
 
 
@@ -139,7 +139,6 @@ class _Decompressor(Protocol):
 
 _LZMA_MEMORY = 128 * 1024 * 1024
 """A stream may ask for gigabytes of working memory, however short it is."""
-
 _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
     "application/x-gzip": zlib.decompressobj,
     "application/x-bz2": bz2.BZ2Decompressor,
@@ -173,3 +172,93 @@ def _decompressed(delivery: Delivery) -> bytes:
 def _too_large(size_bytes: int | None) -> str:
     size = "more" if size_bytes is None else f"{size_bytes:,} bytes"
     return f"the body has {size}, permitted are {BODY_MAX:,}: send it in several messages, or use `darkroom submit`"
+
+
+_OTHERS = {"celery": "darkroom.enqueue", "darkroom": "darkroom.enqueue", "enqueue": "darkroom.enqueue"}
+"""Celery's default queue, and halves of the name."""
+_ENQUEUE = "darkroom.enqueue"
+_INSTEAD_OF_THE_DOT = ("-", "_", ":", "/", "")
+
+
+def meant(name: str) -> str | None:
+    """Return the queue that a producer of this one meant; None for a queue of Darkroom's own, or of another kind."""
+    if name in TASKS:
+        return None
+    if name in _OTHERS:
+        return _OTHERS[name]
+    near = get_close_matches(name.casefold(), TASKS, n=1, cutoff=0.85)
+    return near[0] if near else None
+
+
+def misspellings() -> tuple[str, ...]:
+    """Return likely misspellings of the queue that producers send to, for a broker that cannot list its queues.
+
+    One letter left out, doubled or swapped with the next, another separator, other case, and Celery's default queue.
+    """
+    at = range(len(_ENQUEUE))
+    found = {
+        *(_ENQUEUE[:n] + _ENQUEUE[n + 1 :] for n in at),
+        *(_ENQUEUE[:n] + _ENQUEUE[n] + _ENQUEUE[n:] for n in at),
+        *(_ENQUEUE[:n] + _ENQUEUE[n : n + 2][::-1] + _ENQUEUE[n + 2 :] for n in at[:-1]),
+        *(_ENQUEUE.replace(".", each) for each in _INSTEAD_OF_THE_DOT),
+        _ENQUEUE.title(),
+        _ENQUEUE.upper(),
+        *_OTHERS,
+    }
+    return tuple(sorted(found - set(TASKS)))
+
+
+MOST_TICKETS = 8
+"""Tickets in one message: a thread does them one after the other, and waits up to a second for each."""
+_FENCE_MAX = 2**31
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999, in seconds since 1970."""
+
+
+def check(task: str, call: Call) -> None:
+    """Raise Unreadable unless the task can be called so."""
+    if call.kwargs:
+        raise Unreadable("a message of Darkroom's own has no keyword arguments")
+    if task in STEPS:
+        _check_tickets(call.args)
+    elif task == MAINTENANCE:
+        _check_name(call.args)
+    elif task == PROBE and call.args:
+        raise Unreadable("a probe has no arguments")
+
+
+def _check_name(args: tuple[object, ...]) -> None:
+    if len(args) != 1 or not isinstance(args[0], str) or not 0 < len(args[0]) <= ID_MAX:
+        raise Unreadable("the one argument of maintenance must be the name of a maintenance job")
+
+
+def _check_tickets(args: tuple[object, ...]) -> None:
+    if len(args) != 1 or not isinstance(args[0], list):
+        raise Unreadable("the one argument must be a list of tickets")
+    if len(args[0]) > MOST_TICKETS:
+        raise Unreadable(f"there are {len(args[0]):,} tickets, permitted are {MOST_TICKETS}")
+    for ticket in args[0]:
+        _check_ticket(ticket)
+
+
+def _check_ticket(ticket: object) -> None:
+    if not isinstance(ticket, list) or len(ticket) != 3:  # noqa: PLR2004 - job, fence, instant
+        raise Unreadable("a ticket must be a list of three: the id of a job, its fence, the instant of its slot")
+    job_id, fence, not_before = ticket
+    if not _is_uuid(job_id):
+        raise Unreadable(f"{quoted(job_id)} is not the id of a job")
+    if not isinstance(fence, int) or isinstance(fence, bool) or not 0 <= fence < _FENCE_MAX:
+        raise Unreadable("a fence must be a whole number, 0 or more")
+    if not _is_instant(not_before):
+        raise Unreadable("the instant of a slot must be in seconds since 1970")
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+def _is_instant(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LATEST

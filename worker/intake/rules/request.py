@@ -1,19 +1,21 @@
 """A request is one validated manifest line, checked the same way for every ingestion interface."""
 
 import hashlib
+import re
+import unicodedata
+from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TypeVar
 
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose, validate_batch
-from worker.core.rules.canonical import canonical, canonical_values
-from worker.core.rules.fault import Fault, UnfitError, not_known
-from worker.core.rules.model_params import ParamValue
-from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS, ModelSpec
-from worker.core.rules.plain_text import storable
-from worker.intake.rules import column_names, reference_names
-from worker.intake.rules.job_key import Keys, job_key
-from worker.intake.rules.metadata import JSON, metadata
+from worker.core.rules.fault import Fault, UnfitError, not_known, quoted
+from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS, ModelSpec, ParamValue
+from worker.core.rules.text import canonical, canonical_values, is_visible, storable
+from worker.intake.rules import column_names
+from worker.intake.rules import references as rules_references
+from worker.intake.rules.column_names import JSON, metadata
 
 __all__ = [
     "JSON",
@@ -28,12 +30,13 @@ __all__ = [
     "validate_batch",
 ]
 
+
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobRequest:
-    """One image that somebody asked for, within every limit of its model."""
+    """One requested image, within every limit of its model."""
 
     line: int
     key: str
@@ -62,7 +65,7 @@ def validate(
     known = column_names.known(spec)
     prompt = check.field("prompt", lambda value: _prompt(value, spec))
     params = {param.name: check.field(param.name, param.value) for param in spec.params}
-    references = check.whole("reference", raw, lambda value: reference_names.references(value, spec))
+    references = check.whole("reference", raw, lambda value: rules_references.references(value, spec))
     check.names(spec, {*known, *extra}, is_known_model=model is not None)
     unused = column_names.of_others(spec).difference(extra)
     rest = {name: value for name, value in raw.items() if name not in known and name not in unused}
@@ -161,3 +164,92 @@ def _prompt(value: object, spec: ModelSpec) -> str:
 
 def _is_blank(value: object) -> bool:
     return value is None or value == ""
+
+
+KEY_MAX_BYTES = 180
+"""Leaves room for an extension and a temporary suffix in the 255 bytes that file systems allow."""
+_KEY_MAX_NUMBER = 10**18
+_UNSAFE = frozenset('/\\:*?"<>|')
+# Windows opens a device for these names, whatever follows the first dot.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(\.|$)", re.IGNORECASE)
+
+
+def job_key(value: object, line: int) -> str:
+    """The key as text; a name made of the line number when there is none."""
+    if value is None or value == "":
+        return f"line-{line:06d}"
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _KEY_MAX_NUMBER:
+        return str(value)
+    return _file_name(storable(value))
+
+
+def _file_name(text: str) -> str:
+    if text != text.strip() or text.startswith(".") or text.endswith("."):
+        raise UnfitError(f"{quoted(text)} begins or ends with a space or a dot, which a file name cannot")
+    size = len(text.encode())
+    if size > KEY_MAX_BYTES:
+        raise UnfitError(f"has {size:,} bytes of UTF-8, permitted are {KEY_MAX_BYTES}")
+    if not is_visible(text):
+        raise UnfitError(f"holds a control or invisible character: {quoted(text)}")
+    unsafe = _UNSAFE.intersection(text)
+    if unsafe:
+        raise UnfitError(f"{quoted(text)} holds {' '.join(sorted(unsafe))}, which a file name cannot")
+    if _DEVICE.match(text):
+        raise UnfitError(f"{quoted(text)} is the name of a device on Windows")
+    return text
+
+
+class Keys:
+    """The keys seen so far in one batch: 16 bytes a slot, at most two thirds full (1,000,000 keys: 32 MB)."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._digests = _empty(1024)
+        self._lines = _empty(1024)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, key: str, line: int) -> Fault | None:
+        """Remember the key; a fault naming the earlier line when the batch already has it.
+
+        Two keys are the same when they differ only in case or in Unicode form, because their files would be
+        one file on some systems. Lines count from 1.
+        """
+        digest = _digest(key)
+        slot = self._slot(digest)
+        if self._lines[slot]:
+            reason = f"was used before, in line {self._lines[slot]} (case is ignored)"
+            return Fault(line=line, key=key, field="key", reason=reason)
+        self._digests[slot], self._lines[slot] = digest, line
+        self._count += 1
+        if self._count * 3 > len(self._lines) * 2:
+            self._grow()
+        return None
+
+    def _slot(self, digest: int) -> int:
+        mask = len(self._lines) - 1
+        slot = digest & mask
+        while self._lines[slot] and self._digests[slot] != digest:
+            slot = (slot + 1) & mask
+        return slot
+
+    def _grow(self) -> None:
+        digests, lines = self._digests, self._lines
+        self._digests = _empty(2 * len(lines))
+        self._lines = _empty(2 * len(lines))
+        for digest, line in zip(digests, lines, strict=True):
+            if line:
+                slot = self._slot(digest)
+                self._digests[slot], self._lines[slot] = digest, line
+
+
+def _empty(slots: int) -> "array[int]":
+    return array("Q", [0]) * slots
+
+
+def _digest(key: str) -> int:
+    is_plain = key.isascii()
+    folded = key.lower() if is_plain else unicodedata.normalize("NFC", unicodedata.normalize("NFC", key).casefold())
+    return int.from_bytes(blake2b(folded.encode(), digest_size=8).digest(), "big")

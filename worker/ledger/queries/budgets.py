@@ -1,4 +1,4 @@
-"""Budgets in the database: what owners may commit in a month, and what the wallet has left above its floor."""
+"""What owners may commit in a month, and what the provider last reserved for a model."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -12,7 +12,6 @@ _LEFT = text("""
     SELECT m.owner, c.monthly_cap - m.committed AS credits FROM owner_month m
     LEFT JOIN owner_cap c ON c.owner = m.owner
     WHERE m.owner = ANY(:owners) AND m.month = :month ORDER BY m.owner FOR NO KEY UPDATE OF m""")
-
 _BEGIN_MONTH = text("""
     INSERT INTO owner_month (owner, month, committed)
     SELECT owner, :month, 0 FROM unnest(CAST(:owners AS text[])) owner ORDER BY owner
@@ -29,6 +28,15 @@ def lock_left(tx: Connection, owners: Iterable[str], *, now: datetime) -> dict[s
     values = {"owners": sorted(set(owners)), "month": month_of(now)}
     tx.execute(_BEGIN_MONTH, values)
     return {row.owner: row.credits for row in tx.execute(_LEFT, values) if row.credits is not None}
+
+
+_OWNER_CAP = text("SELECT monthly_cap FROM owner_cap WHERE owner = :owner")
+
+
+def owner_cap(tx: Connection, owner: str) -> int | None:
+    """Return an owner's monthly cap; None: it has none."""
+    cap: int | None = tx.execute(_OWNER_CAP, {"owner": owner}).scalar()
+    return cap
 
 
 def set_owner_cap(tx: Connection, owner: str, credits_: int | None) -> int | None:
@@ -78,3 +86,32 @@ def take_from_wallet(tx: Connection, account_id: UUID, credits_: int) -> None:
         text("UPDATE account SET wallet_left = wallet_left - :credits WHERE id = :id"),
         {"credits": credits_, "id": account_id},
     )
+
+
+HOLD = """greatest(job.price, coalesce((
+    SELECT reserved FROM model_price m WHERE m.account_id = {account_id} AND m.model = job.model), 0))"""
+"""What a ``job`` holds when it is admitted: its list price, or the provider's last figure if that was higher."""
+NEXT = f"""(
+    SELECT first.price FROM unnest({{batch}}.models) m(model) CROSS JOIN LATERAL (
+        SELECT {HOLD.replace("{account_id}", "{batch}.account_id")} AS price, line FROM job
+        WHERE batch_id = {{batch}}.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT 1) first
+    WHERE NOT EXISTS (
+        SELECT FROM model_pause p
+        WHERE p.account_id = {{batch}}.account_id AND p.model = m.model AND p.paused_at IS NOT NULL)
+    ORDER BY first.line LIMIT 1)"""
+"""What the next pending job of a ``batch`` holds whose model is not paused; NULL: there is none.
+
+Each model's first job is found by the index, however many of a paused model wait before it.
+"""
+# A figure that is known already is not written again: the row is shared by all jobs of the model.
+_NOTE = text("""
+    INSERT INTO model_price (account_id, model, reserved, seen_at)
+    SELECT :account_id, :model, :reserved, :now WHERE NOT EXISTS (
+        SELECT FROM model_price WHERE account_id = :account_id AND model = :model AND reserved = :reserved)
+    ON CONFLICT (account_id, model) DO UPDATE SET reserved = excluded.reserved, seen_at = excluded.seen_at""")
+
+
+def note_price(tx: Connection, *, account_id: UUID, model: str, held: int, reserved: int, now: datetime) -> None:
+    """Remember the provider's figure when it is not what was held; the last lock that a transaction takes."""
+    if reserved != held:
+        tx.execute(_NOTE, {"account_id": account_id, "model": model, "reserved": reserved, "now": now})

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from worker.core.db import statements
 from worker.core.db.statements import Part, Row
+from worker.core.rules import events
+from worker.ledger.queries import budget_events
 from worker.ledger.rules.entries import CreditAccount, Movement, committed
 
 POST = Part(
@@ -58,21 +61,46 @@ def post(tx: Connection, postings: Iterable[Posting], *, now: datetime) -> None:
     statements.run(tx, {POST: posting_rows(postings, now=now)})
 
 
+# One statement, whether or not anything comes of it: what the events of budgets need is read on the way.
 _COMMIT = text("""
-    WITH changed AS (UPDATE batch SET committed = committed + :change WHERE id = :batch_id RETURNING owner)
-    INSERT INTO owner_month (owner, month, committed)
-    SELECT owner, date_trunc('month', CAST(:held_at AS timestamptz) AT TIME ZONE 'UTC')::date, :change FROM changed
-    ON CONFLICT (owner, month) DO UPDATE SET committed = owner_month.committed + :change""")
+    WITH changed AS (
+        UPDATE batch SET committed = committed + :change WHERE id = :batch_id
+        RETURNING id, name, owner, committed, credit_cap),
+    monthly AS (
+        INSERT INTO owner_month (owner, month, committed)
+        SELECT owner, date_trunc('month', CAST(:held_at AS timestamptz) AT TIME ZONE 'UTC')::date, :change FROM changed
+        ON CONFLICT (owner, month) DO UPDATE SET committed = owner_month.committed + :change
+        RETURNING month, committed)
+    SELECT changed.id, name, changed.owner, changed.committed, credit_cap, month, monthly.committed AS of_month,
+        monthly_cap, EXISTS (
+            SELECT FROM hook WHERE removed_at IS NULL AND events && '{budget.80,budget.100}') AS is_wanted
+    FROM changed CROSS JOIN monthly LEFT JOIN owner_cap ON owner_cap.owner = changed.owner""")
 
 
 def commit_to(tx: Connection, movements: Sequence[Movement], *, batch_id: UUID, held_at: datetime) -> None:
     """Change what the batch, and its owner in the month of the hold, have committed by what leaves the cap.
 
-    Locks the batch, then the owner's month, if anything changes.
+    Locks the batch, then the owner's month, if anything changes. Writes an event when a budget is nearly or wholly
+    used.
     """
     change = committed(movements)
     if change:
-        tx.execute(_COMMIT, {"change": change, "batch_id": batch_id, "held_at": held_at})
+        now = tx.execute(_COMMIT, {"change": change, "batch_id": batch_id, "held_at": held_at}).one()
+        if change > 0 and now.is_wanted:
+            price = min(each.credits for each in movements if each.source is CreditAccount.CAP)
+            _tell_of_budgets(tx, now, change, price)
+
+
+def _tell_of_budgets(tx: Connection, now: Any, change: int, price: int) -> None:
+    if now.credit_cap is not None:
+        batch = events.batch_named(now.id, now.name, now.owner)
+        before = now.committed - change
+        budget_events.of_batch(tx, batch, before=before, after=now.committed, cap=now.credit_cap, price=price)
+    if now.monthly_cap is not None:
+        before = now.of_month - change
+        budget_events.of_owner(
+            tx, now.owner, now.month, before=before, after=now.of_month, cap=now.monthly_cap, price=price
+        )
 
 
 def balances(tx: Connection, batch_id: UUID) -> Mapping[CreditAccount, int]:

@@ -1,4 +1,4 @@
-"""What stands between a message and Celery: everything is checked before Celery reads any of it.
+"""Check messages before Celery parses them, and run checked ones with their arguments as they are.
 
 Celery 5.7 takes a message's headers and body for what its own producers write. A body of another form ends the process,
 an ``eta`` holds a place of the prefetch window, and a task name reaches any task that is registered, its own too.
@@ -6,12 +6,17 @@ an ``eta`` holds a place of the prefetch window, and a task name reaches any tas
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
+from celery import Celery, Task
+from celery.utils.imports import symbol_by_name
+from celery.worker.request import create_request_cls
+from celery.worker.state import task_reserved
 from kombu.message import Message
 
 from worker.intake.rules import delivery as messages
-from worker.intake.rules import envelope, task_arguments
+from worker.intake.rules import envelope
 from worker.intake.rules.delivery import ENQUEUE, Delivery, Unreadable
 
 DROPPED = "darkroom.dropped"
@@ -48,7 +53,7 @@ def checked(received: Any, queue: str) -> CheckedMessage:
     try:
         task = messages.check_task(delivery)
         call = messages.call(delivery, json.loads)
-        task_arguments.check(task, call)
+        messages.check(task, call)
     except Unreadable as error:
         return CheckedMessage(received, task=DROPPED, name=delivery.name, args=(delivery, error.reason))
     return CheckedMessage(received, task=task, name=delivery.name, args=call.args)
@@ -77,3 +82,39 @@ def _bytes(body: object) -> bytes:
     if body is None:
         return b""
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(memoryview(body))  # type: ignore[arg-type]
+
+
+class CheckedTask(Task):  # type: ignore[type-arg]
+    """The base of every task here: Celery's own strategy would decode the message once more, and act on its headers."""
+
+    abstract = True
+    Strategy = "worker.node.broker.guard:strategy"
+
+
+def strategy(task: Any, app: Celery, consumer: Any) -> Callable[..., None]:
+    """Make the function by which Celery starts a task for a message of type CheckedMessage."""
+    request_class: Any = create_request_cls(
+        symbol_by_name(task.Request), task, consumer.pool, consumer.hostname, consumer.event_dispatcher, app=app
+    )
+
+    def start(message: Any, _: object, ack: Any, reject: Any, callbacks: Any) -> None:
+        request = request_class(
+            message,
+            on_ack=ack,
+            on_reject=reject,
+            app=app,
+            hostname=consumer.hostname,
+            eventer=consumer.event_dispatcher,
+            task=task,
+            connection_errors=consumer.connection_errors,
+            body=message.payload,
+            headers=message.headers,
+            decoded=True,
+            utc=True,
+        )
+        task_reserved(request)
+        for callback in callbacks or ():
+            callback(request)
+        consumer.on_task_request(request)
+
+    return start

@@ -89,7 +89,7 @@ class Guarded:
 
     @_on_keys_of_its_own
     def get_table(self: Any, exchange: str) -> list[tuple[str, str, str]]:
-        """Return the bindings of an exchange; what is none, as anybody may write it into the set, is passed over."""
+        """Return the bindings of an exchange; other entries of the set are skipped."""
         with self.conn_or_acquire() as client:
             members = client.smembers(self.keyprefix_queue % exchange)
         parts = (member.decode("utf-8", "replace").split(self.sep) for member in members)

@@ -1,7 +1,8 @@
 """Celery's remote control, closed but for ``ping``: the broker's URL is what every producer has.
 
-Celery runs a control command for whoever can publish to the fanout exchange ``celery.pidbox``: ``shutdown`` ends a
-node, ``cancel_consumer`` stops its queues, ``memdump`` shows its memory. Its gossip runs any task for an event.
+Celery runs a control command for any client that can publish to the fanout exchange ``celery.pidbox``:
+``shutdown`` ends a node, ``cancel_consumer`` stops its queues, ``memdump`` shows its memory. Its gossip runs any task
+for an event.
 """
 
 from typing import Any

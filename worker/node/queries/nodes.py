@@ -50,9 +50,10 @@ _BEAT = text("""
         DELETE FROM node WHERE id IN (
             SELECT id FROM node WHERE seen_at < clock_timestamp() - make_interval(secs => :forget_s) AND id <> :id
             FOR UPDATE SKIP LOCKED))
-    INSERT INTO node (id, name, started_at, seen_at, last_round_at, clock_offset_s, version, error)
+    INSERT INTO node (id, name, started_at, seen_at, last_round_at, clock_offset_s, version, error, knows)
     VALUES (:id, :name, clock_timestamp(), clock_timestamp(),
-        clock_timestamp() - make_interval(secs => CAST(:round_age_s AS float8)), :clock_offset_s, :version, :error)
+        clock_timestamp() - make_interval(secs => CAST(:round_age_s AS float8)), :clock_offset_s, :version, :error,
+        :knows)
     ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, clock_offset_s = excluded.clock_offset_s,
         error = excluded.error,
         last_round_at = coalesce(excluded.last_round_at, node.last_round_at)
@@ -71,6 +72,8 @@ class Beat:
     clock_offset_s: float
     error: str | None = None
     """Why its dispatcher did not complete its last round."""
+    knows: str | None = None
+    """The newest migration that its code knows."""
 
 
 def beat(tx: Connection, said: Beat) -> datetime:
@@ -95,3 +98,8 @@ def read_all(tx: Connection) -> list[NodeRow]:
     """Return every node with a row, also those that were not seen lately."""
     rows = tx.execute(_ALL, {"alive_s": ALIVE_FOR.total_seconds()}).mappings()
     return [NodeRow(**row) for row in rows]
+
+
+def count_alive(tx: Connection) -> int:
+    """Return how many nodes of this database are alive, as their rows say."""
+    return sum(node.is_alive for node in read_all(tx))

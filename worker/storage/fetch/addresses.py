@@ -1,15 +1,17 @@
-"""Which hosts a download may talk to: every address is looked at before it is connected to."""
+"""Which addresses and which proxy a download may use; every address is checked before it is connected to."""
 
+import base64
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from requests.utils import get_environ_proxies, select_proxy
 
 Resolver = Callable[[str, int], tuple[str, ...]]
 """The addresses of a host and port; raises OSError when there are none."""
-
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 # Public by the registry; inside the machines of one large cloud it answers as the platform itself.
 _PLATFORM_ADDRESSES = frozenset({IPv4Address("168.63.129.16")})
@@ -21,8 +23,8 @@ class AddressPolicy:
 
     schemes: frozenset[str]
     is_loopback_permitted: bool = False
-    trusted_origin: tuple[str, int] | None = None
-    """A host and port that may have any address."""
+    trusted_origins: frozenset[tuple[str, int]] = frozenset()
+    """Hosts with their ports that may have any address."""
 
     @classmethod
     def for_references(cls) -> Self:
@@ -37,12 +39,17 @@ class AddressPolicy:
         return cls(
             schemes=frozenset({"https", "http"}),
             is_loopback_permitted=is_loopback_name(host),
-            trusted_origin=(host, port_of(parts)),
+            trusted_origins=frozenset({(host, port_of(parts))}),
         )
+
+    @classmethod
+    def for_hooks(cls, listed: frozenset[tuple[str, int]]) -> Self:
+        """For the receivers of hooks: public addresses, and the hosts that the node's own settings list."""
+        return cls(schemes=frozenset({"https", "http"}), trusted_origins=listed)
 
     def is_permitted(self, address: str, *, host: str, port: int) -> bool:
         """True when ``address``, found for ``host`` and ``port``, may be connected to."""
-        if (host, port) == self.trusted_origin:
+        if (host, port) in self.trusted_origins:
             return True
         actual = _actual(ip_address(address))
         return is_public(actual) or (self.is_loopback_permitted and actual.is_loopback)
@@ -99,3 +106,46 @@ def _actual(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if address.packed.startswith(b"\x00\x64\xff\x9b" + bytes(8)):
         return IPv4Address(address.packed[-4:])
     return address.ipv4_mapped or address.sixtofour or address
+
+
+_DEFAULT_PORT = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """An HTTP proxy; ``authorization`` is the value of its own header, if it wants one."""
+
+    host: str
+    port: int
+    authorization: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent to the proxy alone."""
+        return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.host}:{self.port})"
+
+
+ProxyFor = Callable[[str], Proxy | None]
+"""The proxy for a URL; None: it is reached directly."""
+
+
+def none(_url: str) -> None:
+    """Go directly, wherever it is."""
+
+
+def of_environment(url: str) -> Proxy | None:
+    """Return the HTTP proxy for this URL from http_proxy, https_proxy and no_proxy; other kinds are ignored."""
+    named = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+    return None if named is None else _parsed(named if "://" in named else f"http://{named}")
+
+
+def _parsed(address: str) -> Proxy | None:
+    parts = urlsplit(address)
+    if parts.scheme != "http" or not parts.hostname:
+        return None
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    basic = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Proxy(host=parts.hostname, port=parts.port or _DEFAULT_PORT, authorization=basic if parts.username else None)

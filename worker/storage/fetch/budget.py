@@ -44,7 +44,7 @@ class FetchBudget:
             self._count += 1
             left_s = self._until_s - time.monotonic()
             if self._is_ended:
-                raise UnfitError("was not fetched: the message is no longer worked on here")
+                raise UnfitError("was not fetched: the message is no longer processed by this node")
             if left_s <= 0:
                 raise _exceeded(f"may take {self._bounds.time.total_seconds():g} s")
             if self._count > self._bounds.count:
@@ -60,7 +60,7 @@ class FetchBudget:
 
     @property
     def is_ended(self) -> bool:
-        """Whether nothing more is fetched because nobody wants it any more."""
+        """Whether fetching was cancelled."""
         return self._is_ended
 
     def end(self) -> None:

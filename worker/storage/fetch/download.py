@@ -1,17 +1,20 @@
-"""How a URL's bytes come into a file: bounded in bytes, time and redirects, and whole or not at all."""
+"""Download a URL into a file: bounded in bytes, time and redirects; whole or not at all."""
 
 import hashlib
-import http.client
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urljoin
 
-from worker.storage.fetch import proxy
-from worker.storage.fetch.addresses import AddressPolicy, Resolver, is_same_origin, system_addresses
-from worker.storage.fetch.encodings import decoded
+from urllib3 import HTTPResponse
+
+from worker.core.http.attempt import Attempt
+from worker.storage.fetch import addresses
+from worker.storage.fetch.addresses import AddressPolicy, ProxyFor, Resolver, is_same_origin, system_addresses
 from worker.storage.fetch.hop import (
     FetchFailed,
     FetchLimits,
@@ -22,11 +25,11 @@ from worker.storage.fetch.hop import (
     chunks,
     pinned_connection,
     response_to,
+    too_large,
 )
-from worker.storage.fetch.pinned import Deadline
-from worker.storage.fetch.proxy import ProxyFor
 
 __all__ = ["AddressPolicy", "FetchFailed", "FetchLimits", "FetchProblem", "Fetched", "fetch"]
+
 
 MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -52,7 +55,7 @@ def fetch(
     ca_file: str | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     credential: Callable[[], str] | None = None,
-    proxy_for: ProxyFor = proxy.none,
+    proxy_for: ProxyFor = addresses.none,
 ) -> Fetched:
     """The file ``into`` holds all bytes of ``url``; raises FetchFailed, and then there is no such file.
 
@@ -84,17 +87,17 @@ def fetch(
 def _visit(hop: Hop, into: Path) -> Fetched | str:
     parts = checked_parts(hop)
     connection = pinned_connection(hop, parts)
-    with closing(connection), Deadline(connection, total_s=hop.remaining_s) as deadline:
-        response = response_to(hop, connection, parts, deadline)
+    with closing(connection), Attempt(total_s=hop.remaining_s) as attempt:
+        response = response_to(hop, connection, parts, attempt)
         with closing(response):
             if response.status in _REDIRECTS:
                 return _target(hop, response)
             check_answer(hop, response)
-            return _save(hop, response, into, deadline)
+            return _save(hop, response, into, attempt)
 
 
-def _target(hop: Hop, response: http.client.HTTPResponse) -> str:
-    location = response.getheader("Location")
+def _target(hop: Hop, response: HTTPResponse) -> str:
+    location = response.headers.get("Location")
     if not location:
         raise hop.failed(FetchProblem.REFUSED, "redirects without a location", response.status)
     # Header bytes arrive as Latin-1 although they are mostly UTF-8 or ASCII.
@@ -105,11 +108,11 @@ def _target(hop: Hop, response: http.client.HTTPResponse) -> str:
         raise hop.failed(FetchProblem.BAD_URL, "redirects to what is not a URL", response.status) from None
 
 
-def _save(hop: Hop, response: http.client.HTTPResponse, into: Path, deadline: Deadline) -> Fetched:
+def _save(hop: Hop, response: HTTPResponse, into: Path, attempt: Attempt) -> Fetched:
     digest, size = hashlib.sha256(), 0
     try:
         with into.open("wb") as file:
-            for chunk in decoded(hop, response, chunks(hop, response, deadline)):
+            for chunk in decoded(hop, response, chunks(hop, response, attempt)):
                 size += len(chunk)
                 digest.update(chunk)
                 file.write(chunk)
@@ -119,6 +122,46 @@ def _save(hop: Hop, response: http.client.HTTPResponse, into: Path, deadline: De
     return Fetched(path=into, sha256=digest.hexdigest(), size_bytes=size, content_type=_content_type(response))
 
 
-def _content_type(response: http.client.HTTPResponse) -> str | None:
-    value = response.getheader("Content-Type", "").partition(";")[0].strip().lower()
+def _content_type(response: HTTPResponse) -> str | None:
+    value = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return value or None
+
+
+_BEGINNINGS = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "deflate": b"x"}
+"""How a file begins that is what its encoding says; of deflate the form that RFC 9110 names."""
+_EITHER_HEADER = 32 + zlib.MAX_WBITS
+"""Let zlib tell the headers of gzip and of its own form apart."""
+_PART_BYTES = 1 << 16
+
+
+def decoded(hop: Hop, response: HTTPResponse, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the file's own bytes, within the limits; raise FetchFailed when they cannot be decoded or end too early.
+
+    What is encoded in another way, or only said to be, is passed on as it is: the check of the image says what it is.
+    """
+    beginning = _BEGINNINGS.get(response.headers.get("Content-Encoding", "").strip().lower())
+    given = iter(chunks)
+    first = next(given, b"")
+    if beginning is None or not first.startswith(beginning):
+        yield first
+        yield from given
+    else:
+        yield from _inflated(hop, chain([first], given))
+
+
+def _inflated(hop: Hop, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    decoder, size = zlib.decompressobj(_EITHER_HEADER), 0
+    try:
+        for chunk in chunks:
+            left = chunk
+            while left and not decoder.eof:
+                part = decoder.decompress(left, _PART_BYTES)
+                left = decoder.unconsumed_tail
+                size += len(part)
+                if size > hop.limits.max_bytes:
+                    raise too_large(hop)
+                yield part
+    except zlib.error as error:
+        raise hop.failed(FetchProblem.TEMPORARY, f"its content encoding is damaged: {error}") from error
+    if not decoder.eof:
+        raise hop.failed(FetchProblem.TEMPORARY, "its content encoding ends in the middle")

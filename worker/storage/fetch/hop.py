@@ -1,18 +1,20 @@
 """What one exchange of a download may do and how its failures are named."""
 
-import http.client
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from http import HTTPStatus
 from urllib.parse import SplitResult, quote, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import HTTPResponse
+from urllib3.exceptions import TimeoutError as HttpTimeoutError
 
-from worker.storage.fetch.addresses import AddressPolicy, Resolver, is_address, is_loopback_name, port_of
-from worker.storage.fetch.pinned import Deadline, PinnedConnection
-from worker.storage.fetch.proxy import Proxy
+from worker.core.http.attempt import Attempt
+from worker.core.http.connection import FAILURES, PlainConnection, TlsConnection, cause_of
+from worker.storage.fetch.addresses import AddressPolicy, Proxy, Resolver, is_address, is_loopback_name, port_of
 
 _READ_BYTES = 1 << 16
 _GONE = frozenset({403, 404, 410})
@@ -97,20 +99,21 @@ def checked_parts(hop: Hop) -> SplitResult:
     return parts
 
 
-def pinned_connection(hop: Hop, parts: SplitResult) -> PinnedConnection:
+def pinned_connection(hop: Hop, parts: SplitResult) -> PlainConnection | TlsConnection:
     """A connection that can only reach the permitted addresses of the URL's host, or the proxy on the way to it."""
     host, port = _ascii_host(hop, parts), port_of(parts)
     reached = (host, port) if hop.proxy is None else (hop.proxy.host, hop.proxy.port)
-    connection = PinnedConnection(
-        host=reached[0],
-        port=reached[1],
-        addresses=_addresses(hop, host, port),
-        tls=_tls(hop.ca_file) if parts.scheme == "https" else None,
-        connect_s=min(hop.limits.connect_s, hop.remaining_s),
-        read_s=min(hop.limits.read_s, hop.remaining_s),
-    )
-    if hop.proxy is not None and parts.scheme == "https":
-        connection.set_tunnel(host, port, headers=hop.proxy.headers)
+    addresses = _addresses(hop, host, port)
+    connect_s = min(hop.limits.connect_s, hop.remaining_s)
+    connection: PlainConnection | TlsConnection
+    if parts.scheme == "https":
+        connection = TlsConnection(*reached, timeout=connect_s, ssl_context=_tls(hop.ca_file))
+        if hop.proxy is not None:
+            connection.set_tunnel(host, port, headers=hop.proxy.headers)
+    else:
+        connection = PlainConnection(*reached, timeout=connect_s)
+    connection.pinned = addresses
+    connection.read_s = min(hop.limits.read_s, hop.remaining_s)
     return connection
 
 
@@ -151,16 +154,16 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
 
 
 def response_to(
-    hop: Hop, connection: PinnedConnection, parts: SplitResult, deadline: Deadline
-) -> http.client.HTTPResponse:
+    hop: Hop, connection: PlainConnection | TlsConnection, parts: SplitResult, attempt: Attempt
+) -> HTTPResponse:
     """The answer to the one GET, its body not yet read."""
     try:
-        connection.request("GET", _target(hop, parts), headers=_headers(hop, parts))
+        connection.request("GET", _target(hop, parts), headers=_headers(hop, parts), preload_content=False)
         return connection.getresponse()
     except ssl.SSLCertVerificationError as error:
         raise hop.failed(FetchProblem.TEMPORARY, f"its certificate is refused: {error.verify_message}") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _broken(hop, error, deadline) from error
+    except FAILURES as error:
+        raise _broken(hop, error, attempt) from error
 
 
 def _target(hop: Hop, parts: SplitResult) -> str:
@@ -182,44 +185,40 @@ def _headers(hop: Hop, parts: SplitResult) -> dict[str, str]:
     return headers if hop.credential is None else {**headers, "Authorization": hop.credential()}
 
 
-def check_answer(hop: Hop, response: http.client.HTTPResponse) -> None:
+def check_answer(hop: Hop, response: HTTPResponse) -> None:
     """The answer is a whole file within the limits, or FetchFailed is raised."""
     status = response.status
     if status in _GONE:
         raise hop.failed(FetchProblem.GONE, f"was refused (HTTP {status})", status)
-    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
         raise hop.failed(FetchProblem.TEMPORARY, f"the server is unavailable (HTTP {status})", status)
-    if status != http.HTTPStatus.OK:
+    if status != HTTPStatus.OK:
         raise hop.failed(FetchProblem.REFUSED, f"the server answered HTTP {status}", status)
-    if response.length is not None and response.length > hop.limits.max_bytes:
+    if (response.length_remaining or 0) > hop.limits.max_bytes:
         raise too_large(hop)
 
 
-def chunks(hop: Hop, response: http.client.HTTPResponse, deadline: Deadline) -> Iterator[bytes]:
+def chunks(hop: Hop, response: HTTPResponse, attempt: Attempt) -> Iterator[bytes]:
     """The bytes of the body as they come; FetchFailed when they end too early."""
-    # Counted here, because HTTPResponse.read1() itself counts only from Python 3.11.8 and 3.12.2 on.
-    promised, received = response.length, 0
+    received = 0
     try:
-        while received != promised and (chunk := response.read1(_room(promised, received))):
+        while chunk := response.read1(_READ_BYTES, decode_content=False):
             received += len(chunk)
             if received > hop.limits.max_bytes:
                 raise too_large(hop)
             yield chunk
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _broken(hop, error, deadline) from error
+    except FAILURES as error:
+        raise _broken(hop, error, attempt) from error
     # Without a promised length the end of a cut connection looks like the end of the file.
-    if received != promised and (promised is not None or deadline.is_over):
-        raise _broken(hop, EOFError("it ended in the middle of the file"), deadline)
+    if attempt.is_over and response.length_remaining is None:
+        raise _broken(hop, EOFError("it ended in the middle of the file"), attempt)
 
 
-def _room(promised: int | None, received: int) -> int:
-    return _READ_BYTES if promised is None else min(_READ_BYTES, promised - received)
-
-
-def _broken(hop: Hop, error: Exception, deadline: Deadline) -> FetchFailed:
-    if deadline.is_over or isinstance(error, TimeoutError):
+def _broken(hop: Hop, error: Exception, attempt: Attempt) -> FetchFailed:
+    if attempt.is_over or isinstance(error, TimeoutError | HttpTimeoutError):
         return hop.failed(FetchProblem.TEMPORARY, "took too long")
-    return hop.failed(FetchProblem.TEMPORARY, f"the connection failed: {error or type(error).__name__}")
+    cause = cause_of(error)
+    return hop.failed(FetchProblem.TEMPORARY, f"the connection failed: {str(cause) or type(cause).__name__}")
 
 
 def too_large(hop: Hop) -> FetchFailed:

@@ -1,0 +1,61 @@
+"""The home page says how each account does and what it costs."""
+
+from sqlalchemy import text
+
+from tests.web.api.client import client
+from tests.web.console.pages import get, signed_in, text_of
+from tests.web.serving import Web
+
+
+def test_an_account_without_work_is_idle(web: Web) -> None:
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "default · Idle. Nothing is open." in said
+
+
+def test_work_without_a_node_is_named_with_what_to_do(web: Web) -> None:
+    client(web).submit(["a vase", "a bowl"])
+
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "No worker node runs, and 2 images wait. Start one with `darkroom up`" in said
+
+
+def test_paused_batches_are_no_work_that_waits_for_a_node(web: Web) -> None:
+    shop = client(web)
+    shop.post(f"/batches/{shop.submit(['a vase']).json()['batch']}/pause")
+
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "default · Idle. 1 image in paused batches." in said
+
+
+def test_a_pause_is_said_with_its_reason_and_since_when(web: Web) -> None:
+    with web.context.database.transaction() as tx:
+        tx.execute(
+            text("UPDATE account SET pause_reason = 'insufficient_credits', paused_at = now() - interval '5 min'")
+        )
+
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "(5 min ago): insufficient credits. Next step: top up the wallet" in said
+
+
+def test_what_owners_have_committed_is_shown_against_their_caps(web: Web) -> None:
+    with web.context.database.transaction() as tx:
+        tx.execute(text("INSERT INTO owner_cap (owner, monthly_cap) VALUES ('shop', 9007199254740993)"))
+        tx.execute(
+            text("INSERT INTO owner_month (owner, month, committed) VALUES ('shop', date_trunc('month', now()), 400)")
+        )
+
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "shop 400 of 9,007,199,254,740,993" in said
+
+
+def test_who_has_no_right_to_money_sees_neither_spend_nor_wallet(web: Web) -> None:
+    said = text_of(get(signed_in(web, "operator"), web, "/"))
+
+    assert "Open" in said
+    assert "Spend" not in said
+    assert "Wallet" not in said

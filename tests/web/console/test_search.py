@@ -1,0 +1,94 @@
+"""The search finds jobs by whatever a person has in hand, the oldest too, and says when it was stopped."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from tests.web.api.client import client, end_jobs
+from tests.web.console.pages import get, names_of, signed_in, text_of
+from tests.web.console.test_batches import submitted
+from tests.web.console.test_job import begin, jobs_of
+from tests.web.serving import Web
+from worker.web.console import search
+
+
+def rename(web: Web, job: str, key: str) -> None:
+    with web.context.database.engine.begin() as tx:
+        tx.execute(text("SET LOCAL ROLE NONE"))
+        tx.execute(text("UPDATE job SET key = :key WHERE id = :id"), {"key": key, "id": job})
+
+
+@pytest.mark.parametrize("words", ["chair-oak", "task-17", "line 2", "2", "made_up", "darkroom-JOB", "JOB"])
+def test_a_job_is_found_by_what_a_person_has_in_hand(web: Web, words: str) -> None:
+    batch = submitted(client(web), "vases", lines=2)
+    first, job = jobs_of(web, batch)
+    rename(web, first, "lamp")
+    begin(web, job)
+    rename(web, job, "chair-oak-007")
+    end_jobs(web.context.database, batch, [2])
+
+    found = names_of(get(signed_in(web), web, "/search?q=" + words.replace("JOB", job)))
+
+    assert found == ["chair-oak-007"]
+
+
+def test_a_sign_of_a_pattern_stands_for_itself(web: Web) -> None:
+    [job] = jobs_of(web, submitted(client(web), "vases"))
+    rename(web, job, "a_b")
+    browser = signed_in(web)
+
+    assert names_of(get(browser, web, "/search?q=a_")) == ["a_b"]
+    assert names_of(get(browser, web, "/search?q=%25")) == []
+    assert names_of(get(browser, web, "/search?q=a%25")) == []
+
+
+def test_batches_are_found_by_their_name_too(web: Web) -> None:
+    submitted(client(web), "Autumn vases")
+
+    assert "Autumn vases" in names_of(get(signed_in(web), web, "/search?q=autumn"))
+
+
+def test_every_job_that_matches_is_on_one_of_the_pages(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_PAGE", 2)
+    batch, browser = submitted(client(web), "vases", lines=5), signed_in(web)
+    for number, job in enumerate(jobs_of(web, batch)):
+        rename(web, job, f"chair-{number}")
+    found: list[str] = []
+    path: str | None = "/search?q=chair"
+
+    while path is not None:
+        page = get(browser, web, path)
+        found += names_of(page)
+        older = re.findall(r'href="([^"]*kind=key[^"]*)">Older', page.text)
+        path = older[0].replace("&amp;", "&") if older else None
+
+    assert found == [f"chair-{number}" for number in (4, 3, 2, 1, 0)]
+
+
+def test_a_search_that_takes_too_long_is_stopped_by_the_server_and_said(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = submitted(client(web), "vases")
+    [job] = jobs_of(web, batch)
+    rename(web, job, "chair")
+    end_jobs(web.context.database, batch, [1])
+    browser = signed_in(web)
+    monkeypatch.setattr(search, "TIMEOUT_MS", 250)
+    with web.context.database.engine.begin() as tx:
+        tx.execute(text("SET LOCAL ROLE NONE"))
+        tx.execute(text("LOCK TABLE catalog_item IN ACCESS EXCLUSIVE MODE"))
+
+        page = get(browser, web, "/search?q=chair")
+
+    assert "The search by sku took longer" in text_of(page)
+    assert names_of(page) == ["chair"]
+
+
+@pytest.mark.parametrize("query", ["?q=a&kind=sideways", "?q=a&kind=key&after=nonsense"])
+def test_a_page_that_there_is_not_is_said(web: Web, query: str) -> None:
+    get(signed_in(web), web, "/search" + query, status=404)
+
+
+def test_without_words_the_page_says_what_can_be_searched_for(web: Web) -> None:
+    assert "What are you looking for?" in text_of(get(signed_in(web), web, "/search"))

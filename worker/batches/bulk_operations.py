@@ -1,0 +1,206 @@
+"""Bulk operations: one action on many batches, which are frozen when it is asked; only they are acted on."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from worker.batches import actions
+from worker.batches.actions import CancelEffect, Effect, Order
+from worker.batches.queries import bulk_operations, failed_jobs
+from worker.batches.queries.bulk_operations import Claimed, OperationRow, Target
+from worker.batches.retrying import RetryEffect
+from worker.batches.rules.bulk_operation import ItemState, OperationState
+from worker.batches.rules.selection import Selection
+from worker.core.db.changes import Author
+from worker.core.db.session import Database
+from worker.core.rules.batch_request import Priority
+from worker.core.rules.errors import DarkroomError, with_type
+from worker.core.rules.states import BatchAction
+from worker.engine.queries.batches import Turn
+from worker.ledger import second_person
+from worker.ledger.second_person import SecondPersonNeeded
+
+log = structlog.get_logger(__name__)
+
+
+class OperationEnded(DarkroomError):
+    """The operation is not in a state in which this can be done to it; nothing was changed."""
+
+    error_code = "bulk_operation_ended"
+
+    def __init__(self, operation_id: UUID, state: OperationState) -> None:
+        """Keep which operation, and where it stands."""
+        super().__init__(operation_id, state)
+        self.operation_id, self.state = operation_id, state
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"bulk operation {self.operation_id} is {self.state} already"
+
+
+def look(database: Database, batch_id: UUID, *, code: str | None = None) -> Target:
+    """Return what an action on one batch would reach; a retry, the failures with that code, or all."""
+    with database.transaction() as tx:
+        found = bulk_operations.one(tx, batch_id)
+        price = failed_jobs.price(tx, batch_id, code=code)
+    return replace(found, failed=price["jobs"], failed_credits=price["credits"], recalled=price["recalled"])
+
+
+def preview(database: Database, action: BatchAction, selection: Selection, *, code: str | None = None) -> list[Target]:
+    """Return the active batches that match and on which the action has an effect; nothing is kept."""
+    with database.bulk_transaction() as tx:
+        return bulk_operations.meant(tx, action, selection, code=code)
+
+
+def create(
+    database: Database, order: Order, selection: Selection, targets: Sequence[Target] | None = None
+) -> OperationRow:
+    """Keep an operation with the batches that were previewed, or else with those that match now; it is not started."""
+    operation_id = order.author.new_id()
+    with database.bulk_transaction() as tx:
+        bulk_operations.add(
+            tx,
+            operation_id,
+            order.action,
+            selection=selection.as_json(),
+            parameters={"priority": order.priority, "weight": order.weight, "code": order.code},
+            by=order.author,
+            targets=(
+                bulk_operations.meant(tx, order.action, selection, code=order.code) if targets is None else targets
+            ),
+        )
+        return _read(tx, operation_id)
+
+
+def start(database: Database, operation_id: UUID, by: Author, *, approve_above: int | None) -> OperationRow:
+    """Have a previewed operation run: here by `advance`, or on the nodes.
+
+    Raises OperationEnded, and SecondPersonNeeded when it is a retry that costs more than ``approve_above``.
+    """
+    with database.transaction() as tx:
+        found = _locked(tx, operation_id)
+        if found.state is not OperationState.PREVIEWED:
+            raise OperationEnded(operation_id, found.state)
+        waits = _missing(tx, found, by, above=approve_above)
+        if waits is None:
+            bulk_operations.start(tx, operation_id, now=by.now)
+            return _read(tx, operation_id)
+    raise waits
+
+
+def _missing(tx: Connection, found: OperationRow, by: Author, *, above: int | None) -> SecondPersonNeeded | None:
+    if found.action is not BatchAction.RETRY:
+        return None
+    return second_person.missing(
+        tx,
+        by,
+        subject=f"bulk operation:{found.id}",
+        request=f"retry for {found.credits} credits",
+        credits_=found.credits,
+        above=above,
+        how="starts it",
+    )
+
+
+def cancel(database: Database, operation_id: UUID, *, now: datetime) -> OperationRow:
+    """Stop an operation: an item that is being done is completed, the others are skipped. Raises OperationEnded."""
+    with database.transaction() as tx:
+        found = _locked(tx, operation_id)
+        if found.state not in {OperationState.PREVIEWED, OperationState.RUNNING}:
+            raise OperationEnded(operation_id, found.state)
+        bulk_operations.cancel(tx, operation_id, now=now)
+        return _read(tx, operation_id)
+
+
+def advance(
+    database: Database,
+    operation_id: UUID,
+    *,
+    clock: Callable[[], datetime],
+    new_id: Callable[[], UUID],
+) -> Iterator[None]:
+    """Do the waiting items of a running operation, each with its accounting in one transaction; yield after each.
+
+    Any number of processes may do so at once. Whoever stops iterating leaves the rest to the nodes.
+    """
+    while _do_next(database, operation_id, clock, new_id):
+        yield
+    with database.transaction() as tx:
+        bulk_operations.finish(tx, operation_id, now=clock())
+
+
+def _do_next(database: Database, operation_id: UUID, clock: Callable[[], datetime], new_id: Callable[[], UUID]) -> bool:
+    with database.bulk_transaction() as tx:
+        item = bulk_operations.claim(tx, operation_id)
+        if item is None:
+            return False
+        author = Author(actor=item.actor, reason=item.reason, now=clock(), new_id=new_id)
+        state, detail, effect = _do(tx, item, _order(item, author))
+        bulk_operations.end_item(tx, operation_id, item.position, state, detail=detail, effect=effect, now=author.now)
+    return True
+
+
+def _do(tx: Connection, item: Claimed, order: Order) -> tuple[ItemState, str | None, str | None]:
+    """Do one item; what it raises undoes the item alone. An error of the database ends the transaction."""
+    try:
+        with tx.begin_nested():
+            effect = actions.perform(tx, item.batch_id, order, seen=item.seen_state, shown_credits=item.seen_credits)
+    except DBAPIError:
+        raise
+    except DarkroomError as refusal:
+        return ItemState.SKIPPED, str(refusal), None
+    except Exception as crash:
+        log.exception("bulk_operation.item_failed", batch=str(item.batch_id), action=item.action)
+        return ItemState.FAILED, with_type(crash), None
+    return ItemState.DONE, None, json.dumps(_as_json(effect))
+
+
+def _order(item: Claimed, author: Author) -> Order:
+    priority = item.parameters["priority"]
+    return Order(
+        action=item.action,
+        author=author,
+        priority=None if priority is None else Priority(priority),
+        weight=item.parameters["weight"],
+        code=item.parameters["code"],
+    )
+
+
+def _as_json(effect: Effect) -> dict[str, Any]:
+    if effect.cancelled is not None:
+        return asdict(effect.cancelled)
+    if effect.retried is not None:
+        return asdict(effect.retried)
+    return {} if effect.turn is None else {"priority": effect.turn.priority, "weight": effect.turn.weight}
+
+
+def effect_of(action: BatchAction, kept: Mapping[str, Any]) -> Effect:
+    """Return the effect that an item keeps."""
+    match action:
+        case BatchAction.CANCEL:
+            return Effect(cancelled=CancelEffect(**kept))
+        case BatchAction.RETRY:
+            return Effect(retried=RetryEffect(**kept))
+        case BatchAction.REPRIORITISE:
+            return Effect(turn=Turn(priority=Priority(kept["priority"]), weight=kept["weight"]))
+        case BatchAction.PAUSE | BatchAction.RESUME:
+            return Effect()
+
+
+def _locked(tx: Connection, operation_id: UUID) -> OperationRow:
+    bulk_operations.lock(tx, operation_id)
+    return _read(tx, operation_id)
+
+
+def _read(tx: Connection, operation_id: UUID) -> OperationRow:
+    found = bulk_operations.read(tx, operation_id)
+    if found is None:
+        raise LookupError(f"there is no bulk operation {operation_id}")
+    return found

@@ -1,0 +1,158 @@
+"""Batches, jobs and faults as JSON: what the commands print with --json, and what the HTTP API answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from worker.batches.queries.overview import Overview
+from worker.batches.queries.results import Outcome, RefusedLine
+from worker.core.rules.fault import Fault
+
+
+def batch(found: Overview) -> dict[str, Any]:
+    """Return where the batch stands."""
+    row = found.batch
+    return {
+        "batch": str(row.id),
+        "name": row.name,
+        "state": found.state,
+        "done": found.is_done,
+        "jobs": {state.value: count for state, count in found.jobs.items()},
+        "credits": {
+            "cap": row.credit_cap,
+            "held": found.held,
+            "reserved": found.reserved,
+            "spent": found.spent,
+        },
+        "not_downloaded": _not_downloaded(found),
+        "not_as_ordered": [asdict(each) for each in found.not_as_ordered],
+        "waiting_for": _waiting_for(found),
+        "owner": row.owner,
+        "purpose": row.purpose,
+        "priority": row.priority,
+        "deadline": instant(row.deadline_at),
+        "token": row.token,
+        "size": row.size,
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def instant(at: datetime | None) -> str | None:
+    """Return an instant in ISO 8601."""
+    return None if at is None else at.isoformat()
+
+
+def _not_downloaded(found: Overview) -> dict[str, Any]:
+    awaited = found.not_downloaded
+    return {
+        "count": awaited.count,
+        "since": instant(awaited.since),
+        "failing": awaited.failing,
+        "error": awaited.error,
+        "next_try": instant(awaited.next_at),
+        "next_step": found.download_step or None,
+    }
+
+
+def _waiting_for(found: Overview) -> dict[str, str] | None:
+    if found.obstacle is None:
+        return None
+    return {"reason": found.obstacle.reason, "next_step": found.obstacle.next_step}
+
+
+def fault(found: Fault) -> dict[str, Any]:
+    """Return one fault."""
+    return {
+        "line": found.line,
+        "key": found.key,
+        "field": found.field,
+        "reason": found.reason,
+        "permitted": list(found.permitted),
+    }
+
+
+def job(found: Outcome, *, file: str | None) -> dict[str, Any]:
+    """Return the line of one job; ``file`` is where its image is found."""
+    image = found.result
+    return {
+        "line": found.line,
+        "key": found.key,
+        "state": found.state.value,
+        "file": file,
+        "stored_elsewhere": None if image is None else found.is_stored_elsewhere,
+        "sha256": None if image is None else image.sha256,
+        "bytes": None if image is None else image.size_bytes,
+        "mime_type": None if image is None else image.mime_type,
+        "width": None if image is None else image.width,
+        "height": None if image is None else image.height,
+        "as_ordered": None if image is None else not found.not_as_ordered,
+        "not_as_ordered": [each.value for each in found.not_as_ordered],
+        "credits": {
+            "held": found.held,
+            "reserved": found.reserved,
+            "final": found.final,
+            "spent": found.spent,
+        },
+        "provider_id": found.provider_id,
+        "generations": found.generations,
+        "reference": _references(found),
+        "error": _error(found),
+        "model": found.model,
+        "prompt": found.prompt,
+        "params": found.params,
+        "metadata": found.metadata,
+    }
+
+
+def _references(found: Outcome) -> str | list[str] | None:
+    """Return what a manifest would say: nothing, one name, or a list."""
+    names = [f"sha256:{sha256}" for sha256 in found.references]
+    return names if len(names) > 1 else next(iter(names), None)
+
+
+def _error(found: Outcome) -> dict[str, Any] | None:
+    if found.error_code is None:
+        return None
+    return {"code": found.error_code, "message": found.error_message, "request_id": found.request_id}
+
+
+def refused_line(found: RefusedLine) -> dict[str, Any]:
+    """Return a line that was not taken, with the names of a job's."""
+    first = found.faults[0]
+    nothing = dict.fromkeys(("file", "stored_elsewhere", "sha256", "bytes", "mime_type", "width", "height"))
+    return {
+        "line": found.line,
+        "key": first.key,
+        "state": "refused",
+        **nothing,
+        "as_ordered": None,
+        "not_as_ordered": [],
+        "credits": {"held": None, "reserved": None, "final": None, "spent": 0},
+        "provider_id": None,
+        "generations": 0,
+        "reference": None,
+        "error": {
+            "code": "invalid_line",
+            "message": "; ".join(f"{each.field}: {each.reason}" for each in found.faults),
+            "request_id": None,
+            "faults": [fault(each) for each in found.faults],
+        },
+        "model": None,
+        "prompt": None,
+        "params": None,
+        "metadata": None,
+    }
+
+
+_CSV = ("line", "key", "state", "file", "sha256", "bytes", "mime_type", "width", "height")
+CSV_COLUMNS = (*_CSV, "credits", "error_code", "error_message", "prompt", "metadata")
+
+
+def csv_values(line: Mapping[str, Any]) -> list[Any]:
+    """Return the cells of one line for these columns."""
+    error = line["error"] or {}
+    metadata = json.dumps(line["metadata"], ensure_ascii=False) if line["metadata"] else ""
+    values = [line[name] for name in _CSV]
+    return [*values, line["credits"]["spent"], error.get("code"), error.get("message"), line["prompt"], metadata]

@@ -1,0 +1,132 @@
+"""Connections of urllib3 that know when a request may have left, and that a deadline can cut."""
+
+import http.client
+import socket
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+
+from worker.core.http import attempt
+
+FAILURES = (OSError, http.client.HTTPException, HTTPError, ValueError)
+"""What a request on a connection raises when it fails."""
+RESTED_S = 4.0
+"""A connection that has rested longer is not used again: many servers close idle ones after 5 s, and a request that
+meets the closing may or may not have been read."""
+_resolvers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="darkroom-dns")
+Addresses = list[tuple[Any, ...]]
+if TYPE_CHECKING:
+    _Base = HTTPConnection
+else:
+    _Base = object
+
+
+class _Tracked(_Base):
+    """What the plain and the TLS connection have in common; mixed in before urllib3's class."""
+
+    pinned: tuple[str, ...] = ()
+    """The only addresses to connect to, whatever the host is called; without any the name is looked up."""
+    read_s: float | None = None
+    """The longest wait for a byte once TCP is up, in a tunnel and TLS too; None: the pool sets it for each request."""
+    _is_connecting = False
+    _used_at = 0.0
+
+    def connect(self) -> None:
+        """Connect, with TLS and a proxy's tunnel; nothing that is sent meanwhile is the request."""
+        self._is_connecting = True
+        try:
+            super().connect()
+        finally:
+            self._is_connecting = False
+        if (now := attempt.current()) is not None and self.sock is not None:
+            now.use(self.sock)
+
+    def send(self, data: Any) -> None:
+        """Send a part of the request, and note before that a byte of it may have left."""
+        if self.sock is None and not self._is_connecting:
+            self.connect()
+        now = attempt.current()
+        if now is not None and not self._is_connecting:
+            assert self.sock is not None
+            now.use(self.sock)
+            now.has_begun = True
+            self._used_at = time.monotonic()
+        super().send(data)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection can be used again."""
+        is_up: bool = super().is_connected
+        return is_up and time.monotonic() - self._used_at < RESTED_S
+
+    def _new_conn(self) -> socket.socket:
+        """Look the name up and connect to one of its addresses, all inside the time for connecting."""
+        now = attempt.current()
+        budget_s = min(float(self.timeout or 5.0), now.remaining_s if now else 5.0)
+        ends_at = time.monotonic() + budget_s
+        refusal: OSError = OSError("the name has no address")
+        for family, kind, protocol, _, address in self._addresses(budget_s):
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0:
+                raise ConnectTimeoutError(self, f"no connection to {self.host} within {budget_s:.0f} s")
+            try:
+                wire = self._connected(family, kind, protocol, address, left_s)
+            except TimeoutError as error:
+                raise ConnectTimeoutError(self, f"no connection to {self.host} within {budget_s:.0f} s") from error
+            except OSError as error:
+                refusal = error
+                continue
+            if self.read_s is not None:
+                self.timeout = self.read_s
+                wire.settimeout(self.read_s)
+            if now is not None:
+                now.use(wire)
+            return wire
+        raise NewConnectionError(self, f"Failed to establish a new connection: {refusal}") from refusal
+
+    def _connected(self, family: int, kind: int, protocol: int, address: Any, left_s: float) -> socket.socket:
+        wire = socket.socket(family, kind, protocol)
+        try:
+            for option in self.socket_options or ():
+                wire.setsockopt(*option)
+            wire.settimeout(left_s)
+            wire.connect(address)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def _addresses(self, budget_s: float) -> Addresses:
+        """Return what is pinned, or look the name up in a thread of its own: the system's look-up has no deadline."""
+        if self.pinned:
+            return [found for address in self.pinned for found in _numeric(address, self.port)]
+        found: Future[Addresses] = _resolvers.submit(
+            socket.getaddrinfo, self._dns_host, self.port, 0, socket.SOCK_STREAM
+        )
+        try:
+            return found.result(timeout=budget_s)
+        except FutureTimeoutError as error:
+            raise ConnectTimeoutError(self, f"no address of {self.host} within {budget_s:.0f} s") from error
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+
+
+class PlainConnection(_Tracked, HTTPConnection):
+    """HTTP, to a host or to a proxy."""
+
+
+class TlsConnection(_Tracked, HTTPSConnection):
+    """HTTPS, directly or through a proxy's tunnel."""
+
+
+def _numeric(address: str, port: int) -> Addresses:
+    return socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+
+def cause_of(error: Exception) -> BaseException:
+    """Return the system's own error where urllib3 has wrapped one."""
+    return error.__cause__ or error

@@ -1,0 +1,1 @@
+"""Outgoing webhooks: subscriptions to events, and their deliveries."""

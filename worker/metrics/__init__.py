@@ -1,0 +1,1 @@
+"""Metrics of the whole fleet, read from the database."""

@@ -1,0 +1,124 @@
+"""Gauges of the fleet: a few short queries in one transaction with a statement timeout.
+
+Each is bounded by what is in progress (steps, generations without an end, batches that are not done) or by the number
+of batches and nodes, and not by what was ever rendered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from worker.core.rules.states import JobState
+
+PATIENCE_S = 5
+"""A scrape that takes longer is given up: metrics may not slow the work that they measure."""
+_PATIENCE = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountGauges:
+    """One account; spans in seconds, None where there is nothing to date."""
+
+    account: str
+    pause_reason: str | None
+    paused_s: float | None
+    blocked_s: float | None
+    """How long its key stays closed."""
+    rate: float
+    read_rate: float | None
+    saturation: float
+    max_in_flight: int
+    wallet_left: int | None
+    wallet_age_s: float | None
+    in_flight: int
+    oldest_due_s: float | None
+    committed: int
+    held: int
+    reserved: int
+    in_doubt: int
+    oldest_hold_s: float | None
+    uncollected: int
+    oldest_uncollected_s: float | None
+
+    @property
+    def spent(self) -> int:
+        """What is committed and no more open."""
+        return self.committed - self.held - self.reserved
+
+
+# All spans are of the server's clock. A generation in doubt keeps what it has: its reservation if one was made.
+_ACCOUNTS = text("""
+    SELECT a.name AS account, a.pause_reason, extract(epoch FROM clock_timestamp() - a.paused_at)::float8 AS paused_s,
+        CASE WHEN a.blocked_until > clock_timestamp()
+            THEN extract(epoch FROM a.blocked_until - clock_timestamp())::float8 END AS blocked_s,
+        a.rate, a.read_rate, a.saturation, a.max_in_flight, a.wallet_left,
+        extract(epoch FROM clock_timestamp() - a.wallet_read_at)::float8 AS wallet_age_s,
+        s.in_flight, s.uncollected, extract(epoch FROM clock_timestamp() - s.oldest_due_at)::float8 AS oldest_due_s,
+        extract(epoch FROM clock_timestamp() - s.uncollected_at)::float8 AS oldest_uncollected_s,
+        b.committed, g.held, g.reserved, g.in_doubt,
+        extract(epoch FROM clock_timestamp() - g.admitted_at)::float8 AS oldest_hold_s
+    FROM account a
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS in_flight, min(due_at) FILTER (WHERE due_at <= clock_timestamp()) AS oldest_due_at,
+            count(*) FILTER (WHERE step.kind = 'collect') AS uncollected,
+            min(since) FILTER (WHERE step.kind = 'collect') AS uncollected_at
+        FROM step WHERE account_id = a.id) s
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(committed), 0)::bigint AS committed FROM batch WHERE account_id = a.id) b
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(held) FILTER (WHERE reserved IS NULL), 0)::bigint AS held,
+            coalesce(sum(reserved), 0)::bigint AS reserved, count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt,
+            min(admitted_at) AS admitted_at
+        FROM generation WHERE account_id = a.id AND state IN ('held', 'sending', 'accepted', 'in_doubt')) g
+    ORDER BY a.name""")
+_JOBS = text("""
+    SELECT job.state, count(*) FROM job
+    WHERE batch_id IN (SELECT id FROM batch WHERE done_at IS NULL AND state <> 'refused') GROUP BY job.state""")
+# Both sums are changed in the transaction of each hold, settlement and release: whatever they differ by is an error.
+_BOOKS = text("""
+    SELECT (SELECT coalesce(sum(committed), 0) FROM batch)::bigint
+        - (SELECT coalesce(sum(committed), 0) FROM owner_month)::bigint""")
+_MAINTENANCE = text("""
+    SELECT a.name AS account, m.kind, m.error IS NOT NULL AS is_failing,
+        extract(epoch FROM clock_timestamp() - m.done_at)::float8 AS age_s
+    FROM maintenance m JOIN account a ON a.id = m.account_id ORDER BY a.name, m.kind""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaintenanceGauges:
+    """One kind of maintenance of one account."""
+
+    account: str
+    kind: str
+    is_failing: bool
+    age_s: float
+    """Since it last ended without an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """All gauges at one instant."""
+
+    accounts: tuple[AccountGauges, ...]
+    jobs: Mapping[JobState, int]
+    """Of batches that are not done."""
+    books_difference: int
+    """Credits by which the sums of batches and of owners' months differ: 0, or the books are wrong."""
+    maintenance: tuple[MaintenanceGauges, ...]
+
+
+def limit(tx: Connection) -> None:
+    """Have each further statement of the transaction end after ``PATIENCE_S``."""
+    tx.execute(_PATIENCE, {"milliseconds": str(PATIENCE_S * 1000)})
+
+
+def read(tx: Connection) -> Fleet:
+    """Return the gauges; raises the database's error when a query takes too long."""
+    counted = {JobState(state): count for state, count in tx.execute(_JOBS)}
+    return Fleet(
+        accounts=tuple(AccountGauges(**row) for row in tx.execute(_ACCOUNTS).mappings()),
+        jobs=dict.fromkeys(JobState, 0) | counted,
+        books_difference=tx.execute(_BOOKS).scalar_one(),
+        maintenance=tuple(MaintenanceGauges(**row) for row in tx.execute(_MAINTENANCE).mappings()),
+    )

@@ -1,0 +1,116 @@
+"""One batch: where it stands and why, what failed, its images, and what can be done about it."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from worker.batches.queries import failed_jobs, results, throughput
+from worker.batches.queries.overview import Overview
+from worker.batches.queries.results import Outcome
+from worker.core.rules.states import ACTS_ON, BatchAction, BatchState, JobState
+from worker.engine.queries import batches
+from worker.web.api import batches as operations
+from worker.web.console import batches as batch_pages
+from worker.web.console.page import Visit
+from worker.web.problems import Problem
+from worker.web.queries import batch_list, change_log
+from worker.web.rules import cursor
+
+_PAGE = 60
+_FAULTS_SHOWN = 20
+_CHANGES_SHOWN = 5
+_FIRST, _NOWHERE = (-1, UUID(int=0)), (-2, UUID(int=0))
+_LINES_END = 1 << 31
+DONE = {
+    "paused": "The batch is paused: nothing more of it is begun, and what is at the provider is downloaded.",
+    "resumed": "The batch goes on.",
+    "cancelled": "The batch is cancelled: nothing more is begun, and what is at the provider is paid and downloaded.",
+    "retried": "The failed jobs are asked for again.",
+    "capped": "The cap is set.",
+}
+"""What a page says after a form of it was carried out."""
+
+
+def show(visit: Visit) -> Response:
+    """Show the page."""
+    with visit.context.database.transaction() as tx:
+        row = visit.call.batch(tx)
+        found = operations.look(visit.call, tx, row)
+        jobs = {row.id: found.jobs}
+        values: dict[str, Any] = {
+            "found": found,
+            "split": batch_list.split(tx, jobs)[row.id],
+            "failures": failed_jobs.by_code(tx, row.id),
+            "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
+            "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
+            "left": _left(tx, found),
+            "retry": failed_jobs.price(tx, row.id, code=None),
+        }
+        lines, following = _lines(visit, tx, row.id)
+    return visit.render(
+        "batch.html",
+        lines=lines,
+        following=following,
+        shown=visit.asked("show"),
+        code=visit.asked("code"),
+        may_do=_actions(found),
+        did=DONE.get(visit.asked("did"), ""),
+        **values,
+    )
+
+
+def _left(tx: Connection, found: Overview) -> str:
+    if found.state != "running":
+        return ""
+    remaining = found.jobs[JobState.PENDING] + found.jobs[JobState.ACTIVE]
+    return batch_pages.time_left(throughput.pace(tx, found.batch.account_id), remaining)
+
+
+def _actions(found: Overview) -> set[str]:
+    """Return what can be done about the batch in its state."""
+    state = found.batch.state
+    able = {action.value for action in (BatchAction.PAUSE, BatchAction.RESUME) if state in ACTS_ON[action]}
+    if found.is_done:
+        able.clear()
+    elif state is not BatchState.CANCELLED:
+        able.add("cancel")
+    if found.jobs[JobState.FAILED]:
+        able.add("retry")
+    return able if state is BatchState.REFUSED else able | {"cap"}
+
+
+def _lines(visit: Visit, tx: Connection, batch_id: UUID) -> tuple[list[Outcome], str | None]:
+    """Return a page of the batch's lines, and where the next one begins."""
+    asked = visit.asked("show")
+    if asked and asked not in set(JobState):
+        raise Problem(404, "not_found", f"There are no lines in the state {asked!r}.")
+    found = results.page(
+        tx,
+        batch_id,
+        after=_place(visit.asked("after")),
+        limit=_PAGE + 1,
+        state=JobState(asked) if asked else None,
+        code=visit.asked("code") or None,
+    )
+    shown = found[:_PAGE]
+    return shown, cursor.encode(shown[-1].line, shown[-1].job_id) if len(found) > _PAGE else None
+
+
+def _place(text: str) -> tuple[int, UUID]:
+    if not text:
+        return _FIRST
+    try:
+        number, job_id = cursor.decode(text, parts=2)
+        place = int(number), UUID(job_id)
+    except ValueError:
+        place = _NOWHERE
+    if not -1 <= place[0] < _LINES_END:
+        raise Problem(404, "not_found", "This page of lines is not known: begin at the first.")
+    return place
+
+
+def path_of(batch_id: Any, did: str = "") -> str:
+    """Return the page's address, saying what was done."""
+    return f"/batches/{batch_id}" + (f"?did={did}" if did else "")

@@ -1,0 +1,85 @@
+"""Actions on many batches at once: preview what a filter matches, start it, follow it, stop it."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from starlette.responses import Response
+
+from worker.batches.queries import bulk_operations
+from worker.batches.rules.bulk_operation import OperationState
+from worker.core.rules.batch_request import Priority, Purpose
+from worker.core.rules.states import BatchAction
+from worker.web.api import bulk
+from worker.web.api.bulk_schemas import NewBulkOperation
+from worker.web.api.operations import not_found, parsed
+from worker.web.console import page
+from worker.web.console.page import Visit
+
+_NEWEST = 50
+_ITEMS = 100
+_WHAT = {
+    BatchAction.PAUSE: "Pause",
+    BatchAction.RESUME: "Resume",
+    BatchAction.CANCEL: "Cancel",
+    BatchAction.RETRY: "Retry the failed jobs of",
+    BatchAction.REPRIORITISE: "Reprioritise",
+}
+_FILTER = ("owner", "name", "purpose", "priority")
+
+
+def show(visit: Visit) -> Response:
+    """Show the newest operations, and the form of a new one."""
+    with visit.context.database.transaction() as tx:
+        found = bulk_operations.newest(tx, owner=None, limit=_NEWEST)
+    return visit.render("operations.html", operations=found, purposes=list(Purpose), priorities=list(Priority))
+
+
+def create(visit: Visit, fields: Mapping[str, str]) -> Response:
+    """Freeze what the filter matches, and lead to its preview."""
+    asked: dict[str, object] = {name: fields[name] for name in _FILTER if fields.get(name)}
+    # A day begins at midnight in UTC, as with the commands.
+    asked |= {name: f"{fields[name]}T00:00:00Z" for name in ("since", "before") if fields.get(name)}
+    body = {
+        "action": fields.get("action", ""),
+        "filter": {**asked, **({"all": True} if fields.get("all") else {})},
+        "reason": fields.get("reason") or None,
+        "priority": fields.get("to") or None,
+        "code": fields.get("code") or None,
+    }
+    wanted = parsed(NewBulkOperation, body, "form")
+    assert isinstance(wanted, NewBulkOperation)
+    made = bulk.create(visit.call, wanted)
+    return page.redirect(visit.request, f"/operations/{made['id']}")
+
+
+def show_one(visit: Visit) -> Response:
+    """Show an operation: what was meant, how far it is, and what came of each batch."""
+    after = visit.asked("after")
+    with visit.context.database.transaction() as tx:
+        found = bulk_operations.read(tx, visit.call.id("operation_id"))
+        if found is None:
+            raise not_found("operation")
+        items = bulk_operations.items(tx, found.id, after=int(after) if after.isdecimal() else 0, limit=_ITEMS + 1)
+    return visit.render(
+        "operation.html",
+        operation=found,
+        what=_WHAT[found.action],
+        items=items[:_ITEMS],
+        next=items[_ITEMS - 1].position if len(items) > _ITEMS else None,
+        is_first=not after,
+        is_open=found.state in {OperationState.PREVIEWED, OperationState.RUNNING},
+    )
+
+
+def start(visit: Visit, fields: Mapping[str, str]) -> Response:  # noqa: ARG001 - the form has no fields
+    """Do the previewed action."""
+    return _to(visit, bulk.start(visit.call)["id"])
+
+
+def cancel(visit: Visit, fields: Mapping[str, str]) -> Response:  # noqa: ARG001 - the form has no fields
+    """Stop the operation."""
+    return _to(visit, bulk.cancel(visit.call)["id"])
+
+
+def _to(visit: Visit, operation_id: UUID | str) -> Response:
+    return page.redirect(visit.request, f"/operations/{operation_id}")

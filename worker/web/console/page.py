@@ -1,0 +1,250 @@
+"""What every page of the console has in common: who looks, the frame around it, and errors that a person can read."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from worker.core.rules.errors import DarkroomError
+from worker.settings import Settings
+from worker.web import problems
+from worker.web.api import bodies
+from worker.web.api.operations import Api, Call
+from worker.web.authentication import context_of, principal
+from worker.web.console import assets
+from worker.web.context import WebContext
+from worker.web.problems import Forbidden, Problem, Unauthenticated
+from worker.web.rules import wording
+from worker.web.rules.identity import Principal, Right
+
+HTMX_CONFIG = '{"extensions": "hx-csp", "noSwap": [204, 304, "4xx", "5xx"], "includeIndicatorCSS": false}'
+"""An answer that is an error replaces nothing that is on the page."""
+
+_FORM_BYTES = 64 << 10
+_FORM_FIELDS = 50
+_templates = Environment(
+    loader=PackageLoader("worker.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.filters |= {
+    "number": wording.number,
+    "rate": wording.rate,
+    "span": wording.span,
+    "instant": wording.instant,
+    "plural": wording.plural,
+}
+_templates.globals |= {"percent": wording.percent, "segments": wording.segments, "htmx_config": HTMX_CONFIG}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of the navigation."""
+
+    path: str
+    label: str
+    icon: str
+    right: Right = Right.READ
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """One request of a person who is signed in and may see the page."""
+
+    request: Request
+    who: Principal
+    now: datetime
+
+    @property
+    def context(self) -> WebContext:
+        """The parts of the process."""
+        return context_of(self.request)
+
+    @property
+    def call(self) -> Call:
+        """The same request as the operations of the HTTP API take it."""
+        api: Api = self.request.app.state.api
+        return Call(request=self.request, api=api, principal=self.who)
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether the page that is shown asks for a part of itself."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def asked(self, name: str) -> str:
+        """Return a parameter of the address without the space around it; empty when there is none."""
+        return self.request.query_params.get(name, "").strip()
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """Render a template of the console."""
+        text = _templates.get_template(f"console/{template}").render(**self._frame(), **values)
+        return HTMLResponse(text, status)
+
+    def _frame(self) -> dict[str, Any]:
+        path, prefix = self.request.url.path, prefix_of(self.context.settings)
+        return {
+            **frame(self.request),
+            "who": self.who,
+            "may": lambda right: self.who.may(Right(right)),
+            "now": self.now,
+            "ago": partial(wording.ago, now=self.now),
+            "until": partial(wording.until, now=self.now),
+            "entries": [each for each in _entries if self.who.may(each.right)],
+            "here": path.removeprefix(prefix) if prefix else path,
+            "with_query": self.with_query,
+            "account": self.context.settings.account,
+        }
+
+    def with_query(self, **changed: object) -> str:
+        """Return the query of this address with some parameters changed; None removes one."""
+        kept = {name: value for name, value in self.request.query_params.items() if name not in changed}
+        added = {name: str(value) for name, value in changed.items() if value not in {None, ""}}
+        return f"?{urlencode({**kept, **added})}"
+
+
+_entries: list[Entry] = []
+
+
+def navigation(entries: Sequence[Entry]) -> None:
+    """Set the entries of the navigation; a page that is not built has none."""
+    _entries[:] = entries
+
+
+def prefix_of(settings: Settings) -> str:
+    """Return the path below which a proxy serves this process, without a slash at its end; mostly empty."""
+    return "" if settings.web_url is None else urlsplit(settings.web_url).path.rstrip("/")
+
+
+def frame(request: Request) -> dict[str, Any]:
+    """Return what the frame of a page needs whether or not anybody is signed in."""
+    prefix = prefix_of(context_of(request).settings)
+    return {
+        "nonce": request.state.nonce,
+        "url": lambda path: f"{prefix}/{path.lstrip('/')}",
+        "asset": lambda name: prefix + assets.address(name),
+    }
+
+
+def template(request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
+    """Render a page for somebody who is not signed in."""
+    return HTMLResponse(_templates.get_template(name).render(**frame(request), **values), status)
+
+
+def redirect(request: Request, path: str) -> Response:
+    """Send the browser to another page of ours; ``path`` begins with a slash."""
+    return RedirectResponse(f"{prefix_of(context_of(request).settings)}/{path.lstrip('/')}", 303)
+
+
+Handler = Callable[[Visit], Response]
+
+
+def page(path: str, handler: Handler, right: Right = Right.READ, *, method: str = "GET") -> Route:
+    """Route a path to a page that takes this right; the handler runs in a thread."""
+
+    def endpoint(request: Request) -> Response:
+        try:
+            who = _person(request, right)
+        except Unauthenticated:
+            return _to_sign_in(request)
+        except Forbidden as error:
+            return _refused(request, 403, "Not for you", error.detail)
+        visit = Visit(request=request, who=who, now=context_of(request).clock())
+        try:
+            return handler(visit)
+        except Problem as error:
+            return visit.render("error.html", status=error.status, title=_title(error.status), said=error.detail)
+        except DarkroomError as error:
+            status = problems.status_of(error)
+            return visit.render("error.html", status=status, title=_title(status), said=error.explanation())
+
+    return Route(path, endpoint, methods=[method])
+
+
+FormHandler = Callable[[Visit, Mapping[str, str]], Response]
+
+
+def form(path: str, handler: FormHandler, right: Right) -> Route:
+    """Route a form of one of our pages to a handler that takes its fields and mostly leads back to the page."""
+
+    async def endpoint(request: Request) -> Response:
+        context = context_of(request)
+        try:
+            pieces = [each async for each in bodies.chunks(request, context.limits, most_bytes=_FORM_BYTES)]
+        except Problem as error:
+            return _refused(request, error.status, _title(error.status), error.detail)
+        text = b"".join(pieces).decode("utf-8", "replace")
+        try:
+            sent = parse_qsl(text, keep_blank_values=True, max_num_fields=_FORM_FIELDS)
+        except ValueError:
+            return _refused(request, 400, _title(400), f"A form has at most {_FORM_FIELDS} fields.")
+        fields = {name: value.strip().replace("\0", "").replace("\r\n", "\n") for name, value in sent}
+        route = page(path, lambda visit: handler(visit, fields), right, method="POST")
+        return await run_in_threadpool(route.endpoint, request)
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+Stream = Callable[[Call], Awaitable[Response]]
+
+
+def download(path: str, handler: Stream, right: Right = Right.READ) -> Route:
+    """Route a path to what a page offers as a file, streamed."""
+
+    async def endpoint(request: Request) -> Response:
+        api: Api = request.app.state.api
+        try:
+            who = await run_in_threadpool(_person, request, right)
+            return await handler(Call(request=request, api=api, principal=who))
+        except Unauthenticated:
+            return _to_sign_in(request)
+        except Problem as error:
+            return _refused(request, error.status, _title(error.status), error.detail)
+        except DarkroomError as error:
+            status = problems.status_of(error)
+            return _refused(request, status, _title(status), error.explanation())
+
+    return Route(path, endpoint)
+
+
+def _person(request: Request, right: Right) -> Principal:
+    """Return who looks; a token that is bound to one owner would see the others' figures."""
+    who = principal(request, right)
+    if who.owner is not None:
+        raise Forbidden(f"{who.actor} acts for {who.owner} alone: the console shows all owners, use the HTTP API")
+    return who
+
+
+def _to_sign_in(request: Request) -> Response:
+    answer = redirect(request, "/sign-in")
+    if request.headers.get("hx-request") != "true":
+        return answer
+    # A fragment that followed the redirect would put the sign-in page into the middle of the old one.
+    return Response(status_code=401, headers={"HX-Redirect": answer.headers["location"]})
+
+
+_TITLES = {403: "Not for you", 404: "There is no such page", 409: "That cannot be done now", 503: "Not available now"}
+
+
+def _title(status: int) -> str:
+    return _TITLES.get(status, "That did not work")
+
+
+def _refused(request: Request, status: int, title: str, said: str) -> Response:
+    return template(request, "refused.html", status=status, title=title, said=said)
+
+
+def not_found(request: Request) -> Response:
+    """Answer an address that is no page of ours."""
+    return _refused(
+        request, 404, _title(404), "The address is not one of Darkroom's. Check it, or begin at the home page."
+    )

@@ -1,0 +1,31 @@
+"""What every handler of the web process works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from worker.core.db.changes import Author
+from worker.core.db.session import Database
+from worker.settings import Settings
+from worker.storage.store import Store
+from worker.web.limits import ApiLimits
+from worker.web.rules.identity import Principal
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebContext:
+    """The parts of one web process; found in ``request.app.state.context``."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    account_id: UUID
+    clock: Callable[[], datetime]
+    """The time of the database."""
+    new_id: Callable[[], UUID]
+    limits: ApiLimits = field(default_factory=ApiLimits)
+
+    def author(self, principal: Principal, reason: str | None = None) -> Author:
+        """Return the identity as the author of a change at this instant."""
+        return Author(actor=principal.actor, reason=reason, now=self.clock(), new_id=self.new_id)

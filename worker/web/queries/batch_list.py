@@ -1,0 +1,134 @@
+"""The console's list of batches: filtered, counted under the same filter, and a page at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from worker.core.rules.states import JobState, StepKind
+from worker.engine.queries import batches
+from worker.engine.queries.batches import BatchRow, Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which batches are listed; None: no limit of that kind."""
+
+    state: str | None = None
+    """open, paused, done, cancelled or refused; or failed or in_doubt: with such jobs, wherever they stand."""
+    owner: str | None = None
+    words: str | None = None
+    """Part of a name, the beginning of an id, or a token."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the values that the statements take."""
+        return {"state": self.state, "owner": self.owner, "words": self.words}
+
+
+# As overview.display_state has it, but for running and waiting, which are both open here. A batch that is known to be
+# done is not looked into; LIMIT has the others looked at by the index, where EXISTS would read all jobs once. Failed
+# and doubtful jobs are few: their batches are read once, by the index of such jobs.
+_STATES = """
+    SELECT b.id, b.created_at, b.committed, coalesce(f.has_failed, false) AS has_failed,
+        coalesce(f.has_doubt, false) AS has_doubt, CASE
+        WHEN b.state = 'refused' THEN 'refused'
+        WHEN b.state = 'cancelled' AND (
+            b.done_at IS NULL
+                AND (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1)
+            OR (SELECT true FROM job WHERE batch_id = b.id AND state = 'cancelled' LIMIT 1)) THEN 'cancelled'
+        WHEN b.done_at IS NOT NULL
+            OR (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1) IS NULL
+            THEN 'done'
+        WHEN b.state = 'paused' THEN 'paused' ELSE 'open' END AS shown
+    FROM batch b LEFT JOIN (
+        SELECT batch_id, bool_or(state = 'failed') AS has_failed, bool_or(state = 'in_doubt') AS has_doubt
+        FROM job WHERE state IN ('failed', 'in_doubt') GROUP BY batch_id) f ON f.batch_id = b.id
+    WHERE (CAST(:owner AS text) IS NULL OR b.owner = :owner)
+      AND (CAST(:words AS text) IS NULL OR strpos(lower(b.name), lower(:words)) > 0 OR b.token = :words
+        OR starts_with(b.id::text, lower(:words)))"""
+_COUNT = text(f"""
+    SELECT shown, count(*) AS batches, count(*) FILTER (WHERE has_failed) AS failed,
+        count(*) FILTER (WHERE has_doubt) AS in_doubt
+    FROM ({_STATES}) s GROUP BY shown""")
+_PAGE = text(f"""
+    SELECT id, committed FROM ({_STATES}) s
+    WHERE (CAST(:before AS timestamptz) IS NULL OR (created_at, id) < (:before, :before_id))
+      AND (CAST(:state AS text) IS NULL OR shown = :state
+        OR :state = 'failed' AND has_failed OR :state = 'in_doubt' AND has_doubt)
+    ORDER BY created_at DESC, id DESC LIMIT :limit""")
+
+
+def count(tx: Connection, wanted: Filter) -> dict[str, int]:
+    """Count the batches of the filter by where they stand, whatever state it names, and all of them."""
+    rows = tx.execute(_COUNT, wanted.values()).all()
+    found = {row.shown: row.batches for row in rows}
+    return found | {
+        "all": sum(found.values()),
+        "failed": sum(row.failed for row in rows),
+        "in_doubt": sum(row.in_doubt for row in rows),
+    }
+
+
+def page(tx: Connection, wanted: Filter, *, after: Place | None, limit: int) -> list[tuple[BatchRow, int]]:
+    """Return the next batches of the filter, newest first, each with the credits that it has committed."""
+    values = {
+        **wanted.values(),
+        "limit": limit,
+        "before": None if after is None else after.created_at,
+        "before_id": None if after is None else after.id,
+    }
+    found = {row.id: row.committed for row in tx.execute(_PAGE, values)}
+    rows = {row.id: row for row in batches.by_ids(tx, list(found))}
+    return [(rows[batch_id], committed) for batch_id, committed in found.items()]
+
+
+def owners(tx: Connection) -> list[str]:
+    """Return the owners of all batches by name."""
+    return list(tx.execute(text("SELECT DISTINCT owner FROM batch ORDER BY owner")).scalars())
+
+
+_JOBS = text("SELECT batch_id, state, count(*) AS jobs FROM job WHERE batch_id = ANY(:ids) GROUP BY batch_id, state")
+
+
+def jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Mapping[JobState, int]]:
+    """Count the jobs of these batches by state."""
+    found: dict[UUID, dict[JobState, int]] = {each: dict.fromkeys(JobState, 0) for each in ids}
+    for row in tx.execute(_JOBS, {"ids": list(ids)}):
+        found[row.batch_id][JobState(row.state)] = row.jobs
+    return dict(found)
+
+
+_IN_FLIGHT = text("""
+    SELECT g.batch_id, s.kind, count(*) AS steps FROM step s JOIN generation g ON g.id = s.generation_id
+    WHERE g.batch_id = ANY(:ids) GROUP BY g.batch_id, s.kind""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Where the open jobs of a batch are."""
+
+    queued: int = 0
+    """In our own queue: they wait for their turn, for an upload, or for the provider to take them."""
+    at_provider: int = 0
+    """Taken by the provider, which has not said that it has ended them."""
+    fetching: int = 0
+    """Ended by the provider, which is noticed, and being downloaded."""
+
+
+def split(tx: Connection, jobs_: Mapping[UUID, Mapping[JobState, int]]) -> dict[UUID, Split]:
+    """Return where the open jobs of each batch are."""
+    steps: dict[tuple[UUID, StepKind], int] = {
+        (row.batch_id, StepKind(row.kind)): row.steps for row in tx.execute(_IN_FLIGHT, {"ids": list(jobs_)})
+    }
+    return {
+        batch_id: Split(
+            queued=states[JobState.PENDING]
+            + steps.get((batch_id, StepKind.UPLOAD), 0)
+            + steps.get((batch_id, StepKind.SUBMIT), 0),
+            at_provider=steps.get((batch_id, StepKind.POLL), 0),
+            fetching=steps.get((batch_id, StepKind.COLLECT), 0),
+        )
+        for batch_id, states in jobs_.items()
+    }

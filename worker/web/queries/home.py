@@ -1,0 +1,68 @@
+"""Figures of the console's home page: what each account has open, in doubt and lately done, and monthly caps."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+LATELY = timedelta(minutes=5)
+"""Over which the images per second are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What an account has before it and behind it."""
+
+    waiting: int
+    """Jobs that wait to be admitted."""
+    held_back: int
+    """Jobs that wait in paused batches."""
+    ended_lately: int
+    """Images that were collected within ``LATELY``."""
+    last_ended_at: datetime | None
+    in_doubt: int
+    doubted_credits: int
+    doubted_at: datetime | None
+    """When the oldest of them came to be in doubt."""
+
+
+_ACTIVITY = text("""
+    SELECT (SELECT count(*) FROM job WHERE state = 'pending'
+                AND batch_id IN (SELECT id FROM batch WHERE account_id = :id AND state <> 'paused')) AS waiting,
+        (SELECT count(*) FROM job WHERE state = 'pending'
+            AND batch_id IN (SELECT id FROM batch WHERE account_id = :id AND state = 'paused')) AS held_back,
+        (SELECT count(*) FROM job j JOIN batch b ON b.id = j.batch_id
+            WHERE j.ended_at > :since AND j.state = 'succeeded' AND b.account_id = :id) AS ended_lately,
+        (SELECT max(ended_at) FROM job) AS last_ended_at,
+        d.in_doubt, d.doubted_credits, d.doubted_at
+    FROM (SELECT count(*) AS in_doubt, coalesce(sum(coalesce(reserved, held)), 0)::bigint AS doubted_credits,
+            min(ended_at) AS doubted_at
+        FROM generation WHERE account_id = :id AND state = 'in_doubt') d""")
+
+
+def activity(tx: Connection, account_id: UUID, *, now: datetime) -> Activity:
+    """Return the activity of an account."""
+    row = tx.execute(_ACTIVITY, {"id": account_id, "since": now - LATELY}).mappings().one()
+    return Activity(**row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnerMonth:
+    """What an owner has committed this month; ``cap`` None: without a bound."""
+
+    owner: str
+    committed: int
+    cap: int | None
+
+
+_OWNERS = text("""
+    SELECT coalesce(m.owner, c.owner) AS owner, coalesce(m.committed, 0) AS committed, c.monthly_cap AS cap
+    FROM (SELECT owner, committed FROM owner_month WHERE month = :month AND committed > 0) m
+    FULL JOIN owner_cap c ON c.owner = m.owner
+    ORDER BY c.monthly_cap IS NULL, coalesce(m.committed, 0) DESC, 1""")
+
+
+def owners(tx: Connection, month: date) -> list[OwnerMonth]:
+    """Return every owner with a cap or a commitment in this month, those with a cap first."""
+    return [OwnerMonth(**row) for row in tx.execute(_OWNERS, {"month": month}).mappings()]

@@ -1,0 +1,143 @@
+"""The web process: one uvicorn that listens, and that no slow or silent client can hold."""
+
+import asyncio
+import socket
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from worker import wiring
+from worker.core.rules.errors import DarkroomError
+from worker.settings import Settings
+from worker.web.app import create_app
+from worker.web.context import WebContext
+from worker.web.limits import ApiLimits
+from worker.web.rules import origins
+
+log = structlog.get_logger(__name__)
+
+CONNECTIONS = 20
+"""To the database; a handler waits for one."""
+HEADERS_WITHIN_S = 10.0
+"""From the connection, or the last answer, to the end of a request's headers."""
+HEADER_BYTES = 64 * 1024
+OPEN_MOST = 2_000
+"""Connections at once; a further one is answered 503."""
+GRACE_S = 10
+"""How long requests in progress may take when the process is told to end."""
+
+
+class ListensTooWide(DarkroomError):
+    """The server would be reached from other machines without authenticating users."""
+
+    error_code = "listens_too_wide"
+    exit_code = 2
+
+
+class ImpatientProtocol(H11Protocol):
+    """HTTP/1.1 whose client has to send its headers within a deadline: uvicorn has no timeout for them."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the headers."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def handle_events(self) -> None:
+        """Stop waiting once the headers are complete."""
+        super().handle_events()
+        if self._deadline is not None and self.cycle is not None and not self.cycle.response_complete:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _await_headers(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(HEADERS_WITHIN_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server whose open event streams end when it is told to: they would use up the grace of the others."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then serve what is in progress to its end."""
+        app = self.config.app
+        assert isinstance(app, Starlette)
+        await asyncio.to_thread(app.state.api.feed.close)
+        await super().shutdown(sockets)
+
+
+def check_listening(settings: Settings, host: str) -> None:
+    """Raise ListensTooWide where other machines could connect and no proxy or identity provider tells who they are."""
+    if origins.is_loopback(host) or settings.trusted_proxies:
+        return
+    if settings.oidc_issuer and settings.oidc_client_id and settings.web_url:
+        return
+    raise ListensTooWide(
+        f"{host} is reached from other machines: set DARKROOM_WEB_TRUSTED_PROXIES, or DARKROOM_OIDC_ISSUER,"
+        " DARKROOM_OIDC_CLIENT_ID and DARKROOM_WEB_URL, or listen on 127.0.0.1"
+    )
+
+
+def context(settings: Settings) -> WebContext:
+    """Open what handlers work with."""
+    answer_s = settings.database_timeout.total_seconds()
+    database = wiring.database(settings, connections=CONNECTIONS, answer_s=answer_s)
+    account_id = wiring.account(settings, database)
+    wiring.clock.keep()
+    return WebContext(
+        settings=settings,
+        database=database,
+        store=wiring.store(settings, database),
+        account_id=account_id,
+        clock=wiring.clock,
+        new_id=wiring.new_id,
+        limits=ApiLimits.of(settings),
+    )
+
+
+def config(opened: WebContext) -> uvicorn.Config:
+    """Return how uvicorn serves, but for the address."""
+    return uvicorn.Config(
+        create_app(opened),
+        http=ImpatientProtocol,
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        limit_concurrency=OPEN_MOST,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_keep_alive=int(HEADERS_WITHIN_S),
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def serve(opened: WebContext, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in progress have their grace. Raises ListensTooWide."""
+    check_listening(opened.settings, host)
+    chosen = config(opened)
+    chosen.host, chosen.port = host, port
+    log.info("web.started", host=host, port=port)
+    Server(chosen).run()
+    log.info("web.stopped")
