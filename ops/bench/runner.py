@@ -26,6 +26,7 @@ from ops.bench import (
     real_polls,
     scarce_polls,
     statements,
+    storage,
     uploading,
 )
 from ops.bench.findings import Finding
@@ -42,6 +43,7 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "catalog": catalog.run,
     "polls": real_polls.run,
     "statement": statements.run,
+    "storage": storage.run,
     "console": console.run,
     "polling": lambda _, is_quick: polling.run(is_quick=is_quick),
     "hints": real_hints.run,

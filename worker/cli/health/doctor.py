@@ -51,10 +51,10 @@ def _examine(*, as_json: bool) -> None:
             continue
         style = _COLOURS[finding.verdict]
         console.print(
-            Text.assemble((f"{_MARKS[finding.verdict]} ", style), (f"{finding.part:<11}", "bold"), finding.detail)
+            Text.assemble((f"{_MARKS[finding.verdict]} ", style), (f"{finding.part:<12}", "bold"), finding.detail)
         )
         if finding.next_step:
-            console.print(Text(f"             next: {finding.next_step}", style=style))
+            console.print(Text(f"              next: {finding.next_step}", style=style))
     is_well = all(each.verdict != "failed" for each in found)
     if as_json:
         output.print_json({"ok": is_well, "findings": [asdict(each) for each in found]})
