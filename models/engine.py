@@ -35,11 +35,10 @@ class Job(Table):
     __table_args__ = (
         one_of("state", JobState),
         CheckConstraint("price > 0", name="price_positive"),
-        Index("uq_job_batch_key", "batch_id", "key", unique=True),
+        Index("uq_job_key_batch", "key", "batch_id", unique=True, postgresql_ops={"key": "text_pattern_ops"}),
         Index("ix_job_pending", "batch_id", "model", "line", postgresql_where=text("state = 'pending'")),
         Index("ix_job_batch_line", "batch_id", "line", "state"),
         Index("ix_job_faulty", "batch_id", "state", postgresql_where=text("state IN ('failed', 'in_doubt')")),
-        Index("ix_job_key", "key", postgresql_ops={"key": "text_pattern_ops"}),
         Index("ix_job_crashed", "ended_at", postgresql_where=text("failure_code = 'internal_error'")),
         Index("ix_job_ended", "batch_id", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
         Index("ix_job_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
@@ -81,6 +80,7 @@ class Generation(Table):
         one_of("state", GenerationState),
         CheckConstraint("sends >= 0 AND answers BETWEEN 0 AND sends", name="sends_counted"),
         CheckConstraint("sends = 0 OR body IS NOT NULL", name="body_before_send"),
+        CheckConstraint("idempotency_key = 'darkroom-' || id", name="idempotency_key_of_id"),
         Index("uq_generation_job_number", "job_id", "number", unique=True),
         Index(
             "ix_generation_live",
@@ -95,7 +95,7 @@ class Generation(Table):
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("batch.id"), comment="Whose credits it uses")
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), comment="Who pays the provider")
     number: Mapped[int] = mapped_column(comment="1 for a job's first attempt")
-    idempotency_key: Mapped[str] = mapped_column(unique=True, comment="Sent with every copy of the request")
+    idempotency_key: Mapped[str] = mapped_column(comment="Sent with every copy of the request")
     body: Mapped[bytes | None] = mapped_column(LargeBinary, comment="The exact request; NULL until it is frozen")
     provider_id: Mapped[str | None] = mapped_column(unique=True, comment="The provider's id of the task")
     state: Mapped[str] = mapped_column(comment="held, sending, accepted, succeeded, failed, refused, void or in_doubt")

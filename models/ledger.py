@@ -30,7 +30,7 @@ class CreditEntry(Table):
             postgresql_where=text("kind <> 'correct'"),
         ),
         Index("ix_credit_entry_correction", "generation_id", postgresql_where=text("kind = 'correct'")),
-        Index("ix_credit_entry_batch", "batch_id", "source", "target", postgresql_include=["credits"]),
+        Index("ix_credit_entry_batch", "batch_id", "source", "target", "credits"),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True, comment="In the order of writing")

@@ -69,7 +69,6 @@ def test_untouched_books_are_believed(broken: Broken) -> None:
     [
         ("UPDATE generation SET held = held + 1 WHERE state = 'succeeded'", "entries_follow_state"),
         ("UPDATE generation SET reserved = reserved + 1 WHERE state = 'succeeded'", "entries_follow_state"),
-        ("UPDATE generation SET idempotency_key = 'mine' || number WHERE number = 1 AND state = 'failed'", "keys"),
         ("UPDATE generation SET provider_id = 'task_' || id WHERE state = 'succeeded'", "provider_ids"),
         ("DELETE FROM call WHERE kind = 'create'", "provider_ids"),
         ("UPDATE generation SET batch_id = (SELECT max(id::text)::uuid FROM batch)", "one_batch"),
@@ -88,6 +87,17 @@ def test_a_row_beside_the_ledger_that_was_changed_is_named(
     tamper(change)
 
     assert check in broken()
+
+
+def test_a_key_that_is_not_its_generations_is_named_where_the_constraint_was_dropped(
+    superuser: Engine, tamper: Tamper, broken: Broken
+) -> None:
+    with superuser.begin() as tx:
+        tx.execute(text("ALTER TABLE generation DROP CONSTRAINT ck_generation_idempotency_key_of_id"))
+
+    tamper("UPDATE generation SET idempotency_key = 'mine' || number WHERE number = 1 AND state = 'failed'")
+
+    assert "keys" in broken()
 
 
 HOLLOW = "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$"

@@ -263,7 +263,7 @@ class Paid:
 
 _FIND = text("""
     SELECT id FROM generation WHERE id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid)
-    UNION SELECT id FROM generation WHERE provider_id = :name OR idempotency_key = :name
+    UNION SELECT id FROM generation WHERE provider_id = :name
     ORDER BY id LIMIT :limit""")
 
 

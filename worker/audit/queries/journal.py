@@ -40,21 +40,19 @@ def changes(*, as_of: datetime, subject: str | None) -> Query:
     )
 
 
+_FIND_JOB = text("""
+    SELECT job_id FROM generation WHERE provider_id = :name OR id = CAST(:id AS uuid)
+    UNION SELECT id FROM job WHERE id = CAST(:id AS uuid)""")
+
+
 def find_job(tx: Connection, name: str) -> UUID | None:
     """Return the job that has this id, or whose generation has this id, provider's id or idempotency key."""
     try:
-        UUID(name)
+        # An idempotency key is its generation's id with a prefix.
+        given = UUID(name.removeprefix("darkroom-"))
     except ValueError:
-        by_id = "false"
-    else:
-        by_id = "g.id = CAST(:name AS uuid) OR g.job_id = CAST(:name AS uuid)"
-    found: UUID | None = tx.execute(
-        text(f"SELECT g.job_id FROM generation g WHERE g.provider_id = :name OR g.idempotency_key = :name OR {by_id}"),
-        {"name": name},
-    ).scalar()
-    if found is None and by_id != "false":
-        found = tx.execute(text("SELECT id FROM job WHERE id = CAST(:name AS uuid)"), {"name": name}).scalar()
-    return found
+        given = None
+    return tx.execute(_FIND_JOB, {"name": name, "id": given}).scalar()
 
 
 def job(job_id: UUID) -> Query:
