@@ -1,5 +1,6 @@
 """A ledger of a year's size, written past the application: batches, jobs, generations, calls and entries that agree."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from psycopg import connect, sql
@@ -7,7 +8,7 @@ from psycopg import connect, sql
 ENTRIES_PER_JOB = 3
 JOBS_PER_BATCH = 1_667
 BATCHES_OF_TWO_MODELS = 20
-_BEGIN = "2025-11-01T00:00:00Z"
+_BEGIN = datetime(2025, 11, 1, tzinfo=UTC)
 _EVERY_S = 94
 """From one image to the next: a million entries are a year."""
 
@@ -68,11 +69,19 @@ _STEPS = (
 )
 
 
-def fill(url: str, *, account_id: UUID, entries: int, per_batch: int = JOBS_PER_BATCH, every_s: int = _EVERY_S) -> None:
+def fill(
+    url: str,
+    *,
+    account_id: UUID,
+    entries: int,
+    per_batch: int = JOBS_PER_BATCH,
+    every_s: int = _EVERY_S,
+    begin: datetime = _BEGIN,
+) -> None:
     """Leave the database with so many entries, unsealed, in about a minute for a million."""
     values = {
         "account": account_id,
-        "begin": _BEGIN,
+        "begin": begin,
         "every": every_s,
         "jobs": entries // ENTRIES_PER_JOB,
         "per_batch": per_batch,

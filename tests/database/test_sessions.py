@@ -91,6 +91,13 @@ def test_what_a_database_prefers_for_its_sessions_changes_nothing(
     assert tuple(seen) == ("read committed", datetime(2026, 11, 28, 12, tzinfo=UTC), timedelta(days=1, hours=2))
 
 
+def test_no_query_is_compiled_whatever_the_database_prefers(database: Database, owner: Engine) -> None:
+    with owner.begin() as tx:
+        tx.execute(text(f"ALTER DATABASE {database.url.database} SET jit = 'on'"))
+
+    assert run(database, "SELECT current_setting('jit')") == "off"
+
+
 @pytest.fixture(params=["session", "transaction"])
 def pooled(request: pytest.FixtureRequest, database_url: str) -> Iterator[Database]:
     """Yield a database behind PgBouncer, in each of its modes."""

@@ -33,6 +33,8 @@ _LIMITS = {
     "statement_timeout": "{statement_s}s",
     "lock_timeout": "20s",
     "idle_in_transaction_session_timeout": "60s",
+    # Compiling takes longer than any query here does: the planner thinks that a long history makes some dear.
+    "jit": "off",
 }
 """Of each session, whatever the server, the database or the role prefers: a forgotten transaction must not hold back
 vacuum or another node for ever."""
