@@ -1,16 +1,24 @@
-"""Runs migrations with short timeouts: one that would block the tables of a running system fails instead."""
+"""Runs migrations beside working nodes: short waits for locks, and one transaction that is tried again without them."""
 
+import time
 from typing import Any
 
 from alembic import context
-from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.engine import make_url
+from psycopg import errors
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from models import Table
 from worker import settings
+from worker.core.db import url as urls
 
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
+TRIES, PAUSE_S = 20, 0.5
+"""Nodes lock tables in an order of their own: now and then one side has to give way, or a lock is not had in time. What
+waits behind a migration goes on in the pause."""
+PRIMARY = {"target_session_attrs": "read-write"}
+"""Of several hosts in the URL the one that accepts writes."""
 
 # A new schema belongs to this role where there is one that the login may take on, so that no login owns the tables.
 TAKE_OWNER = """
@@ -27,7 +35,7 @@ def _url() -> str:
         raise SystemExit(
             "DARKROOM_DATABASE_URL is not set: say which database to migrate (or in DARKROOM_DATABASE_URL_FILE)"
         )
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    return urls.parsed(url).render_as_string(hide_password=False)
 
 
 def _run(**source: Any) -> None:
@@ -36,10 +44,24 @@ def _run(**source: Any) -> None:
         context.run_migrations()
 
 
+def _run_beside_nodes(connection: Connection) -> None:
+    """Run all of them again when one did not get its locks or lost a deadlock: nothing of them is done then."""
+    for left in reversed(range(TRIES)):
+        try:
+            _run(connection=connection)
+        except DBAPIError as error:
+            if not left or not isinstance(error.orig, errors.DeadlockDetected | errors.LockNotAvailable):
+                raise
+            connection.rollback()
+            time.sleep(PAUSE_S)
+        else:
+            return
+
+
 if context.is_offline_mode():
     _run(url=_url(), literal_binds=True)
 else:
-    with create_engine(_url(), poolclass=NullPool).connect() as connection:
+    with create_engine(_url(), poolclass=NullPool, connect_args=PRIMARY).connect() as connection:
         connection.exec_driver_sql(TAKE_OWNER)
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
@@ -47,4 +69,4 @@ else:
         # Two nodes that start together migrate one after the other.
         connection.execute(text("SELECT pg_advisory_lock(hashtext('darkroom.migrations'))"))
         connection.commit()
-        _run(connection=connection)
+        _run_beside_nodes(connection)

@@ -1,6 +1,5 @@
 """Sessions that the server ends, that only read, or that a pooler gives to others."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,10 +100,7 @@ def test_no_query_is_compiled_whatever_the_database_prefers(database: Database, 
 @pytest.fixture(params=["session", "transaction"])
 def pooled(request: pytest.FixtureRequest, database_url: str) -> Iterator[Database]:
     """Yield a database behind PgBouncer, in each of its modes."""
-    if not pgbouncer.is_here():
-        if os.environ.get("DARKROOM_TEST_REQUIRE_BROKERS"):
-            pytest.fail("no PgBouncer here: apt install pgbouncer")
-        pytest.skip("no PgBouncer here: apt install pgbouncer")
+    pgbouncer.required()
     with (
         tempfile.TemporaryDirectory(prefix="darkroom-pgbouncer-") as folder,
         pgbouncer.before(database_url, mode=request.param, folder=Path(folder)) as url,

@@ -92,7 +92,11 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield _messages(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
-        yield _failed("database", f"does not answer: {reason}", "check DARKROOM_DATABASE_URL, and that it runs")
+        yield _failed(
+            "database",
+            f"does not answer: {reason}",
+            "check DARKROOM_DATABASE_URL (host, port, sslmode, sslrootcert), and that it runs",
+        )
     finally:
         database.close()
 

@@ -205,9 +205,9 @@ def _servers(home: Path) -> str:
 
 
 def _database(context: Context) -> str:
-    from sqlalchemy.engine import make_url
+    from worker.core.db import url as urls
 
     if context.settings.database_url is None:
         return "none"
-    url = make_url(context.settings.database_url.get_secret_value())
-    return f"{url.database} on {url.host or 'a socket'}"
+    url = urls.parsed(context.settings.database_url.get_secret_value())
+    return f"{url.database} on {urls.hosts(url) or 'a socket'}"

@@ -9,10 +9,10 @@ import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 
 from worker.core.db import rights
+from worker.core.db import url as urls
 
 
 def is_pooled(driver_connection: Any) -> bool:
@@ -83,7 +83,7 @@ class Database:
         A connection that owes an answer for longer than ``answer_s`` seconds is closed; statements that the server
         is at are ended by it a little earlier.
         """
-        self.url = make_url(url).set(drivername="postgresql+psycopg")
+        self.url = urls.parsed(url)
         self.answer_s = answer_s
         self._has_pooler: bool | None = None
         self.engine: Engine = create_engine(
