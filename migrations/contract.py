@@ -15,7 +15,7 @@ DECLARE
     old text;
 BEGIN
     SELECT string_agg(name || ' (' || version || ')', ', ' ORDER BY name) INTO old FROM node
-    WHERE seen_at > clock_timestamp() - interval '30 seconds' AND (knows IS NULL OR knows = ANY('{@EARLIER}'));
+    WHERE seen_at > clock_timestamp() - interval '30 seconds' AND @OLDER;
     IF old IS NOT NULL THEN
         RAISE EXCEPTION 'nodes of an older version are alive: %', old
             USING ERRCODE = 'object_in_use', HINT = 'upgrade or stop them, then migrate again';
@@ -27,4 +27,9 @@ def require(oldest: str) -> None:
     """Refuse to go on while a node is alive whose code does not know the migration ``oldest``."""
     known = ScriptDirectory.from_config(schema.config()).iterate_revisions(oldest, "base")
     earlier = [each.revision for each in known if each.revision != oldest]
-    scripts.run(_REFUSE.replace("@EARLIER", ",".join(earlier)))
+    scripts.run(_REFUSE.replace("@OLDER", f"(knows IS NULL OR knows = ANY('{{{','.join(earlier)}}}'))"))
+
+
+def require_none() -> None:
+    """Refuse to go on while any node is alive: those that work before migration 0061 do not say what they know."""
+    scripts.run(_REFUSE.replace("@OLDER", "true"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from alembic import op
 
-from migrations import rights, scripts
+from migrations import contract, rights, scripts
 
 revision: str = "0052"
 down_revision: str | None = "0051"
@@ -15,6 +15,7 @@ _KINDS = ("wallet", "seal", "reread", "deadlines", "{results}", "schedule", "hoo
 
 
 def upgrade() -> None:
+    contract.require_none()
     op.alter_column("account", "scarcity", new_column_name="saturation")
     _rename(table="upkeep", to="maintenance")
     _set_kinds("maintenance", before="harvest", results="sync_results")

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.acceptance.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+THIS_VERSION = str(ROOT)
 TAIL = 3_000
 _numbers = count(1)
 
@@ -54,8 +55,13 @@ class WorkerNode:
         self.process.send_signal(signal.SIGCONT)
 
 
-def start(environment: Mapping[str, str], folder: Path, *, module: str = "celery") -> WorkerNode:
-    """Start a node with these settings; it is not waited for. Another module may stand in for Celery's own."""
+def start(
+    environment: Mapping[str, str], folder: Path, *, module: str = "celery", root: str = THIS_VERSION
+) -> WorkerNode:
+    """Start a node with these settings; it is not waited for.
+
+    Another module may stand in for Celery's own, and another root has the code of another version.
+    """
     name = f"node-{os.getpid()}-{next(_numbers)}"
     log = folder / f"{name}.log"
     # Without the second in which a node looks for its neighbours, of which it has no need.
@@ -63,7 +69,7 @@ def start(environment: Mapping[str, str], folder: Path, *, module: str = "celery
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=stream,

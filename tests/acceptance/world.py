@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from tests.acceptance import brokers, nodes
-from tests.acceptance.nodes import WorkerNode
+from tests.acceptance.nodes import THIS_VERSION, WorkerNode
 from tests.acceptance.waiting import LOOK_EVERY_S, until
 from tests.fixtures.provider import Provider
 from worker.core.db.session import Database
@@ -60,14 +60,14 @@ class World:
             **self.environment,
         }
 
-    def begin_node(self, *, module: str = "celery", **environment: str) -> WorkerNode:
+    def begin_node(self, *, module: str = "celery", root: str = THIS_VERSION, **environment: str) -> WorkerNode:
         """Start a node and do not wait for it."""
-        self.nodes.append(nodes.start({**self.settings, **environment}, self.folder, module=module))
+        self.nodes.append(nodes.start({**self.settings, **environment}, self.folder, module=module, root=root))
         return self.nodes[-1]
 
-    def node(self, *, module: str = "celery", **environment: str) -> WorkerNode:
+    def node(self, *, module: str = "celery", root: str = THIS_VERSION, **environment: str) -> WorkerNode:
         """Return a node that works."""
-        started = self.begin_node(module=module, **environment)
+        started = self.begin_node(module=module, root=root, **environment)
         until(started.has_begun, "the node begins to work", timeout_s=START_S)
         return started
 

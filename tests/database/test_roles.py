@@ -117,6 +117,22 @@ def test_a_right_too_many_is_found_and_named(right: str, database: Database, own
     assert [(e["table"], e["right"], e["role"]) for e in check.examples] == [("credit_entry", right, "darkroom_app")]
 
 
+def test_a_schema_in_which_everybody_may_create_is_found_with_the_statement_that_cures_it(
+    database: Database, owner: Engine
+) -> None:
+    """So it is up to Postgres 14, and in databases that were upgraded from there."""
+    with owner.begin() as tx:
+        tx.execute(text("GRANT CREATE ON SCHEMA public TO PUBLIC"))
+    with database.transaction() as tx:
+        check = next(check for check in verify(tx).checks if check.name == "rights")
+
+    with owner.begin() as tx:
+        tx.execute(text(check.examples[0]["next_step"].removeprefix("as an administrator: ")))
+
+    assert [(e["right"], e["role"]) for e in check.examples] == [("CREATE", "darkroom_app")]
+    assert rights(database) == ("darkroom_app", 0)
+
+
 def test_the_rights_can_be_put_right_at_any_time(database: Database, owner: Engine) -> None:
     with owner.begin() as tx:
         tx.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO darkroom_app"))

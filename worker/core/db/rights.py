@@ -134,8 +134,10 @@ PROOFS: tuple[Proof, ...] = (
         name="rights",
         rule="the application may set and delete what its statements do, and has no other right to change anything",
         query=f"""
-            SELECT t.*, 'as an administrator: CREATE ROLE {ROLE}; GRANT {ROLE} TO ' || session_user
-                || '; and as the owner of the tables: SELECT grant_application_rights()' AS next_step
+            SELECT t.*, CASE WHEN t."right" = 'CREATE' AND t.role = '{ROLE}'
+                THEN 'as an administrator: REVOKE CREATE ON SCHEMA ' || quote_ident(current_schema()) || ' FROM PUBLIC'
+                ELSE 'as an administrator: CREATE ROLE {ROLE}; GRANT {ROLE} TO ' || session_user
+                || '; and as the owner of the tables: SELECT grant_application_rights()' END AS next_step
             FROM ({_TOO_MANY}) t""",
     ),
 )
