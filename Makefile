@@ -57,12 +57,13 @@ coverage: rules ## As rules, then run the whole suite with branch coverage and r
 	@$(BIN)/coverage report
 
 .PHONY: check
-check: $(SETUP_DEV) ## Lint, formatting, types, who may import whom, and how long modules are
+check: $(SETUP_DEV) ## Lint, formatting, types, who may import whom, how long modules are, and what migrations lock
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@sh ops/lengths.sh
+	@$(BIN)/python -m ops.lint_migrations
 
 .PHONY: site
 site: $(SETUP_DEV) ## Build the documents as a site in site/; fails for a broken link
