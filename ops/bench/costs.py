@@ -57,7 +57,7 @@ class Meter:
         with connect(self._address) as connection:
             found = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
         return Reading(
-            cpu_s={name: _cpu_s(process) for name, process in self._processes.items()},
+            cpu_s={name: cpu_s(process) for name, process in self._processes.items()},
             wal_bytes=int(found[0]) if found else 0,
             log_bytes=self._log.stat().st_size,
             commands=_commands(self._broker_url),
@@ -84,7 +84,7 @@ def log_statements(place: Ground, database: str) -> None:
         connection.execute(statement)
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     """Sum a process and those below it; what has ended meanwhile is in its parent's sum."""
     total = 0.0
     for one in (process, *process.children(recursive=True)):
