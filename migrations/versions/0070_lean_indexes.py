@@ -1,8 +1,8 @@
 """Let indexes carry no column twice: an image leaves some 400 bytes less in them.
 
 A generation's idempotency key is its id with a prefix, which a CHECK now says, so the primary key keeps it unique. A
-job's key leads its unique index, which then finds jobs by key too. The index of a batch's entries holds the credits as a
-key, since B-trees store equal keys once and included columns each time.
+job's key leads its unique index, which then finds jobs by key too. The index of a batch's entries holds the credits as
+a key, since B-trees store equal keys once and included columns each time.
 """
 
 from collections.abc import Sequence
