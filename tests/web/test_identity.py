@@ -1,7 +1,9 @@
 """Who a request acts as: closed by default, and the same identity whatever way it came."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -45,6 +47,53 @@ def test_a_link_signs_in_once_and_the_log_says_who_came_from_where(web: Web) -> 
     assert (first.status_code, second.status_code) == (303, 403)
     assert "mia" in requests.get(web.url, cookies=first.cookies, timeout=10).text
     assert ("user:mia", "signed_in", "web:mia") in changes(web)
+
+
+def signed_in_at(web: Web, name: str, cookies: Mapping[str, str]) -> requests.Response:
+    """Use a link of the user in a browser that has these cookies."""
+    web.user(name, "viewer")
+    with web.context.database.transaction() as tx:
+        path = sessions.new_link(tx, web.by, name)
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    return requests.post(web.url + path, headers=headers, cookies=dict(cookies), timeout=10, allow_redirects=False)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path"), [("", "/batches?state=failed&q=a%20vase"), ("/darkroom", "/batches?state=failed&q=a%20vase")]
+)
+def test_a_sign_in_returns_to_the_page_that_was_asked_for(context: WebContext, prefix: str, path: str) -> None:
+    with serving(with_settings(context, web_url=f"http://127.0.0.1{prefix}")) as web:
+        asked = requests.get(web.url + path, headers={"Accept": "text/html"}, timeout=10, allow_redirects=False)
+        answer = signed_in_at(web, "mia", asked.cookies)
+
+    assert asked.headers["location"] == f"{prefix}/sign-in"
+    assert (answer.status_code, answer.headers["location"]) == (303, prefix + path)
+    assert 'darkroom_asked=""' in answer.headers["set-cookie"]
+
+
+def test_a_part_of_a_page_whose_session_has_ended_is_returned_to_as_a_page(web: Web) -> None:
+    headers = {"HX-Request": "true"}
+    asked = requests.get(f"{web.url}/batches?owner=studio", headers=headers, timeout=10, allow_redirects=False)
+
+    assert signed_in_at(web, "mia", asked.cookies).headers["location"] == "/batches?owner=studio"
+
+
+def test_pictures_and_downloads_that_ask_without_a_session_are_not_returned_to(web: Web) -> None:
+    headers = {"Accept": "image/avif,image/webp,*/*"}
+
+    asked = requests.get(f"{web.url}/batches", headers=headers, timeout=10, allow_redirects=False)
+
+    assert dict(asked.cookies) == {}
+
+
+@pytest.mark.parametrize(
+    "planted",
+    ["//evil.example", "/\\evil.example", "https://evil.example/", "%2F%2Fevil.example", "/%09/evil.example", ""],
+)
+def test_a_sign_in_leads_to_no_other_host(web: Web, planted: str) -> None:
+    answer = signed_in_at(web, "mia", {"darkroom_asked": quote(planted)})
+
+    assert answer.headers["location"] in {"/", "/%09/evil.example"}
 
 
 def test_a_link_is_worth_nothing_after_15_minutes(web: Web) -> None:

@@ -52,6 +52,8 @@ def create_app(context: WebContext) -> Starlette:
             Exception: problems.on_unforeseen,
         },
     )
+    # Its own redirect knows neither our public address nor the path below which a proxy serves us.
+    app.router.redirect_slashes = False
     app.state.context, app.state.api = context, api
     app.state.registry = collector.registry(context.database, context.clock)
     return app
@@ -71,6 +73,8 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     """Answer an address that a browser asks for and that is no page with a page."""
     is_missing = isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND
     is_of_browser = "text/html" in request.headers.get("accept", "")
+    if is_missing and request.method in {"GET", "HEAD"} and request.url.path.rstrip("/") != request.url.path != "/":
+        return page.without_slash(request)
     if is_missing and is_of_browser and not request.url.path.startswith("/api/"):
         return page.not_found(request)
     return problems.on_http_error(request, error)

@@ -34,10 +34,15 @@ def principal(request: Request, *needed: Right) -> Principal:
     return found
 
 
+def is_https(request: Request) -> bool:
+    """Return whether browsers reach this server by HTTPS."""
+    url = context_of(request).settings.web_url
+    return url is not None and urlsplit(url).scheme == "https"
+
+
 def cookie_name(request: Request) -> str:
     """Return the name of the session's cookie; behind HTTPS browsers take it from this host alone."""
-    url = context_of(request).settings.web_url
-    return "__Host-darkroom" if url is not None and urlsplit(url).scheme == "https" else "darkroom"
+    return "__Host-darkroom" if is_https(request) else "darkroom"
 
 
 def _authenticated(request: Request) -> Principal:

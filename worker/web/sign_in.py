@@ -1,7 +1,6 @@
 """Pages with which a person signs in and out."""
 
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -9,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from worker.core.db.changes import Author
 from worker.web import oidc, sessions
-from worker.web.authentication import context_of, cookie_name
+from worker.web.authentication import context_of, cookie_name, is_https
 from worker.web.console import page
 from worker.web.context import WebContext
 from worker.web.oidc import Attempt, Client, SignInFailed
@@ -55,7 +54,7 @@ def _sign_out(request: Request) -> Response:
     if secret := request.cookies.get(cookie_name(request)):
         with context.database.transaction() as tx:
             sessions.end(tx, secret)
-        answer.delete_cookie(cookie_name(request), secure=_is_https(request), httponly=True, samesite="lax")
+        answer.delete_cookie(cookie_name(request), secure=is_https(request), httponly=True, samesite="lax")
     return answer
 
 
@@ -74,7 +73,7 @@ def _begin_oidc(request: Request) -> Response:
         attempt.dump(),
         max_age=_OIDC_SECONDS,
         path=_oidc_path(context),
-        secure=_is_https(request),
+        secure=is_https(request),
         httponly=True,
         samesite="lax",
     )
@@ -104,12 +103,13 @@ def _finish_oidc(request: Request) -> Response:
 
 
 def _signed_in(request: Request, secret: str) -> Response:
-    answer = page.redirect(request, "/")
+    answer = page.redirect(request, page.asked_for(request))
+    page.forget_asked(answer)
     answer.set_cookie(
         cookie_name(request),
         secret,
         max_age=int(sessions.SESSION_FOR.total_seconds()),
-        secure=_is_https(request),
+        secure=is_https(request),
         httponly=True,
         samesite="lax",
     )
@@ -149,8 +149,3 @@ def _author_of_sign_in(context: WebContext, now: datetime | None = None) -> Auth
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
-
-
-def _is_https(request: Request) -> bool:
-    url = context_of(request).settings.web_url
-    return url is not None and urlsplit(url).scheme == "https"

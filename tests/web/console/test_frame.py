@@ -3,6 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -75,6 +76,34 @@ def test_behind_a_prefix_every_address_begins_with_it_once_and_none_has_two_slas
     addresses = [each for each in links_of(answer) if not each.startswith(("#", "?"))]
     assert [each for each in addresses if not each.startswith("/darkroom/") or "//" in each] == []
     assert len(addresses) > 8
+
+
+@pytest.mark.parametrize("path", ["/batches/", "/batches//", "/search/?q=a%20vase"])
+def test_an_address_with_a_slash_at_its_end_leads_below_the_prefix_to_the_page(context: WebContext, path: str) -> None:
+    with serving(with_settings(context, web_url="https://studio.example/darkroom/")) as web:
+        answer = requests.get(web.url + path, timeout=10, allow_redirects=False)
+
+    page, mark, query = path.partition("?")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/darkroom{page.rstrip('/')}{mark}{query}")
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "/%5Cevil.example/", "/%5C%5Cevil.example/", "/%09/evil.example/"])
+def test_an_address_with_a_slash_at_its_end_leads_to_no_other_host(web: Web, path: str) -> None:
+    answer = requests.get(web.url + path, timeout=10, allow_redirects=False)
+
+    assert (answer.status_code, urljoin(web.url, answer.headers["location"]).startswith(web.url)) == (303, True)
+    assert not answer.headers["location"].startswith(("//", "/\\"))
+
+
+def test_an_operation_with_a_slash_at_its_end_keeps_the_prefix_and_a_change_is_not_redirected(
+    context: WebContext,
+) -> None:
+    with serving(with_settings(context, web_url="https://studio.example/darkroom/")) as web:
+        asked = requests.get(f"{web.url}/api/v1/batches/", timeout=10, allow_redirects=False)
+        changed = requests.post(f"{web.url}/api/v1/batches/", headers=dict(client(web).headers), timeout=10)
+
+    assert (asked.status_code, asked.headers["location"]) == (303, "/darkroom/api/v1/batches")
+    assert changed.status_code == 404
 
 
 def test_a_public_address_may_have_a_path() -> None:

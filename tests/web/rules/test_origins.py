@@ -71,6 +71,33 @@ def test_an_origin_is_scheme_host_and_port_in_small_letters() -> None:
     assert origins.origin_of("https://Darkroom.example:8443/") == "https://darkroom.example:8443"
 
 
+@pytest.mark.parametrize("path", ["/", "/batches", "/search?q=%2F%2Fevil.example&kind=key", "/batches/a//b"])
+def test_a_path_of_this_server_is_kept_as_it_is(path: str) -> None:
+    assert origins.own_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "batches",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/a b",
+        "/é",
+        "/" + "a" * 2_000,
+    ],
+)
+def test_what_may_lead_elsewhere_is_no_path_of_this_server(path: str) -> None:
+    assert origins.own_path(path) is None
+
+
 @pytest.mark.parametrize(
     ("header", "is_there"),
     [("LocalHost", True), ("127.0.0.1:8780", True), ("[::1]:80", True), ("[::1]", True), ("evil.example:8780", False)],

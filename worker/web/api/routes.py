@@ -5,7 +5,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from worker.web.api import batches, bulk, bulk_schemas, events, openapi, results, schemas, submit
 from worker.web.api.operations import LINES_TYPE, Operation, RateHeaders
@@ -158,7 +158,8 @@ def mount() -> Mount:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     described = Route("/openapi.json", _described, methods=["GET"])
     routes = [Route(path, _Endpoint(methods).respond, methods=list(methods)) for path, methods in by_path.items()]
-    return Mount(PREFIX, routes=[described, *routes], middleware=[Middleware(RateHeaders)])
+    app = Router([described, *routes], redirect_slashes=False)
+    return Mount(PREFIX, app=app, middleware=[Middleware(RateHeaders)])
 
 
 async def _described(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature

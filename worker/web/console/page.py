@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
@@ -18,11 +18,11 @@ from worker.settings import Settings
 from worker.web import problems
 from worker.web.api import bodies
 from worker.web.api.operations import Api, Call
-from worker.web.authentication import context_of, principal
+from worker.web.authentication import context_of, is_https, principal
 from worker.web.console import assets
 from worker.web.context import WebContext
 from worker.web.problems import Forbidden, Problem, Unauthenticated
-from worker.web.rules import wording
+from worker.web.rules import origins, wording
 from worker.web.rules.identity import Principal, Right
 
 HTMX_CONFIG = '{"extensions": "hx-csp", "noSwap": [204, 304, "4xx", "5xx"], "includeIndicatorCSS": false}'
@@ -91,7 +91,6 @@ class Visit:
         return HTMLResponse(text, status)
 
     def _frame(self) -> dict[str, Any]:
-        path, prefix = self.request.url.path, prefix_of(self.context.settings)
         return {
             **frame(self.request),
             "who": self.who,
@@ -100,7 +99,7 @@ class Visit:
             "ago": partial(wording.ago, now=self.now),
             "until": partial(wording.until, now=self.now),
             "entries": [each for each in _entries if self.who.may(each.right)],
-            "here": path.removeprefix(prefix) if prefix else path,
+            "here": _path(self.request),
             "with_query": self.with_query,
             "account": self.context.settings.account,
         }
@@ -123,6 +122,11 @@ def navigation(entries: Sequence[Entry]) -> None:
 def prefix_of(settings: Settings) -> str:
     """Return the path below which a proxy serves this process, without a slash at its end; mostly empty."""
     return "" if settings.web_url is None else urlsplit(settings.web_url).path.rstrip("/")
+
+
+def _path(request: Request) -> str:
+    path, prefix = request.url.path, prefix_of(context_of(request).settings)
+    return path.removeprefix(prefix) if prefix else path
 
 
 def frame(request: Request) -> dict[str, Any]:
@@ -224,12 +228,49 @@ def _person(request: Request, right: Right) -> Principal:
     return who
 
 
+_ASKED_COOKIE = "darkroom_asked"
+_ASKED_SECONDS = 900
+"""As long as a link signs in."""
+
+
 def _to_sign_in(request: Request) -> Response:
     answer = redirect(request, "/sign-in")
-    if request.headers.get("hx-request") != "true":
-        return answer
-    # A fragment that followed the redirect would put the sign-in page into the middle of the old one.
-    return Response(status_code=401, headers={"HX-Redirect": answer.headers["location"]})
+    is_fragment = request.headers.get("hx-request") == "true"
+    if is_fragment:
+        # A fragment that followed the redirect would put the sign-in page into the middle of the old one.
+        answer = Response(status_code=401, headers={"HX-Redirect": answer.headers["location"]})
+    if request.method == "GET" and (is_fragment or "text/html" in request.headers.get("accept", "")):
+        _remember_asked(request, answer)
+    return answer
+
+
+def _remember_asked(request: Request, answer: Response) -> None:
+    """Keep which page is asked for in a cookie: the link that signs in comes from elsewhere and cannot carry it."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    answer.set_cookie(
+        _ASKED_COOKIE,
+        quote(_path(request) + query, safe=""),
+        max_age=_ASKED_SECONDS,
+        secure=is_https(request),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def asked_for(request: Request) -> str:
+    """Return the page that was asked for before the sign-in, a path of ours; else that of the home page."""
+    return origins.own_path(unquote(request.cookies.get(_ASKED_COOKIE, ""))) or "/"
+
+
+def forget_asked(answer: Response) -> None:
+    """Have the browser forget which page was asked for."""
+    answer.delete_cookie(_ASKED_COOKIE)
+
+
+def without_slash(request: Request) -> Response:
+    """Lead from an address with a slash at its end to the one without."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return redirect(request, quote(_path(request).rstrip("/")) + query)
 
 
 _TITLES = {403: "Not for you", 404: "There is no such page", 409: "That cannot be done now", 503: "Not available now"}

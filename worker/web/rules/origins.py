@@ -22,6 +22,21 @@ def is_own(method: str, *, site: str | None, origin: str | None, own: str) -> bo
     return origin is not None and origin == own
 
 
+_PRINTABLE = frozenset(chr(code) for code in range(0x21, 0x7F))
+_LONGEST_PATH = 2_000
+
+
+def own_path(text: str) -> str | None:
+    """Return a path of this server with its query as it is; None for what may lead a browser anywhere else.
+
+    Browsers take a backslash for a slash, leave out tabs and line ends, and take two slashes for the beginning of a
+    host (WHATWG URL, 4.4); so none of these is a path of ours.
+    """
+    if not text.startswith("/") or text.startswith("//") or len(text) > _LONGEST_PATH:
+        return None
+    return None if "\\" in text or set(text) - _PRINTABLE else text
+
+
 def is_within(address: str | None, networks: tuple[Network, ...]) -> bool:
     """Return whether the peer's address is in one of the networks."""
     if address is None or not networks:
