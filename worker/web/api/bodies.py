@@ -22,6 +22,7 @@ _AT_ONCE = 256 << 10
 """Bytes that are handed to a thread together."""
 _IN_MEMORY_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
+_FIELDS = 50
 
 
 def media_type(request: Request) -> str:
@@ -105,11 +106,16 @@ def json_of(body: bytes, what: str) -> object:
 class Upload:
     """What an upload has brought: a manifest, the fields of its batch, and files by their names."""
 
+    takes_fields: bool = False
+    """Whether it is a form of a page, whose further parts are its fields."""
+
     manifest: IO[bytes]
+    manifest_name: str = ""
     manifest_type: str = ""
     has_manifest: bool = False
     batch: bytes = b""
     files: dict[str, Path] = field(default_factory=dict)
+    fields: dict[str, bytes] = field(default_factory=dict)
 
     def write_line_bytes(self, data: bytes) -> None:
         """Take more of a body that is nothing but lines."""
@@ -127,9 +133,9 @@ class Upload:
         self.manifest.seek(0)
 
 
-def begin_upload(spool: SpoolFolder) -> Upload:
+def begin_upload(spool: SpoolFolder, *, takes_fields: bool = False) -> Upload:
     """Return an upload with nothing in it yet; its manifest is gone when it is closed."""
-    return Upload(manifest=spool.file(in_memory_bytes=_IN_MEMORY_BYTES))
+    return Upload(manifest=spool.file(in_memory_bytes=_IN_MEMORY_BYTES), takes_fields=takes_fields)
 
 
 class Parts:
@@ -187,37 +193,61 @@ class Parts:
         if kind != b"form-data" or b"name" not in options:
             raise _malformed("a part has no Content-Disposition: form-data with a name")
         name = options[b"name"].decode("utf-8", "replace")
+        file_name = options.get(b"filename", b"").decode("utf-8", "replace")
         if name == "manifest":
-            self._begin_manifest()
+            self._begin_manifest(file_name)
         elif name == "batch":
             self._begin_batch()
+        elif self._upload.takes_fields and not file_name:
+            # A field for files in which none is chosen is sent as a file without a name.
+            self._begin_field(name)
         elif b"filename" in options:
-            self._begin_file(options[b"filename"].decode("utf-8", "replace"))
+            self._begin_file(file_name)
         else:
             raise Problem(
                 422, "part_not_known", f"there is no part {quoted(name)}: send `batch`, `manifest`, and files"
             )
 
-    def _begin_manifest(self) -> None:
+    def _begin_manifest(self, name: str) -> None:
         if self._upload.has_manifest:
             raise Problem(422, "part_given_twice", "the part `manifest` is there twice")
         kind = self._headers.get("content-type", b"").decode("latin-1")
         self._upload.manifest_type = kind.partition(";")[0].strip().lower()
+        self._upload.manifest_name = name
         self._upload.has_manifest = True
         self._write = _writer(self._upload.manifest)
 
     def _begin_batch(self) -> None:
         if self._upload.batch:
             raise Problem(422, "part_given_twice", "the part `batch` is there twice")
+
+        def keep(content: bytes) -> None:
+            self._upload.batch = content
+
+        self._write = self._bounded("batch", keep)
+
+    def _begin_field(self, name: str) -> None:
+        fields = self._upload.fields
+        if name not in fields and len(fields) >= _FIELDS:
+            raise Problem(413, "too_many_fields", f"a form has at most {_FIELDS} fields")
+        fields[name] = b""
+
+        def keep(content: bytes) -> None:
+            fields[name] = content
+
+        self._write = self._bounded(quoted(name), keep)
+
+    def _bounded(self, what: str, keep: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Return what collects the bytes of a part that is small enough to be held in memory."""
         kept = bytearray()
 
         def write(data: bytes) -> None:
             if len(kept) + len(data) > self._limits.control_bytes:
-                raise Problem(413, "part_too_large", f"`batch` has more than {self._limits.control_bytes:,} bytes")
+                raise Problem(413, "part_too_large", f"`{what}` has more than {self._limits.control_bytes:,} bytes")
             kept.extend(data)
-            self._upload.batch = bytes(kept)
+            keep(bytes(kept))
 
-        self._write = write
+        return write
 
     def _begin_file(self, name: str) -> None:
         files = self._upload.files

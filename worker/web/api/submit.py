@@ -86,18 +86,25 @@ async def _received(call: Call, query: SubmitQuery) -> AsyncIterator[Submitted]:
     elif kind in _FORMS or kind == PARTS_TYPE:
         if kind == PARTS_TYPE:
             _expect_no_fields(fields)
-        upload, files = bodies.begin_upload(call.context.store.spool), ExitStack()
-        files.callback(upload.manifest.close)
-        try:
-            await _receive(call, upload, files)
+        async with received(call) as upload:
             upload.manifest_type = upload.manifest_type or ("" if kind == PARTS_TYPE else kind)
             yield await call.in_thread(lambda: _opened(upload, fields, is_parts=kind == PARTS_TYPE))
-        finally:
-            with anyio.CancelScope(shield=True):
-                await call.in_thread(files.close)
     else:
         known = f"{JSON_TYPE}, {LINES_TYPE}, {CSV_TYPE}, {PARTS_TYPE}"
         raise Problem(415, "media_type_not_supported", f"send the batch as one of {known}")
+
+
+@asynccontextmanager
+async def received(call: Call, *, takes_fields: bool = False) -> AsyncIterator[Upload]:
+    """Receive the body to the disk; what has come is gone after the block."""
+    upload, files = bodies.begin_upload(call.context.store.spool, takes_fields=takes_fields), ExitStack()
+    files.callback(upload.manifest.close)
+    try:
+        await _receive(call, upload, files)
+        yield upload
+    finally:
+        with anyio.CancelScope(shield=True):
+            await call.in_thread(files.close)
 
 
 def _expect_no_fields(fields: dict[str, Any]) -> None:
@@ -145,29 +152,34 @@ async def _receive(call: Call, upload: Upload, files: ExitStack) -> None:
 
 
 def _opened(upload: Upload, fields: dict[str, Any], *, is_parts: bool) -> Submitted:
-    if not upload.has_manifest:
-        raise Problem(422, "part_missing", "there is no part `manifest` with the lines")
-    upload.expect_unpacked()
+    rows = rows_of(upload)
     if is_parts and upload.batch:
         fields = _fields(bodies.json_of(upload.batch, "the part `batch`"))
-    rows = read(upload.manifest, form=_FORMS.get(upload.manifest_type))  # type: ignore[arg-type]
     return Submitted(fields=fields, rows=rows, files=upload.files if is_parts else None)
 
 
+def rows_of(upload: Upload) -> Iterable[Row | Fault]:
+    """Return the lines of an upload, read as they are asked for; raise Problem when it has none."""
+    if not upload.has_manifest:
+        raise Problem(422, "part_missing", "there is no part `manifest` with the lines")
+    upload.expect_unpacked()
+    return read(upload.manifest, form=_FORMS.get(upload.manifest_type))  # type: ignore[arg-type]
+
+
 def _take(call: Call, query: SubmitQuery, token: str | None, submitted: Submitted) -> Response:
-    request = _request(call, submitted.fields, token)
-    prepared = _prepared(call, query, request, submitted)
+    request = request_of(call, submitted.fields, token)
+    prepared = prepare_lines(call, query, request, submitted)
     try:
         if query.dry_run:
             return JSONResponse(_dry_run(prepared))
         if (prepared.faults and not query.skip_invalid) or not prepared.jobs:
             raise _refused(prepared.faults, len(prepared.faults))
-        return _answer(request, _write(call, query, request, prepared))
+        return _answer(request, take(call, query, request, prepared))
     finally:
         prepared.spool.close()
 
 
-def _request(call: Call, fields: dict[str, Any], token: str | None) -> BatchRequest:
+def request_of(call: Call, fields: dict[str, Any], token: str | None) -> BatchRequest:
     """Return the batch within the bounds of the identity; raise Problem."""
     who = call.principal
     if who.owner is not None and fields.get("owner") not in {None, "", who.owner}:
@@ -184,7 +196,8 @@ def _request(call: Call, fields: dict[str, Any], token: str | None) -> BatchRequ
     return replace(found, credit_cap=who.credit_cap if found.credit_cap is None else found.credit_cap)
 
 
-def _prepared(call: Call, query: SubmitQuery, request: BatchRequest, submitted: Submitted) -> Prepared:
+def prepare_lines(call: Call, query: SubmitQuery, request: BatchRequest, submitted: Submitted) -> Prepared:
+    """Check every line; a dry run puts no reference into the store. Raise Problem when nothing can be read."""
     settings = call.context.settings
     bounds = FetchBounds(
         time=settings.references_timeout, count=settings.references_count, size_bytes=settings.references_bytes
@@ -216,8 +229,9 @@ def _refused(faults: Iterable[Fault], count: int) -> Problem:
     )
 
 
-def _write(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prepared) -> Receipt:
-    fields_hash, context = _fields_hash(query, request), call.context
+def take(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prepared) -> Receipt:
+    """Write the batch, or find the one that was written under this token before; raise Problem."""
+    hash_, context = fields_hash(query, request), call.context
     try:
         with call.database.bulk_transaction() as tx:
             receipt = write(
@@ -229,7 +243,7 @@ def _write(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prep
                 new_id=context.new_id,
                 by=call.principal.actor,
                 approve_above=context.settings.approve_above,
-                fields_hash=fields_hash,
+                fields_hash=hash_,
             )
             if receipt.is_new:
                 subject = f"batch:{receipt.batch_id}"
@@ -241,7 +255,7 @@ def _write(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prep
         raise _token_taken(request) from None
     except RequestsRefused as refused:
         raise _refused(refused.faults, len(refused.faults)) from None
-    if row is None or not call.may_see(row) or kept not in {None, fields_hash}:
+    if row is None or not call.may_see(row) or kept not in {None, hash_}:
         raise _token_taken(request)
     return receipt
 
@@ -252,7 +266,7 @@ def _token_taken(request: BatchRequest) -> Problem:
     return Problem(422, TokenTaken.error_code, detail)
 
 
-def _fields_hash(query: SubmitQuery, request: BatchRequest) -> str:
+def fields_hash(query: SubmitQuery, request: BatchRequest) -> str:
     """Return a hash over all that a replay must have the same, beside its lines."""
     fields = {
         "name": request.name,

@@ -17,6 +17,7 @@ NAMES = (
     "icon.svg",
     "review.css",
     "review.js",
+    "submit.js",
     "vendor/htmx.min.js",
     "vendor/hx-csp.min.js",
     "vendor/uPlot.iife.min.js",

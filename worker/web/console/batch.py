@@ -24,6 +24,7 @@ _CHANGES_SHOWN = 5
 _FIRST, _NOWHERE = (-1, UUID(int=0)), (-2, UUID(int=0))
 _LINES_END = 1 << 31
 DONE = {
+    "submitted": "The batch is submitted. This page follows it.",
     "paused": "The batch is paused: nothing more of it is begun, and what is at the provider is downloaded.",
     "resumed": "The batch goes on.",
     "cancelled": "The batch is cancelled: nothing more is begun, and what is at the provider is paid and downloaded.",

@@ -132,9 +132,18 @@ def _listed(
 
 def time_left(pace: MeasuredPace, images: int) -> str:
     """Return how long so many images take, alone on their account, and between which bounds."""
-    about = wording.span(pace.duration_s(images))
-    bounds = pace.range_s(images)
+    return _about(pace, images, 0, " left")
+
+
+def duration(pace: MeasuredPace, images: int, *, uploads: int) -> str:
+    """Return how long so many images with so many references to upload would take, and between which bounds."""
+    return _about(pace, images, uploads, "")
+
+
+def _about(pace: MeasuredPace, images: int, uploads: int, left: str) -> str:
+    about = wording.span(pace.duration_s(images, uploads=uploads))
+    bounds = pace.range_s(images, uploads=uploads)
     if bounds is None:
-        return f"about {about} left"
+        return f"about {about}{left}"
     low, high = map(wording.span, bounds)
-    return f"about {about} left" if low == high else f"about {about} left, {low} to {high}"
+    return f"about {about}{left}" if low == high else f"about {about}{left}, {low} to {high}"

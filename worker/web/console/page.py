@@ -201,8 +201,8 @@ def form(path: str, handler: FormHandler, right: Right) -> Route:
 Stream = Callable[[Call], Awaitable[Response]]
 
 
-def download(path: str, handler: Stream, right: Right = Right.READ) -> Route:
-    """Route a path to what a page offers as a file, streamed."""
+def stream(path: str, handler: Stream, right: Right = Right.READ, *, method: str = "GET") -> Route:
+    """Route a path to a handler that takes a body, or offers a file, as a stream."""
 
     async def endpoint(request: Request) -> Response:
         api: Api = request.app.state.api
@@ -217,7 +217,7 @@ def download(path: str, handler: Stream, right: Right = Right.READ) -> Route:
             status = problems.status_of(error)
             return _refused(request, status, _title(status), error.explanation())
 
-    return Route(path, endpoint)
+    return Route(path, endpoint, methods=[method])
 
 
 def _person(request: Request, right: Right) -> Principal:

@@ -22,6 +22,7 @@ from worker.web.console import (
     schedules,
     search,
     settings,
+    submit,
     thumbnails,
 )
 from worker.web.console.page import Entry
@@ -47,9 +48,13 @@ def routes() -> list[BaseRoute]:
     return [
         page.page("/", home.show),
         page.page("/batches", batches.show),
+        page.page("/batches/new", submit.begin, Right.SUBMIT),
+        page.page("/batches/new/{token}", submit.show, Right.SUBMIT),
+        page.stream("/batches/new/{token}", submit.take, Right.SUBMIT, method="POST"),
+        page.stream("/batches/new/{token}/check", submit.check, Right.SUBMIT, method="POST"),
         page.page("/batches/{batch_id}", batch.show),
-        page.download("/batches/{batch_id}/results.jsonl", downloads.as_lines),
-        page.download("/batches/{batch_id}/results.csv", downloads.as_csv),
+        page.stream("/batches/{batch_id}/results.jsonl", downloads.as_lines),
+        page.stream("/batches/{batch_id}/results.csv", downloads.as_csv),
         page.form("/batches/{batch_id}/pause", batch_actions.pause, Right.CONTROL),
         page.form("/batches/{batch_id}/resume", batch_actions.resume, Right.CONTROL),
         page.form("/batches/{batch_id}/cancel", batch_actions.cancel, Right.CONTROL),
@@ -66,7 +71,7 @@ def routes() -> list[BaseRoute]:
         page.page("/in-doubt", in_doubt.show),
         page.form("/in-doubt/{generation_id}", in_doubt.decide, Right.DECIDE),
         page.page("/money", money.show, Right.FINANCE),
-        page.download("/money/report", money.download, Right.FINANCE),
+        page.stream("/money/report", money.download, Right.FINANCE),
         page.page("/catalogs", catalogs.show),
         page.form("/catalogs/{name:path}/plan", plan.make, Right.SUBMIT),
         page.page("/plans/{plan_id}", plan.show),
