@@ -39,6 +39,8 @@ class Job(Table):
         Index("ix_job_pending", "batch_id", "model", "line", postgresql_where=text("state = 'pending'")),
         Index("ix_job_batch_line", "batch_id", "line", "state"),
         Index("ix_job_faulty", "batch_id", "state", postgresql_where=text("state IN ('failed', 'in_doubt')")),
+        Index("ix_job_failure", "failure_code", "id", postgresql_where=text("state IN ('failed', 'in_doubt')")),
+        Index("ix_job_faulty_id", "id", postgresql_where=text("state IN ('failed', 'in_doubt')")),
         Index("ix_job_crashed", "ended_at", postgresql_where=text("failure_code = 'internal_error'")),
         Index("ix_job_ended", "batch_id", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
         Index("ix_job_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),

@@ -40,12 +40,11 @@ def test_what_was_said_since_and_the_wallet_around_the_sends_are_evidence_of_a_d
 
     with node.services.database.transaction() as tx:
         (doubt,) = in_doubt.all_of_them(tx)
-        wallet = in_doubt.wallet_around(tx, doubt)
-        said = in_doubt.last_said(tx, doubt.generation_id)
+        wallet = in_doubt.wallet_around(tx, [doubt])
+        said = in_doubt.last_said(tx, [doubt.generation_id])
 
-    assert [reading.credits for reading in wallet] == [10_000, 9_996]
-    assert said is not None
-    assert (said.reserved, said.code) == (4, None)
+    assert [reading.credits for reading in wallet[doubt.generation_id]] == [10_000, 9_996]
+    assert [(each.reserved, each.code) for each in said.values()] == [(4, None)]
 
 
 def test_more_doubts_than_one_go_asks_about_are_all_asked_about_before_the_next_time(

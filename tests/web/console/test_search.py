@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import requests
 from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
@@ -92,3 +93,60 @@ def test_a_page_that_there_is_not_is_said(web: Web, query: str) -> None:
 
 def test_without_words_the_page_says_what_can_be_searched_for(web: Web) -> None:
     assert "What are you looking for?" in text_of(get(signed_in(web), web, "/search"))
+
+
+def errors(browser: requests.Session, web: Web, words: str) -> list[str]:
+    """Return the keys of all pages of a search of errors."""
+    found: list[str] = []
+    path: str | None = f"/search?q={words}&kind=error"
+    while path is not None:
+        page = get(browser, web, path)
+        found += names_of(page)
+        older = re.findall(r'href="([^"]*kind=error[^"]*)">Older', page.text)
+        path = older[0].replace("&amp;", "&") if older else None
+    return found
+
+
+@pytest.mark.parametrize("words", ["made_up", "too%20DARK"])
+def test_errors_are_found_by_code_or_words_newest_first_on_as_many_pages_as_it_takes(
+    web: Web, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setattr(search, "_PAGE", 2)
+    batch, browser = submitted(client(web), "vases", lines=5), signed_in(web)
+    for number, job in enumerate(jobs_of(web, batch)):
+        rename(web, job, f"chair-{number}")
+    end_jobs(web.context.database, batch, [1, 2, 3, 4, 5])
+    with web.context.database.engine.begin() as tx:
+        tx.execute(text("SET LOCAL ROLE NONE"))
+        tx.execute(text("UPDATE job SET failure_message = 'It was too dark, twice'"))
+
+    assert errors(browser, web, words) == [f"chair-{number}" for number in (4, 3, 2, 1, 0)]
+
+
+def test_a_line_is_found_in_every_batch_that_has_it_newest_first(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_PAGE", 2)
+    shop, browser = client(web), signed_in(web)
+    wanted = [
+        jobs_of(web, submitted(shop, name, lines=lines)) for name, lines in (("a", 2), ("b", 1), ("c", 3), ("d", 2))
+    ]
+    for number, jobs in enumerate(wanted):
+        for line, job in enumerate(jobs, start=1):
+            rename(web, job, f"{number}-{line}")
+
+    first = get(browser, web, "/search?q=line%202&kind=line")
+    older = re.findall(r'href="([^"]*kind=line[^"]*)">Older', first.text)[0].replace("&amp;", "&")
+
+    assert (names_of(first), names_of(get(browser, web, older))) == (["3-2", "2-2"], ["0-2"])
+
+
+def test_what_names_one_thing_is_not_looked_for_in_errors_unless_asked(web: Web) -> None:
+    batch, browser = submitted(client(web), "vases"), signed_in(web)
+    [job] = jobs_of(web, batch)
+    rename(web, job, "made_up")
+    end_jobs(web.context.database, batch, [1])
+
+    page = get(browser, web, "/search?q=made_up")
+
+    assert ("By key" in text_of(page), "By error" in text_of(page)) == (True, False)
+    assert "Search the errors of jobs too" in text_of(page)
+    assert errors(browser, web, "made_up") == ["made_up"]

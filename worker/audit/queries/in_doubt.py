@@ -75,6 +75,27 @@ def all_of_them(tx: Connection) -> list[InDoubt]:
     return [_read(row) for row in tx.execute(text(f"{_SELECT} ORDER BY g.ended_at, g.id"))]
 
 
+_OLDEST = text(f"""{_SELECT} AND g.id IN (
+        SELECT id FROM generation WHERE state = 'in_doubt' ORDER BY ended_at, id LIMIT :limit)
+    ORDER BY g.ended_at, g.id""")
+
+
+def oldest(tx: Connection, *, limit: int) -> list[InDoubt]:
+    """Return the oldest doubts; of the others nothing but their age is read."""
+    return [_read(row) for row in tx.execute(_OLDEST, {"limit": limit})]
+
+
+_TOTAL = text("""
+    SELECT count(*) AS generations, coalesce(sum(coalesce(reserved, held)), 0)::bigint AS credits
+    FROM generation WHERE state = 'in_doubt'""")
+
+
+def total(tx: Connection) -> tuple[int, int]:
+    """Return how many generations are in doubt, and how many credits are open with them."""
+    row = tx.execute(_TOTAL).one()
+    return row.generations, row.credits
+
+
 def find(tx: Connection, name: str, *, limit: int = 5) -> list[InDoubt]:
     """Return those whose id, or whose idempotency key, begins like that."""
     prefix = name.strip().lower().removeprefix("darkroom-")
@@ -211,30 +232,33 @@ class Said:
 
 
 _AROUND = text("""
-    (SELECT read_at, credits FROM wallet_reading WHERE account_id = :account_id AND read_at <= :first
-     ORDER BY read_at DESC LIMIT 1)
-    UNION ALL
-    (SELECT read_at, credits FROM wallet_reading WHERE account_id = :account_id AND read_at > :last
-     ORDER BY read_at LIMIT 1)""")
+    SELECT g.id, r.read_at, r.credits FROM generation g CROSS JOIN LATERAL (
+        (SELECT read_at, credits FROM wallet_reading WHERE account_id = g.account_id AND read_at <= g.first_sent_at
+         ORDER BY read_at DESC LIMIT 1)
+        UNION ALL
+        (SELECT read_at, credits FROM wallet_reading WHERE account_id = g.account_id AND read_at > g.last_sent_at
+         ORDER BY read_at LIMIT 1)) r
+    WHERE g.id = ANY(:ids) AND g.first_sent_at IS NOT NULL ORDER BY g.id, r.read_at""")
 
 
-def wallet_around(tx: Connection, doubt: InDoubt) -> Sequence[WalletReading]:
-    """Return the last reading before the first send and the first after the last one, as far as they are there."""
-    if doubt.first_sent_at is None:
-        return []
-    values = {"account_id": doubt.account_id, "first": doubt.first_sent_at, "last": doubt.last_sent_at}
-    return [WalletReading(**row) for row in tx.execute(_AROUND, values).mappings()]
+def wallet_around(tx: Connection, doubts: Sequence[InDoubt]) -> dict[UUID, list[WalletReading]]:
+    """Return the last reading before the first send of each and the first after its last one, as far as there are."""
+    found: dict[UUID, list[WalletReading]] = {each.generation_id: [] for each in doubts}
+    for row in tx.execute(_AROUND, {"ids": list(found)}):
+        found[row.id].append(WalletReading(read_at=row.read_at, credits=row.credits))
+    return found
 
 
 _LAST_SAID = text("""
-    SELECT read_at, status, reserved, final, code, message FROM generation_reading
-    WHERE generation_id = :id ORDER BY read_at DESC, id DESC LIMIT 1""")
+    SELECT g.id, r.* FROM unnest(CAST(:ids AS uuid[])) g(id) CROSS JOIN LATERAL (
+        SELECT read_at, status, reserved, final, code, message FROM generation_reading
+        WHERE generation_id = g.id ORDER BY read_at DESC, id DESC LIMIT 1) r""")
 
 
-def last_said(tx: Connection, generation_id: UUID) -> Said | None:
-    """Return what the provider said last; None when it was never asked again."""
-    row = tx.execute(_LAST_SAID, {"id": generation_id}).mappings().one_or_none()
-    return None if row is None else Said(**row)
+def last_said(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Said]:
+    """Return what the provider said last of each generation; nothing of one that it was never asked about again."""
+    rows = tx.execute(_LAST_SAID, {"ids": list(ids)}).mappings()
+    return {row["id"]: Said(**{name: value for name, value in row.items() if name != "id"}) for row in rows}
 
 
 _HEX_DIGITS = 32

@@ -1,7 +1,7 @@
 """Overview of a batch: jobs by state, credits by account, what it waits for and what is retried."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -186,8 +186,8 @@ def _jobs(tx: Connection, batch_id: UUID) -> Mapping[JobState, int]:
     return dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in counted}
 
 
-_OBSTACLE = text(f"""
-    SELECT b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
+_OBSTACLES = text(f"""
+    SELECT b.id, b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
         (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
             AND after = 'paused' ORDER BY changed_at DESC, id DESC LIMIT 1) AS paused_by,
         a.pause_reason, a.pause_message, a.wallet_left, a.wallet_read_at, b.credit_cap, b.committed, b.owner,
@@ -200,18 +200,36 @@ _OBSTACLE = text(f"""
     FROM batch b JOIN account a ON a.id = b.account_id
     LEFT JOIN owner_cap c ON c.owner = b.owner
     LEFT JOIN owner_month m ON m.owner = b.owner AND m.month = :month
-    WHERE b.id = :id""")
+    WHERE b.id = ANY(:ids)""")
 
 
-def obstacle(
-    tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None, has_active: bool = True
-) -> Obstacle | None:
-    """Return what keeps an open batch's jobs from going on; None: nothing does.
+def obstacle(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None) -> Obstacle | None:
+    """Return what keeps an open batch's jobs from going on; None: nothing does."""
+    return obstacles(tx, [batch], now=now, wallet_floor=wallet_floor, active={batch.id}).get(batch.id)
 
-    ``has_active`` False spares the look for steps that are tried again: only active jobs have steps.
+
+def obstacles(
+    tx: Connection,
+    listed: Sequence[BatchRow],
+    *,
+    now: datetime,
+    wallet_floor: int | None,
+    active: Collection[UUID],
+) -> dict[UUID, Obstacle]:
+    """Return what keeps the jobs of each of these open batches from going on, where something does.
+
+    ``active`` are those with active jobs: only these have steps that may be tried again. Two statements, however many
+    batches there are.
     """
-    month = budgets.month_of(now)
-    found = tx.execute(_OBSTACLE, {"id": batch.id, "now": now, "month": month}).one()
+    values = {"ids": [each.id for each in listed], "now": now, "month": budgets.month_of(now)}
+    rows = {row.id: row for row in tx.execute(_OBSTACLES, values)}
+    found = {each.id: _obstacle(each, rows[each.id], now, wallet_floor) for each in listed if each.id in rows}
+    going = [batch_id for batch_id in active if batch_id in found and found[batch_id] is None]
+    retried = {batch_id: _retried(reason) for batch_id, reason in most_frequent_retries(tx, going).items()}
+    return {batch_id: each for batch_id, each in found.items() if each is not None} | retried
+
+
+def _obstacle(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | None) -> Obstacle | None:
     if found.state == BatchState.PAUSED and found.has_pending:
         return _held_back(batch, found.paused_by)
     if found.pause_reason is not None:
@@ -226,14 +244,16 @@ def obstacle(
             ends_by_itself=True,
             next_step="nothing; work resumes then, or at once with `darkroom account resume`",
         )
-    if has_active and (trouble := most_frequent_retry(tx, batch.id)):
-        return Obstacle(
-            reason=str(trouble),
-            is_account_paused=False,
-            ends_by_itself=True,
-            next_step="nothing; work resumes by itself, and `darkroom doctor` checks each part",
-        )
     return None
+
+
+def _retried(reason: "RetryReason") -> Obstacle:
+    return Obstacle(
+        reason=str(reason),
+        is_account_paused=False,
+        ends_by_itself=True,
+        next_step="nothing; work resumes by itself, and `darkroom doctor` checks each part",
+    )
 
 
 def _held_back(batch: BatchRow, paused_by: str | None) -> Obstacle:
@@ -351,15 +371,17 @@ class RetryReason:
 
 
 _MOST = text("""
-    SELECT s.kind, count(*) AS jobs, (array_agg(s.error ORDER BY s.due_at DESC))[1] AS error, min(s.due_at) AS next_at
+    SELECT DISTINCT ON (g.batch_id) g.batch_id, s.kind, count(*) AS jobs,
+        (array_agg(s.error ORDER BY s.due_at DESC))[1] AS error, min(s.due_at) AS next_at
     FROM step s JOIN generation g ON g.id = s.generation_id
-    WHERE g.batch_id = :id AND s.error IS NOT NULL AND (s.attempts >= :attempts OR starts_with(s.error, :store))
-    GROUP BY s.kind ORDER BY count(*) DESC, s.kind LIMIT 1""")
+    WHERE g.batch_id = ANY(:ids) AND s.error IS NOT NULL AND (s.attempts >= :attempts OR starts_with(s.error, :store))
+    GROUP BY g.batch_id, s.kind ORDER BY g.batch_id, count(*) DESC, s.kind""")
 
 
-def most_frequent_retry(tx: Connection, batch_id: UUID) -> RetryReason | None:
-    """Return the kind of step that most of the batch's troubled jobs are at; None when there is no trouble."""
-    row = tx.execute(_MOST, {"id": batch_id, "attempts": RETRIES_SHOWN_FROM, "store": STORE_UNAVAILABLE}).one_or_none()
-    if row is None:
-        return None
-    return RetryReason(kind=StepKind(row.kind), count=row.jobs, error=row.error, next_at=row.next_at)
+def most_frequent_retries(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, RetryReason]:
+    """Return the kind of step that most troubled jobs of each batch are at, where there are any."""
+    values = {"ids": list(ids), "attempts": RETRIES_SHOWN_FROM, "store": STORE_UNAVAILABLE}
+    return {
+        row.batch_id: RetryReason(kind=StepKind(row.kind), count=row.jobs, error=row.error, next_at=row.next_at)
+        for row in (tx.execute(_MOST, values) if ids else ())
+    }

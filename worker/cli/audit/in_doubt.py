@@ -27,20 +27,20 @@ def in_doubt(as_json: output.AsJson = False) -> None:
     with database.transaction() as tx:
         doubts = queries_in_doubt.all_of_them(tx)
         made = {each.generation_id: calls.for_generation(tx, each.generation_id) for each in doubts}
-        wallet = {each.generation_id: queries_in_doubt.wallet_around(tx, each) for each in doubts}
-        said = {each.generation_id: queries_in_doubt.last_said(tx, each.generation_id) for each in doubts}
+        wallet = queries_in_doubt.wallet_around(tx, doubts)
+        said = queries_in_doubt.last_said(tx, [each.generation_id for each in doubts])
     now = wiring.clock()
     if as_json:
         output.print_json(
             [
                 shown(each, made[each.generation_id], now)
-                | outside(wallet[each.generation_id], said[each.generation_id])
+                | outside(wallet[each.generation_id], said.get(each.generation_id))
                 for each in doubts
             ]
         )
         return
     for each in doubts:
-        words = _outside_lines(wallet[each.generation_id], said[each.generation_id])
+        words = _outside_lines(wallet[each.generation_id], said.get(each.generation_id))
         _print(each, made[each.generation_id], now, words)
     total = output.plural(sum(each.open for each in doubts), "credit")
     text = f"{output.plural(len(doubts), 'generation')} in doubt, {total} held or reserved."

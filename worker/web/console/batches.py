@@ -103,30 +103,38 @@ def look(visit: Visit, tx: Connection, found: list[tuple[BatchRow, int]]) -> lis
     """Return how the batches stand, all looked at together."""
     jobs = batch_list.jobs(tx, [row.id for row, _ in found])
     split = batch_list.split(tx, jobs)
+    obstacles = overview.obstacles(
+        tx,
+        [row for row, _ in found if _remaining(jobs[row.id])],
+        now=visit.now,
+        wallet_floor=visit.context.settings.wallet_floor,
+        active=[batch_id for batch_id, states in jobs.items() if states[JobState.ACTIVE]],
+    )
     paces: dict[UUID, MeasuredPace] = {}
-    return [_listed(visit, tx, row, committed, jobs[row.id], split[row.id], paces) for row, committed in found]
+    return [
+        _listed(tx, row, committed, jobs[row.id], split[row.id], obstacles.get(row.id), paces)
+        for row, committed in found
+    ]
+
+
+def _remaining(jobs: Mapping[JobState, int]) -> int:
+    return jobs[JobState.PENDING] + jobs[JobState.ACTIVE]
 
 
 def _listed(
-    visit: Visit,
     tx: Connection,
     row: BatchRow,
     committed: int,
     jobs: Mapping[JobState, int],
     split: Split,
+    obstacle: Obstacle | None,
     paces: dict[UUID, MeasuredPace],
 ) -> Listed:
-    remaining = jobs[JobState.PENDING] + jobs[JobState.ACTIVE]
-    obstacle, left = None, ""
-    if remaining:
-        floor = visit.context.settings.wallet_floor
-        has_active = jobs[JobState.ACTIVE] > 0
-        obstacle = overview.obstacle(tx, row, now=visit.now, wallet_floor=floor, has_active=has_active)
-    state = overview.display_state(row.state, jobs, obstacle)
+    left, state = "", overview.display_state(row.state, jobs, obstacle)
     if state == "running":
         if row.account_id not in paces:
             paces[row.account_id] = throughput.pace(tx, row.account_id)
-        left = time_left(paces[row.account_id], remaining)
+        left = time_left(paces[row.account_id], _remaining(jobs))
     return Listed(row=row, jobs=jobs, split=split, committed=committed, state=state, obstacle=obstacle, left=left)
 
 

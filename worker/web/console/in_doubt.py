@@ -41,20 +41,16 @@ class Doubt:
 def show(visit: Visit) -> Response:
     """Show the oldest doubts."""
     with visit.context.database.transaction() as tx:
-        rows = in_doubt.all_of_them(tx)
-        shown = [
-            Doubt(
-                row=row,
-                wallet=list(in_doubt.wallet_around(tx, row)),
-                said=in_doubt.last_said(tx, row.generation_id),
-            )
-            for row in rows[:_PAGE]
-        ]
+        count, credits_ = in_doubt.total(tx)
+        rows = in_doubt.oldest(tx, limit=_PAGE)
+        wallets = in_doubt.wallet_around(tx, rows)
+        said = in_doubt.last_said(tx, [row.generation_id for row in rows])
+    shown = [Doubt(row=row, wallet=wallets[row.generation_id], said=said.get(row.generation_id)) for row in rows]
     return visit.render(
         "in_doubt.html",
         doubts=shown,
-        count=len(rows),
-        credits=sum(row.open for row in rows),
+        count=count,
+        credits=credits_,
         did=DONE.get(visit.asked("did"), ""),
     )
 

@@ -42,12 +42,13 @@ def show(visit: Visit) -> Response:
     """Show the page; without words it says what can be searched for."""
     words = visit.asked("q").replace("\0", "")
     if not words:
-        return visit.render("search.html", words="", found=[], batches=[], cut=[], timeout_s=TIMEOUT_MS // 1000)
+        return visit.render(
+            "search.html", words="", found=[], batches=[], cut=[], has_errors_left=False, timeout_s=TIMEOUT_MS // 1000
+        )
     kinds, after = _asked(visit)
     found: list[Found] = []
     for kind in kinds:
-        # What has been found by its id is no word of an error: that search reads the most.
-        if kind is not Kind.ERROR or len(kinds) == 1 or not any(each.kind is Kind.ID and each.hits for each in found):
+        if kind is not Kind.ERROR or len(kinds) == 1 or not _is_name(words, found):
             found.append(_search(visit, kind, words, after))
     return visit.render(
         "search.html",
@@ -55,8 +56,15 @@ def show(visit: Visit) -> Response:
         found=[each for each in found if each.hits],
         batches=_batches(visit, words) if len(kinds) > 1 else [],
         cut=[each.label.lower() for each in found if each.is_cut],
+        has_errors_left=len(found) < len(kinds),
         timeout_s=TIMEOUT_MS // 1000,
     )
+
+
+def _is_name(words: str, found: Sequence[Found]) -> bool:
+    """Whether the words name one thing, or a line: the search of errors, which reads the most, is then only offered."""
+    named = [hit.key == words or each.kind is Kind.ID for each in found for hit in each.hits]
+    return any(named) or words.lower().startswith("line ")
 
 
 def _asked(visit: Visit) -> tuple[Sequence[Kind], UUID | None]:

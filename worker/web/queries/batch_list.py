@@ -28,11 +28,8 @@ class Filter:
 
 
 # As overview.display_state has it, but for running and waiting, which are both open here. A batch that is known to be
-# done is not looked into; LIMIT has the others looked at by the index, where EXISTS would read all jobs once. Failed
-# and doubtful jobs are few: their batches are read once, by the index of such jobs.
-_STATES = """
-    SELECT b.id, b.created_at, b.committed, coalesce(f.has_failed, false) AS has_failed,
-        coalesce(f.has_doubt, false) AS has_doubt, CASE
+# done is not looked into; LIMIT has the others looked at by the index, where EXISTS would read all jobs once.
+_SHOWN = """CASE
         WHEN b.state = 'refused' THEN 'refused'
         WHEN b.state = 'cancelled' AND (
             b.done_at IS NULL
@@ -41,23 +38,34 @@ _STATES = """
         WHEN b.done_at IS NOT NULL
             OR (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1) IS NULL
             THEN 'done'
-        WHEN b.state = 'paused' THEN 'paused' ELSE 'open' END AS shown
+        WHEN b.state = 'paused' THEN 'paused' ELSE 'open' END"""
+_MATCHES = """(CAST(:owner AS text) IS NULL OR b.owner = :owner)
+      AND (CAST(:words AS text) IS NULL OR strpos(lower(b.name), lower(:words)) > 0 OR b.token = :words
+        OR starts_with(b.id::text, lower(:words)))"""
+# Failed and doubtful jobs are few: to count their batches they are read once, by the index of such jobs. A page looks
+# into one batch after the other, newest first, until it is full.
+_COUNT = text(f"""
+    SELECT {_SHOWN} AS shown, count(*) AS batches, count(*) FILTER (WHERE f.has_failed) AS failed,
+        count(*) FILTER (WHERE f.has_doubt) AS in_doubt
     FROM batch b LEFT JOIN (
         SELECT batch_id, bool_or(state = 'failed') AS has_failed, bool_or(state = 'in_doubt') AS has_doubt
         FROM job WHERE state IN ('failed', 'in_doubt') GROUP BY batch_id) f ON f.batch_id = b.id
-    WHERE (CAST(:owner AS text) IS NULL OR b.owner = :owner)
-      AND (CAST(:words AS text) IS NULL OR strpos(lower(b.name), lower(:words)) > 0 OR b.token = :words
-        OR starts_with(b.id::text, lower(:words)))"""
-_COUNT = text(f"""
-    SELECT shown, count(*) AS batches, count(*) FILTER (WHERE has_failed) AS failed,
-        count(*) FILTER (WHERE has_doubt) AS in_doubt
-    FROM ({_STATES}) s GROUP BY shown""")
-_PAGE = text(f"""
-    SELECT id, committed FROM ({_STATES}) s
-    WHERE (CAST(:before AS timestamptz) IS NULL OR (created_at, id) < (:before, :before_id))
-      AND (CAST(:state AS text) IS NULL OR shown = :state
-        OR :state = 'failed' AND has_failed OR :state = 'in_doubt' AND has_doubt)
-    ORDER BY created_at DESC, id DESC LIMIT :limit""")
+    WHERE {_MATCHES} GROUP BY shown""")
+_PAGE = """
+    SELECT b.id, b.committed FROM batch b
+    WHERE (CAST(:before AS timestamptz) IS NULL OR (b.created_at, b.id) < (:before, :before_id))
+      AND {matches} AND {state}
+    ORDER BY b.created_at DESC, b.id DESC LIMIT :limit"""
+_HAS = "(SELECT true FROM job WHERE batch_id = b.id AND state = '{state}' AND state IN ('failed', 'in_doubt') LIMIT 1)"
+_PAGES = {
+    kind: text(_PAGE.format(matches=_MATCHES, state=condition))
+    for kind, condition in {
+        "all": "true",
+        "failed": _HAS.format(state="failed"),
+        "in_doubt": _HAS.format(state="in_doubt"),
+        "other": f"{_SHOWN} = :state",
+    }.items()
+}
 
 
 def count(tx: Connection, wanted: Filter) -> dict[str, int]:
@@ -79,7 +87,8 @@ def page(tx: Connection, wanted: Filter, *, after: Place | None, limit: int) -> 
         "before": None if after is None else after.created_at,
         "before_id": None if after is None else after.id,
     }
-    found = {row.id: row.committed for row in tx.execute(_PAGE, values)}
+    statement = _PAGES["all" if wanted.state is None else wanted.state if wanted.state in _PAGES else "other"]
+    found = {row.id: row.committed for row in tx.execute(statement, values)}
     rows = {row.id: row for row in batches.by_ids(tx, list(found))}
     return [(rows[batch_id], committed) for batch_id, committed in found.items()]
 
