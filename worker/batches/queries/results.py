@@ -115,6 +115,11 @@ def of_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
     return {row.id: _outcome(row) for row in tx.execute(_OF_JOBS, {"ids": list(ids)})} if ids else {}
 
 
+def stored(tx: Connection, job_id: UUID) -> Any:
+    """Return path and SHA-256 of the job's image; None when it has none."""
+    return tx.execute(text("SELECT path, sha256 FROM result WHERE job_id = :id"), {"id": job_id}).one_or_none()
+
+
 def batch_of(tx: Connection, job_id: UUID) -> UUID | None:
     """Return the batch that the job belongs to; None when there is no such job."""
     found: UUID | None = tx.execute(text("SELECT batch_id FROM job WHERE id = :id"), {"id": job_id}).scalar()

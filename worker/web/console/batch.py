@@ -18,7 +18,8 @@ from worker.web.problems import Problem
 from worker.web.queries import batch_list, change_log
 from worker.web.rules import cursor
 
-_PAGE = 60
+_PAGE, _MORE = 60, 240
+"""Images on a page, and those that come at once while its gallery is scrolled."""
 _FAULTS_SHOWN = 20
 _CHANGES_SHOWN = 5
 _FIRST, _NOWHERE = (-1, UUID(int=0)), (-2, UUID(int=0))
@@ -35,7 +36,9 @@ DONE = {
 
 
 def show(visit: Visit) -> Response:
-    """Show the page."""
+    """Show the page, or more of its images alone for a gallery that is scrolled."""
+    if visit.is_fragment and visit.asked("after"):
+        return _more(visit)
     with visit.context.database.transaction() as tx:
         row = visit.call.batch(tx)
         found = operations.look(visit.call, tx, row)
@@ -49,9 +52,10 @@ def show(visit: Visit) -> Response:
             "left": _left(tx, found),
             "retry": failed_jobs.price(tx, row.id, code=None),
         }
-        lines, following = _lines(visit, tx, row.id)
+        lines, following = _lines(visit, tx, row.id, _PAGE)
     return visit.render(
         "batch.html",
+        batch_id=row.id,
         lines=lines,
         following=following,
         shown=visit.asked("show"),
@@ -60,6 +64,13 @@ def show(visit: Visit) -> Response:
         did=DONE.get(visit.asked("did"), ""),
         **values,
     )
+
+
+def _more(visit: Visit) -> Response:
+    with visit.context.database.transaction() as tx:
+        row = visit.call.batch(tx)
+        lines, following = _lines(visit, tx, row.id, _MORE)
+    return visit.render("gallery.html", batch_id=row.id, lines=lines, following=following)
 
 
 def _left(tx: Connection, found: Overview) -> str:
@@ -82,7 +93,7 @@ def _actions(found: Overview) -> set[str]:
     return able if state is BatchState.REFUSED else able | {"cap"}
 
 
-def _lines(visit: Visit, tx: Connection, batch_id: UUID) -> tuple[list[Outcome], str | None]:
+def _lines(visit: Visit, tx: Connection, batch_id: UUID, count: int) -> tuple[list[Outcome], str | None]:
     """Return a page of the batch's lines, and where the next one begins."""
     asked = visit.asked("show")
     if asked and asked not in set(JobState):
@@ -91,12 +102,12 @@ def _lines(visit: Visit, tx: Connection, batch_id: UUID) -> tuple[list[Outcome],
         tx,
         batch_id,
         after=_place(visit.asked("after")),
-        limit=_PAGE + 1,
+        limit=count + 1,
         state=JobState(asked) if asked else None,
         code=visit.asked("code") or None,
     )
-    shown = found[:_PAGE]
-    return shown, cursor.encode(shown[-1].line, shown[-1].job_id) if len(found) > _PAGE else None
+    shown = found[:count]
+    return shown, cursor.encode(shown[-1].line, shown[-1].job_id) if len(found) > count else None
 
 
 def _place(text: str) -> tuple[int, UUID]:

@@ -13,8 +13,7 @@ def show(visit: Visit) -> Response:
     """Return the thumbnail of a job's image."""
     job_id, wanted = visit.call.id("job_id"), visit.request.path_params["sha256"]
     with visit.context.database.transaction() as tx:
-        outcome = results.of_jobs(tx, [job_id]).get(job_id)
-    stored = None if outcome is None else outcome.result
+        stored = results.stored(tx, job_id)
     if stored is None or stored.sha256 != wanted:
         raise not_found("image")
     headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{stored.sha256}"'}
