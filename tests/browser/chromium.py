@@ -114,6 +114,17 @@ class Browser:
                 "Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", buttons=1, clickCount=1
             )
 
+    def choose(self, selector: str, *files: Path) -> None:
+        """Choose files in a field for them, as a person does in the dialog that it opens."""
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
+        self.call("DOM.setFileInputFiles", files=[str(each) for each in files], objectId=found["result"]["objectId"])
+
+    def offline(self, *, is_on: bool) -> None:
+        """Cut the page off from every server, or join it again."""
+        self.call("Network.enable")
+        speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.call("Network.emulateNetworkConditions", offline=is_on, **speed)
+
     def downloaded(self) -> Path:
         """Wait for the download that was begun, and return its file."""
         begun = self.event("Browser.downloadWillBegin")
@@ -129,7 +140,8 @@ class Browser:
         """Return what the page has logged as errors so far, such as a breach of its own policy."""
         logged = [event["params"]["entry"] for event in self._events if event["method"] == "Log.entryAdded"]
         thrown = [event["params"] for event in self._events if event["method"] == "Runtime.exceptionThrown"]
-        return [entry["text"] for entry in logged] + [str(each["exceptionDetails"]) for each in thrown]
+        said = [f"{entry['text']} {entry.get('url', '')}" for entry in logged]
+        return said + [str(each["exceptionDetails"]) for each in thrown]
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Send a command and return its answer."""

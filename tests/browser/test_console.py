@@ -129,13 +129,11 @@ def test_a_page_whose_updates_are_paused_asks_for_nothing(browser: Browser, web:
 def test_a_server_that_is_away_is_said_and_the_figures_stay(browser: Browser, web: Web) -> None:
     console.sign_in(browser, web)
     browser.open(web.url + "/batches")
-    browser.call("Network.enable")
-    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
 
-    browser.call("Network.emulateNetworkConditions", offline=True, **offline)
+    browser.offline(is_on=True)
     console.wait(browser, "!document.querySelector('#lost').hidden", "the page says that the server is away")
     names = browser.value("[...document.querySelectorAll('.name')].map((each) => each.textContent)")
-    browser.call("Network.emulateNetworkConditions", offline=False, **offline)
+    browser.offline(is_on=False)
 
     console.wait(browser, "document.querySelector('#lost').hidden", "the page goes on by itself")
     assert names == ["chairs", "vases"]

@@ -16,8 +16,8 @@ from tests.web.console.test_job import begin, jobs_of
 from tests.web.serving import Web
 
 
-def spend(web: Web, credits_: int = 4) -> None:
-    [job] = jobs_of(web, submitted(client(web), "vases", owner="studio"))
+def spend(web: Web, credits_: int = 4, *, producer: str = "shop") -> None:
+    [job] = jobs_of(web, submitted(client(web, producer), "vases", owner="studio"))
     begin(web, job)
     with web.context.database.engine.begin() as tx:
         tx.execute(text("SET LOCAL ROLE NONE"))

@@ -49,7 +49,8 @@
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(event.submitter?.formAction || form.action);
+    // The property formAction of a button without that attribute is the address of the page.
+    send(event.submitter?.getAttribute("formaction") || form.action);
   });
   // What was checked is not what the form has now.
   form.addEventListener("change", () => {
