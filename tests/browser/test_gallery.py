@@ -75,6 +75,7 @@ def batch(web: Web) -> str:
     return str(found)
 
 
+@pytest.mark.timeout(900)
 def test_ten_thousand_thumbnails_are_scrolled_without_a_stall(browser: Browser, web: Web, batch: str) -> None:
     console.sign_in(browser, web, "viewer")
     browser.open(f"{web.url}/batches/{batch}")
