@@ -204,6 +204,7 @@ def _pause(tx: Connection, services: Services, account: AccountRow, health: Heal
     now = services.clock()
     probes = account.probes if _is_relapse(account, now) else 0
     probe_at = now + retry.CANARY.wait(probes + 1, services.jitter())
+    health = replace(health, canary_job_id=None, canaries_passed=0, given_back=0, proved_at=None)
     accounts.pause(
         tx,
         account.id,
@@ -213,9 +214,7 @@ def _pause(tx: Connection, services: Services, account: AccountRow, health: Heal
         probe_at=probe_at,
         probes=probes,
     )
-    provider_health.save(
-        tx, account.id, replace(health, canary_job_id=None, canaries_passed=0, given_back=0, proved_at=None)
-    )
+    provider_health.save(tx, account.id, health)
     log.error("account.paused", account=str(account.id), reason=PauseReason.PROVIDER_FAILING, code=code)
     return Verdict.THE_PROVIDERS
 
