@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import books
 from tests.pipeline.node import Node
 from worker.batches import control
-from worker.core.rules.models_catalogue import MODELS
+from worker.core.rules.models_catalogue import MODELS, REGISTRY, SelectParam
 from worker.core.rules.states import StepKind
 from worker.engine import dispatch
 from worker.engine.queries import steps
@@ -78,6 +79,32 @@ def test_a_job_of_each_model_is_sent_with_its_own_params_and_paid_at_its_own_pri
     assert node.jobs() == ["succeeded"]
     price = MODELS[model].credits
     assert node.entries() == [("hold", price), ("reserve", price), ("settle", price)]
+    books.check_all_done(node, sandbox)
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_lost_answer_of_a_model_with_other_params_is_asked_for_with_the_first_bytes_although_its_defaults_changed(
+    node: Node, sandbox: Provider
+) -> None:
+    """A body that was built again from the registry would be another one, and no replay under its key."""
+    hashes = pictures_of(node, 3)
+    sandbox.set(idempotency_compare="raw")
+    sandbox.script(("create", 1, "lost_reply"))
+    references = [f"{n}.png" for n in range(len(hashes))]
+    node.submit({"prompt": "A chair", "model": "made-up", "reference": references, "paintStyle": "ink"})
+    while not sandbox.tasks():
+        node.run_for(timedelta(seconds=0.2))
+    [first] = node.query("SELECT body FROM generation")
+    other = SelectParam(name="paintStyle", default="oil", choices=("oil", "ink"))
+    REGISTRY["made-up"] = replace(models.MADE_UP, params=(other,))
+
+    node.run_until_quiet()
+
+    assert json.loads(first["body"])["params"].keys() >= {"paintStyle", "steps", "referenceMediaItems"}
+    assert node.query("SELECT body, sends FROM generation") == [{"body": first["body"], "sends": 2}]
+    assert (len(sandbox.tasks()), sandbox.books()["replays"]) == (1, 1)
+    assert node.jobs() == ["succeeded"]
+    assert node.entries() == [("hold", 7), ("reserve", 7), ("settle", 7)]
     books.check_all_done(node, sandbox)
 
 
