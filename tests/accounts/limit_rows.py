@@ -44,13 +44,19 @@ class Row:
         return self.rate * (1 - NEIGHBOUR) if self.has_neighbour else self.rate
 
     def measure(self, *, seeds: int = 2) -> "Share":
-        """Let it run from the second minute on, until about 1,000 requests or ten minutes are over."""
+        """Return the mean of so many runs, from the second minute until about 1,000 requests or ten minutes later."""
+        shares = [self._share(seed) for seed in range(1, seeds + 1)]
+        return Share(used=sum(s.used for s in shares) / seeds, refused=sum(s.refused for s in shares) / seeds)
+
+    def worst(self, *, seeds: int) -> "Share":
+        """Return the least that any of so many runs used, and the most that any had refused."""
+        shares = [self._share(seed) for seed in range(1, seeds + 1)]
+        return Share(used=min(s.used for s in shares), refused=max(s.refused for s in shares))
+
+    def _share(self, seed: int) -> "Share":
         until_s = LEARNING_S + max(600.0, 1_000 / self.rate)
-        runs = [self._run(seed, until_s) for seed in range(1, seeds + 1)]
-        return Share(
-            used=sum(run.share(self.left, LEARNING_S, until_s) for run in runs) / seeds,
-            refused=sum(run.refusals(LEARNING_S, until_s) for run in runs) / seeds,
-        )
+        run = self._run(seed, until_s)
+        return Share(used=run.share(self.left, LEARNING_S, until_s), refused=run.refusals(LEARNING_S, until_s))
 
     def _run(self, seed: int, until_s: float) -> Run:
         limit = COUNTED[self.counted](round(self.rate * self.window_s), self.window_s)

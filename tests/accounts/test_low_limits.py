@@ -18,26 +18,15 @@ def test_a_rate_that_is_set_is_used_to_nine_tenths_without_a_429(counted: str, r
     assert found.refused == 0
 
 
-@pytest.mark.parametrize("rate", [1.0, 2.0])
+@pytest.mark.parametrize("rate", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("retry_after_s", WAITS)
 @pytest.mark.parametrize("counted", ["fixed", "sliding"])
 def test_a_low_limit_is_found_in_a_minute_and_used_to_nine_tenths_with_429s_under_a_hundredth(
     counted: str, retry_after_s: float | None, rate: float
 ) -> None:
-    found = Row(rate=rate, window_s=10.0, counted=counted, retry_after_s=retry_after_s).measure()
+    found = Row(rate=rate, window_s=10.0, counted=counted, retry_after_s=retry_after_s).worst(seeds=3)
 
     assert found.used >= 0.9
-    assert found.refused < 0.01
-
-
-@pytest.mark.parametrize("retry_after_s", WAITS)
-@pytest.mark.parametrize("counted", ["fixed", "sliding"])
-def test_of_five_requests_in_ten_seconds_half_a_one_may_be_left_unused(
-    counted: str, retry_after_s: float | None
-) -> None:
-    found = Row(rate=0.5, window_s=10.0, counted=counted, retry_after_s=retry_after_s).measure()
-
-    assert found.used >= 0.85
     assert found.refused < 0.01
 
 

@@ -106,6 +106,21 @@ def test_soon_after_the_key_was_opened_the_limit_may_be_far_below(answered: int,
     assert cut.refused_rate == pytest.approx(refused)
 
 
+@pytest.mark.parametrize(("open_s", "answered", "refused"), [(9, 5, 5 / 9), (9, 0, 0.48), (0, 1, 0.6)])
+def test_at_a_low_rate_all_that_was_answered_since_the_opening_is_counted(
+    open_s: int, answered: int, refused: float
+) -> None:
+    """In a second of such a rate there is one request or none, which would say nothing of it."""
+    opened_at = NOW - open_s * SECOND
+    reopened = replace(FOUND, rate=0.6, refused_rate=None, blocked_until=opened_at, throttled_at=NOW - 12 * SECOND)
+
+    since = learned_rate.counted_since(reopened, now=NOW, is_again=False, retry_after=None)
+    cut = learned_rate.throttled(reopened, now=NOW, retry_after=None, answered=answered)
+
+    assert since == min(opened_at, NOW - SECOND)
+    assert cut.refused_rate == pytest.approx(refused)
+
+
 def test_the_429s_of_one_burst_cut_once() -> None:
     once = learned_rate.throttled(PLAIN, now=NOW, retry_after=None, answered=10)
 
@@ -167,6 +182,14 @@ def test_a_refused_rate_that_was_exceeded_by_far_no_longer_holds_it_back() -> No
     exceeding = replace(FOUND, rate=10.6)
 
     assert learned_rate.raised(exceeding, now=NOW + SECOND, answered=11).rate == pytest.approx(10.6 * 1.03)
+
+
+@pytest.mark.parametrize(("rate", "climbed"), [(0.55, 1.003), (0.61, 1.03)])
+def test_a_low_refused_rate_is_disproved_by_a_whole_request_more_in_ten_seconds(rate: float, climbed: float) -> None:
+    """A window of five requests has room for a rate that is a tenth too high, until the sixth falls into it."""
+    probing = replace(FOUND, rate=rate, refused_rate=0.5, blocked_until=NOW - timedelta(hours=1))
+
+    assert learned_rate.raised(probing, now=NOW + SECOND, answered=1).rate == pytest.approx(rate * climbed)
 
 
 def test_nothing_is_judged_before_a_second_of_full_use() -> None:

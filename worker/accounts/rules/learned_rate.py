@@ -65,7 +65,8 @@ _PROBE_PER_S = 1.003
 """Past a refused rate in ten seconds: a limit is overrun by hardly more than one request."""
 
 _DISPROVED = 1.05
-"""When a refused rate is exceeded by so much without a 429, the limit has risen."""
+"""When a refused rate is exceeded by so much without a 429, the limit has risen; of a low rate by a request in ten
+seconds, since a window of few requests may have room for that for long."""
 
 
 def counted_since(pace: Pace, *, now: datetime, is_again: bool, retry_after: timedelta | None) -> datetime:
@@ -73,7 +74,8 @@ def counted_since(pace: Pace, *, now: datetime, is_again: bool, retry_after: tim
 
     When nothing was answered since the key was opened, the provider counts over longer than the run of refusals: then
     as long a time before it counts. When a window was filled since the key was opened, so does that time. When the key
-    was open for long, so does a time in which the rate hardly changed. Else it is a second.
+    was open for long, so does a time in which the rate hardly changed. Else it is a second, or at a low rate the time
+    since the opening.
     """
     if is_again and pace.closed_at is not None:
         return pace.closed_at - _run(pace, now)
@@ -129,7 +131,7 @@ def _measured(pace: Pace, now: datetime, answered: int, retry_after: timedelta |
         window = now - pace.blocked_until + retry_after
         return min(answered / window.total_seconds(), _WRONG * pace.rate)
     span = _settled_span(pace, now)
-    per_s = answered / span.total_seconds() * (_RISEN if span > STRETCH else 1)
+    per_s = answered / span.total_seconds() * (1 if _is_soon(pace, now) else _RISEN)
     refused = min(max(per_s, _FAR * pace.rate), pace.rate)
     is_thought_under = pace.refused_rate is not None and pace.rate <= _JUST_UNDER * pace.refused_rate
     return refused * _WRONG if is_thought_under else refused
@@ -143,7 +145,7 @@ def _fills_a_window(pace: Pace, now: datetime, retry_after: timedelta | None) ->
     """
     if retry_after is None or pace.closed_at is None or pace.blocked_until is None:
         return False
-    is_soon = pace.blocked_until <= now < pace.blocked_until + _SOON
+    is_soon = pace.blocked_until <= now and _is_soon(pace, now)
     is_empty_first = now - pace.blocked_until + retry_after >= pace.closing
     return is_soon and is_empty_first and abs(retry_after - pace.closing) >= _ANOTHER_WAIT
 
@@ -156,9 +158,17 @@ def _run(pace: Pace, now: datetime) -> timedelta:
 
 def _settled_span(pace: Pace, now: datetime) -> timedelta:
     """Return a time over which the answers say what the rate was, and in which the key was open."""
-    if pace.blocked_until is None or now < pace.blocked_until + _SOON:
+    if pace.blocked_until is None or (_is_soon(pace, now) and _stretch(pace) == STRETCH):
         return STRETCH
+    if _is_soon(pace, now):
+        # In a second of a low rate there is one request or none: all that came since the opening says more.
+        return max(now - pace.blocked_until, STRETCH)
     return min(now - pace.blocked_until, max(_SOON, timedelta(seconds=_COUNTED / pace.rate)))
+
+
+def _is_soon(pace: Pace, now: datetime) -> bool:
+    """Return whether the key was opened just now."""
+    return pace.blocked_until is not None and now < pace.blocked_until + _SOON
 
 
 def has_stretch(pace: Pace, *, now: datetime) -> bool:
@@ -194,7 +204,7 @@ def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
     probed: float = pace.rate * _PROBE_PER_S**elapsed_s
     if pace.throttled_at is None or pace.blocked_until is None:
         return pace.rate * (1 + min(elapsed_s, 1.0))
-    if pace.refused_rate is None or pace.rate > _DISPROVED * pace.refused_rate:
+    if pace.refused_rate is None or pace.rate > _disproof(pace.refused_rate):
         return climbed
     just_under = _JUST_UNDER * pace.refused_rate
     if pace.rate < just_under:
@@ -202,3 +212,8 @@ def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
     patience = max(_PATIENCE * pace.closing, timedelta(seconds=_REQUESTS / pace.rate))
     is_patient = now < pace.blocked_until + patience
     return pace.rate if is_patient else probed
+
+
+def _disproof(refused_rate: float) -> float:
+    """Return the rate that could not have been answered if the limit were still where it was."""
+    return max(_DISPROVED * refused_rate, refused_rate + 1 / _SOON.total_seconds())
