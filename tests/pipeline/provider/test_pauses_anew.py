@@ -116,6 +116,7 @@ def test_a_provider_that_fails_every_generation_for_longer_than_a_day_fails_no_j
     node: Node, sandbox: Provider
 ) -> None:
     """Refused creates may all be the lines' own fault, and end after a day; generations that fail may not."""
+    with_attempts(node, 1)
     node.submit(*prompts(20))
     sandbox.set(**FAILING)
     run_until_paused(node)
