@@ -14,19 +14,19 @@ REQUESTS, QUICK_REQUESTS = 240, 60
 
 
 def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signature for all benchmarks
-    """Measure the rates at the same time, each with a sandbox, a database and a node."""
+    """Measure all rates and windows of a kind at the same time, each with a sandbox, a database and a node."""
     rates, requests = (QUICK_RATES, QUICK_REQUESTS) if is_quick else (RATES, REQUESTS)
     algorithms = (
         (RateAlgorithm.FIXED_WINDOW,) if is_quick else (RateAlgorithm.FIXED_WINDOW, RateAlgorithm.SLIDING_WINDOW)
     )
+    kinds = ((True, False), (False, False), (True, True))
     cases = [
-        [_case(rate, algorithm, is_auto=True, has_neighbour=has_neighbour, requests=requests) for rate in rates]
-        for algorithm in algorithms
-        for has_neighbour in (False, True)
-    ]
-    cases += [
-        [_case(rate, algorithm, is_auto=False, has_neighbour=False, requests=requests) for rate in rates]
-        for algorithm in algorithms
+        [
+            _case(rate, algorithm, is_auto=is_auto, has_neighbour=has_neighbour, requests=requests)
+            for algorithm in algorithms
+            for rate in rates
+        ]
+        for is_auto, has_neighbour in kinds
     ]
     if not is_quick:
         cases.append([_without_retry_after()])
