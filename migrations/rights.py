@@ -283,3 +283,4 @@ AT_0065 = AT_0063.plus(
     inserted="catalog_claim catalog_decision",
     deleted="catalog_claim",
 )
+AT_0066 = AT_0065.plus(updated={"schedule": "created_by, credit_cap, cron, missed, overlap, tz"})

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
 from models.metadata import Table
-from worker.batches.rules.bulk_operation import ItemState, OperationState
+from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState
 from worker.core.rules.batch_request import Priority, Purpose
 from worker.core.rules.models_catalogue import SizePolicy
-from worker.core.rules.states import BatchAction, BatchState
+from worker.core.rules.states import BatchState
 
 
 class Batch(Table):
@@ -103,7 +103,7 @@ class BulkOperation(Table):
 
     __tablename__ = "bulk_operation"
     __table_args__ = (
-        one_of("action", BatchAction),
+        one_of("action", BulkAction),
         one_of("state", OperationState),
         CheckConstraint("(ended_at IS NOT NULL) = (state IN ('done', 'cancelled'))", name="ended_when"),
         Index("ix_bulk_operation_running", "created_at", postgresql_where=text("state = 'running'")),
@@ -116,7 +116,9 @@ class BulkOperation(Table):
         JSONB, comment='The filter that was asked; "all" stands for no condition'
     )
     parameters: Mapped[dict[str, Any]] = mapped_column(
-        JSONB, comment="What the action needs beside the batches: priority and weight; the code of failures"
+        JSONB,
+        comment="What the action needs beside the batches: priority and weight; the code of failures;"
+        " the verdict on images",
     )
     actor: Mapped[str] = mapped_column(comment="Who ordered it; the author of every change that it makes")
     reason: Mapped[str | None] = mapped_column(comment="Why; NULL: not said")
@@ -137,11 +139,15 @@ class BulkOperationItem(Table):
 
     operation_id: Mapped[UUID] = mapped_column(ForeignKey("bulk_operation.id"), primary_key=True)
     position: Mapped[int] = mapped_column(
-        primary_key=True, comment="Its place in the operation, from 1: the oldest batch first"
+        primary_key=True,
+        comment="Its place in the operation, from 1: the oldest batch, or the catalog's first image, first",
     )
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("batch.id"))
     seen: Mapped[dict[str, Any]] = mapped_column(
-        JSONB, comment="The batch as the preview showed it: state, jobs and credits"
+        JSONB, comment="As the preview showed it: state, jobs and credits of the batch, or the image"
+    )
+    render_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("catalog_render.id"), comment="The image that is decided on; NULL: the item is the whole batch"
     )
     state: Mapped[str] = mapped_column()
     detail: Mapped[str | None] = mapped_column(comment="Why it was skipped or failed")

@@ -245,11 +245,11 @@ class Schedule(Table):
     overlap: Mapped[str] = mapped_column(comment="skip or queue: what a run does while the one before it is not done")
     missed: Mapped[str] = mapped_column(comment="run_once or skip: what becomes of fire times with no node alive")
     counts_from: Mapped[datetime] = mapped_column(
-        comment="Fire times after this count: its making, or the end of its last pause"
+        comment="Fire times after this count: its making, its last change, or the end of its last pause"
     )
     paused_at: Mapped[datetime | None] = mapped_column(comment="Since when it rests")
     created_at: Mapped[datetime] = mapped_column(comment="When it was made")
-    created_by: Mapped[str] = mapped_column(comment="Who made it; the planner of its plans")
+    created_by: Mapped[str] = mapped_column(comment="Who made it or changed it last; the planner of its plans")
     removed_at: Mapped[datetime | None] = mapped_column(comment="When it was removed; its runs stay")
     account_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("account.id"), comment="Whose nodes keep it, and who pays; NULL: whichever node looks first"

@@ -178,6 +178,8 @@ darkroom schedule add weekly --catalog shop --cron '0 2 * * 1' --tz Europe/Berli
 darkroom schedule add nightly --catalog shop --cron '30 1 * * *' --cap 500
 darkroom schedule list
 darkroom schedule list --json
+darkroom schedule set weekly --cron '0 3 * * 1'
+darkroom schedule set weekly --cap 600 --by mia --reason 'more items'
 darkroom schedule pause weekly
 darkroom schedule pause weekly --json
 darkroom schedule resume weekly

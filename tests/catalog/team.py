@@ -23,6 +23,7 @@ from worker.catalog.queries.review import Candidate
 from worker.catalog.queries.schedule_runs import RunRow
 from worker.catalog.rules.decisions import Decision, Verdict
 from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
+from worker.core.db.changes import Author
 
 PRICE = 4
 """Credits of one image."""
@@ -196,7 +197,8 @@ class Team:
 
     def remove(self, schedule_id: UUID) -> None:
         """Take a schedule away."""
-        approving.remove(self.node.services.database, schedule_id, by="sam", now=self.clock())
+        by = Author(actor="sam", reason=None, now=self.clock(), new_id=self.node.services.new_id)
+        approving.remove(self.node.services.database, schedule_id, by)
 
     def runs(self, schedule_id: UUID) -> Sequence[RunRow]:
         """Return the runs of a schedule, oldest first."""

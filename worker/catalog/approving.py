@@ -10,6 +10,8 @@ from worker.catalog.queries import catalogs, plans, schedule_runs, schedules
 from worker.catalog.queries.plans import PlanRow
 from worker.catalog.queries.schedule_runs import RunRow
 from worker.catalog.rules.schedule import RunState
+from worker.core.db import changes
+from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.identity import is_same_person
@@ -113,13 +115,16 @@ def cancel(database: Database, run_id: UUID, *, by: str, reason: str, now: datet
         return schedule_runs.by_id(tx, run_id)
 
 
-def remove(database: Database, schedule_id: UUID, *, by: str, now: datetime) -> None:
+def remove(database: Database, schedule_id: UUID, by: Author) -> None:
     """Take a schedule away with all of its runs that wait; one whose images are being rendered goes on."""
     with database.transaction() as tx:
-        schedules.lock(tx, schedule_id)
-        schedules.remove(tx, schedule_id, now=now)
+        found = schedules.lock(tx, schedule_id)
+        if found is None:
+            return
+        schedules.remove(tx, schedule_id, now=by.now)
+        changes.record(tx, by, f"schedule:{found.name}", "removed_at", before=None, after=by.now)
         for run in schedule_runs.unfinished(tx, schedule_id):
-            end(tx, run, by=by, reason="the schedule was removed", now=now)
+            end(tx, run, by=by.actor, reason="the schedule was removed", now=by.now)
 
 
 def end(tx: Connection, run: RunRow, *, by: str, reason: str, now: datetime, spares_approved: bool = False) -> bool:

@@ -12,15 +12,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from worker.accounts.opening import NotConfigured
+from worker.audit.rules.dispute_decision import NotEnded, NotInDoubt, TooMuch, UnfitTask
+from worker.audit.sealing import LedgerBusy
 from worker.batches.actions import ChangedMeanwhile
 from worker.batches.bulk_operations import OperationEnded
 from worker.batches.control import CapTooLow
 from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale
-from worker.catalog.approving import ApprovalRefused
+from worker.catalog.approving import ApprovalRefused, RunGoesOn
 from worker.catalog.planning import PlanFaulty
+from worker.catalog.queries.schedules import NameTaken
+from worker.catalog.schedule_control import ScheduleInvalid
+from worker.catalog.scheduling import ScheduleGone
 from worker.core.rules.batch_request import DeadlinePassed
 from worker.core.rules.errors import DarkroomError, first_line, with_type
 from worker.core.rules.states import ActionRefused
+from worker.hooks.rules.hook import BadHook
+from worker.hooks.subscriptions import DeliveryUnknown, HookDisabled, HookUnknown
 from worker.ledger.second_person import SecondPersonNeeded
 from worker.storage.spool import StoreUnavailable
 
@@ -123,6 +130,19 @@ _STATUSES: dict[type[DarkroomError], int] = {
     CapTooLow: 409,
     DeadlinePassed: 409,
     SecondPersonNeeded: 409,
+    NameTaken: 409,
+    RunGoesOn: 409,
+    ScheduleGone: 409,
+    ScheduleInvalid: 422,
+    BadHook: 422,
+    DeliveryUnknown: 404,
+    HookDisabled: 409,
+    HookUnknown: 404,
+    NotEnded: 409,
+    NotInDoubt: 409,
+    TooMuch: 409,
+    UnfitTask: 409,
+    LedgerBusy: _UNAVAILABLE,
     StoreUnavailable: _UNAVAILABLE,
     NotConfigured: _UNAVAILABLE,
 }

@@ -3,6 +3,18 @@
 from enum import StrEnum
 
 
+class BulkAction(StrEnum):
+    """What a bulk operation does to each of its items."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    REPRIORITISE = "reprioritise"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DECIDE = "decide"
+    """Save a decision on an image of a catalog; the others act on batches, see `BatchAction`."""
+
+
 class OperationState(StrEnum):
     """Where a bulk operation stands."""
 

@@ -123,6 +123,18 @@ def add(tx: Connection, values: Mapping[str, Any]) -> None:
         raise
 
 
+_CHANGE = text("""
+    UPDATE schedule SET cron = :cron, tz = :tz, credit_cap = :credit_cap, overlap = :overlap, missed = :missed,
+        created_by = :created_by, counts_from = :now
+    WHERE id = :id""")
+
+
+def change(tx: Connection, schedule_id: UUID, values: Mapping[str, Any]) -> None:
+    """Set when it runs, what a run may cost and who answers for it; ``values`` as for ``add``, fire times from now."""
+    names = ("cron", "tz", "credit_cap", "overlap", "missed", "created_by", "now")
+    tx.execute(_CHANGE, {"id": schedule_id, **{name: values[name] for name in names}})
+
+
 def pause(tx: Connection, schedule_id: UUID, *, now: datetime) -> None:
     """Let it rest; a run that is under way goes on."""
     tx.execute(

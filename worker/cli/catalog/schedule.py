@@ -8,7 +8,7 @@ import typer
 
 from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
 from worker.cli import output
-from worker.cli.signing import ByOption
+from worker.cli.signing import ByOption, ReasonOption
 
 if TYPE_CHECKING:
     from worker.catalog.queries.schedules import ScheduleRow
@@ -43,39 +43,56 @@ def add(  # noqa: PLR0917 - typer gives each by its name
 ) -> None:
     """Add a schedule: nodes plan and apply at each fire time, up to the cap. Spends nothing now."""
     from worker import wiring
-    from worker.catalog.cron import BadTiming, timing
-    from worker.catalog.queries import schedules
+    from worker.catalog import schedule_control
     from worker.cli import signing
     from worker.cli.catalog.review import opened
-    from worker.cli.errors import MISUSED, CliError
-    from worker.core.rules.fault import UnfitError
-    from worker.core.rules.text import label
 
     context, database, found = opened(catalog)
-    now = wiring.clock()
-    try:
-        checked = timing(cron, tz, now=now)
-        known = label(name)
-    except UnfitError as unfit:
-        raise CliError(f"the name {unfit.reason}", MISUSED) from unfit
-    except BadTiming as error:
-        raise CliError(str(error), MISUSED) from error
-    values = {
-        "id": wiring.new_id(),
-        "name": known,
-        "catalog_id": found.id,
-        "cron": checked.cron,
-        "tz": checked.tz,
-        "credit_cap": cap,
-        "overlap": overlap,
-        "missed": MissedPolicy.RUN_ONCE if missed is Missed.RUN_ONCE else MissedPolicy.SKIP,
-        "now": now,
-        "created_by": signing.actor(by),
-        "account_id": wiring.account(context.settings, database),
-    }
+    wanted = schedule_control.Wanted(
+        cron=cron, tz=tz, credit_cap=cap, overlap=overlap, missed=MissedPolicy(missed.value.replace("-", "_"))
+    )
+    account_id = wiring.account(context.settings, database)
+    schedule_control.add(database, signing.author(by, None), name, found.id, wanted, account_id=account_id)
+    _show(database, name, wiring.clock(), as_json=as_json)
+
+
+def set_(  # noqa: PLR0917 - typer gives each by its name
+    name: ScheduleName,
+    cron: Annotated[str | None, typer.Option(help="Another cron line.")] = None,
+    cap: Annotated[int | None, typer.Option(min=1, help="Most credits that one run may commit.")] = None,
+    tz: Annotated[str | None, typer.Option(help="The time zone of the cron line.")] = None,
+    overlap: Annotated[OverlapPolicy | None, typer.Option(help="What to do when runs overlap.")] = None,
+    missed: Annotated[Missed | None, typer.Option(help="What to do about missed fire times.")] = None,
+    by: ByOption = None,
+    reason: ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Change a schedule: when it runs, and what one run may cost. A run in progress continues.
+
+    Who changes it becomes the author of its next plans, so that another person approves those that need approval.
+    """
+    from worker.catalog import schedule_control
+    from worker.cli import signing
+    from worker.cli.context import opened
+    from worker.cli.errors import MISUSED, CliError
+
+    if (cron, cap, tz, overlap, missed) == (None,) * 5:
+        raise CliError("say what to change: --cron, --tz, --cap, --overlap or --missed", MISUSED)
+    _, database = opened()
     with database.transaction() as tx:
-        schedules.add(tx, values)
-    _show(database, name, now, as_json=as_json)
+        found = found_schedule(tx, name)
+    if cap is None and found.credit_cap is None:
+        raise CliError("this schedule has no cap yet: give one with --cap N", MISUSED)
+    wanted = schedule_control.Wanted(
+        cron=cron or found.cron,
+        tz=tz or found.tz,
+        credit_cap=cap or found.credit_cap or 0,
+        overlap=overlap or found.overlap,
+        missed=found.missed if missed is None else MissedPolicy(missed.value.replace("-", "_")),
+    )
+    author = signing.author(by, reason)
+    schedule_control.change(database, author, found.id, wanted)
+    _show(database, name, author.now, as_json=as_json)
 
 
 def list_(as_json: output.AsJson = False) -> None:
@@ -114,35 +131,36 @@ def list_(as_json: output.AsJson = False) -> None:
     output.answers().print(table)
 
 
-def pause(name: ScheduleName, as_json: output.AsJson = False) -> None:
+def pause(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
     """Pause a schedule; a run in progress continues."""
-    from worker import wiring
-    from worker.catalog.queries import schedules
+    from worker.catalog import schedule_control
+    from worker.cli import signing
     from worker.cli.context import opened
 
     _, database = opened()
-    now = wiring.clock()
+    author = signing.author(by, None)
     with database.transaction() as tx:
-        schedules.pause(tx, found_schedule(tx, name).id, now=now)
-    _show(database, name, now, as_json=as_json)
+        found = found_schedule(tx, name)
+    schedule_control.pause(database, author, found.id)
+    _show(database, name, author.now, as_json=as_json)
 
 
-def resume(name: ScheduleName, as_json: output.AsJson = False) -> None:
+def resume(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
     """Resume a schedule; fire times that passed while it was paused are not made up for."""
-    from worker import wiring
-    from worker.catalog.queries import schedules
+    from worker.catalog import schedule_control
+    from worker.cli import signing
     from worker.cli.context import opened
 
     _, database = opened()
-    now = wiring.clock()
+    author = signing.author(by, None)
     with database.transaction() as tx:
-        schedules.resume(tx, found_schedule(tx, name).id, now=now)
-    _show(database, name, now, as_json=as_json)
+        found = found_schedule(tx, name)
+    schedule_control.resume(database, author, found.id)
+    _show(database, name, author.now, as_json=as_json)
 
 
 def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = False) -> None:
     """Remove a schedule and its waiting runs. Past runs stay on record."""
-    from worker import wiring
     from worker.catalog import approving
     from worker.cli import signing
     from worker.cli.context import opened
@@ -150,7 +168,7 @@ def remove(name: ScheduleName, by: ByOption = None, as_json: output.AsJson = Fal
     _, database = opened()
     with database.transaction() as tx:
         found = found_schedule(tx, name)
-    approving.remove(database, found.id, by=signing.actor(by), now=wiring.clock())
+    approving.remove(database, found.id, signing.author(by, None))
     if as_json:
         output.print_json({"schedule": found.name, "removed": True})
     else:

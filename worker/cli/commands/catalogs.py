@@ -130,6 +130,15 @@ SCHEDULE = Group(
             examples=("darkroom schedule list", "darkroom schedule list --json"),
         ),
         Command(
+            name="set",
+            target="catalog.schedule:set_",
+            summary="Change a schedule: when it runs, and what one run may cost. A run in progress continues.",
+            examples=(
+                "darkroom schedule set weekly --cron '0 3 * * 1'",
+                "darkroom schedule set weekly --cap 600 --by mia --reason 'more items'",
+            ),
+        ),
+        Command(
             name="pause",
             target="catalog.schedule:pause",
             summary="Pause a schedule; a run in progress continues.",

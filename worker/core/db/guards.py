@@ -91,7 +91,7 @@ SHA256 = {
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
     "darkroom_enqueue": "11b15e464bc5c6b90578737c5cf00aa6a93826647ad374d905d7ccb0e4b6ebb0",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
-    "grant_application_rights": "aa82ac42fef894f00db30af43897288045382ced251aed6bda780db0aa187b2a",
+    "grant_application_rights": "d0e3be7701f2d422bd167e71a421a5eba918f5b1d741197860dee126cf6510dc",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
     "bind_producer": "c087328f8a3a67d7185e484c7f1a67c8dceb1dbc109ba008b9d68e34a8afd678",
 }
