@@ -60,6 +60,8 @@ PAGES = (
     "/money",
     "/catalogs",
     "/schedules",
+    "/schedules/new",
+    "/accounts",
     "/audit-log",
     "/settings",
     "/nothing",

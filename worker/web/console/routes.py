@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from worker.web.console import (
+    accounts,
     assets,
     audit_log,
     batch,
@@ -11,6 +12,7 @@ from worker.web.console import (
     catalogs,
     downloads,
     home,
+    hook,
     in_doubt,
     job,
     money,
@@ -37,6 +39,7 @@ NAVIGATION = (
     Entry(path="/money", label="Money", icon="money", right=Right.FINANCE),
     Entry(path="/catalogs", label="Catalogs", icon="catalog"),
     Entry(path="/schedules", label="Schedules", icon="schedule"),
+    Entry(path="/accounts", label="Accounts", icon="account"),
     Entry(path="/audit-log", label="Audit log", icon="audit", right=Right.FINANCE),
     Entry(path="/settings", label="Settings", icon="settings", right=Right.ADMIN),
 )
@@ -91,6 +94,22 @@ def routes() -> list[BaseRoute]:
         page.form("/schedules/{schedule_id}/run", schedules.run_now, Right.SUBMIT),
         page.form("/schedules/{schedule_id}/remove", schedules.remove, Right.CONTROL),
         page.page("/audit-log", audit_log.show, Right.FINANCE),
+        page.page("/accounts", accounts.show),
+        page.form("/accounts/pause", accounts.pause, Right.CONTROL),
+        page.form("/accounts/resume", accounts.resume, Right.CONTROL),
+        page.form("/accounts/limits", accounts.limit, Right.CONTROL),
         page.page("/settings", settings.show, Right.ADMIN),
+        page.form("/settings/users", settings.add_user, Right.ADMIN),
+        page.form("/settings/users/set", settings.set_user, Right.ADMIN),
+        page.form("/settings/users/link", settings.make_link, Right.ADMIN),
+        page.form("/settings/tokens", settings.create_token, Right.ADMIN),
+        page.form("/settings/tokens/revoke", settings.revoke_token, Right.ADMIN),
+        page.form("/settings/hooks", hook.add, Right.ADMIN),
+        page.page("/settings/hooks/{hook_id}", hook.show, Right.ADMIN),
+        page.form("/settings/hooks/{hook_id}/rotate", hook.rotate, Right.ADMIN),
+        page.form("/settings/hooks/{hook_id}/test", hook.send_test, Right.ADMIN),
+        page.form("/settings/hooks/{hook_id}/enable", hook.enable, Right.ADMIN),
+        page.form("/settings/hooks/{hook_id}/remove", hook.remove, Right.ADMIN),
+        page.form("/settings/hooks/{hook_id}/replay", hook.replay, Right.ADMIN),
         *assets.routes(),
     ]

@@ -16,7 +16,7 @@ class Right(StrEnum):
     SUBMIT = "submit"
     """Submit batches, which spends credits."""
     CONTROL = "control"
-    """Pause, resume, cancel, retry and reprioritise batches; pause and resume the account."""
+    """Pause, resume, cancel, retry and reprioritise batches; pause, resume and limit the account."""
     REVIEW = "review"
     """Decide which images of a catalog go live."""
     FINANCE = "finance"
