@@ -223,6 +223,10 @@ NOT_RUN = {
     "darkroom retry --owner mia --code generation_failed --dry-run": "needs failed jobs: tests/cli/test_bulk.py",
     "darkroom bulk start OPERATION --by rita": "needs a preview over HTTP: tests/cli/test_bulk.py",
     "darkroom bulk start OPERATION --json": "needs a preview over HTTP: tests/cli/test_bulk.py",
+    "darkroom bulk decide shop --accept --sku 'chair-*' --as-ordered": "asks on a terminal:"
+    " tests/cli/test_bulk_decide.py",
+    "darkroom bulk decide shop --reject --not-as-ordered --reason 'wrong size' --yes": "needs images that differ:"
+    " tests/cli/test_bulk_decide.py",
     "darkroom bulk show OPERATION": "needs a filter with --yes: tests/cli/test_bulk.py",
     "darkroom bulk show OPERATION --json": "needs a filter with --yes: tests/cli/test_bulk.py",
     "darkroom bulk cancel OPERATION": "needs an operation that runs: tests/cli/test_bulk.py",

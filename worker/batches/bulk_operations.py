@@ -1,4 +1,4 @@
-"""Bulk operations: one action on many batches, which are frozen when it is asked; only they are acted on."""
+"""Bulk operations: one action on many batches or images, frozen when it is asked; only they are acted on."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from worker.batches.actions import CancelEffect, Effect, Order
 from worker.batches.queries import bulk_operations, failed_jobs
 from worker.batches.queries.bulk_operations import Claimed, OperationRow, Target
 from worker.batches.retrying import RetryEffect
-from worker.batches.rules.bulk_operation import ItemState, OperationState
+from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState
 from worker.batches.rules.selection import Selection
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
@@ -68,7 +68,7 @@ def create(
         bulk_operations.add(
             tx,
             operation_id,
-            order.action,
+            BulkAction(order.action),
             selection=selection.as_json(),
             parameters={"priority": order.priority, "weight": order.weight, "code": order.code},
             by=order.author,
@@ -96,7 +96,7 @@ def start(database: Database, operation_id: UUID, by: Author, *, approve_above: 
 
 
 def _missing(tx: Connection, found: OperationRow, by: Author, *, above: int | None) -> SecondPersonNeeded | None:
-    if found.action is not BatchAction.RETRY:
+    if found.action is not BulkAction.RETRY:
         return None
     return second_person.missing(
         tx,
@@ -119,10 +119,15 @@ def cancel(database: Database, operation_id: UUID, *, now: datetime) -> Operatio
         return _read(tx, operation_id)
 
 
+Decide = Callable[[Connection, Claimed, Author], None]
+"""Decides on the image of an item in the caller's transaction: the room of catalogs, which is above this one."""
+
+
 def advance(
     database: Database,
     operation_id: UUID,
     *,
+    decide: Decide,
     clock: Callable[[], datetime],
     new_id: Callable[[], UUID],
 ) -> Iterator[None]:
@@ -130,28 +135,34 @@ def advance(
 
     Any number of processes may do so at once. Whoever stops iterating leaves the rest to the nodes.
     """
-    while _do_next(database, operation_id, clock, new_id):
+    while _do_next(database, operation_id, decide, clock, new_id):
         yield
     with database.transaction() as tx:
         bulk_operations.finish(tx, operation_id, now=clock())
 
 
-def _do_next(database: Database, operation_id: UUID, clock: Callable[[], datetime], new_id: Callable[[], UUID]) -> bool:
+def _do_next(
+    database: Database,
+    operation_id: UUID,
+    decide: Decide,
+    clock: Callable[[], datetime],
+    new_id: Callable[[], UUID],
+) -> bool:
     with database.bulk_transaction() as tx:
         item = bulk_operations.claim(tx, operation_id)
         if item is None:
             return False
         author = Author(actor=item.actor, reason=item.reason, now=clock(), new_id=new_id)
-        state, detail, effect = _do(tx, item, _order(item, author))
+        state, detail, effect = _do(tx, item, author, decide)
         bulk_operations.end_item(tx, operation_id, item.position, state, detail=detail, effect=effect, now=author.now)
     return True
 
 
-def _do(tx: Connection, item: Claimed, order: Order) -> tuple[ItemState, str | None, str | None]:
+def _do(tx: Connection, item: Claimed, author: Author, decide: Decide) -> tuple[ItemState, str | None, str | None]:
     """Do one item; what it raises undoes the item alone. An error of the database ends the transaction."""
     try:
         with tx.begin_nested():
-            effect = actions.perform(tx, item.batch_id, order, seen=item.seen_state, shown_credits=item.seen_credits)
+            effect = _perform(tx, item, author, decide)
     except DBAPIError:
         raise
     except DarkroomError as refusal:
@@ -162,10 +173,18 @@ def _do(tx: Connection, item: Claimed, order: Order) -> tuple[ItemState, str | N
     return ItemState.DONE, None, json.dumps(_as_json(effect))
 
 
+def _perform(tx: Connection, item: Claimed, author: Author, decide: Decide) -> Effect:
+    if item.action is BulkAction.DECIDE:
+        decide(tx, item, author)
+        return Effect()
+    order = _order(item, author)
+    return actions.perform(tx, item.batch_id, order, seen=item.seen_state, shown_credits=item.seen_credits)
+
+
 def _order(item: Claimed, author: Author) -> Order:
     priority = item.parameters["priority"]
     return Order(
-        action=item.action,
+        action=BatchAction(item.action),
         author=author,
         priority=None if priority is None else Priority(priority),
         weight=item.parameters["weight"],

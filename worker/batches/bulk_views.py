@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from worker.batches.queries.bulk_operations import ItemRow, OperationRow, Target
+from worker.batches.queries.bulk_operations import ImageTarget, ItemRow, OperationRow, Target
 
 
 def operation(found: OperationRow) -> dict[str, Any]:
@@ -12,9 +12,10 @@ def operation(found: OperationRow) -> dict[str, Any]:
         "action": found.action.value,
         "state": found.state.value,
         "filter": dict(found.selection),
-        "priority": found.parameters["priority"],
-        "weight": found.parameters["weight"],
-        "code": found.parameters["code"],
+        "priority": found.parameters.get("priority"),
+        "weight": found.parameters.get("weight"),
+        "code": found.parameters.get("code"),
+        "verdict": found.parameters.get("verdict"),
         "actor": found.actor,
         "reason": found.reason,
         "created_at": found.created_at.isoformat(),
@@ -31,14 +32,34 @@ def operation(found: OperationRow) -> dict[str, Any]:
 
 
 def item(found: ItemRow) -> dict[str, Any]:
-    """Return one batch of an operation: what the preview showed, and what came of it."""
+    """Return one batch or image of an operation: what the preview showed, and what came of it."""
     effect = None if found.effect is None else dict(found.effect)
     return {
         "position": found.position,
         "state": found.state.value,
         "detail": found.detail,
-        "seen": target(found.target),
+        "seen": _seen(found),
         "effect": effect,
+    }
+
+
+def _seen(found: ItemRow) -> dict[str, Any]:
+    if found.target is not None:
+        return target(found.target)
+    assert found.image is not None
+    return image(found.image)
+
+
+def image(found: ImageTarget) -> dict[str, Any]:
+    """Return an image that is decided on."""
+    return {
+        "image": str(found.render_id),
+        "sku": found.sku,
+        "catalog": found.catalog,
+        "batch": str(found.batch_id),
+        "job": str(found.job_id),
+        "sha256": found.sha256,
+        "not_as_ordered": list(found.not_as_ordered),
     }
 
 

@@ -113,15 +113,22 @@ def objection(
     """Say why this decision would be refused if it were applied now; ``store`` None: without a look at the image."""
     lost = set() if store is None else _lost(database, store, [decision])
     with database.transaction() as tx:
-        catalog = catalogs.by_id(tx, catalog_id)
-        found = _Sorted(
-            catalog_id,
-            wanted=planning.current(tx, catalog, [decision.sku]) if decision.verdict is Verdict.ACCEPT else {},
-            lost=lost,
-            rejected=rejections.newest(tx, [decision.render_id]),
-            now=now,
-        )
-        found.take(decision, review.statuses(tx, [decision.render_id]).get(decision.render_id))
+        return objection_within(tx, catalog_id, decision, now=now, lost=lost)
+
+
+def objection_within(
+    tx: Connection, catalog_id: UUID, decision: Decision, *, now: datetime, lost: Collection[UUID] = ()
+) -> str | None:
+    """Say why this decision would be refused, as far as the database knows; ``lost`` are images that are gone."""
+    catalog = catalogs.by_id(tx, catalog_id)
+    found = _Sorted(
+        catalog_id,
+        wanted=planning.current(tx, catalog, [decision.sku]) if decision.verdict is Verdict.ACCEPT else {},
+        lost=lost,
+        rejected=rejections.newest(tx, [decision.render_id]),
+        now=now,
+    )
+    found.take(decision, review.statuses(tx, [decision.render_id]).get(decision.render_id))
     return found.refused[0].reason if found.refused else None
 
 

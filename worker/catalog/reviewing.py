@@ -139,23 +139,7 @@ class Session:
         queue = self.queue
         reason = decisions.objection(self.database, self.store, queue.catalog_id, decision, now=queue.now)
         with self.database.transaction() as tx:
-            review.lock_statuses(tx, [decision.render_id])
-            found = queue.one(tx, decision.render_id)
-            if found is None:
-                ended = queue.ended(tx, decision.render_id)
-                if ended is None:
-                    return None
-                raise DecidedMeanwhile(*ended)
-            if found.saved is not None and found.saved.number != seen:
-                raise DecidedMeanwhile(found.saved.by, _SAID[found.saved.verdict])
-            if found.saved is None and seen:
-                raise DecidedMeanwhile("its author", "took the decision back that you saw")
-            if found.claimed_by is not None:
-                raise ClaimedByAnother(found.claimed_by)
-            if reason is not None:
-                raise DecisionRefused(reason)
-            saved_decisions.add(tx, decision, actor=queue.reviewer, now=queue.now)
-            return found
+            return save_within(tx, queue, decision, seen=seen, objection=lambda: reason)
 
     def undo(self) -> UUID | None:
         """Take back what the reviewer decided last; returns its image, None when nothing is left to undo."""
@@ -176,6 +160,30 @@ class Session:
         return decisions.decide(
             self.database, self.store, queue.catalog_id, waiting, by=queue.reviewer, now=queue.now, new_id=new_id
         )
+
+
+def save_within(
+    tx: Connection, queue: Queue, decision: Decision, *, seen: int, objection: Callable[[], str | None]
+) -> Queued | None:
+    """Save a decision as `Session.save` does, in the caller's transaction; ``objection`` says why it cannot be."""
+    review.lock_statuses(tx, [decision.render_id])
+    found = queue.one(tx, decision.render_id)
+    if found is None:
+        ended = queue.ended(tx, decision.render_id)
+        if ended is None:
+            return None
+        raise DecidedMeanwhile(*ended)
+    if found.saved is not None and found.saved.number != seen:
+        raise DecidedMeanwhile(found.saved.by, _SAID[found.saved.verdict])
+    if found.saved is None and seen:
+        raise DecidedMeanwhile("its author", "took the decision back that you saw")
+    if found.claimed_by is not None:
+        raise ClaimedByAnother(found.claimed_by)
+    reason = objection()
+    if reason is not None:
+        raise DecisionRefused(reason)
+    saved_decisions.add(tx, decision, actor=queue.reviewer, now=queue.now)
+    return found
 
 
 _SAID = {Verdict.ACCEPT: "accepted it", Verdict.REJECT: "rejected it"}

@@ -16,6 +16,7 @@ from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries.bulk_operations import OperationRow
 from worker.batches.rules.bulk_operation import ItemState, OperationState
 from worker.batches.rules.selection import Selection
+from worker.catalog import bulk_deciding
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import BatchAction, BatchState
 from worker.ledger.second_person import SecondPersonNeeded
@@ -39,7 +40,13 @@ def started(node: Node, action: BatchAction, selection: Selection = MIA) -> Oper
 def advance(node: Node, operation: OperationRow, *, items: int = 100) -> OperationRow:
     """Do so many items here; return where the operation stands."""
     services = node.services
-    steps = bulk_operations.advance(services.database, operation.id, clock=services.clock, new_id=services.new_id)
+    steps = bulk_operations.advance(
+        services.database,
+        operation.id,
+        decide=bulk_deciding.decide_item,
+        clock=services.clock,
+        new_id=services.new_id,
+    )
     for done, _ in enumerate(steps, start=1):
         if done == items:
             break

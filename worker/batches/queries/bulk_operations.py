@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.batches.queries import failed_jobs
-from worker.batches.rules.bulk_operation import ItemState, OperationState
+from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState
 from worker.batches.rules.selection import Selection, like
 from worker.core.db.changes import Author
 from worker.core.rules.states import ACTS_ON, BatchAction, BatchState
@@ -43,6 +43,22 @@ class Target:
     """What they would hold."""
     recalled: int = 0
     """Failed jobs whose image is paid for: a retry would download it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTarget:
+    """An image of a catalog that waited for a decision when it was looked at."""
+
+    render_id: UUID
+    batch_id: UUID
+    """The batch that rendered it."""
+    job_id: UUID
+    sha256: str
+    """Of the image, in hex."""
+    catalog: str
+    sku: str
+    not_as_ordered: tuple[str, ...]
+    """In what it differs from what was ordered."""
 
 
 _REACH = """
@@ -107,7 +123,7 @@ class OperationRow:
     """A bulk operation, and how many of its items are in which state."""
 
     id: UUID
-    action: BatchAction
+    action: BulkAction
     selection: Mapping[str, Any]
     parameters: Mapping[str, Any]
     actor: str
@@ -129,10 +145,12 @@ class OperationRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemRow:
-    """One batch of an operation: as it was seen, and what came of it."""
+    """One batch or image of an operation: as it was seen, and what came of it."""
 
     position: int
-    target: Target
+    target: Target | None
+    """The batch; None: the item is an image."""
+    image: ImageTarget | None
     state: ItemState
     detail: str | None
     effect: Mapping[str, Any] | None
@@ -142,19 +160,19 @@ _ADD = text("""
     INSERT INTO bulk_operation (id, action, selection, parameters, actor, reason, state, created_at)
     VALUES (:id, :action, CAST(:selection AS jsonb), CAST(:parameters AS jsonb), :actor, :reason, 'previewed', :now)""")
 _ADD_ITEM = text("""
-    INSERT INTO bulk_operation_item (operation_id, position, batch_id, seen, state)
-    VALUES (:operation_id, :position, :batch_id, CAST(:seen AS jsonb), 'waiting')""")
+    INSERT INTO bulk_operation_item (operation_id, position, batch_id, render_id, seen, state)
+    VALUES (:operation_id, :position, :batch_id, :render_id, CAST(:seen AS jsonb), 'waiting')""")
 
 
 def add(
     tx: Connection,
     operation_id: UUID,
-    action: BatchAction,
+    action: BulkAction,
     *,
     selection: Mapping[str, object],
     parameters: Mapping[str, object],
     by: Author,
-    targets: Sequence[Target],
+    targets: Sequence[Target | ImageTarget],
 ) -> None:
     """Keep a previewed operation with its frozen items, in their order."""
     asked = {"selection": json.dumps(selection), "parameters": json.dumps(parameters)}
@@ -165,7 +183,8 @@ def add(
             "operation_id": operation_id,
             "position": position,
             "batch_id": each.batch_id,
-            "seen": json.dumps({**asdict(each), "batch_id": str(each.batch_id)}),
+            "render_id": each.render_id if isinstance(each, ImageTarget) else None,
+            "seen": json.dumps(asdict(each), default=str),
         }
         for position, each in enumerate(targets, start=1)
     ]
@@ -215,17 +234,20 @@ class Claimed:
 
     position: int
     batch_id: UUID
-    seen_state: BatchState
+    render_id: UUID | None
+    """The image that is decided on; None: the item is the whole batch."""
+    sku: str | None
+    seen_state: BatchState | None
     seen_credits: int
-    action: BatchAction
+    action: BulkAction
     parameters: Mapping[str, Any]
     actor: str
     reason: str | None
 
 
 _CLAIM = text("""
-    SELECT i.position, i.batch_id, i.seen ->> 'state' AS seen_state,
-        (i.seen ->> 'failed_credits')::bigint AS seen_credits, o.action, o.parameters, o.actor, o.reason
+    SELECT i.position, i.batch_id, i.render_id, i.seen ->> 'sku' AS sku, i.seen ->> 'state' AS seen_state,
+        coalesce((i.seen ->> 'failed_credits')::bigint, 0) AS seen_credits, o.action, o.parameters, o.actor, o.reason
     FROM bulk_operation o JOIN bulk_operation_item i ON i.operation_id = o.id
     WHERE o.id = :id AND o.state = 'running' AND i.state = 'waiting'
     ORDER BY i.position LIMIT 1 FOR UPDATE OF i SKIP LOCKED""")
@@ -239,8 +261,9 @@ def claim(tx: Connection, operation_id: UUID) -> Claimed | None:
     row = tx.execute(_CLAIM, {"id": operation_id}).mappings().one_or_none()
     if row is None:
         return None
-    values = {**row, "seen_state": BatchState(row["seen_state"]), "action": BatchAction(row["action"])}
-    return Claimed(**values)
+    seen = row["seen_state"]
+    state = None if seen is None else BatchState(seen)
+    return Claimed(**{**row, "seen_state": state, "action": BulkAction(row["action"])})
 
 
 def end_item(
@@ -264,7 +287,8 @@ _COUNTED = """
         SELECT count(*) AS items, count(*) FILTER (WHERE i.state = 'waiting') AS waiting,
             count(*) FILTER (WHERE i.state = 'done') AS done, count(*) FILTER (WHERE i.state = 'skipped') AS skipped,
             count(*) FILTER (WHERE i.state = 'failed') AS failed,
-            coalesce(sum(CASE o.action WHEN 'retry' THEN (i.seen ->> 'failed')::bigint + (i.seen ->> 'recalled')::bigint
+            coalesce(sum(CASE o.action WHEN 'decide' THEN 1
+                WHEN 'retry' THEN (i.seen ->> 'failed')::bigint + (i.seen ->> 'recalled')::bigint
                 ELSE (i.seen ->> 'pending')::bigint + (i.seen ->> 'begun')::bigint END), 0)::bigint AS jobs,
             coalesce(sum(CASE o.action WHEN 'retry' THEN (i.seen ->> 'failed_credits')::bigint
                 ELSE (i.seen ->> 'pending_credits')::bigint + (i.seen ->> 'unsent_credits')::bigint
@@ -302,7 +326,8 @@ def items(tx: Connection, operation_id: UUID, *, after: int = 0, limit: int = 10
     return [
         ItemRow(
             position=row["position"],
-            target=_read({**row["seen"], "batch_id": UUID(row["seen"]["batch_id"])}),
+            target=None if "sku" in row["seen"] else _read({**row["seen"], "batch_id": UUID(row["seen"]["batch_id"])}),
+            image=_image(row["seen"]) if "sku" in row["seen"] else None,
             state=ItemState(row["state"]),
             detail=row["detail"],
             effect=row["effect"],
@@ -311,5 +336,10 @@ def items(tx: Connection, operation_id: UUID, *, after: int = 0, limit: int = 10
     ]
 
 
+def _image(seen: Mapping[str, Any]) -> ImageTarget:
+    ids = {name: UUID(seen[name]) for name in ("render_id", "batch_id", "job_id")}
+    return ImageTarget(**{**seen, **ids, "not_as_ordered": tuple(seen["not_as_ordered"])})
+
+
 def _operation(row: Any) -> OperationRow:
-    return OperationRow(**{**row, "action": BatchAction(row["action"]), "state": OperationState(row["state"])})
+    return OperationRow(**{**row, "action": BulkAction(row["action"]), "state": OperationState(row["state"])})

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause, text
 
+from worker.batches.queries.bulk_operations import ImageTarget
+from worker.batches.rules.selection import like
 from worker.catalog.queries import review
 from worker.catalog.queries.review import Candidate
 from worker.catalog.queries.saved_decisions import Saved
@@ -221,6 +223,59 @@ _WAITING = text("""
 def waiting(tx: Connection) -> dict[UUID, WaitingImages]:
     """Return how many images wait, by the catalog's id; a catalog without such images is left out."""
     return {row.catalog_id: WaitingImages(undecided=row.undecided, decided=row.decided) for row in tx.execute(_WAITING)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFilter:
+    """What an undecided image of a catalog must be to be meant; what is None is not asked about."""
+
+    sku: str | None = None
+    """A pattern: ``*`` stands for any characters, ``?`` for one."""
+    plan: UUID | None = None
+    """The plan that asked for it."""
+    as_ordered: bool | None = None
+    """Whether its size and format are those that were ordered."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked, so that every undecided image would be meant."""
+        return (self.sku, self.plan, self.as_ordered) == (None, None, None)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is asked; ``{"all": true}`` when nothing is, so that no empty filter is kept by accident."""
+        plan = None if self.plan is None else str(self.plan)
+        found = {"sku": self.sku, "plan": plan, "as_ordered": self.as_ordered}
+        return {name: value for name, value in found.items() if value is not None} or {"all": True}
+
+
+_MEANT = text("""
+    SELECT r.id AS render_id, j.batch_id, j.id AS job_id, f.sha256, i.sku, f.not_as_ordered
+    FROM catalog_item i JOIN catalog_render r ON r.item_id = i.id AND r.state = 'candidate'
+    JOIN job j ON j.id = r.job_id JOIN result f ON f.job_id = r.job_id
+    WHERE i.catalog_id = :catalog_id AND i.removed_at IS NULL
+      AND NOT EXISTS (SELECT FROM catalog_decision x WHERE x.render_id = r.id AND x.outcome IS NULL)
+      AND (CAST(:sku AS text) IS NULL OR i.sku LIKE :sku)
+      AND (CAST(:plan AS uuid) IS NULL OR r.plan_id = :plan)
+      AND (CAST(:as_ordered AS boolean) IS NULL OR (cardinality(f.not_as_ordered) = 0) = :as_ordered)
+    ORDER BY i.position, i.sku""")
+
+
+def meant(tx: Connection, catalog_id: UUID, catalog: str, wanted: ImageFilter) -> list[ImageTarget]:
+    """Return the undecided images that match, in the order of the last import."""
+    pattern = None if wanted.sku is None else like(wanted.sku)
+    asked = {"catalog_id": catalog_id, "sku": pattern, "plan": wanted.plan, "as_ordered": wanted.as_ordered}
+    return [
+        ImageTarget(
+            render_id=row.render_id,
+            batch_id=row.batch_id,
+            job_id=row.job_id,
+            sha256=row.sha256,
+            catalog=catalog,
+            sku=row.sku,
+            not_as_ordered=tuple(row.not_as_ordered),
+        )
+        for row in tx.execute(_MEANT, asked)
+    ]
 
 
 _PICTURE = text("""

@@ -1,10 +1,11 @@
-"""`darkroom bulk list`, `show` and `cancel`: the actions that were ordered on many batches at once."""
+"""`darkroom bulk`: the actions that were ordered on many batches or images at once; and `decide`."""
 
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
+from worker.batches.rules.bulk_operation import BulkAction
 from worker.cli import output, signing
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from worker.batches.queries.bulk_operations import OperationRow
+    from worker.batches.queries.bulk_operations import ItemRow, OperationRow
 
 OperationId = Annotated[str, typer.Argument(metavar="OPERATION", help="Its id, as `darkroom bulk list` shows it.")]
 
@@ -20,7 +21,7 @@ OperationId = Annotated[str, typer.Argument(metavar="OPERATION", help="Its id, a
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20, as_json: output.AsJson = False
 ) -> None:
-    """List bulk operations, the newest first: action, filter, author, and how many batches are done."""
+    """List bulk operations, the newest first: action, filter, author, and how much is done."""
     from worker.batches import bulk_views
     from worker.batches.queries import bulk_operations
     from worker.cli.context import opened
@@ -35,7 +36,7 @@ def list_(
 
 
 def show(operation: OperationId, as_json: output.AsJson = False) -> None:
-    """Show a bulk operation, and what came of each batch."""
+    """Show a bulk operation, and what came of each batch or image."""
     from worker.batches import bulk_views
     from worker.batches.queries import bulk_operations
     from worker.cli.context import opened
@@ -48,12 +49,81 @@ def show(operation: OperationId, as_json: output.AsJson = False) -> None:
         output.print_json(bulk_views.operation(found) | {"items": [bulk_views.item(each) for each in items]})
         return
     _print([found])
+    if found.action is BulkAction.DECIDE:
+        _print_images(items)
+        return
     table = output.table("name", "batch", "was", "jobs", "came of it", "why", numbers=("jobs",), details=("why",))
     for each in items:
         seen = each.target
+        assert seen is not None
         jobs = f"{seen.pending + seen.begun:,}"
         table.add_row(seen.name, output.short_id(seen.batch_id), seen.state, jobs, each.state, each.detail or "")
     output.answers().print(table)
+
+
+def decide(  # noqa: PLR0917 - typer gives each by its name
+    catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="Whose undecided images.")],
+    accept: Annotated[bool, typer.Option("--accept", help="Accept them.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Reject them; --reason is kept with each.")] = False,
+    sku: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Filter: by SKU; * stands for any characters, ? for one.")
+    ] = None,
+    plan: Annotated[str | None, typer.Option(metavar="PLAN", help="Filter: images that this plan asked for.")] = None,
+    as_ordered: Annotated[bool, typer.Option("--as-ordered", help="Filter: those as they were ordered.")] = False,
+    not_as_ordered: Annotated[
+        bool, typer.Option("--not-as-ordered", help="Filter: those of another size or format than was ordered.")
+    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All undecided images, instead of a filter.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which images.")] = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Save one decision on many undecided images of a catalog; nothing goes live before decisions are applied.
+
+    A filter is looked up once. An image that another person looks at or has decided on meanwhile is left alone.
+    """
+    from worker.catalog import bulk_deciding
+    from worker.catalog.bulk_deciding import BulkDecision
+    from worker.catalog.queries.review_queue import ImageFilter
+    from worker.catalog.rules.decisions import Verdict
+    from worker.cli.batches import bulk_run
+    from worker.cli.catalog.review import opened
+    from worker.cli.errors import MISUSED, CliError
+
+    if accept is reject or (as_ordered and not_as_ordered):
+        raise CliError(
+            "choose one: --accept or --reject, and at most one of --as-ordered and --not-as-ordered", MISUSED
+        )
+    wanted = ImageFilter(
+        sku=sku, plan=_plan_id(plan), as_ordered=True if as_ordered else False if not_as_ordered else None
+    )
+    if wanted.is_empty is not all_:
+        raise CliError("say which images: a filter of --sku, --plan and --as-ordered, or --all", MISUSED)
+    context, database, found = opened(catalog)
+    targets = bulk_deciding.preview(database, found, wanted)
+    if not targets:
+        raise CliError("no undecided image matches: nothing was changed")
+    order = BulkDecision(verdict=Verdict.ACCEPT if accept else Verdict.REJECT, wanted=wanted)
+    if dry_run or not yes:
+        bulk_run.show_images(order.verdict.value, targets, as_json=as_json)
+        if dry_run:
+            return
+        bulk_run.confirm(f"{order.verdict.value.capitalize()} {output.plural(len(targets), 'image')}?")
+    author = signing.author(by, reason)
+    bulk_run.start(
+        context, database, bulk_deciding.create(database, author, found, order, targets), author, as_json=as_json
+    )
+
+
+def _plan_id(name: str | None) -> UUID | None:
+    from worker.cli.errors import MISUSED, CliError
+
+    try:
+        return None if name is None else UUID(name)
+    except ValueError:
+        raise CliError("--plan: a plan is named by its id: `darkroom catalog show NAME` lists them", MISUSED) from None
 
 
 def start(
@@ -73,7 +143,7 @@ def start(
 
 
 def cancel(operation: OperationId, as_json: output.AsJson = False) -> None:
-    """Stop a bulk operation: batches that are done stay so, those that wait are skipped."""
+    """Stop a bulk operation: what is done stays so, what waits is skipped."""
     from worker import wiring
     from worker.batches import bulk_operations, bulk_views
     from worker.cli.context import opened
@@ -103,10 +173,18 @@ def _found(tx: "Connection", name: str) -> "OperationRow":
     return found
 
 
+def _print_images(items: "Sequence[ItemRow]") -> None:
+    table = output.table("sku", "image", "came of it", "why", whole=("image",), details=("why", "image"))
+    for each in items:
+        assert each.image is not None
+        table.add_row(each.image.sku, str(each.image.render_id), each.state, each.detail or "")
+    output.answers().print(table)
+
+
 def _print(operations: "Sequence[OperationRow]") -> None:
     table = output.table(
-        "operation", "action", "filter", "by", "state", "batches", "done", "skipped", "failed",
-        numbers=("batches", "done", "skipped", "failed"), whole=("operation",),
+        "operation", "action", "filter", "by", "state", "items", "done", "skipped", "failed",
+        numbers=("items", "done", "skipped", "failed"), whole=("operation",),
     )  # fmt: skip
     for each in operations:
         asked = ", ".join(name if value is True else f"{name} {value}" for name, value in each.selection.items())

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import typer
 from rich.progress import track
@@ -12,8 +13,10 @@ from worker import wiring
 from worker.batches import actions, bulk_operations, bulk_views
 from worker.batches.actions import Effect, Order
 from worker.batches.queries import bulk_operations as operation_rows
-from worker.batches.queries.bulk_operations import ItemRow, OperationRow, Target
-from worker.batches.rules.bulk_operation import ItemState
+from worker.batches.queries.bulk_operations import ImageTarget, ItemRow, OperationRow, Target
+from worker.batches.rules.bulk_operation import BulkAction, ItemState
+from worker.catalog import bulk_deciding
+from worker.catalog.rules.decisions import Verdict
 from worker.cli import lookup, output, spending
 from worker.cli.batches.bulk_commands import Choice
 from worker.cli.context import Context, opened
@@ -95,13 +98,20 @@ def start(context: Context, database: Database, operation: OperationRow, author:
     """Do a previewed operation, and say what came of it."""
     above = context.settings.approve_above
     started = bulk_operations.start(database, operation.id, author, approve_above=above)
-    _tell(started, _perform(database, started), as_json=as_json)
+    items = _perform(database, started)
+    if started.action is BulkAction.DECIDE:
+        _tell_decided(started, items, as_json=as_json)
+        return
+    action = BatchAction(started.action)
+    _tell(action, started.id, [_result(action, each) for each in items], as_json=as_json)
 
 
-def _perform(database: Database, operation: OperationRow) -> list[ActionResult]:
+def _perform(database: Database, operation: OperationRow) -> list[ItemRow]:
     """Do all of it here; when this process ends before, nodes do the rest."""
     try:
-        steps = bulk_operations.advance(database, operation.id, clock=wiring.clock, new_id=wiring.new_id)
+        steps = bulk_operations.advance(
+            database, operation.id, decide=bulk_deciding.decide_item, clock=wiring.clock, new_id=wiring.new_id
+        )
         console = output.notes()
         for _ in track(
             steps,
@@ -118,10 +128,11 @@ def _perform(database: Database, operation: OperationRow) -> list[ActionResult]:
             f" `darkroom bulk cancel {operation.id}` stops it"
         ) from None
     with database.transaction() as tx:
-        return [_result(operation.action, each) for each in operation_rows.items(tx, operation.id)]
+        return operation_rows.items(tx, operation.id)
 
 
 def _result(action: BatchAction, item: ItemRow) -> ActionResult:
+    assert item.target is not None
     if item.state is not ItemState.DONE or item.effect is None:
         return ActionResult(target=item.target, refusal=item.detail or "a node does it")
     return ActionResult(target=item.target, effect=bulk_operations.effect_of(action, item.effect))
@@ -129,13 +140,35 @@ def _result(action: BatchAction, item: ItemRow) -> ActionResult:
 
 def _ask(action: BatchAction, targets: Sequence[Target], choice: Choice) -> None:
     """Show the effect and ask on the terminal; raise CliError without a yes."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _has_terminal():
         _show(action, targets, choice)
+    else:
+        output.notes().print(table(action, targets))
+    confirm(f"{action.value.capitalize()} {len(targets):,} {'batch' if len(targets) == 1 else 'batches'}?")
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; raise CliError without a yes, or without a terminal."""
+    if not _has_terminal():
         raise CliError(f"{_NOTHING}: there is no terminal to ask on; add --yes", MISUSED)
-    output.notes().print(table(action, targets))
-    question = f"{action.value.capitalize()} {len(targets):,} {'batch' if len(targets) == 1 else 'batches'}?"
     if not typer.confirm(question, default=False, err=True):
         raise CliError(_NOTHING)
+
+
+def show_images(verdict: str, targets: Sequence[ImageTarget], *, as_json: bool) -> None:
+    """Print the images that a decision would be about."""
+    if as_json:
+        found = [bulk_views.image(each) for each in targets]
+        output.print_json({"action": "decide", "verdict": verdict, "done": False, "images": found})
+        return
+    made = output.table("sku", "image", "not as ordered", whole=("image",), details=("image",))
+    for each in targets:
+        made.add_row(each.sku, str(each.render_id), ", ".join(each.not_as_ordered))
+    output.answers().print(made)
 
 
 def _show(action: BatchAction, targets: Sequence[Target], choice: Choice) -> None:
@@ -150,12 +183,31 @@ def _show_table(action: BatchAction, targets: Sequence[Target]) -> None:
     output.answers().print(table(action, targets))
 
 
-def _tell(operation: OperationRow, results: Sequence[ActionResult], *, as_json: bool) -> None:
-    action = operation.action
+def _tell_decided(operation: OperationRow, items: Sequence[ItemRow], *, as_json: bool) -> None:
+    left = [each for each in items if each.state is not ItemState.DONE]
+    if as_json:
+        done = {"action": operation.action.value, "done": not left, "operation": str(operation.id)}
+        output.print_json({**done, "images": [bulk_views.item(each) for each in items]})
+    else:
+        catalog, count = operation.selection["catalog"], len(items) - len(left)
+        verb = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected"}[Verdict(operation.parameters["verdict"])]
+        output.answers().print(
+            f"{output.plural(count, 'image')} {verb}, not applied yet:"
+            f" `darkroom catalog decide {catalog} --saved --by NAME` does that, or Apply in the console.",
+            markup=False,
+        )
+    for each in left:
+        sku = "" if each.image is None else each.image.sku
+        output.notes().print(f"left alone: {sku}: {each.detail or 'a node does it'}", markup=False)
+    if left:
+        raise typer.Exit(FAILED)
+
+
+def _tell(action: BatchAction, operation_id: UUID, results: Sequence[ActionResult], *, as_json: bool) -> None:
     refused = [each for each in results if each.refusal is not None]
     if as_json:
         found = [result_as_json(action, each) for each in results]
-        done = {"action": action.value, "done": not refused, "operation": str(operation.id)}
+        done = {"action": action.value, "done": not refused, "operation": str(operation_id)}
         output.print_json({**done, "batches": found})
     else:
         _say(action, [each for each in results if each.refusal is None])

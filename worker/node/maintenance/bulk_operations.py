@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from worker.batches import bulk_operations
 from worker.batches.queries import bulk_operations as rows
+from worker.catalog import bulk_deciding
 from worker.engine.services import Services
 from worker.node.maintenance.job import MaintenanceJob
 
@@ -16,7 +17,13 @@ def _run(services: Services) -> None:
         running = rows.running(tx)
     until = services.clock() + FOR
     for operation_id in running:
-        for _ in bulk_operations.advance(services.database, operation_id, clock=services.clock, new_id=services.new_id):
+        for _ in bulk_operations.advance(
+            services.database,
+            operation_id,
+            decide=bulk_deciding.decide_item,
+            clock=services.clock,
+            new_id=services.new_id,
+        ):
             if services.clock() >= until:
                 return
 

@@ -1,7 +1,8 @@
-"""Bulk operations over HTTP: preview an action on all batches that match, start it, follow it, stop it."""
+"""Bulk operations over HTTP: preview an action on all that matches, start it, follow it, stop it."""
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -10,19 +11,31 @@ from worker.batches import bulk_operations, bulk_views
 from worker.batches.actions import Order
 from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries.bulk_operations import OperationRow
+from worker.batches.rules.bulk_operation import BulkAction
 from worker.batches.rules.selection import Selection
+from worker.catalog import bulk_deciding
+from worker.catalog.bulk_deciding import BulkDecision
+from worker.catalog.queries import catalogs
+from worker.catalog.queries.review_queue import ImageFilter
+from worker.catalog.rules.decisions import Verdict
 from worker.core.rules.batch_request import Priority, Purpose
+from worker.core.rules.fault import UnfitError
 from worker.core.rules.states import BatchAction
 from worker.web.api.bulk_schemas import BulkFilter, ItemQuery, NewBulkOperation, OperationQuery
-from worker.web.api.operations import Call, not_found
+from worker.web.api.operations import Call, field_problem, not_found
 from worker.web.problems import Forbidden, Problem
+from worker.web.rules.identity import Right
 
 HERE = timedelta(seconds=2)
 """How long an operation is worked on before its request is answered; nodes do the rest."""
 
 
 def create(call: Call, body: NewBulkOperation) -> dict[str, Any]:
-    """Keep the batches that match, with what the action would reach; nothing is done before it is started."""
+    """Keep what matches, with what the action would reach; nothing is done before it is started."""
+    _expect_right(call, BulkAction(body.action))
+    if body.action == "decide":
+        return bulk_views.operation(_decide(call, body))
+    _expect_none(body, body.filter, "verdict", "catalog", "sku", "plan", "as_ordered")
     if body.action == "reprioritise" and body.priority is None and body.weight is None:
         raise Problem(422, "request_invalid", "the body has neither priority nor weight")
     if body.priority is not None and not call.principal.may_ask_for(Priority(body.priority)):
@@ -35,6 +48,41 @@ def create(call: Call, body: NewBulkOperation) -> dict[str, Any]:
         code=body.code,
     )
     return bulk_views.operation(bulk_operations.create(call.database, order, _selection(call, body.filter)))
+
+
+def _expect_right(call: Call, action: BulkAction) -> None:
+    """Raise Forbidden: who decides on images reviews, who acts on batches controls."""
+    needed = Right.REVIEW if action is BulkAction.DECIDE else Right.CONTROL
+    if not call.principal.may(needed):
+        raise Forbidden(f"{call.principal.actor} has no right to {needed}")
+
+
+def _expect_none(body: NewBulkOperation, asked: BulkFilter, *names: str) -> None:
+    """Raise Problem for a field that says nothing about this action."""
+    given = [each for each in names if getattr(body, each, None) is not None or getattr(asked, each, None) is not None]
+    if given:
+        raise Problem(422, "request_invalid", f"{given[0]} says nothing about {body.action}: leave it out")
+
+
+def _decide(call: Call, body: NewBulkOperation) -> OperationRow:
+    asked = body.filter
+    _expect_none(body, asked, "weight", "code", "owner", "name", "purpose", "priority", "since", "before")
+    if call.principal.owner is not None:
+        raise Forbidden(f"{call.principal.actor} acts for the owner {call.principal.owner}, and catalogs are of all")
+    if body.verdict is None or asked.catalog is None:
+        raise Problem(422, "request_invalid", "to decide, say the verdict and filter.catalog")
+    wanted = ImageFilter(sku=asked.sku, plan=asked.plan, as_ordered=asked.as_ordered)
+    if wanted.is_empty != asked.all:
+        raise Problem(422, "request_invalid", 'the filter must name a condition beside the catalog, or {"all": true}')
+    with call.database.transaction() as tx:
+        catalog = catalogs.by_name(tx, asked.catalog)
+    if catalog is None:
+        raise not_found("catalog")
+    order = BulkDecision(verdict=Verdict(body.verdict), wanted=wanted)
+    try:
+        return bulk_deciding.create(call.database, call.author(body.reason), catalog, order)
+    except UnfitError as unfit:
+        raise field_problem("reason", unfit) from None
 
 
 def _selection(call: Call, asked: BulkFilter) -> Selection:
@@ -69,7 +117,7 @@ def show(call: Call) -> dict[str, Any]:
 
 
 def list_items(call: Call, query: ItemQuery) -> dict[str, Any]:
-    """Return the batches of an operation, in their order, and what came of each."""
+    """Return the batches or images of an operation, in their order, and what came of each."""
     with call.database.transaction() as tx:
         found = rows.items(tx, _found(call, tx).id, after=query.after, limit=query.limit)
     is_last = len(found) < query.limit
@@ -79,12 +127,14 @@ def list_items(call: Call, query: ItemQuery) -> dict[str, Any]:
 def start(call: Call) -> dict[str, Any]:
     """Do the previewed action: here for a moment, then on the nodes."""
     clock = call.context.clock
-    with call.database.transaction() as tx:
-        operation_id = _found(call, tx).id
+    operation_id = _to_change(call)
     above = call.context.settings.approve_above
     bulk_operations.start(call.database, operation_id, call.author(), approve_above=above)
     until = clock() + HERE
-    for _ in bulk_operations.advance(call.database, operation_id, clock=clock, new_id=wiring.new_id):
+    steps = bulk_operations.advance(
+        call.database, operation_id, decide=bulk_deciding.decide_item, clock=clock, new_id=wiring.new_id
+    )
+    for _ in steps:
         if clock() >= until:
             break
     return show(call)
@@ -92,9 +142,16 @@ def start(call: Call) -> dict[str, Any]:
 
 def cancel(call: Call) -> dict[str, Any]:
     """Stop an operation: what is done stays done, what waits is skipped."""
-    with call.database.transaction() as tx:
-        operation_id = _found(call, tx).id
+    operation_id = _to_change(call)
     return bulk_views.operation(bulk_operations.cancel(call.database, operation_id, now=call.context.clock()))
+
+
+def _to_change(call: Call) -> UUID:
+    """Return the operation's id; raise Forbidden when the identity may not do what it does."""
+    with call.database.transaction() as tx:
+        found = _found(call, tx)
+    _expect_right(call, found.action)
+    return found.id
 
 
 def _found(call: Call, tx: Connection) -> OperationRow:

@@ -9,11 +9,14 @@ from pydantic import AwareDatetime, BaseModel, Field
 from worker.core.rules.batch_request import Priority, Purpose
 from worker.web.api.schemas import Asked, Count, Label, Limit, Reasoned
 
-Action = Literal["pause", "resume", "reprioritise", "cancel", "retry"]
+Action = Literal["pause", "resume", "reprioritise", "cancel", "retry", "decide"]
 
 
 class BulkFilter(Asked):
-    """What a batch must be to be meant; every condition has to hold. `all` stands for no condition."""
+    """What a batch or image must be to be meant; every condition has to hold. `all` stands for no condition.
+
+    `decide` is about images of one catalog: `catalog`, with `sku`, `plan` and `as_ordered`; the others are of batches.
+    """
 
     owner: Label | None = None
     name: Label | None = Field(None, description="`*` stands for any characters, `?` for one")
@@ -21,21 +24,28 @@ class BulkFilter(Asked):
     priority: Priority | None = None
     since: AwareDatetime | None = Field(None, description="Submitted then or later")
     before: AwareDatetime | None = Field(None, description="Submitted before")
+    catalog: Label | None = Field(None, description="For decide: whose undecided images")
+    sku: Label | None = Field(None, description="For decide: `*` stands for any characters, `?` for one")
+    plan: UUID | None = Field(None, description="For decide: images that this plan asked for")
+    as_ordered: bool | None = Field(None, description="For decide: whether size and format are those that were ordered")
     all: bool = False
 
 
 class NewBulkOperation(Reasoned):
-    """An action on every active batch that matches."""
+    """An action on every active batch that matches, or a decision on every undecided image."""
 
     action: Action
     filter: BulkFilter
     priority: Priority | None = Field(None, description="For reprioritise")
     weight: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="For reprioritise")
     code: Label | None = Field(None, description="For retry: only jobs that failed with it")
+    verdict: Literal["accept", "reject"] | None = Field(
+        None, description="For decide; it is saved as a reviewer's, and takes effect when decisions are applied"
+    )
 
 
 class BulkOperation(BaseModel):
-    """An action on batches that were frozen when it was asked."""
+    """An action on batches or images that were frozen when it was asked."""
 
     id: UUID
     action: Action
@@ -44,12 +54,13 @@ class BulkOperation(BaseModel):
     priority: Priority | None
     weight: int | None
     code: str | None
+    verdict: str | None
     actor: str
     reason: str | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    batches: Count
+    batches: Count = Field(description="Its items: batches, or images that are decided on")
     waiting: Count
     done: Count
     skipped: Count
@@ -96,13 +107,25 @@ class Target(BaseModel):
     credits: TargetCredits
 
 
+class ImageTarget(BaseModel):
+    """An undecided image as the preview showed it."""
+
+    image: UUID
+    sku: str
+    catalog: str
+    batch: UUID
+    job: UUID
+    sha256: str
+    not_as_ordered: list[str]
+
+
 class BulkItem(BaseModel):
-    """One batch of an operation, and what came of it."""
+    """One batch or image of an operation, and what came of it."""
 
     position: int
     state: Literal["waiting", "done", "skipped", "failed"]
     detail: str | None
-    seen: Target
+    seen: Target | ImageTarget
     effect: dict[str, Any] | None
 
 

@@ -109,8 +109,9 @@ OPERATIONS = (
         produces=(events.EVENTS_TYPE,), headers=_EVENT_ID,
     ),
     Operation(
-        name="createBulkOperation", method="POST", path="/bulk-operations", right=Right.CONTROL, handler=bulk.create,
-        summary="Preview an action on all active batches that match; they are frozen, and nothing is done yet",
+        name="createBulkOperation", method="POST", path="/bulk-operations", right=Right.READ, handler=bulk.create,
+        summary="Preview an action on all that matches, which is frozen; nothing is done yet. It takes the right to"
+        " control or, to decide on images, to review",
         body=bulk_schemas.NewBulkOperation, is_body_needed=True, status=201, answer=bulk_schemas.BulkOperation,
         problems=_OF_CHANGES,
     ),
@@ -126,16 +127,16 @@ OPERATIONS = (
     ),
     Operation(
         name="listBulkItems", method="GET", path="/bulk-operations/{operation_id}/items", right=Right.READ,
-        handler=bulk.list_items, summary="List the batches of a bulk operation, and what came of each",
+        handler=bulk.list_items, summary="List the batches or images of a bulk operation, and what came of each",
         query=bulk_schemas.ItemQuery, answer=bulk_schemas.BulkItemPage, problems=(404, 422),
     ),
     Operation(
-        name="startBulkOperation", method="POST", path="/bulk-operations/{operation_id}/start", right=Right.CONTROL,
+        name="startBulkOperation", method="POST", path="/bulk-operations/{operation_id}/start", right=Right.READ,
         handler=bulk.start, summary="Do a previewed bulk operation: at once what takes two seconds, the rest on nodes",
         status=202, answer=bulk_schemas.BulkOperation, problems=(404, 409),
     ),
     Operation(
-        name="cancelBulkOperation", method="POST", path="/bulk-operations/{operation_id}/cancel", right=Right.CONTROL,
+        name="cancelBulkOperation", method="POST", path="/bulk-operations/{operation_id}/cancel", right=Right.READ,
         handler=bulk.cancel, summary="Stop a bulk operation: what is done stays done, what waits is skipped",
         answer=bulk_schemas.BulkOperation, problems=(404, 409),
     ),

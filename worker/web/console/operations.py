@@ -1,4 +1,4 @@
-"""Actions on many batches at once: preview what a filter matches, start it, follow it, stop it."""
+"""Actions on many batches or images at once: preview what a filter matches, start it, follow it, stop it."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -6,24 +6,29 @@ from uuid import UUID
 from starlette.responses import Response
 
 from worker.batches.queries import bulk_operations
-from worker.batches.rules.bulk_operation import OperationState
+from worker.batches.rules.bulk_operation import BulkAction, OperationState
+from worker.catalog.queries import catalogs
 from worker.core.rules.batch_request import Priority, Purpose
-from worker.core.rules.states import BatchAction
 from worker.web.api import bulk
 from worker.web.api.bulk_schemas import NewBulkOperation
 from worker.web.api.operations import not_found, parsed
 from worker.web.console import page
 from worker.web.console.page import Visit
+from worker.web.rules import wording
+from worker.web.rules.identity import Right
 
 _NEWEST = 50
 _ITEMS = 100
 _WHAT = {
-    BatchAction.PAUSE: "Pause",
-    BatchAction.RESUME: "Resume",
-    BatchAction.CANCEL: "Cancel",
-    BatchAction.RETRY: "Retry the failed jobs of",
-    BatchAction.REPRIORITISE: "Reprioritise",
+    BulkAction.PAUSE: "Pause",
+    BulkAction.RESUME: "Resume",
+    BulkAction.CANCEL: "Cancel",
+    BulkAction.RETRY: "Retry the failed jobs of",
+    BulkAction.REPRIORITISE: "Reprioritise",
+    BulkAction.DECIDE: "Decide on",
 }
+_VERDICTS = {"accept": "Accept", "reject": "Reject"}
+_AS_ORDERED = {"yes": True, "no": False}
 _FILTER = ("owner", "name", "purpose", "priority")
 
 
@@ -31,7 +36,15 @@ def show(visit: Visit) -> Response:
     """Show the newest operations, and the form of a new one."""
     with visit.context.database.transaction() as tx:
         found = bulk_operations.newest(tx, owner=None, limit=_NEWEST)
-    return visit.render("operations.html", operations=found, purposes=list(Purpose), priorities=list(Priority))
+        names = [each.name for each in catalogs.all_by_name(tx)]
+    return visit.render(
+        "operations.html",
+        operations=found,
+        purposes=list(Purpose),
+        priorities=list(Priority),
+        catalogs=names,
+        catalog=visit.asked("catalog"),
+    )
 
 
 def create(visit: Visit, fields: Mapping[str, str]) -> Response:
@@ -46,6 +59,24 @@ def create(visit: Visit, fields: Mapping[str, str]) -> Response:
         "priority": fields.get("to") or None,
         "code": fields.get("code") or None,
     }
+    return _create(visit, body)
+
+
+def decide(visit: Visit, fields: Mapping[str, str]) -> Response:
+    """Freeze the undecided images that the filter matches, and lead to their preview."""
+    asked: dict[str, object] = {name: fields[name] for name in ("catalog", "sku", "plan") if fields.get(name)}
+    if fields.get("as_ordered") in _AS_ORDERED:
+        asked["as_ordered"] = _AS_ORDERED[fields["as_ordered"]]
+    body = {
+        "action": "decide",
+        "filter": {**asked, **({"all": True} if fields.get("all") else {})},
+        "reason": fields.get("reason") or None,
+        "verdict": fields.get("verdict") or None,
+    }
+    return _create(visit, body)
+
+
+def _create(visit: Visit, body: Mapping[str, object]) -> Response:
     wanted = parsed(NewBulkOperation, body, "form")
     assert isinstance(wanted, NewBulkOperation)
     made = bulk.create(visit.call, wanted)
@@ -60,10 +91,14 @@ def show_one(visit: Visit) -> Response:
         if found is None:
             raise not_found("operation")
         items = bulk_operations.items(tx, found.id, after=int(after) if after.isdecimal() else 0, limit=_ITEMS + 1)
+    is_decision = found.action is BulkAction.DECIDE
     return visit.render(
         "operation.html",
         operation=found,
-        what=_WHAT[found.action],
+        what=_VERDICTS.get(found.parameters.get("verdict", ""), _WHAT[found.action]),
+        count=wording.plural(found.items, *(("image",) if is_decision else ("batch", "batches"))),
+        is_decision=is_decision,
+        may_change=visit.who.may(Right.REVIEW if is_decision else Right.CONTROL),
         items=items[:_ITEMS],
         next=items[_ITEMS - 1].position if len(items) > _ITEMS else None,
         is_first=not after,

@@ -36,11 +36,13 @@ _DONE = {
 def show(visit: Visit, secret: Mapping[str, str] | None = None) -> Response:
     """Show the page; ``secret`` is what was made just now and is shown this once: its title, value and hint."""
     with visit.context.database.transaction() as tx:
-        values = {"users": identity.users(tx), "tokens": identity.tokens(tx), "hooks": hooks.all_(tx)}
+        users, made_tokens, made_hooks = identity.users(tx), identity.tokens(tx), hooks.all_(tx)
         names = [each.name for each in catalogs.all_by_name(tx)]
-    return visit.render(  # type: ignore[misc]  # none of the values is "status"
+    return visit.render(
         "settings.html",
-        **values,
+        users=users,
+        tokens=made_tokens,
+        hooks=made_hooks,
         catalogs=names,
         roles=ROLES,
         rights=list(Right),
