@@ -1,12 +1,15 @@
 """What every handler of the web process works with."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from worker import wiring
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
+from worker.engine.services import Services
 from worker.settings import Settings
 from worker.storage.store import Store
 from worker.web.limits import ApiLimits
@@ -29,3 +32,12 @@ class WebContext:
     def author(self, principal: Principal, reason: str | None = None) -> Author:
         """Return the identity as the author of a change at this instant."""
         return Author(actor=principal.actor, reason=reason, now=self.clock(), new_id=self.new_id)
+
+    @contextmanager
+    def provider(self) -> Iterator[Services]:
+        """Yield what a decision needs that asks the provider first, as a command has it; raises NotConfigured."""
+        services = wiring.services(self.settings, is_node=False)
+        try:
+            yield replace(services, database=self.database)
+        finally:
+            services.database.close()

@@ -68,7 +68,12 @@ def test_a_report_comes_with_the_evidence_for_its_bytes(web: Web, report: str) -
 
 @pytest.mark.parametrize(
     "query",
-    ["report=job&format=csv", "report=spend&format=hledger", "report=export&format=csv&from=2026-02-01&to=2026-01-01"],
+    [
+        "report=moon&format=csv",
+        "report=spend&format=hledger",
+        "report=spend&format=csv&batch=vases",
+        "report=export&format=csv&from=2026-02-01&to=2026-01-01",
+    ],
 )
 def test_a_report_that_the_page_does_not_offer_is_refused(web: Web, query: str) -> None:
     get(signed_in(web), web, "/money/report?" + query, status=422)

@@ -29,6 +29,10 @@ _OPEN = text("""
 _OF_SUBJECT = text("""
     SELECT id, subject, request, credits, requested_by, requested_at FROM approval
     WHERE subject = :subject AND approved_at IS NULL ORDER BY requested_at DESC LIMIT 1 FOR UPDATE""")
+_WAITING = text("""
+    SELECT id, subject, request, credits, requested_by, requested_at FROM approval
+    WHERE approved_at IS NULL AND (requested_at > :since OR request = 'submit')
+    ORDER BY requested_at DESC LIMIT 100""")
 _ADD = text("""
     INSERT INTO approval (id, subject, request, credits, requested_by, requested_at)
     VALUES (:id, :subject, :request, :credits, :by, :now)""")
@@ -45,6 +49,12 @@ def open_of(tx: Connection, subject: str) -> Approval | None:
     """Return the newest open request about the subject, locked."""
     row = tx.execute(_OF_SUBJECT, {"subject": subject}).one_or_none()
     return None if row is None else Approval(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def waiting(tx: Connection, *, now: datetime) -> list[Approval]:
+    """Return what waits for a second person, the newest first, 100 at the most."""
+    rows = tx.execute(_WAITING, {"since": now - OPEN_FOR})
+    return [Approval(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def add(

@@ -1,4 +1,4 @@
-"""What is in doubt: the evidence, and the two decisions, each with a reason."""
+"""What is in doubt: the evidence, and the three decisions, each with a reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from starlette.responses import Response
 from worker.audit import resolve
 from worker.audit.queries import in_doubt
 from worker.audit.queries.in_doubt import InDoubt, Said, WalletReading
-from worker.audit.rules.dispute_decision import NotInDoubt, Signature, TooMuch
-from worker.core.rules.errors import DarkroomError
+from worker.audit.rules.dispute_decision import Signature
+from worker.core.rules.errors import ProviderError
+from worker.engine.queries import calls
+from worker.engine.queries.calls import LoggedCall
 from worker.web.api.operations import not_found
 from worker.web.console import page
 from worker.web.console.page import Visit
@@ -18,8 +20,10 @@ from worker.web.problems import Problem
 from worker.web.rules import wording
 
 _PAGE = 20
+DONE_BY = {"charged": "charged", "not-charged": "not-charged", "adopt": "adopted"}
 DONE = {
     "charged": "Decided: it was charged. Its credits are spent, and its job has failed without an image.",
+    "adopted": "Decided: it is that task. Its end is asked for, and its image is downloaded when there is one.",
     "not-charged": "Decided: it was not charged. Its credits are free again, and its job can be asked for again.",
 }
 
@@ -31,6 +35,12 @@ class Doubt:
     row: InDoubt
     wallet: list[WalletReading]
     said: Said | None
+    calls: list[LoggedCall]
+
+    @property
+    def task(self) -> str:
+        """The provider's task that it may be, by its own answers; empty when none was ever named."""
+        return self.row.provider_id or next((each.provider_id for each in self.calls if each.provider_id), "")
 
     @property
     def wallet_fell(self) -> int | None:
@@ -45,7 +55,16 @@ def show(visit: Visit) -> Response:
         rows = in_doubt.oldest(tx, limit=_PAGE)
         wallets = in_doubt.wallet_around(tx, rows)
         said = in_doubt.last_said(tx, [row.generation_id for row in rows])
-    shown = [Doubt(row=row, wallet=wallets[row.generation_id], said=said.get(row.generation_id)) for row in rows]
+        sent = {row.generation_id: calls.for_generation(tx, row.generation_id) for row in rows}
+    shown = [
+        Doubt(
+            row=row,
+            wallet=wallets[row.generation_id],
+            said=said.get(row.generation_id),
+            calls=sent[row.generation_id],
+        )
+        for row in rows
+    ]
     return visit.render(
         "in_doubt.html",
         doubts=shown,
@@ -57,26 +76,41 @@ def show(visit: Visit) -> Response:
 
 def decide(visit: Visit, fields: Mapping[str, str]) -> Response:
     """Carry one decision out; what is dear waits for a second person, as with the command."""
-    generation_id, charged = _id(visit), _charged(fields)
+    generation_id, decision = _id(visit), fields.get("decision", "")
+    if decision not in DONE_BY:
+        raise Problem(422, "request_invalid", f"A decision is one of {', '.join(DONE_BY)}.")
     if not fields.get("reason"):
         raise Problem(422, "request_invalid", "A decision about money needs a reason.")
     by = visit.context.author(visit.who, fields["reason"])
     signature = Signature(actor=by.actor, reason=fields["reason"])
     database, above = visit.context.database, visit.context.settings.approve_above
+    if decision == "adopt":
+        _adopt(visit, generation_id, signature, fields)
+    elif decision == "charged":
+        resolve.charged(
+            database,
+            generation_id,
+            _charged(fields),
+            signature,
+            new_id=by.new_id,
+            now=by.now,
+            approve_above=above,
+            may_exceed=bool(fields.get("over")),
+        )
+    else:
+        resolve.not_charged(database, generation_id, signature, new_id=by.new_id, now=by.now, approve_above=above)
+    return page.redirect(visit.request, f"/in-doubt?did={DONE_BY[decision]}")
+
+
+def _adopt(visit: Visit, generation_id: UUID, signature: Signature, fields: Mapping[str, str]) -> None:
+    """Go on with the provider's task as with this generation; the provider is asked for it first."""
+    if not fields.get("task"):
+        raise Problem(422, "request_invalid", "Say which task of the provider it is.")
     try:
-        if charged is None:
-            resolve.not_charged(database, generation_id, signature, new_id=by.new_id, now=by.now, approve_above=above)
-        else:
-            resolve.charged(
-                database, generation_id, charged, signature, new_id=by.new_id, now=by.now, approve_above=above
-            )
-    except (NotInDoubt, TooMuch) as error:
-        raise _refused(error) from None
-    return page.redirect(visit.request, f"/in-doubt?did={'not-charged' if charged is None else 'charged'}")
-
-
-def _refused(error: DarkroomError) -> Problem:
-    return Problem(409, error.error_code, error.explanation())
+        with visit.context.provider() as services:
+            resolve.adopt(services, generation_id, fields["task"], signature, may_be_misdated=bool(fields.get("force")))
+    except ProviderError as error:
+        raise Problem(502, error.error_code, f"The provider did not tell about the task: {error}") from None
 
 
 def _id(visit: Visit) -> UUID:
@@ -86,15 +120,9 @@ def _id(visit: Visit) -> UUID:
         raise not_found("generation") from None
 
 
-def _charged(fields: Mapping[str, str]) -> int | None:
-    """Return how many credits were charged; None: nothing was."""
-    if fields.get("decision") == "not-charged":
-        return None
+def _charged(fields: Mapping[str, str]) -> int:
+    """Return how many credits were charged."""
     digits = fields.get("credits", "").replace(",", "")
-    if (
-        fields.get("decision") != "charged"
-        or not (digits.isascii() and digits.isdigit())
-        or not 0 < int(digits) < 2**31
-    ):
+    if not (digits.isascii() and digits.isdigit()) or not 0 < int(digits) < 2**31:
         raise Problem(422, "request_invalid", f"Say how many credits were charged: 1 to {wording.number(2**31 - 1)}.")
     return int(digits)

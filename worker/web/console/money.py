@@ -1,42 +1,34 @@
-"""Money: what a month has cost by day, owner, catalog and model, what is open by age, and reports with evidence."""
+"""Money: what a month has cost, what is open by age, and what finance does: caps, corrections, closing the books."""
 
-import io
-import zipfile
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from worker.audit import evidence, sealing
+from worker.audit import correct, sealing, verify
+from worker.audit.queries import in_doubt, seals
 from worker.audit.reports.report import Report, ReportQuery
 from worker.audit.reports.statement import statement
-from worker.audit.rules.reporting import By, Format, ReportName, SpendBy
-from worker.ledger.queries import budgets
-from worker.web.api.operations import Call
+from worker.audit.rules.dispute_decision import Signature
+from worker.audit.rules.reporting import By, ReportName
+from worker.batches import control
+from worker.core.rules.fault import UnfitError
+from worker.core.rules.text import label
+from worker.ledger.queries import approvals, budgets
+from worker.web.api.operations import field_problem, not_found
+from worker.web.console import page, report
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 from worker.web.queries import home as queries
 from worker.web.queries import open_amounts
 
 TABS = (By.DAY, By.OWNER, By.CATALOG, By.MODEL)
-REPORTS = (
-    (ReportName.STATEMENT, "Statement", "what stood in the accounts, what moved, what stands there now"),
-    (ReportName.SPEND, "Spend", "per batch: held, reserved, charged and given back"),
-    (ReportName.OUTSTANDING, "Outstanding", "held or reserved and not decided yet, the oldest first"),
-    (ReportName.TRIAL_BALANCE, "Trial balance", "the four accounts of each batch, which add up to zero"),
-    (ReportName.RECONCILE, "Reconciliation", "changes of the wallet against the ledger"),
-    (ReportName.EXPORT, "Entries", "every entry of the ledger"),
-    (ReportName.CHANGES, "Changes", "who changed or decided what"),
-)
-FORMATS = (Format.XLSX, Format.CSV, Format.JSON)
-_LINES: Mapping[ReportName, By | SpendBy] = {ReportName.STATEMENT: By.DAY, ReportName.SPEND: SpendBy.BATCH}
-_NEAR_S, _TOP_UP_FROM = 120, 100
-"""As the command has them by default."""
-_OF_DAYS = frozenset({ReportName.STATEMENT, ReportName.RECONCILE, ReportName.EXPORT})
-"""Reports that can be about some days alone."""
+_DONE = {
+    "capped": "The monthly cap is set and in force.",
+    "corrected": "The cost is corrected; the entry carries your name and reason.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +49,7 @@ def show(visit: Visit) -> Response:
         lines = _lines(statement(tx, asked))
         ages = open_amounts.by_age(tx, now=visit.now)
         owners = queries.owners(tx, first)
+        waiting, sealed = approvals.waiting(tx, now=visit.now), seals.last(tx)
     return visit.render(
         "money.html",
         month=first,
@@ -69,8 +62,12 @@ def show(visit: Visit) -> Response:
         total=sum(each.spent for each in lines),
         ages=ages,
         owners=[each for each in owners if each.cap is not None],
-        reports=REPORTS,
-        formats=FORMATS,
+        reports=report.REPORTS,
+        formats=report.FORMATS,
+        lines_of=report.LINES_OF,
+        waiting=waiting,
+        sealed=sealed,
+        did=_DONE.get(visit.asked("did"), "") or _closed(visit.asked("closed")),
     )
 
 
@@ -104,42 +101,69 @@ def _by(visit: Visit) -> By:
     return found
 
 
-async def download(call: Call) -> Response:
-    """Return a report and the evidence for it, both in one archive."""
-    return await run_in_threadpool(_made, call, call.request.query_params)
-
-
-def _made(call: Call, asked: Mapping[str, str]) -> Response:
-    report, as_format, days = _asked(asked)
-    instant = sealing.closed_instant(call.database, None, now=call.context.clock())
-    is_wallet, is_of_days = report is ReportName.RECONCILE, report in _OF_DAYS
-    query = ReportQuery(
-        report=report,
-        as_of=instant,
-        by=_LINES.get(report),
-        from_day=days[0] if is_of_days else None,
-        to_day=days[1] if is_of_days else None,
-        near_s=_NEAR_S if is_wallet else None,
-        top_up_from=_TOP_UP_FROM if is_wallet else None,
-    )
-    printed = evidence.printed(call.database, query, as_format)
-    name = f"{report.value}-{instant:%Y%m%dT%H%M%SZ}.{as_format.value}"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, printed.body)
-        archive.writestr(name + evidence.SUFFIX, printed.evidence_bytes)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
-    return Response(buffer.getvalue(), headers=headers, media_type="application/zip")
-
-
-def _asked(asked: Mapping[str, str]) -> tuple[ReportName, Format, tuple[date | None, date | None]]:
+def cap_owner(visit: Visit, fields: Mapping[str, str]) -> Response:
+    """Set, or with an empty field lift, what an owner may commit in a month; a dear one is ordered by two people."""
+    by = visit.context.author(visit.who, fields.get("reason") or None)
     try:
-        report, as_format = ReportName(asked.get("report", "")), Format(asked.get("format", ""))
-        first, last = (date.fromisoformat(asked[name]) if asked.get(name) else None for name in ("from", "to"))
-    except ValueError:
-        raise Problem(422, "request_invalid", "There is no such report: choose one on the page Money.") from None
-    if report not in {each[0] for each in REPORTS} or as_format not in FORMATS:
-        raise Problem(422, "request_invalid", "There is no such report: choose one on the page Money.")
-    if first is not None and last is not None and last < first:
-        raise Problem(422, "request_invalid", "The last day lies before the first.")
-    return report, as_format, (first, last)
+        owner = label(fields.get("owner", ""))
+    except UnfitError as unfit:
+        raise field_problem("owner", unfit) from None
+    credits_ = _whole(fields, "credits") if fields.get("credits") else None
+    above = visit.context.settings.approve_above
+    control.cap_owner(visit.context.database, owner, credits_, by, approve_above=above)
+    return page.redirect(visit.request, "/money?did=capped")
+
+
+def correct_cost(visit: Visit, fields: Mapping[str, str]) -> Response:
+    """Correct what an ended generation has cost; a dear correction is ordered by two people."""
+    if not fields.get("reason"):
+        raise Problem(422, "request_invalid", "A correction needs a reason: it stands in the ledger.")
+    spent, name = _whole(fields, "spent"), fields.get("generation", "")
+    with visit.context.database.transaction() as tx:
+        found = in_doubt.find_ended(tx, name) if len(name) >= _PREFIX_MIN else []
+    if len(found) != 1:
+        raise (
+            not_found("generation")
+            if not found
+            else Problem(409, "ambiguous", f"{name!r} begins the ids of several generations: give more of it.")
+        )
+    by = visit.context.author(visit.who, fields["reason"])
+    correct.correct(
+        visit.context.database,
+        found[0],
+        spent,
+        Signature(actor=by.actor, reason=fields["reason"]),
+        new_id=by.new_id,
+        now=by.now,
+        approve_above=visit.context.settings.approve_above,
+        may_exceed=bool(fields.get("over")),
+    )
+    return page.redirect(visit.request, "/money?did=corrected")
+
+
+_PREFIX_MIN = 8
+"""Characters of an id, as with the command."""
+
+
+def _whole(fields: Mapping[str, str], name: str) -> int:
+    digits = fields.get(name, "").replace(",", "")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 16):  # noqa: PLR2004 - fits a bigint
+        raise Problem(422, "request_invalid", "Write credits as a whole number.")
+    return int(digits)
+
+
+def close(visit: Visit, fields: Mapping[str, str]) -> Response:  # noqa: ARG001 - the form has no fields
+    """Close the books now: nothing is posted at or before this instant any more."""
+    at = sealing.close_books(visit.context.database, visit.context.clock())
+    return page.redirect(visit.request, f"/money?closed={at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _closed(text: str) -> str:
+    return f"The books are closed up to {text}: what is posted from now on is dated later." if text else ""
+
+
+def check(visit: Visit) -> Response:
+    """Check the invariants of the ledger and of job states, as `darkroom audit verify` does."""
+    with visit.context.database.bulk_transaction() as tx:
+        found = verify.verify(tx, known=[])
+    return visit.render("verify.html", found=found)
