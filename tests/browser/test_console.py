@@ -59,6 +59,8 @@ PAGES = (
     "/in-doubt",
     "/money",
     "/catalogs",
+    "/catalogs/mugs/import",
+    "/money/verify",
     "/schedules",
     "/schedules/new",
     "/accounts",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from worker.catalog.items import Item, ItemsRefused
@@ -155,7 +156,7 @@ def _unusable(facts: ReferenceFacts | None, sha256: str, spec: ModelSpec) -> str
     return None
 
 
-def from_file(path: Path, *, form: Form | None, sku: str) -> Iterator[Row | Fault]:
+def from_file(path: Path | BinaryIO, *, form: Form | None, sku: str) -> Iterator[Row | Fault]:
     """Return the rows of a file; a CSV header must have the column of the SKU."""
     return read(path, form=form, required=sku)
 
@@ -199,14 +200,21 @@ class RecipeFaulty(DarkroomError):
 def read_recipe(path: Path) -> Recipe:
     """Return the recipe that the file holds; raise RecipeFaulty with everything that is wrong with it."""
     try:
-        raw = tomllib.loads(path.read_bytes().decode())
+        content = path.read_bytes()
     except OSError as error:
         raise RecipeFaulty(str(path), (f"cannot be read: {error.strerror or error}",)) from error
+    return recipe_of(content, str(path))
+
+
+def recipe_of(content: bytes, name: str) -> Recipe:
+    """Return the recipe that TOML holds; raise RecipeFaulty naming ``name`` with everything that is wrong with it."""
+    try:
+        raw = tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
-        raise RecipeFaulty(str(path), ("is not UTF-8; save it as UTF-8",)) from error
+        raise RecipeFaulty(name, ("is not UTF-8; save it as UTF-8",)) from error
     except tomllib.TOMLDecodeError as error:
-        raise RecipeFaulty(str(path), (f"is not TOML: {error}",)) from error
-    return checked_recipe(raw, str(path))
+        raise RecipeFaulty(name, (f"is not TOML: {error}",)) from error
+    return checked_recipe(raw, name)
 
 
 def checked_recipe(raw: Mapping[str, object], name: str) -> Recipe:

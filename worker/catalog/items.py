@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from worker.catalog.rules.recipe import Recipe
@@ -10,7 +9,7 @@ from worker.catalog.template import PromptTemplate
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS
-from worker.intake.manifest import CheckedRequest, Row, checked
+from worker.intake.manifest import CheckedRequest, Files, Row, checked
 from worker.intake.reference_store import Library, examined
 from worker.intake.rules import column_names
 from worker.intake.rules import references as rules_references
@@ -49,14 +48,15 @@ def prepare(
     rows: Iterable[Row | Fault],
     recipe: Recipe,
     *,
-    base: Path | None,
+    base: Files,
     library: Library,
     extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Item]:
     """Return all items, their references in the library's store; raise ItemsRefused when there is any fault.
 
-    ``base`` is the folder that paths of references are relative to; None where no path is permitted.
+    ``base`` is the folder that paths of references are relative to, or files that came with the rows by their names;
+    None where neither is permitted.
     Columns in ``extra`` are the item's own although they look like others.
     """
     intake = _Intake(recipe, library, extra)

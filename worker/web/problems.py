@@ -21,6 +21,7 @@ from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale
 from worker.catalog.approving import ApprovalRefused, RunGoesOn
 from worker.catalog.planning import PlanFaulty
 from worker.catalog.queries.schedules import NameTaken
+from worker.catalog.removing import CatalogInUse
 from worker.catalog.schedule_control import ScheduleInvalid
 from worker.catalog.scheduling import ScheduleGone
 from worker.core.rules.batch_request import DeadlinePassed
@@ -130,6 +131,7 @@ _STATUSES: dict[type[DarkroomError], int] = {
     CapTooLow: 409,
     DeadlinePassed: 409,
     SecondPersonNeeded: 409,
+    CatalogInUse: 409,
     NameTaken: 409,
     RunGoesOn: 409,
     ScheduleGone: 409,

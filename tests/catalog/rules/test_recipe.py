@@ -1,9 +1,11 @@
 """A recipe is read whole, or refused with every fault of it."""
 
+import tomllib
+
 import pytest
 
 from worker.catalog.rules.catalog import ReviewPolicy
-from worker.catalog.rules.recipe import Recipe, recipe
+from worker.catalog.rules.recipe import Recipe, as_toml, recipe
 from worker.catalog.rules.refresh_plan import Thresholds
 from worker.core.rules.models_catalogue import SizePolicy
 
@@ -83,3 +85,28 @@ def test_all_faults_are_named_at_once() -> None:
 
     assert not isinstance(found, Recipe)
     assert [fault.field for fault in found] == ["promt", "credit_cap", "prompt"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        WHOLE,
+        {"prompt": "A chair"},
+        {"prompt": 'A {{ colour }} chair\non an oak "table"\n', "review": "required", "approve_above_share": 1},
+        {"prompt": "\nA chair\n'"},
+        {"prompt": "A ''' chair\non a table"},
+        {"prompt": "A chair \t\\ \x7f \u00fc \U0001f600", "size_policy": "accept"},
+    ],
+)
+def test_a_recipe_is_written_as_a_person_would_and_read_again_without_a_loss(raw: dict[str, object]) -> None:
+    found = recipe(raw)
+
+    assert isinstance(found, Recipe)
+    assert recipe(tomllib.loads(as_toml(found))) == found
+
+
+def test_what_is_as_usual_is_not_written() -> None:
+    plain = Recipe(prompt="A chair", params={"is_fast": True})
+
+    assert as_toml(plain) == 'prompt = "A chair"\n\n[params]\nis_fast = true\n'
+    assert as_toml(Recipe(prompt="A\nchair", params={})) == "prompt = '''\nA\nchair'''\n"

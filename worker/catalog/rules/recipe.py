@@ -1,5 +1,6 @@
 """A recipe says how the images of a catalog are made, and what has to be asked before."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -67,6 +68,32 @@ class Recipe:
             # So that a recipe from before there was a policy keeps its hash.
             del found["size_policy"]
         return found
+
+
+def as_toml(found: Recipe) -> str:
+    """Return the recipe as a person writes it, with what differs from the defaults; ``recipe`` reads it again."""
+    values = found.as_json()
+    plain = Recipe(prompt="", params={}).as_json()
+    lines = [f"prompt = {_toml(found.prompt)}"]
+    lines += [
+        f"{name} = {_toml(value)}"
+        for name, value in values.items()
+        if name not in {"prompt", "params"} and value is not None and value != plain.get(name)
+    ]
+    params = [f"{name} = {_toml(value)}" for name, value in found.params.items() if value is not None]
+    return "\n".join([*lines, "", "[params]", *params, ""] if params else [*lines, ""])
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    # A literal string of several lines holds everything but its own quotes and characters that are not printed.
+    if "\n" in text and "'''" not in text and not text.endswith("'") and text.replace("\n", "").isprintable():
+        return f"'''\n{text}'''"
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def recipe(raw: Mapping[str, object]) -> Recipe | tuple[Fault, ...]:

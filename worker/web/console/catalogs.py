@@ -38,4 +38,5 @@ def show(visit: Visit) -> Response:
             )
             for row in catalogs.all_by_name(tx)
         ]
-    return visit.render("catalogs.html", catalogs=found)
+    did = "The catalog is removed. An import under its name brings it back." if visit.asked("did") else ""
+    return visit.render("catalogs.html", catalogs=found, did=did)
