@@ -1,6 +1,7 @@
 """One batch: where it stands and why, what failed, its images, and what can be done about it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -11,13 +12,18 @@ from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
 from worker.core.rules.states import ACTS_ON, BatchAction, BatchState, JobState
 from worker.engine.queries import batches
-from worker.web.api import batches as operations
+from worker.web.api import batches as api
+from worker.web.api import operations
+from worker.web.api.schemas import Asked, NewCap, NewTry, Reasoned
 from worker.web.console import batches as batch_pages
+from worker.web.console import page
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 from worker.web.queries import batch_list, change_log
 from worker.web.rules import cursor
 
+Fields = Mapping[str, str]
+T = TypeVar("T", bound=Asked)
 _PAGE, _MORE = 60, 240
 """Images on a page, and those that come at once while its gallery is scrolled."""
 _FAULTS_SHOWN = 20
@@ -41,7 +47,7 @@ def show(visit: Visit) -> Response:
         return _more(visit)
     with visit.context.database.transaction() as tx:
         row = visit.call.batch(tx)
-        found = operations.look(visit.call, tx, row)
+        found = api.look(visit.call, tx, row)
         jobs = {row.id: found.jobs}
         values: dict[str, Any] = {
             "found": found,
@@ -126,3 +132,47 @@ def _place(text: str) -> tuple[int, UUID]:
 def path_of(batch_id: Any, did: str = "") -> str:
     """Return the page's address, saying what was done."""
     return f"/batches/{batch_id}" + (f"?did={did}" if did else "")
+
+
+def pause(visit: Visit, fields: Fields) -> Response:
+    """Begin nothing more for now."""
+    api.pause_batch(visit.call, _read(Reasoned, fields, "reason"))
+    return _back(visit, "paused")
+
+
+def resume(visit: Visit, fields: Fields) -> Response:
+    """Go on."""
+    api.resume_batch(visit.call, _read(Reasoned, fields, "reason"))
+    return _back(visit, "resumed")
+
+
+def cancel(visit: Visit, fields: Fields) -> Response:
+    """Begin nothing more ever."""
+    api.cancel_batch(visit.call, _read(Reasoned, fields, "reason"))
+    return _back(visit, "cancelled")
+
+
+def retry(visit: Visit, fields: Fields) -> Response:
+    """Ask for the failed jobs again, at no more than the price that the page showed."""
+    api.retry_batch(visit.call, _read(NewTry, fields, "reason", "code", "max_credits"))
+    return _back(visit, "retried")
+
+
+def cap(visit: Visit, fields: Fields) -> Response:
+    """Set the cap; an empty field lifts it."""
+    given = {"credits": fields.get("credits", "").replace(",", "") or None, "reason": fields.get("reason") or None}
+    asked = operations.parsed(NewCap, given, "form")
+    assert isinstance(asked, NewCap)
+    api.set_cap(visit.call, asked)
+    return _back(visit, "capped")
+
+
+def _read(model: type[T], fields: Fields, *names: str) -> T:
+    """Return the fields that are filled in; raise Problem for what cannot be."""
+    found = operations.parsed(model, {name: fields[name] for name in names if fields.get(name)}, "form")
+    assert isinstance(found, model)
+    return found
+
+
+def _back(visit: Visit, did: str) -> Response:
+    return page.redirect(visit.request, path_of(visit.request.path_params["batch_id"], did))

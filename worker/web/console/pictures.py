@@ -1,4 +1,4 @@
-"""Images of catalogs and their references, as they are stored: one address has one content, and is kept for ever."""
+"""Images of catalogs, references and thumbnails, as stored: one address has one content, and is kept for ever."""
 
 from hashlib import sha256
 from uuid import UUID
@@ -6,7 +6,9 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from worker.batches.queries import results
 from worker.catalog.queries import review_queue
+from worker.storage import thumbnails
 from worker.storage.names import reference_path
 from worker.storage.queries import references
 from worker.storage.spool import NotStored
@@ -23,6 +25,7 @@ def routes() -> list[BaseRoute]:
     return [
         page.page("/pictures/{render_id}", _render),
         page.page("/pictures/references/{sha256}", _reference),
+        page.page("/jobs/{job_id}/thumbnail/{sha256}", _thumbnail),
     ]
 
 
@@ -47,8 +50,26 @@ def _reference(visit: Visit) -> Response:
     return _stored(visit, reference_path(wanted), wanted, found.mime_type)
 
 
+def _thumbnail(visit: Visit) -> Response:
+    job_id, wanted = visit.call.id("job_id"), visit.request.path_params["sha256"]
+    with visit.context.database.transaction() as tx:
+        stored = results.stored(tx, job_id)
+    if stored is None or stored.sha256 != wanted:
+        raise _missing()
+    headers = _kept_for_ever(wanted)
+    if visit.request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    try:
+        small = thumbnails.kept(visit.context.store, stored.path, stored.sha256)
+    except NotStored:
+        small = None
+    if small is None:
+        raise _missing()
+    return Response(small, headers=headers, media_type=thumbnails.MIME_TYPE)
+
+
 def _stored(visit: Visit, path: str, expected: str, media_type: str) -> Response:
-    headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{expected}"'}
+    headers = _kept_for_ever(expected)
     if visit.request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     if media_type not in DRAWN:
@@ -61,6 +82,10 @@ def _stored(visit: Visit, path: str, expected: str, media_type: str) -> Response
     if sha256(content).hexdigest() != expected:
         raise Problem(503, "store_object_damaged", "The stored bytes are not those of the image: `darkroom doctor`.")
     return Response(content, headers=headers, media_type=media_type)
+
+
+def _kept_for_ever(sha256_of_it: str) -> dict[str, str]:
+    return {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{sha256_of_it}"'}
 
 
 def _missing() -> Problem:
