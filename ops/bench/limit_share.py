@@ -94,7 +94,8 @@ def side_by_side(place: Ground, cases: Sequence[Case]) -> list[Share]:
 
 def _measure(place: Ground, case: Case, interrupted: threading.Event, *, broker: int) -> Share:
     """Let a node work on more than it can do, and count what the sandbox saw."""
-    name = f"limit_{broker}_{case.algorithm}_{'auto' if case.is_auto else 'set'}_{case.latency_s:g}"
+    shared = "shared" if case.has_neighbour else "alone"
+    name = f"limit_{broker}_{case.algorithm}_{'auto' if case.is_auto else 'set'}_{case.latency_s:g}_{shared}"
     warm_up_s = AUTO_WARM_UP_S if case.is_auto else SET_WARM_UP_S
     settings = {
         "DARKROOM_RATE": "auto" if case.is_auto else str(case.left),

@@ -61,6 +61,9 @@ class Run:
         while now < START + timedelta(seconds=until_s):
             slots = self._round(now)
             now = max((now, *slots)) + PAUSE
+            if self.state.rate * pace.HORIZON.total_seconds() < 1:
+                # Of a low rate most rounds would have no slot to give.
+                now = pace.opens_at(self.state, now=now) or now
         return self
 
     def _round(self, now: datetime) -> tuple[datetime, ...]:

@@ -31,9 +31,6 @@ _REACHED = 0.75
 _COUNTED = 20
 """Requests at the least by which a rate is measured: at low rates ten seconds have too few."""
 
-_RISEN = 1.015
-"""By how much a rate that rises by ``_PROBE_PER_S`` is above its mean over ten seconds."""
-
 _WRONG = 0.97
 """Of a rate that is refused though it was thought to be just under what is: else each step down costs a 429."""
 
@@ -131,7 +128,9 @@ def _measured(pace: Pace, now: datetime, answered: int, retry_after: timedelta |
         window = now - pace.blocked_until + retry_after
         return min(answered / window.total_seconds(), _WRONG * pace.rate)
     span = _settled_span(pace, now)
-    per_s = answered / span.total_seconds() * (1 if _is_soon(pace, now) else _RISEN)
+    # A rate that rises is above its mean over the span by what it rises in half of it.
+    risen: float = 1.0 if _is_soon(pace, now) else _PROBE_PER_S ** (span.total_seconds() / 2)
+    per_s = answered / span.total_seconds() * risen
     refused = min(max(per_s, _FAR * pace.rate), pace.rate)
     is_thought_under = pace.refused_rate is not None and pace.rate <= _JUST_UNDER * pace.refused_rate
     return refused * _WRONG if is_thought_under else refused
