@@ -36,10 +36,11 @@ def test_a_pause_begins_without_the_canaries_and_the_counts_of_the_one_before(
     [known] = node.query("SELECT id FROM account")
     [stale] = node.query("SELECT id FROM job ORDER BY line DESC LIMIT 1")
     node.query(
-        "INSERT INTO provider_health (account_id, given_back, canary_job_id, canaries_passed, usual, score, failed,"
-        " succeeded, lost_creates) VALUES (:account, 7, :job, 1, 0.05, 0, 0, 0, 0) RETURNING 1",
+        "INSERT INTO provider_health (account_id, given_back, canary_job_id, canaries_passed, proved_at, usual, score,"
+        " failed, succeeded, lost_creates) VALUES (:account, 7, :job, 1, :now, 0.05, 0, 0, 0, 0) RETURNING 1",
         account=known["id"],
         job=stale["id"],
+        now=node.clock(),
     )
     sandbox.set(**BREAKS[reason])
 
