@@ -43,6 +43,18 @@
     }
   });
 
+  // A form may show what it would lead to: its page is asked for with what is filled in, and one part of it replaced.
+  let asked = 0;
+  document.addEventListener("change", async (event) => {
+    const form = event.target.closest("form[data-preview]");
+    if (!form) return;
+    const turn = asked += 1;
+    const answer = await fetch(`${form.action}?${new URLSearchParams(new FormData(form))}`).catch(() => null);
+    if (!answer?.ok || turn !== asked) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(form.dataset.preview);
+    if (fresh && turn === asked) one(form.dataset.preview).replaceChildren(...fresh.childNodes);
+  });
+
   // The clipboard of the browser is there on HTTPS and localhost alone; elsewhere a selection is copied.
   async function copy(text) {
     try {
