@@ -171,3 +171,22 @@ def test_what_is_written_to_the_last_is_written_by_its_own_thread_at_the_end(
 
     assert results == [10, 20]
     assert set(written(database)) == {1, 2}
+
+
+@dataclass
+class OfAccount(Notes):
+    """What is written for one account."""
+
+    account_id: str = ""
+
+
+def test_what_is_written_for_two_accounts_is_not_mixed_up(commits: GroupCommit, notes: Notes) -> None:
+    shop, studio = OfAccount(account_id="shop"), OfAccount(account_id="studio")
+    for each in (shop, studio):
+        each.may_go_on.set()
+
+    def hand_in() -> list["Future[object]"]:
+        return [commits.write(note, shared, number) for number, shared in enumerate((studio, shop, studio, shop), 1)]
+
+    assert after_a_first(commits, notes, hand_in) == [10, 20, 30, 40]
+    assert (shop.groups, studio.groups) == ([[2, 4]], [[1, 3]])

@@ -24,7 +24,8 @@ from worker.engine.steps.transitions import Transition
 def claimed(node: Node, ticket: Ticket, *, is_sending: bool) -> Work:
     """Claim the step, and begin to send if so wanted, like the submit step does."""
     with node.services.database.transaction() as tx:
-        [work] = steps.claim(tx, [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))])
+        wanted = [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))]
+        [work] = steps.claim(tx, wanted, account_id=node.services.account_id)
         assert work is not None
         if is_sending:
             generations.begin_send(tx, {work.generation_id: b"{}"}, binding=1, now=node.clock())
@@ -111,7 +112,8 @@ def test_a_claim_that_comes_after_the_deadline_has_ended_its_job_claims_nothing(
 
     deadlines.end_passed(database, node.services.account_id, now=node.clock())
     with database.transaction() as tx:
-        found = steps.claim(tx, [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))])
+        wanted = [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))]
+        found = steps.claim(tx, wanted, account_id=node.services.account_id)
 
     assert found == [None]
     assert node.entries() == [("hold", 4), ("void", 4)]

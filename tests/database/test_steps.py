@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.pipeline.node import Node
+from worker.accounts.queries import accounts
 from worker.core.db.statements import StaleFence
 from worker.core.rules.states import QUEUED_LEASE, StepKind
 from worker.engine import dispatch
@@ -29,7 +30,8 @@ def claimed(node: Node, *tickets: Ticket) -> list[Work | None]:
     """Claim the steps of tickets with one statement."""
     until = node.clock() + LEASE
     with node.services.database.transaction() as tx:
-        return steps.claim(tx, [Claim(ticket=ticket, until=until) for ticket in tickets])
+        wanted = [Claim(ticket=ticket, until=until) for ticket in tickets]
+        return steps.claim(tx, wanted, account_id=node.services.account_id)
 
 
 def test_a_ticket_can_be_claimed_once(node: Node, ticket: Ticket) -> None:
@@ -132,3 +134,12 @@ def test_no_more_jobs_are_open_than_the_window_allows(node: Node) -> None:
     dispatch.run(node.services)
 
     assert node.jobs().count("active") == 7
+
+
+def test_a_step_is_not_claimed_for_another_account(node: Node, ticket: Ticket) -> None:
+    with node.services.database.transaction() as tx:
+        other = accounts.ensure(tx, account_id=node.services.new_id(), name="another", now=node.clock())
+        found = steps.claim(tx, [Claim(ticket=ticket, until=node.clock() + LEASE)], account_id=other)
+
+    assert found == [None]
+    assert claimed(node, ticket) != [None]

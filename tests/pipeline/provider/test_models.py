@@ -210,7 +210,8 @@ def test_a_claim_knows_the_uploads_of_all_references_of_its_job(node: Node) -> N
     [ticket] = dispatch.run(node.services).tickets
 
     with node.services.database.transaction() as tx:
-        [work] = steps.claim(tx, [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))])
+        wanted = [Claim(ticket=ticket, until=node.clock() + timedelta(seconds=45))]
+        [work] = steps.claim(tx, wanted, account_id=node.services.account_id)
 
     assert work is not None
     assert work.kind is StepKind.SUBMIT

@@ -290,7 +290,8 @@ def test_a_webhook_that_comes_during_a_poll_is_followed_by_another_poll(rig: Rig
             )
             or []
         )
-        [work] = steps.claim(tx, [Claim(ticket=ticket, until=rig.node.clock.now + timedelta(seconds=30))])
+        wanted = [Claim(ticket=ticket, until=rig.node.clock.now + timedelta(seconds=30))]
+        [work] = steps.claim(tx, wanted, account_id=rig.node.services.account_id)
     assert work is not None
 
     with services.database.transaction() as tx:

@@ -60,9 +60,9 @@ class GroupCommit:
     def write(self, write: Write[Shared, Item, Result], shared: Shared, item: Item) -> "Future[Result]":
         """Have the item written; the future ends when it is committed, or with what it raises when written alone.
 
-        Items of one ``write`` in one transaction are handed to it together, and all of them with the ``shared`` of
-        the first. A transaction that fails is rolled back, and each of its items is tried alone. After a broken
-        connection it is unknown whether it was committed, so that nothing is tried again: the items are Unwritten.
+        Items of one ``write`` and ``shared`` in one transaction are handed to it together. A transaction that fails is
+        rolled back, and each of its items is tried alone. After a broken connection it is unknown whether it was
+        committed, so that nothing is tried again: the items are Unwritten.
         """
         entry = _Entry(write, shared, item)
         self._room.acquire()
@@ -121,9 +121,9 @@ class GroupCommit:
     def _committed(self, group: Sequence["_Entry"]) -> list[tuple["_Entry", Any]]:
         results: list[tuple[_Entry, Any]] = []
         with self._transaction() as tx:
-            for write, alike in groupby(sorted(group, key=attrgetter("name")), key=attrgetter("write")):
+            for _, alike in groupby(sorted(group, key=attrgetter("place")), key=attrgetter("place")):
                 entries = list(alike)
-                found = write(tx, entries[0].shared, [entry.item for entry in entries])
+                found = entries[0].write(tx, entries[0].shared, [entry.item for entry in entries])
                 results += zip(entries, found, strict=True)
         return results
 
@@ -131,11 +131,13 @@ class GroupCommit:
 class _Entry:
     """One item on its way."""
 
-    __slots__ = ("future", "item", "name", "shared", "write")
+    __slots__ = ("future", "item", "place", "shared", "write")
 
     def __init__(self, write: Write[Any, Any, Any], shared: Any, item: Any) -> None:
         self.write, self.shared, self.item = write, shared, item
-        self.name = f"{write.__module__}.{write.__qualname__}"
+        # In the same order in every process, so that two of them do not wait for each other.
+        name, account = f"{write.__module__}.{write.__qualname__}", str(getattr(shared, "account_id", ""))
+        self.place = (name, account, id(write), id(shared))
         self.future: Future[Any] = Future()
 
 

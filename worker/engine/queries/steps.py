@@ -135,6 +135,7 @@ _CLAIM = text("""
         JOIN json_to_recordset(CAST(:claims AS json))
             AS w (job_id uuid, kind text, fence bigint, until timestamptz, place int)
             ON step.job_id = w.job_id AND step.fence = w.fence AND step.kind = w.kind
+        WHERE step.account_id = :account_id
         FOR UPDATE OF step SKIP LOCKED),
     claimed AS (
         UPDATE step SET fence = step.fence + 1, lease_until = free.until FROM free
@@ -173,17 +174,18 @@ _CLAIM = text("""
         AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
 
 
-def claim(tx: Connection, claims: Sequence[Claim]) -> list[Work | None]:
+def claim(tx: Connection, claims: Sequence[Claim], *, account_id: UUID) -> list[Work | None]:
     """Make the steps this worker's own, each until its instant; None for each whose ticket is stale or not free.
 
-    Of two claims with the same ticket one gets the step.
+    Of two claims with the same ticket one gets the step. One of another account is never claimed: it would be done
+    with the wrong key.
     """
     wanted = [
         {"job_id": t.job_id, "kind": t.kind, "fence": t.fence, "until": claim.until, "place": place}
         for place, claim in enumerate(claims)
         for t in [claim.ticket]
     ]
-    rows = tx.execute(_CLAIM, {"claims": json.dumps(wanted, default=str)})
+    rows = tx.execute(_CLAIM, {"claims": json.dumps(wanted, default=str), "account_id": account_id})
     found = {row.place: _work(row._asdict()) for row in rows}
     return [found.get(place) for place in range(len(claims))]
 

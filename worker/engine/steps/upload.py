@@ -58,7 +58,8 @@ def _claim(services: Services, ticket: Ticket) -> _Task | None:
     now = services.clock()
     fresh_after = now - services.policies.upload_reuse
     with services.database.transaction() as tx:
-        [work] = steps.claim(tx, [Claim(ticket=ticket, until=now + LEASES[StepKind.UPLOAD])])
+        wanted = [Claim(ticket=ticket, until=now + LEASES[StepKind.UPLOAD])]
+        [work] = steps.claim(tx, wanted, account_id=services.account_id)
         if work is None:
             return None
         decided = _decided(tx, services, work, fresh_after, now)
