@@ -284,3 +284,6 @@ AT_0065 = AT_0063.plus(
     deleted="catalog_claim",
 )
 AT_0066 = AT_0065.plus(updated={"schedule": "created_by, credit_cap, cron, missed, overlap, tz"})
+AT_0069 = AT_0066.plus(
+    updated={"account": "pools", "owner_account": "account_id, pool"}, inserted="owner_account", deleted="owner_account"
+)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Double, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import ARRAY, CheckConstraint, Double, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
@@ -72,6 +72,9 @@ class Account(Table):
     store_place: Mapped[str | None] = mapped_column(comment="Where that store was when it was adopted")
     store_failed_at: Mapped[datetime | None] = mapped_column(comment="Since when the store has failed; NULL: it works")
     resumed_at: Mapped[datetime | None] = mapped_column(comment="When the last pause ended")
+    pools: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), server_default=text("'{}'::text[]"), comment="The pools that it belongs to, as its nodes say"
+    )
     probes: Mapped[int] = mapped_column(
         server_default="0", comment="Looks since the pause began, or since the same one before it"
     )

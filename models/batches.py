@@ -165,6 +165,17 @@ class OwnerCap(Table):
     monthly_cap: Mapped[int] = mapped_column(comment="Credits per calendar month, UTC")
 
 
+class OwnerAccount(Table):
+    """The account or the pool of an owner's batches that name neither; without a row the submitting process says it."""
+
+    __tablename__ = "owner_account"
+    __table_args__ = (CheckConstraint("num_nonnulls(account_id, pool) = 1", name="one_of_both"),)
+
+    owner: Mapped[str] = mapped_column(primary_key=True, comment="As batches name it")
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"), comment="That pays; NULL: one of a pool")
+    pool: Mapped[str | None] = mapped_column(comment="Of whose accounts the one with the most room pays")
+
+
 class OwnerMonth(Table):
     """What an owner has committed in one month; a release goes back to the month of its hold."""
 

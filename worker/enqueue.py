@@ -32,8 +32,8 @@ def enqueue(
     """Write a batch of jobs with the caller's other rows; they begin when the caller commits.
 
     ``batch`` has ``name``, ``owner``, ``token``, ``purpose``, ``priority``, ``credit_cap``, ``deadline``,
-    ``size_policy``, ``allow_extra``; each request has the columns of a manifest. The same token with the same requests
-    changes nothing and gives the same batch.
+    ``size_policy``, ``account`` or ``pool``, ``allow_extra``; each request has the columns of a manifest. The same
+    token with the same requests changes nothing and gives the same batch.
 
     References are fetched, checked and stored before anything is written. To keep that out of a transaction, call
     ``prepare_requests`` first and pass what it gives. Paths are permitted when ``base`` says what they are relative

@@ -1,7 +1,10 @@
 """Every setting of Darkroom: its name in the environment, its unit, its default; all faults are reported at once."""
 
 import os
+import re
 import stat
+import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -56,6 +59,14 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0)
 Interval = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(seconds=1))]
 
 
+def _names(value: object) -> object:
+    """Read names that are separated by commas."""
+    return frozenset(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""Names of several accounts, and of pools: they are part of names of variables and of queues."""
+AccountName = Annotated[str, Field(pattern=f"^{ACCOUNT_NAME.pattern}$")]
 CommandName = Annotated[str, Field(pattern=f"^{COMMAND_NAME.pattern}$")]
 CommandLine = Annotated[tuple[str, ...], BeforeValidator(command_words)]
 
@@ -90,7 +101,11 @@ class Settings(BaseModel):
     spool: Path | None = Field(None, alias="DARKROOM_SPOOL")
     """Folder for temporary files; without it the folder ``spool`` in the home."""
     account: str = Field("default", alias="DARKROOM_ACCOUNT", min_length=1, max_length=100)
-    """Which account of the database this process works for."""
+    """Which account of the database this process works for; of several, the one that is meant where none is named."""
+    accounts: tuple["Settings", ...] = Field((), alias="DARKROOM_ACCOUNTS")
+    """Several accounts, each with these settings and its own: names separated by commas, or a TOML file."""
+    pools: Annotated[frozenset[AccountName], BeforeValidator(_names)] = Field(frozenset(), alias="DARKROOM_POOLS")
+    """The pools that the account belongs to, separated by commas."""
     max_in_flight: int = Field(500, alias="DARKROOM_MAX_IN_FLIGHT", ge=1, le=100_000)
     """Most generations in flight at the provider."""
     rate: Annotated[float, Field(gt=0, le=100_000)] | Literal["auto"] = Field("auto", alias="DARKROOM_RATE")
@@ -206,6 +221,20 @@ class Settings(BaseModel):
     """The least severe line that is shown."""
 
     @property
+    def each_account(self) -> tuple["Settings", ...]:
+        """The settings of each account that is known here, with a key or without."""
+        return self.accounts or (self,)
+
+    @property
+    def served(self) -> tuple["Settings", ...]:
+        """The settings of each account that a node of this process works for: those whose keys it has."""
+        return tuple(each for each in self.each_account if each.api_key is not None)
+
+    def of_account(self, name: str) -> "Settings | None":
+        """Return the settings of the account of that name; None: nothing is said of it here."""
+        return next((each for each in self.each_account if each.account == name), None)
+
+    @property
     def is_sandbox(self) -> bool:
         """Whether nothing here costs money, because there is no key."""
         return self.api_key is None
@@ -244,22 +273,127 @@ def load() -> Settings:
     """
     names = {field.alias for field in Settings.model_fields.values()}
     given = {name: text for name, text in os.environ.items() if text and name in names}
-    faults = []
+    asked_for = given.pop(ACCOUNTS, None)
+    faults: list[str] = []
     for name in sorted(SECRETS):
-        try:
-            found = secret(name)
-        except ValueError as error:
-            faults.append(f"{name}{FILE}: {error}")
-        else:
-            given |= {} if found is None else {name: found}
-    try:
-        chosen = Settings.model_validate(given)
-    except ValidationError as error:
-        faults += [f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsFaulty(tuple(faults)) from None
-    if faults:
+        given |= _secret(name, name, faults)
+    chosen = _validated(given, faults, "")
+    accounts = () if asked_for is None else tuple(_accounts(asked_for, given, faults))
+    if faults or chosen is None:
         raise SettingsFaulty(tuple(faults))
-    return chosen
+    return chosen if not accounts else _of_several(accounts, chosen)
+
+
+def _secret(name: str, variable: str, faults: list[str]) -> dict[str, str]:
+    try:
+        found = secret(variable)
+    except ValueError as error:
+        faults.append(f"{variable}{FILE}: {error}")
+        return {}
+    return {} if found is None else {name: found}
+
+
+def _validated(given: Mapping[str, object], faults: list[str], where: str) -> Settings | None:
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        faults += [f"{where}{each['loc'][0]}: {each['msg']}" for each in found]
+        return None
+
+
+ACCOUNTS, _ACCOUNT, _KEY = "DARKROOM_ACCOUNTS", "DARKROOM_ACCOUNT", "RIVYA_API_KEY"
+_OWN = {
+    "base_url": "RIVYA_BASE_URL",
+    "rate": "DARKROOM_RATE",
+    "read_rate": "DARKROOM_READ_RATE",
+    "max_in_flight": "DARKROOM_MAX_IN_FLIGHT",
+    "wallet_floor": "DARKROOM_WALLET_FLOOR",
+    "pools": "DARKROOM_POOLS",
+}
+"""What each of several accounts may have of its own, beside its key: in the file, and with ``__NAME`` at the end of the
+variable in the environment."""
+_IN_FILE = {"name", "key_file", *_OWN}
+
+
+def variable_of(setting: str, account: str) -> str:
+    """Return the variable with the setting of one of several accounts: ``RIVYA_API_KEY__SHOP``."""
+    return f"{setting}__{account.upper().replace('-', '_')}"
+
+
+def _accounts(asked_for: str, given: Mapping[str, str], faults: list[str]) -> Iterator[Settings]:
+    """Read several accounts, each with the settings that are common to all and its own."""
+    found = _of_file(Path(asked_for), faults) if asked_for.endswith(".toml") else _of_names(asked_for)
+    names = [str(each.get("name", "")) for each in found]
+    common = {name: value for name, value in given.items() if name not in {_KEY, _ACCOUNT}}
+    default = given.get(_ACCOUNT, "default")
+    if _KEY in given and default not in names:
+        found, names = [{"name": default}, *found], [default, *names]
+    if _ACCOUNT in given and default not in names:
+        faults.append(f"{_ACCOUNT}: {default} is none of {ACCOUNTS}: {', '.join(names)}")
+    if len({variable_of("", name) for name in names}) < len(names):
+        faults.append(f"{ACCOUNTS}: two of its accounts have the same name, or names that differ only in case, - and _")
+    for each, name in zip(found, names, strict=True):
+        if not ACCOUNT_NAME.fullmatch(name):
+            faults.append(f"{ACCOUNTS}: an account's name has letters, digits, - and _, and 64 of them at most")
+            continue
+        key = {_KEY: given[_KEY]} if name == default and _KEY in given else {}
+        own = {**common, **_own(each, name), **(_key(each, name, faults) or key), _ACCOUNT: name}
+        if (chosen := _validated(own, faults, f"account {name}: ")) is not None:
+            yield chosen
+
+
+def _of_names(names: str) -> list[dict[str, object]]:
+    return [{"name": name} for name in filter(None, map(str.strip, names.split(",")))]
+
+
+def _of_file(path: Path, faults: list[str]) -> list[dict[str, object]]:
+    """Read ``[[account]]`` of a TOML file. No key is in it, so that it may be the same on all nodes, and be shown."""
+    try:
+        found = tomllib.loads(path.read_text()).get("account", [])
+    except (OSError, ValueError) as error:
+        faults.append(f"{ACCOUNTS}: {path} cannot be read: {error}")
+        return []
+    if not found or not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        faults.append(f"{ACCOUNTS}: {path} has no table [[account]]")
+        return []
+    unknown = sorted({str(name) for each in found for name in each if name not in _IN_FILE})
+    if unknown:
+        permitted = ", ".join(sorted(_IN_FILE))
+        faults.append(f"{ACCOUNTS}: {path} has {', '.join(unknown)}; an account may have {permitted}")
+    return found
+
+
+def _own(account: Mapping[str, object], name: str) -> dict[str, object]:
+    """Return what the account has of its own; the environment goes before the file."""
+    found: dict[str, object] = {}
+    for field, setting in _OWN.items():
+        variable = variable_of(setting, name)
+        if text := os.environ.get(variable):
+            found[setting] = text
+        elif field in account:
+            found[setting] = account[field]
+    return found
+
+
+def _key(account: Mapping[str, object], name: str, faults: list[str]) -> dict[str, str]:
+    """Return the account's key: of its variable, of the file that its variable names, or that the file names."""
+    found = _secret(_KEY, variable_of(_KEY, name), faults)
+    if found or "key_file" not in account:
+        return found
+    try:
+        return {_KEY: _content(Path(str(account["key_file"])))}
+    except ValueError as error:
+        faults.append(f"{ACCOUNTS}: key_file of {name}: {error}")
+        return {}
+
+
+def _of_several(accounts: tuple[Settings, ...], chosen: Settings) -> Settings:
+    """Return the settings of the account that is meant where none is named, with those of all accounts."""
+    named = [each for each in accounts if each.account == chosen.account]
+    is_chosen = "account" in chosen.model_fields_set or chosen.api_key is not None
+    default = named[0] if named and is_chosen else accounts[0]
+    return default.model_copy(update={"accounts": accounts})
 
 
 def secret(name: str) -> str | None:

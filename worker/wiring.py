@@ -5,24 +5,27 @@ import random
 import secrets
 import socket
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import structlog
 
 from worker.accounts import binding
-from worker.accounts.binding import Place
+from worker.accounts.binding import OtherKey, OtherProvider, Place
 from worker.accounts.opening import NotConfigured, account, clock, database, new_id
-from worker.accounts.queries import account_limits
+from worker.accounts.queries import account_limits, pools
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules import errors
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.retry import ReplayPolicy
 from worker.core.rules.states import HTTP_CONNECT, HTTP_READ, HTTP_SEND, HTTP_TOTAL
 from worker.engine.rules.polling import PollSchedule
 from worker.engine.services import Collectors, Latencies, Policies, Services, Writers
 from worker.provider.client import Client, Timeouts
 from worker.provider.session import is_loopback_url
-from worker.settings import Settings
+from worker.settings import Settings, variable_of
 from worker.storage import store_binding
 from worker.storage.fetch import addresses
 from worker.storage.fetch.addresses import AddressPolicy
@@ -42,6 +45,7 @@ __all__ = [
     "place",
     "policies",
     "services",
+    "services_of_each",
     "store",
 ]
 
@@ -105,20 +109,79 @@ def _starter() -> Author:
 
 
 def services(settings: Settings, *, is_node: bool = True) -> Services:
-    """Put together all that a worker node needs, and set its account to what the settings say.
+    """Put together what a process needs for the account that is meant where none is named.
 
-    A command that is no node leaves the account's limits as they are.
+    A node sets the account to what the settings say; a command that is no node leaves its limits as they are.
     """
     if settings.api_key is None:
-        raise NotConfigured(
-            "RIVYA_API_KEY is not set: a node needs the provider's key, or that of a sandbox"
-            " (`darkroom up` brings one, `darkroom sandbox` prints one)"
-        )
-    # A collector waits for downloads most of the time, and needs a connection only to record them.
+        raise NotConfigured(_NO_KEY)
+    db = _database(settings, is_node=is_node, accounts=1)
+    if is_node:
+        clock.keep()
+    return _of_account(settings, db, _Shared.of(db, is_node=is_node), is_node=is_node)
+
+
+def services_of_each(settings: Settings) -> dict[str, Services]:
+    """Put together what a node needs for each account that it has a key for, by the account's name.
+
+    One that may not be served, because its key is another account's, is left to other nodes. Raises what forbids it
+    when there is none besides.
+    """
+    served = settings.served
+    if not served:
+        raise NotConfigured(_NO_KEY)
+    db = _database(settings, is_node=True, accounts=len(served))
+    # The dispatchers' threads renew it: no other thread of a node waits for the database to be told the time.
+    clock.keep()
+    # Those without a key here, too: batches may name them.
+    account(settings, db)
+    shared = _Shared.of(db, is_node=True)
+    found: dict[str, Services] = {}
+    refused: list[DarkroomError] = []
+    for each in served:
+        try:
+            found[each.account] = _of_account(each, db, shared, is_node=True)
+        except (OtherProvider, OtherKey) as error:
+            if len(served) > 1:
+                log.error("account.not_served", account=each.account, reason=str(error))  # noqa: TRY400 - no crash
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    for each in settings.accounts:
+        if each.api_key is None:
+            step = f"set {variable_of('RIVYA_API_KEY', each.account)}, or leave it to nodes that have its key"
+            log.warning("account.without_key", account=each.account, next_step=step)
+    return found
+
+
+_NO_KEY = (
+    "RIVYA_API_KEY is not set: a node needs the provider's key, or that of a sandbox"
+    " (`darkroom up` brings one, `darkroom sandbox` prints one)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """What the accounts of a process share."""
+
+    senders: Collectors
+    writers: Writers | None
+
+    @classmethod
+    def of(cls, db: Database, *, is_node: bool) -> Self:
+        return cls(senders=Collectors(HOOK_SENDERS), writers=Writers.of(db.transaction) if is_node else None)
+
+
+def _database(settings: Settings, *, is_node: bool, accounts: int) -> Database:
+    # A collector waits for downloads most of the time, and needs a connection only to record them; so does a thread
+    # for steps. Each further account has a dispatcher, and its own threads.
+    own = settings.concurrency + settings.collectors // 8
     answer_s = settings.database_timeout.total_seconds() if is_node else 75.0
-    db = database(
-        settings, connections=settings.concurrency + settings.collectors // 8 + HOOK_SENDERS + 6, answer_s=answer_s
-    )
+    further = (accounts - 1) * (2 + own // 4)
+    return database(settings, connections=own + HOOK_SENDERS + 6 + further, answer_s=answer_s)
+
+
+def _of_account(settings: Settings, db: Database, shared: _Shared, *, is_node: bool) -> Services:
     account_id = account(settings, db)
     rate = None if settings.rate == "auto" else settings.rate
     provider = client(settings)
@@ -133,12 +196,11 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
                 read_rate=settings.read_rate,
                 now=clock(),
             )
-    if is_node:
-        # The dispatcher's thread renews it: no other thread of a node waits for the database to be told the time.
-        clock.keep()
+            pools.set_pools(tx, account_id, settings.pools)
     chosen = policies(settings)
     return Services(
         account_id=account_id,
+        account=settings.account,
         database=db,
         binding=number,
         client=provider,
@@ -151,8 +213,8 @@ def services(settings: Settings, *, is_node: bool = True) -> Services:
         new_id=new_id,
         pause=time.sleep,
         collectors=Collectors(settings.collectors),
-        senders=Collectors(HOOK_SENDERS),
-        writers=Writers.of(db.transaction) if is_node else None,
+        senders=shared.senders,
+        writers=shared.writers,
     )
 
 

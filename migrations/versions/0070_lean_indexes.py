@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from migrations import contract, scripts
 
 revision: str = "0070"
-down_revision: str | None = "0067"
+down_revision: str | None = "0069"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

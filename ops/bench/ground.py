@@ -76,6 +76,12 @@ class Sandbox:
         rows: list[dict[str, Any]] = self._call("GET", "/sandbox/books?tasks=1")["task_list"]
         return rows
 
+    def open(self, account: str) -> str:
+        """Open an account with a full wallet; returns its key."""
+        key: str = self._call("POST", "/sandbox/keys", {"account": account})["api_key"]
+        self._call("POST", "/sandbox/wallet", {"set": RICH, "account": account})
+        return key
+
     def set(self, **settings: object) -> None:
         """Change these switches."""
         self._call("PATCH", "/sandbox/settings", settings)

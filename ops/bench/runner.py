@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from ops.bench import (
+    accounts,
     catalog,
     comparison,
     console,
@@ -42,6 +43,7 @@ BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "limit": limit_share.run,
     "low-limits": low_limits.run,
     "scaling": scaling.run,
+    "accounts": accounts.run,
     "interactive": interactive.run,
     "catalog": catalog.run,
     "polls": real_polls.run,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from tests.acceptance.waiting import until
 from tests.pipeline.node import Node
+from worker.accounts.queries import accounts, pools
 from worker.audit.verify import verify
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose, validate_batch
 from worker.node.fetch_stage import FetchStage
@@ -253,3 +254,25 @@ def test_who_binds_a_login_is_in_the_log_of_changes(node: Node, bound: Bound) ->
 
     found = node.query("SELECT field, after FROM change WHERE subject LIKE 'producer:%' ORDER BY field")
     assert found == [{"field": "max_priority", "after": "bulk"}, {"field": "owner", "after": "shop"}]
+
+
+def waiting_for(node: Node) -> list[str]:
+    """Return for which account each message waits."""
+    rows = node.query("SELECT a.name FROM waiting_message w JOIN account a ON a.id = w.account_id ORDER BY w.id")
+    return [row["name"] for row in rows]
+
+
+def test_with_several_accounts_a_message_waits_for_the_nodes_of_the_one_that_it_names(node: Node) -> None:
+    with node.services.database.transaction() as tx:
+        shop = accounts.ensure(tx, account_id=node.services.new_id(), name="shop", now=node.clock())
+        pools.set_pools(tx, shop, ["bulk"])
+
+    with producer(node) as connection:
+        enqueue(connection, {"token": "by name", "account": "shop"}, CHAIR)
+        enqueue(connection, {"token": "by pool", "pool": "bulk"}, CHAIR)
+        connection.execute('SELECT darkroom_enqueue(\'{"token": "by argument"}\', \'[{"prompt": "x"}]\', \'default\')')
+        connection.commit()
+        with pytest.raises(psycopg.DatabaseError, match="2 accounts are called anything"):
+            enqueue(connection, {"token": "by nothing"}, CHAIR)
+
+    assert waiting_for(node) == ["shop", "shop", "default"]

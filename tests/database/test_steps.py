@@ -10,7 +10,7 @@ from worker.accounts.queries import accounts
 from worker.core.db.statements import StaleFence
 from worker.core.rules.states import QUEUED_LEASE, StepKind
 from worker.engine import dispatch
-from worker.engine.queries import steps
+from worker.engine.queries import step_moves, steps
 from worker.engine.queries.step_moves import Advance, Finish, Postpone
 from worker.engine.queries.steps import Claim, Ticket, Work
 from worker.engine.steps import transitions
@@ -143,3 +143,16 @@ def test_a_step_is_not_claimed_for_another_account(node: Node, ticket: Ticket) -
 
     assert found == [None]
     assert claimed(node, ticket) != [None]
+
+
+def test_a_step_that_is_given_back_is_handed_out_again_under_another_fence(node: Node, ticket: Ticket) -> None:
+    again_at = node.clock() + timedelta(seconds=1)
+
+    with node.services.database.transaction() as tx:
+        step_moves.give_back(tx, [ticket, replace(ticket, fence=9)], due_at=again_at)
+
+    assert dispatch.run(node.services).tickets == ()
+    node.clock.now = again_at
+    [again] = dispatch.run(node.services).tickets
+    assert again.fence > ticket.fence
+    assert claimed(node, ticket) == [None]

@@ -6,7 +6,7 @@ importing those takes as long as everything else that it does.
 
 from uuid import UUID
 
-from worker.accounts.queries import accounts
+from worker.accounts.queries import accounts, pools
 from worker.core.db.clock import DatabaseClock, TimeOrderedIds
 from worker.core.db.session import Database
 from worker.core.rules.errors import DarkroomError
@@ -40,6 +40,8 @@ def database(settings: Settings, *, connections: int = 5, answer_s: float = 75.0
 
 
 def account(settings: Settings, db: Database) -> UUID:
-    """Return the id of the account that the settings name; made if it is new."""
+    """Return the id of the account that the settings name; made if it is new, and so are others that they know."""
     with db.transaction() as tx:
+        for each in settings.accounts:
+            pools.set_pools(tx, accounts.ensure(tx, account_id=new_id(), name=each.account, now=clock()), each.pools)
         return accounts.ensure(tx, account_id=new_id(), name=settings.account, now=clock())

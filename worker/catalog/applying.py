@@ -264,7 +264,17 @@ def _submit(
         size_policy=catalog.recipe.size_policy,
     )
     # Whoever had to agree has agreed to the plan.
-    receipt = write(tx, request, prepared, account_id=account_id, now=now, new_id=new_id, approve_above=None)
+    # A catalog stays with its account: what is known of its prompts and references is known there.
+    receipt = write(
+        tx,
+        request,
+        prepared,
+        account_id=account_id,
+        now=now,
+        new_id=new_id,
+        approve_above=None,
+        follows_owner=False,
+    )
     prepared.spool.close()
     asked = [PlannedRender(id=new_id(), item_id=each.id, sku=each.sku) for each in part]
     needs_review = is_sample or catalog.recipe.review is ReviewPolicy.REQUIRED

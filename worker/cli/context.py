@@ -86,8 +86,8 @@ class Context:
         return {name: value for name, value in found.items() if value}
 
     def provider_variables(self) -> dict[str, str]:
-        """The provider's address and key, if there is one."""
-        if not self.has_provider:
+        """The provider's address and key, if there is one; those of several accounts are inherited."""
+        if not self.has_provider or self.settings.accounts:
             return {}
         return {
             "RIVYA_BASE_URL": self.settings.base_url,

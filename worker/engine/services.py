@@ -210,9 +210,14 @@ class LimitWords:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One process's parts; safe to share between its threads."""
+    """What a process has for one account; safe to share between its threads.
+
+    Those of several accounts share the database, the writers and the senders.
+    """
 
     account_id: UUID
+    account: str = "default"
+    """The account's name."""
     binding: int = 1
     """Which binding of the account this process was put together for."""
     database: Database

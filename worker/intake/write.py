@@ -9,6 +9,8 @@ from uuid import UUID
 from psycopg import Cursor
 from sqlalchemy import Connection
 
+from worker.accounts import choosing
+from worker.accounts.choosing import NoAccount
 from worker.core.db import session
 from worker.core.db.changes import Author
 from worker.core.rules.batch_request import BatchRequest, falls_at
@@ -86,15 +88,20 @@ def write(
     by: str | None = None,
     approve_above: int | None,
     fields_hash: str | None = None,
+    follows_owner: bool = True,
 ) -> Receipt:
     """Write the batch; under a token that was used before, change nothing and give the batch that has it.
 
+    ``account_id`` is the account where neither the batch nor its owner has another; the owner's does not count unless
+    ``follows_owner``.
+
     A batch of more than ``approve_above`` credits is paused until another person than ``by`` (else its owner) resumes
     it. ``fields_hash`` is kept where a replay has to have the same fields of the batch, too. Lines with faults are kept
-    beside the batch. Raises TokenTaken when the token's batch has other content, and
-    RequestsRefused when a stored reference is not known, or when the deadline of a new batch has passed, and
-    StoreUnavailable when the references lie in another store than the account's.
+    beside the batch. Raises TokenTaken when the token's batch has other content, RequestsRefused when the account or a
+    stored reference is not known, or the deadline of a new batch has passed, and StoreUnavailable when the references
+    lie in another store than the account's.
     """
+    account_id = _account(tx, request, prepared.jobs, default=account_id, follows_owner=follows_owner)
     _expect_right_store(tx, prepared, account_id)
     _write_references(tx, prepared, now)
     batch_id = new_id()
@@ -138,6 +145,14 @@ def write(
         faults=prepared.faults or (),
         kept=prepared.kept,
     )
+
+
+def _account(tx: Connection, request: BatchRequest, jobs: int, *, default: UUID, follows_owner: bool) -> UUID:
+    try:
+        return choosing.account_of(tx, request, jobs=jobs, default=default, follows_owner=follows_owner)
+    except NoAccount as error:
+        fault = Fault(line=0, field=error.kind, reason=str(error), permitted=error.known)
+        raise RequestsRefused((fault,)) from None
 
 
 def _expect_right_store(tx: Connection, prepared: Prepared, account_id: UUID) -> None:

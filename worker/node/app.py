@@ -11,6 +11,7 @@ from worker.intake.rules import delivery
 from worker.node import broker, heartbeat
 from worker.node.bootsteps import Dispatcher
 from worker.node.broker import remote_control
+from worker.node.process import SPARE_THREADS
 
 ENQUEUE_QUEUE = delivery.ENQUEUE
 QUEUES = delivery.TASKS
@@ -37,18 +38,18 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         # A server that refuses a command (a replica after a failover, no memory, no permission) may take it later.
         "broker_channel_error_retry": True,
-        "broker_pool_limit": current.concurrency + 4,
+        "broker_pool_limit": threads(current) + 4,
         "broker_pool_acquire_timeout": 10,
         "result_backend": None,
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
-        "task_queues": [_queue(name) for name in QUEUES],
+        "task_queues": [_queue(name) for name in queues(current)],
         "task_default_queue": ENQUEUE_QUEUE,
         "task_default_exchange": ENQUEUE_QUEUE,
         "task_default_routing_key": ENQUEUE_QUEUE,
         "task_create_missing_queues": False,
-        "task_routes": {name: {"queue": name} for name in QUEUES},
+        "task_routes": {name: {"queue": name} for name in QUEUES if name in queues(current)},
         "task_acks_late": True,
         "task_acks_on_failure": True,
         "task_acks_on_timeout": True,
@@ -61,7 +62,7 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
         },
         "worker_pool": "threads",
         "worker_consumer": "worker.node.consumer:Consumer",
-        "worker_concurrency": current.concurrency,
+        "worker_concurrency": threads(current),
         "worker_prefetch_multiplier": 1,
         "worker_disable_rate_limits": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -73,6 +74,19 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
         "control_queue_exclusive": True,
         "event_queue_exclusive": True,
     }
+
+
+def queues(current: settings.Settings) -> tuple[str, ...]:
+    """Return the queues that a node reads: those of the accounts that it has keys for, and that of producers."""
+    accounts = [each.account for each in current.served] or [current.account]
+    own = [delivery.queue_of(task, account) for account in accounts for task in delivery.OF_ACCOUNTS]
+    return (*own, ENQUEUE_QUEUE)
+
+
+def threads(current: settings.Settings) -> int:
+    """Return the threads of a node: each of several accounts has as many for its steps as one account would have."""
+    count = len(current.served)
+    return current.concurrency if count < 2 else count * (current.concurrency + SPARE_THREADS)  # noqa: PLR2004
 
 
 def _queue(name: str) -> Queue:

@@ -65,7 +65,7 @@ class Action(StrEnum):
 
 
 class ConsumerWatchdog:
-    """Looks every few seconds whether this node's consumer still takes messages; for one thread."""
+    """Looks every few seconds whether this node's consumer still takes messages; safe to share between threads."""
 
     def __init__(self, app: Celery, hub: Any) -> None:
         """``hub`` is the event loop of the consumer."""
@@ -73,9 +73,18 @@ class ConsumerWatchdog:
         self._hearing = Hearing()
         self._taken = -1
         self._look_at: datetime | None = None
+        self._looking = threading.Lock()
 
     def look(self, now: datetime) -> None:
         """Look if it is time, and do what is due; raises the broker's connection errors."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._look(now)
+        finally:
+            self._looking.release()
+
+    def _look(self, now: datetime) -> None:
         if self._look_at is not None and now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY

@@ -4,7 +4,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -22,12 +24,27 @@ log = structlog.get_logger(__name__)
 BEAT_EVERY_S = 5.0
 
 
-class Heartbeat:
-    """Renews the row of this process; for one thread."""
+@dataclass(kw_only=True)
+class _Rounds:
+    """The last rounds of the dispatcher of one account."""
 
-    def __init__(self, services: Services, clock: DatabaseClock) -> None:
-        """Begin without a row and without a completed round; ``clock`` is renewed by the answers."""
-        self._account_id = services.account_id
+    services: Services
+    completed_at: float | None = None
+    error: str | None = None
+    is_ended: bool = False
+
+
+class Heartbeat:
+    """Renews the row of this process, whose dispatchers call it in turn; safe to share between them."""
+
+    def __init__(self, services: Services, clock: DatabaseClock, *, others: Sequence[Services] = ()) -> None:
+        """Begin without a row and without a completed round; ``clock`` is renewed by the answers.
+
+        ``others`` are those of the further accounts that this node serves.
+        """
+        self._rounds = {each.account_id: _Rounds(services=each) for each in (services, *others)}
+        self._first = services.account_id
+        self._beating = threading.Lock()
         self._database = services.database
         self._clock = clock
         self._id = services.new_id()
@@ -35,32 +52,43 @@ class Heartbeat:
         self._version = version()
         self._knows = schema.head()
         self._beat_at: float | None = None
-        self._round_at: float | None = None
         self._told_offset_s = 0.0
-        self._error: str | None = None
 
     @property
     def round_age_s(self) -> float | None:
-        """The seconds since the dispatcher last completed a round; None: it has not. For any thread."""
-        at = self._round_at
-        return None if at is None else time.monotonic() - at
+        """The seconds since each dispatcher last completed a round; None: one of them has not. For any thread."""
+        now = time.monotonic()
+        ages = [None if each.completed_at is None else now - each.completed_at for each in self._rounds.values()]
+        return None if None in ages else max(age for age in ages if age is not None)
 
     @property
     def error(self) -> str | None:
-        """Why it did not complete the last one; for any thread."""
-        return self._error
+        """Why one of them did not complete the last one; for any thread."""
+        for each in self._rounds.values():
+            if each.error is not None:
+                return each.error if len(self._rounds) == 1 else f"account {each.services.account}: {each.error}"
+        return None
 
-    def round_completed(self) -> None:
-        """Note that the dispatcher has completed a round now."""
-        self._round_at = time.monotonic()
-        self._error = None
+    def round_completed(self, account_id: UUID | None = None) -> None:
+        """Note that the dispatcher of the account has completed a round now."""
+        found = self._rounds[account_id or self._first]
+        found.completed_at = time.monotonic()
+        found.error = None
 
-    def round_failed(self, error: BaseException) -> None:
+    def round_failed(self, error: BaseException, account_id: UUID | None = None) -> None:
         """Note why the dispatcher has not completed a round; the row says so from the next beat on."""
-        self._error = with_type(error)
+        self._rounds[account_id or self._first].error = with_type(error)
 
     def beat(self) -> None:
-        """Renew the row if it is time; raises the database's errors."""
+        """Renew the row if it is time and no other thread does; raises the database's errors."""
+        if not self._beating.acquire(blocking=False):
+            return
+        try:
+            self._beat()
+        finally:
+            self._beating.release()
+
+    def _beat(self) -> None:
         if self._beat_at is not None and time.monotonic() < self._beat_at + BEAT_EVERY_S:
             return
         offset_s = self._clock.wall_offset_s()
@@ -70,7 +98,7 @@ class Heartbeat:
             version=self._version,
             round_age_s=self.round_age_s,
             clock_offset_s=offset_s,
-            error=self._error,
+            error=self.error,
             knows=self._knows,
         )
         with self._database.transaction() as tx:
@@ -79,8 +107,11 @@ class Heartbeat:
         self._beat_at = time.monotonic()
         self._tell(offset_s)
 
-    def end(self) -> None:
-        """Remove the row; one that cannot be removed is forgotten after a while."""
+    def end(self, account_id: UUID | None = None) -> None:
+        """Remove the row with the last dispatcher; one that cannot be removed is forgotten after a while."""
+        self._rounds[account_id or self._first].is_ended = True
+        if not all(each.is_ended for each in self._rounds.values()):
+            return
         try:
             with self._database.transaction() as tx:
                 nodes.remove(tx, self._id)
@@ -90,7 +121,7 @@ class Heartbeat:
     def _heal(self) -> None:
         """Put right stored instants that cannot be and would stop work."""
         with self._database.transaction() as tx:
-            found = instants.heal(tx, self._account_id, now=self._clock())
+            found = [row for account_id in self._rounds for row in instants.heal(tx, account_id, now=self._clock())]
         for each in found:
             log.warning("instant.healed", table=each.table, row=each.row, column=each.column, was=str(each.instant))
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,10 +24,12 @@ class Progress:
         threads: Threads,
         *,
         concurrency: int,
+        others: Sequence[Services] = (),
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin as a node that has just started."""
         self._services, self._heartbeat, self._threads = services, heartbeat, threads
+        self._accounts = [each.account_id for each in (services, *others)]
         self._concurrency = concurrency
         self._now_s = now_s
         self._began_s = now_s()
@@ -49,7 +51,7 @@ class Progress:
         if not self._draining.is_set():
             try:
                 with self._services.database.transaction() as tx:
-                    found = waiting.read(tx, self._services.account_id)
+                    found = max((waiting.read(tx, each) for each in self._accounts), key=lambda w: w.waiting_s or 0.0)
             except SQLAlchemyError as error:
                 failure = first_line(getattr(error, "orig", None) or error)
         now_s, taken_s = self._now_s(), self._threads.taken_at_s

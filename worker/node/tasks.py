@@ -1,7 +1,7 @@
 """The Celery tasks: each takes ids and calls one service."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,9 @@ from kombu.utils.json import loads
 from worker.core.rules.errors import first_line
 from worker.core.rules.states import StepKind
 from worker.engine import checks as probing
+from worker.engine.queries import step_moves
 from worker.engine.queries.steps import Ticket
+from worker.engine.services import Services
 from worker.engine.steps.perform import attempt
 from worker.intake.rules.delivery import ENQUEUE, Delivery
 from worker.node import celery_intake, fetch_stage, process
@@ -23,11 +25,34 @@ from worker.node.maintenance import run as run_maintenance
 log = structlog.get_logger(__name__)
 
 
-def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
-    """Do the steps of a message, each when its slot begins; one that fails does not keep the others from being done."""
-    services = process.services()
-    for job_id, fence, not_before in tickets:
-        ticket = Ticket(job_id=UUID(job_id), kind=kind, fence=fence, not_before=datetime.fromtimestamp(not_before, UTC))
+AGAIN = timedelta(seconds=1)
+"""How soon steps are handed out again that met an account with all its threads busy."""
+
+
+def _perform(kind: StepKind, message: Sequence[tuple[str, int, float]], account: str | None) -> None:
+    """Do the steps of a message, unless all threads of its account are busy: then another node may, or this one soon.
+
+    Those of an account that this node does not serve come due again when their lease ends.
+    """
+    services = process.services_of(account)
+    if services is None:
+        log.warning("message.of_another_account", step=kind, account=account)
+        return
+    tickets = [
+        Ticket(job_id=UUID(job_id), kind=kind, fence=fence, not_before=datetime.fromtimestamp(not_before, UTC))
+        for job_id, fence, not_before in message
+    ]
+    with process.account_threads.taken(services.account_id) as is_free:
+        if is_free:
+            _attempt(services, tickets)
+            return
+    with services.database.transaction() as tx:
+        step_moves.give_back(tx, tickets, due_at=services.clock() + AGAIN)
+
+
+def _attempt(services: Services, tickets: Sequence[Ticket]) -> None:
+    """Do each step when its slot begins; one that fails does not keep the others from being done."""
+    for ticket in tickets:
         early = (ticket.not_before - services.clock()).total_seconds()
         if early > 0:
             services.pause(min(early, 1.0))
@@ -36,8 +61,8 @@ def _perform(kind: StepKind, tickets: Sequence[tuple[str, int, float]]) -> None:
 
 def _step_task(kind: StepKind) -> Any:
     @app.task(name=f"darkroom.{kind}")
-    def do_steps(tickets: list[tuple[str, int, float]]) -> None:
-        _perform(kind, tickets)
+    def do_steps(tickets: list[tuple[str, int, float]], account: str | None = None) -> None:
+        _perform(kind, tickets, account)
 
     return do_steps
 
@@ -46,15 +71,17 @@ STEP_TASKS = {kind: _step_task(kind) for kind in StepKind}
 
 
 @app.task(name="darkroom.probe")
-def probe() -> None:
+def probe(account: str | None = None) -> None:
     """Look whether a paused account may go on."""
-    probing.check_account(process.services())
+    if services := process.services_of(account):
+        probing.check_account(services)
 
 
 @app.task(name="darkroom.maintenance")
-def maintenance(name: str) -> None:
+def maintenance(name: str, account: str | None = None) -> None:
     """Do what is due every so often."""
-    run_maintenance(process.services(), name)
+    if services := process.services_of(account):
+        run_maintenance(services, name)
 
 
 @app.task(name=DROPPED)

@@ -116,3 +116,16 @@ def test_another_policy_for_sizes_is_a_fault(policy: object) -> None:
     assert isinstance(found, tuple)
     assert found[0].field == "size_policy"
     assert found[0].permitted == ("accept", "flag", "refuse-to-publish")
+
+
+def test_a_batch_names_its_account_or_a_pool_and_not_both() -> None:
+    of_account, of_pool = validate_batch({"account": "shop"}), validate_batch({"pool": "bulk", "account": ""})
+    of_both = validate_batch({"account": "shop", "pool": "bulk"})
+
+    assert isinstance(of_account, BatchRequest)
+    assert of_account.account == "shop"
+    assert isinstance(of_pool, BatchRequest)
+    assert (of_pool.account, of_pool.pool) == (None, "bulk")
+    assert [str(fault) for fault in of_both] == [  # type: ignore[union-attr]  # faults
+        "batch, pool: is not permitted together with an account"
+    ]

@@ -62,7 +62,9 @@ def test_a_producer_waits_for_what_names_the_task_or_the_queue_of_batches(
     assert replace(ENQUEUED, queue=queue, task=task).is_batch is is_batch
 
 
-@pytest.mark.parametrize(("queue", "task"), [(ENQUEUE, ENQUEUE), ("orders", ENQUEUE), (PROBE, PROBE)])
+@pytest.mark.parametrize(
+    ("queue", "task"), [(ENQUEUE, ENQUEUE), ("orders", ENQUEUE), (PROBE, PROBE), (f"{PROBE}.shop", PROBE)]
+)
 def test_a_task_belongs_in_its_own_queue_and_a_batch_in_every_one(queue: str, task: str) -> None:
     assert delivery.check_task(replace(ENQUEUED, queue=queue, task=task)) == task
 

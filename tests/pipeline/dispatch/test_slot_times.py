@@ -13,7 +13,7 @@ SENT = "SELECT g.first_sent_at AS at FROM generation g JOIN job ON job.id = g.jo
 def test_a_worker_sends_each_create_when_its_slot_begins_and_not_before(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "services", lambda: node.services)
+    monkeypatch.setattr(process, "services_of", lambda _: node.services)
     node.submit(*({"prompt": str(n)} for n in range(3)))
     tickets = dispatch.run(node.services).tickets
     slots = [ticket.not_before for ticket in tickets]

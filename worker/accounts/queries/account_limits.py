@@ -94,6 +94,7 @@ class AccountView:
     probe_at: datetime | None
     wallet_left: int | None
     wallet_read_at: datetime | None
+    pools: list[str]
     paused_models: tuple[PausedModel, ...]
 
 
@@ -103,7 +104,7 @@ _VIEW = text(f"""
            (SELECT count(*) FROM step s WHERE s.account_id = a.id) AS in_flight,
            a.closed_at,
            CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked_until, a.pause_reason, a.pause_message,
-           a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at,
+           a.paused_at, a.probe_at, a.wallet_left, a.wallet_read_at, a.pools,
            ({provider_health.AS_JSON.format(account_id="a.id")}) AS paused_models
     FROM account a WHERE a.name = :name""")
 
@@ -196,6 +197,7 @@ def as_json(found: AccountView) -> dict[str, Any]:
         "in_flight": found.in_flight,
         "blocked_until": _instant(found.blocked_until),
         "wallet": {"left": found.wallet_left, "read_at": _instant(found.wallet_read_at)},
+        "pools": found.pools,
         "paused": paused,
         "paused_models": [_model_as_json(each) for each in found.paused_models],
         "settings": {

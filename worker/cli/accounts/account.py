@@ -20,6 +20,68 @@ def show(account: Name = None, as_json: output.AsJson = False) -> None:
     answer(_view(database, name), as_json=as_json)
 
 
+def list_(as_json: output.AsJson = False) -> None:
+    """List all accounts with their limits, pools and pauses."""
+    from worker import wiring
+    from worker.accounts.queries import account_limits
+    from worker.cli.context import opened
+
+    _, database = opened()
+    with database.transaction() as tx:
+        names = account_limits.names(tx)
+        found = [view for name in names if (view := account_limits.view(tx, name, now=wiring.clock())) is not None]
+    if as_json:
+        output.print_json([account_limits.as_json(each) for each in found])
+        return
+    table = output.table(
+        "account", "provider", "requests/s", "in flight", "wallet", "pools", "state",
+        whole=("account",), details=("provider", "pools"),
+    )  # fmt: skip
+    for each in found:
+        table.add_row(
+            each.name,
+            each.base_url or "none yet",
+            f"{each.rate:.3g}" + (" (learned)" if each.is_rate_learned else ""),
+            f"{each.in_flight:,} of {each.max_in_flight:,}",
+            "not read yet" if each.wallet_left is None else f"{each.wallet_left:,}",
+            ", ".join(each.pools),
+            each.pause_reason or ("closed by a 429" if each.blocked_until else "open"),
+        )
+    output.answers().print(table)
+
+
+def default(
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="As batches name it.")],
+    account: Annotated[str | None, typer.Option(help="The account that pays.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Of its accounts the one with the most room pays.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="As for owners without a default.")] = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Set or show the account, or the pool, of an owner's batches that name neither."""
+    from worker.accounts import choosing
+    from worker.accounts.queries import pools
+    from worker.cli.context import opened
+    from worker.cli.errors import MISUSED, CliError
+
+    asked = [account is not None, pool is not None, clear]
+    if sum(asked) > 1:
+        raise CliError("say one of --account NAME, --pool NAME and --clear", MISUSED)
+    _, database = opened()
+    with database.transaction() as tx:
+        if any(asked):
+            choosing.set_usual(tx, owner, account=account, pool=pool, by=signing.author(by, reason))
+        usual = pools.usual(tx, owner)
+    if as_json:
+        shown = {"account": None, "pool": None} if usual is None else {"account": usual.account, "pool": usual.pool}
+        output.print_json({"owner": owner, **shown})
+    elif usual is None:
+        output.answers().print(f"{owner} has no default: batches use the account of who submits them.", markup=False)
+    else:
+        output.answers().print(f"{owner}: {usual}", markup=False)
+
+
 def pause(
     account: Name = None,
     by: signing.ByOption = None,
@@ -64,11 +126,16 @@ def same_key(
     from worker.cli.errors import MISUSED, CliError
 
     settings = resolve().settings
-    if settings.api_key is None or reason is None:
+    # The key of this account and of no other: which one it is decides what is paid for once.
+    own = settings.of_account(account or settings.account)
+    if own is None:
+        known = ", ".join(each.account for each in settings.each_account)
+        raise CliError(f"there is no key of account {account!r} here: DARKROOM_ACCOUNTS has {known}", MISUSED)
+    if own.api_key is None or reason is None:
         raise CliError("set RIVYA_API_KEY to the new key, and say with --reason TEXT how you know", MISUSED)
     database, name = _open(account)
     found = _view(database, name)
-    binding.same_key(database, found.id, wiring.place(settings), signing.author(by, reason))
+    binding.same_key(database, found.id, wiring.place(own), signing.author(by, reason))
     answer(_view(database, name), as_json=as_json)
 
 

@@ -102,6 +102,18 @@ ACCOUNT = Group(
             examples=("darkroom account show", "darkroom account show --json"),
         ),
         Command(
+            name="list",
+            target="accounts.account:list_",
+            summary="List all accounts with their limits, pools and pauses.",
+            examples=("darkroom account list", "darkroom account list --json"),
+        ),
+        Command(
+            name="default",
+            target="accounts.account:default",
+            summary="Set or show the account, or the pool, of an owner's batches that name neither.",
+            examples=("darkroom account default marketing", "darkroom account default marketing --account default"),
+        ),
+        Command(
             name="pause",
             target="accounts.account:pause",
             summary="Stop paid work until `account resume`; generations in progress are polled and downloaded.",

@@ -1,7 +1,7 @@
 """Each part of Darkroom looked at once, without spending anything: what is found, and what to do about it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -27,6 +27,7 @@ from worker.intake.queries import messages
 from worker.node.queries.nodes import OFF_S
 from worker.provider.client import Client
 from worker.provider.wire import why_unavailable
+from worker.settings import variable_of
 from worker.storage.store import StoreUnavailable, WrongStore
 
 
@@ -82,10 +83,7 @@ def _database(context: Context) -> Iterator[Finding]:
             if migrations.verdict is Verdict.OK:
                 yield from _node_problems(tx)
                 yield _instants(tx)
-                yield _account(tx, context)
-                yield from _rate_limit(tx, context)
-                yield _models(tx, context)
-                yield _not_downloaded(tx, context)
+                yield from _accounts(tx, context)
                 yield _crashes(tx)
                 yield _maintenance(tx)
                 yield _hooks(tx)
@@ -149,8 +147,31 @@ def _migrations(tx: Connection) -> Finding:
     return _failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `darkroom migrate`")
 
 
-def _account(tx: Connection, context: Context) -> Finding:
-    name = context.settings.account
+def _accounts(tx: Connection, context: Context) -> Iterator[Finding]:
+    names = account_limits.names(tx)
+    if len(names) < 2:  # noqa: PLR2004 - then there is no need to say which
+        yield from _of_account(tx, context.settings.account)
+        return
+    for name in names:
+        for each in _of_account(tx, name):
+            yield each if each.part == "account" else replace(each, detail=f"{name}: {each.detail}")
+    for name in maintenance.unserved(tx):
+        yield _warning(
+            "account",
+            f"{name!r} has jobs, and no node works for it",
+            f"start a node with its key ({variable_of('RIVYA_API_KEY', name)}); its account.not_served or"
+            " account.without_key in the log says why one does not",
+        )
+
+
+def _of_account(tx: Connection, name: str) -> Iterator[Finding]:
+    yield _account(tx, name)
+    yield from _rate_limit(tx, name)
+    yield _models(tx, name)
+    yield _not_downloaded(tx, name)
+
+
+def _account(tx: Connection, name: str) -> Finding:
     found = overview.pause(tx, name)
     if found is None:
         return _ok("account", f"{name!r} is new: the first node or batch creates it")
@@ -162,8 +183,8 @@ def _account(tx: Connection, context: Context) -> Finding:
     return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
 
 
-def _rate_limit(tx: Connection, context: Context) -> Iterator[Finding]:
-    found = account_limits.view(tx, context.settings.account, now=wiring.clock())
+def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
+    found = account_limits.view(tx, name, now=wiring.clock())
     if found is None or found.blocked_until is None or found.closed_at is None:
         return
     detail = (
@@ -176,8 +197,8 @@ def _rate_limit(tx: Connection, context: Context) -> Iterator[Finding]:
         yield _warning("rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`")
 
 
-def _not_downloaded(tx: Connection, context: Context) -> Finding:
-    found, now = results.not_downloaded_of_account(tx, context.settings.account), wiring.clock()
+def _not_downloaded(tx: Connection, name: str) -> Finding:
+    found, now = results.not_downloaded_of_account(tx, name), wiring.clock()
     if found.since is None:
         return _ok("images", "every paid image is downloaded")
     detail = f"{found.count:,} paid and not downloaded yet, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
@@ -192,8 +213,8 @@ def _not_downloaded(tx: Connection, context: Context) -> Finding:
     )
 
 
-def _models(tx: Connection, context: Context) -> Finding:
-    paused = provider_health.paused_models_of(tx, context.settings.account)
+def _models(tx: Connection, name: str) -> Finding:
+    paused = provider_health.paused_models_of(tx, name)
     if not paused:
         return _ok("models", "none is paused")
     step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
@@ -323,9 +344,15 @@ def _provider(context: Context) -> Iterator[Finding]:
     if not context.has_provider:
         yield _failed("provider", "no key, and no sandbox runs here", "set RIVYA_API_KEY, or start `darkroom up`")
         return
-    client = wiring.client(context.settings)
     kind = "sandbox" if context.is_play else "live"
     in_use = _models_in_use(context)
+    several = context.settings.served if context.settings.accounts else ()
+    for settings in several or (context.settings,):
+        for each in _of_key(wiring.client(settings), kind, in_use):
+            yield replace(each, detail=f"{settings.account}: {each.detail}") if several else each
+
+
+def _of_key(client: Client, kind: str, in_use: set[str]) -> Iterator[Finding]:
     yield _asked("key", lambda: _wallet(client, kind, in_use))
     yield _asked("scopes", lambda: _scopes(client))
     yield _asked("prices", lambda: _prices(client, in_use))

@@ -57,6 +57,12 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
             help="Images of another size than was ordered: accept, flag (the default) or refuse-to-publish.",
         ),
     ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="The account that pays. [default: the owner's, else DARKROOM_ACCOUNT]")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="Instead: of the accounts of this pool the one with the most room.")
+    ] = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Check a manifest and submit it as one batch."""
@@ -76,6 +82,8 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         credit_cap=credit_cap,
         deadline=deadline,
         size_policy=size,
+        account=account,
+        pool=pool,
         allow_extra=allow_extra,
     )
     context = resolve(needs_database=not dry_run)
@@ -146,7 +154,7 @@ def _finish(
     answer = _receipt_as_json(request, receipt)
     faults = map(views.fault, receipt.faults)
     if not as_json:
-        _say_receipt(context, receipt, wait=wait)
+        _say_receipt(context, request, receipt, wait=wait)
         serving.warn_without_node(context, database)
     if not wait:
         if as_json:
@@ -189,7 +197,7 @@ def _refuse(request: "BatchRequest", prepared: "Prepared", *, skip_invalid: bool
     )
 
 
-def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
+def _say_receipt(context: "Context", request: "BatchRequest", receipt: "Receipt", *, wait: bool) -> None:
     from worker.cli.intake import manifests
 
     console = output.answers()
@@ -199,7 +207,8 @@ def _say_receipt(context: "Context", receipt: "Receipt", *, wait: bool) -> None:
     elif context.is_play:
         console.print(f"batch {receipt.batch_id}: {size}, which cost nothing.", markup=False)
     else:
-        console.print(f"batch {receipt.batch_id}: {size}, paid at {context.settings.base_url}.", markup=False)
+        paying = context.settings.of_account(request.account or context.settings.account) or context.settings
+        console.print(f"batch {receipt.batch_id}: {size}, paid at {paying.base_url}.", markup=False)
     if receipt.is_new and receipt.state == "paused":
         console.print(
             "It needs a second person (DARKROOM_APPROVE_ABOVE) and is paused until another one runs"

@@ -13,7 +13,7 @@ UPDATED = {
     "account": (
         "base_url, binding, blocked_until, bound_at, class_times, closed_at, collected_at, is_rate_learned, "
         "key_mark, max_in_flight, max_in_flight_setting, next_slot_at, owner_times, pause_message, "
-        "pause_reason, paused_at, probe_at, probes, raised_at, rate, rate_setting, read_class_times, "
+        "pause_reason, paused_at, pools, probe_at, probes, raised_at, rate, rate_setting, read_class_times, "
         "read_next_slot_at, read_rate, read_rate_setting, refused_rate, resumed_at, saturation, "
         "store_failed_at, store_id, store_place, throttled_at, wallet_left, wallet_read_at"
     ),
@@ -52,6 +52,7 @@ UPDATED = {
     "model_pause": "message, paused_at, probe_at, probes, resumed_at, status",
     "model_price": "reserved, seen_at",
     "node": "clock_offset_s, error, last_round_at, seen_at",
+    "owner_account": "account_id, pool",
     "owner_cap": "monthly_cap",
     "owner_month": "committed",
     "prompt_failure": "failures, first_failed_at, last_code, last_failed_at",
@@ -82,6 +83,7 @@ DELETED = (
     "feed_event",
     "hook_delivery",
     "node",
+    "owner_account",
     "owner_cap",
     "prompt_failure",
     "sign_in_link",

@@ -58,11 +58,27 @@ class BatchRequest:
     """When what has not ended is ended; a span counts from the moment at which the batch is taken."""
     size_policy: SizePolicy = SizePolicy.FLAG
     """What is made of images of another size than was ordered."""
+    account: str | None = None
+    """The account whose key pays; None: one of the pool, the owner's, or the one that is meant where none is named."""
+    pool: str | None = None
+    """Of the accounts of this pool the one with the most room pays; not together with ``account``."""
     allow_extra: frozenset[str] = frozenset()
     """Columns of the requests that are kept as metadata although they look like others; not stored."""
 
 
-FIELDS = ("name", "owner", "token", "purpose", "priority", "credit_cap", "deadline", "size_policy", "allow_extra")
+FIELDS = (
+    "name",
+    "owner",
+    "token",
+    "purpose",
+    "priority",
+    "credit_cap",
+    "deadline",
+    "size_policy",
+    "account",
+    "pool",
+    "allow_extra",
+)
 """The keys that a batch may have."""
 CREDIT_CAP_MAX = 2**53 - 1
 """Exact in every reader of JSON."""
@@ -96,8 +112,12 @@ def validate_batch(raw: Mapping[str, object]) -> BatchRequest | tuple[Fault, ...
         credit_cap=field("credit_cap", None, _credit_cap),
         deadline=field("deadline", None, deadline),
         size_policy=field("size_policy", SizePolicy.FLAG, lambda value: _member(SizePolicy, value)),
+        account=field("account", None, label),
+        pool=field("pool", None, label),
         allow_extra=field("allow_extra", frozenset[str](), _names),
     )
+    if request.account is not None and request.pool is not None:
+        faults.append(_fault("pool", UnfitError("is not permitted together with an account")))
     return tuple(faults) if faults else request
 
 

@@ -75,6 +75,10 @@ STUCK_AFTER = timedelta(minutes=15)
 """Maintenance that was handed out for so long, and three times, without an end is stuck."""
 
 
+UNSERVED_AFTER = timedelta(minutes=2)
+"""A node of an account hands out maintenance every few seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failing:
     """A kind of maintenance that fails, or that is handed out and does not end."""
@@ -94,6 +98,20 @@ def failing(tx: Connection) -> list[Failing]:
     """Return the kinds of maintenance that do not get done, of whichever account."""
     rows = tx.execute(_FAILING, {"stuck_after": STUCK_AFTER}).mappings()
     return [Failing(kind=row["kind"], done_at=row["done_at"], error=row["error"]) for row in rows]
+
+
+_UNSERVED = text("""
+    SELECT a.name FROM account a
+    WHERE EXISTS (SELECT FROM batch b WHERE b.account_id = a.id AND b.state = 'open' AND b.has_pending)
+      AND NOT EXISTS (
+          SELECT FROM maintenance m
+          WHERE m.account_id = a.id AND m.last_run_at > clock_timestamp() - CAST(:lately AS interval))
+    ORDER BY a.name""")
+
+
+def unserved(tx: Connection) -> list[str]:
+    """Return the names of accounts with pending jobs for which no node has done maintenance lately."""
+    return list(tx.execute(_UNSERVED, {"lately": UNSERVED_AFTER}).scalars())
 
 
 @dataclass(frozen=True, kw_only=True)

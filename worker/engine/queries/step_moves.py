@@ -204,6 +204,21 @@ def lease(tx: Connection, chosen: Sequence[UUID], *, now: datetime) -> list[Tick
     return _tickets([rows[job_id] for job_id in chosen if job_id in rows], now)
 
 
+_GIVE_BACK = text("""
+    UPDATE step SET fence = step.fence + 1, lease_until = NULL, due_at = greatest(due_at, :due_at)
+    WHERE job_id IN (
+        SELECT step.job_id FROM step
+        JOIN unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS mine (job_id, fence)
+            ON step.job_id = mine.job_id AND step.fence = mine.fence
+        FOR UPDATE OF step SKIP LOCKED)""")
+
+
+def give_back(tx: Connection, tickets: Sequence[Ticket], *, due_at: datetime) -> None:
+    """Let steps that were handed out and not claimed be handed out again from an instant on, by any node."""
+    values = {"ids": [t.job_id for t in tickets], "fences": [t.fence for t in tickets], "due_at": due_at}
+    tx.execute(_GIVE_BACK, values)
+
+
 def in_flight(tx: Connection, account_id: UUID) -> dict[Priority, int]:
     """Count the live jobs of the account by their class."""
     counts = tx.execute(

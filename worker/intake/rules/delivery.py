@@ -1,7 +1,9 @@
 """Broker messages as delivered: the task and arguments they ask for, and what a misspelt queue name means."""
 
 import bz2
+import hashlib
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +25,41 @@ STEPS = tuple(f"darkroom.{kind}" for kind in StepKind)
 PROBE = "darkroom.probe"
 MAINTENANCE = "darkroom.maintenance"
 TASKS = (*STEPS, PROBE, MAINTENANCE, ENQUEUE)
-"""The name of each task is also that of its queue."""
+"""The name of each task is also that of its queue, and with ``.SHOP`` behind it that of the account ``shop``."""
+OF_ACCOUNTS = (*STEPS, PROBE, MAINTENANCE)
+"""The tasks of one account, which only nodes with its key can do."""
+DEFAULT_ACCOUNT = "default"
+"""The account whose queues have no name of an account behind theirs."""
+_SUFFIX = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def queue_of(task: str, account: str) -> str:
+    """Return the queue of a task of an account; raises nothing whatever the account's name is."""
+    suffix = suffix_of(account)
+    return task if suffix is None else f"{task}.{suffix}"
+
+
+def suffix_of(account: str) -> str | None:
+    """Return what the queues of an account have behind their names; None: nothing.
+
+    A name that a broker may not take as it is stands there by its hash.
+    """
+    if account == DEFAULT_ACCOUNT:
+        return None
+    return account if _SUFFIX.fullmatch(account) else hashlib.sha256(account.encode()).hexdigest()[:16]
+
+
+def task_and_suffix(queue: str) -> tuple[str, str | None]:
+    """Return the task that a queue is for, and whose account's; the queue itself where it is none of Darkroom's."""
+    for task in OF_ACCOUNTS:
+        if queue.startswith(f"{task}.") and _SUFFIX.fullmatch(queue, len(task) + 1):
+            return task, queue[len(task) + 1 :]
+    return queue, None
+
+
+def is_own(queue: str) -> bool:
+    """Return whether a queue is one of Darkroom's, of whatever account."""
+    return task_and_suffix(queue)[0] in TASKS
 
 
 class Unreadable(Exception):
@@ -92,7 +128,7 @@ def check_task(delivery: Delivery) -> str:
         raise Unreadable("the header 'task' is missing: it names the task, as in Celery's message protocol, version 2")
     if not isinstance(name, str):
         raise Unreadable(f"the header 'task' must be text, not {quoted(name)}")
-    if name == ENQUEUE or (name in TASKS and name == delivery.queue):
+    if name == ENQUEUE or (name in TASKS and name == task_and_suffix(delivery.queue)[0]):
         return name
     if name in TASKS:
         raise Unreadable(f"the task {name} does not belong in the queue {plain(delivery.queue)}")
@@ -182,7 +218,7 @@ _INSTEAD_OF_THE_DOT = ("-", "_", ":", "/", "")
 
 def meant(name: str) -> str | None:
     """Return the queue that a producer of this one meant; None for a queue of Darkroom's own, or of another kind."""
-    if name in TASKS:
+    if is_own(name):
         return None
     if name in _OTHERS:
         return _OTHERS[name]

@@ -102,7 +102,7 @@ class Channel(pyamqp.Channel):  # type: ignore[misc]
 
     def _permitted(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options, passive where a Darkroom object exists with others; kombu passes them by name."""
-        if options.get(kind) not in delivery.TASKS or options.get("passive"):
+        if not delivery.is_own(str(options.get(kind))) or options.get("passive"):
             return options
         return {**options, "passive": self._is_declared_otherwise(kind, options)}
 

@@ -56,7 +56,10 @@ def checked(received: Any, queue: str) -> CheckedMessage:
         messages.check(task, call)
     except Unreadable as error:
         return CheckedMessage(received, task=DROPPED, name=delivery.name, args=(delivery, error.reason))
-    return CheckedMessage(received, task=task, name=delivery.name, args=call.args)
+    _, suffix = messages.task_and_suffix(queue)
+    # Which account it is for says the queue: nobody else can put a message there for another one.
+    args = call.args if suffix is None or task == ENQUEUE else (*call.args, suffix)
+    return CheckedMessage(received, task=task, name=delivery.name, args=args)
 
 
 def _delivery(received: Any, queue: str) -> Delivery:

@@ -39,6 +39,8 @@ class BatchFields(Asked):
         None, description="A span such as 6h, or an instant with its time zone"
     )
     size_policy: SizePolicy | None = None
+    account: str | None = Field(None, description="The account that pays")
+    pool: str | None = Field(None, description="Instead: of the accounts of this pool the one with the most room")
     allow_extra: list[Label] | None = Field(
         None,
         json_schema_extra=LISTED,

@@ -278,6 +278,8 @@ def fields_hash(query: SubmitQuery, request: BatchRequest) -> str:
         "size_policy": request.size_policy,
         "skip_invalid": query.skip_invalid,
     }
+    chosen = {"account": request.account, "pool": request.pool}
+    fields |= {name: value for name, value in chosen.items() if value is not None}
     return hashlib.sha256(canonical(fields).encode()).hexdigest()
 
 

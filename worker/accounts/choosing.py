@@ -1,0 +1,72 @@
+"""Which account pays for a batch, and what an owner's batches use that name none."""
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.accounts.queries import account_limits, pools
+from worker.accounts.rules import room
+from worker.core.db import changes
+from worker.core.db.changes import Author
+from worker.core.rules.batch_request import BatchRequest
+from worker.core.rules.errors import DarkroomError
+from worker.core.rules.fault import plain
+
+
+class NoAccount(DarkroomError):
+    """There is no account, or no pool, of that name."""
+
+    error_code = "no_account"
+    exit_code = 2
+
+    def __init__(self, kind: str, name: str, known: tuple[str, ...]) -> None:
+        """Keep what was named, ``account`` or ``pool``, and the names that there are."""
+        super().__init__(kind, name, known)
+        self.kind, self.name, self.known = kind, name, known
+
+    def __str__(self) -> str:
+        """Return what is wrong, and what may be done."""
+        others = ", ".join(self.known) or f"none; the first node with it in DARKROOM_ACCOUNTS makes {self.kind}s known"
+        return f"there is no {self.kind} {plain(self.name)!r}; there are {others}"
+
+
+def account_of(tx: Connection, request: BatchRequest, *, jobs: int, default: UUID, follows_owner: bool = True) -> UUID:
+    """Return the account for a batch of so many jobs; raise NoAccount.
+
+    In this order: what the batch names, what its owner's batches use (if ``follows_owner``), and ``default``.
+    """
+    account, pool = request.account, request.pool
+    if follows_owner and account is None and pool is None and (usual := pools.usual(tx, request.owner)) is not None:
+        account, pool = usual.account, usual.pool
+    if account is not None:
+        return _by_name(tx, account)
+    return default if pool is None else _of_pool(tx, pool, jobs)
+
+
+def set_usual(tx: Connection, owner: str, *, account: str | None, pool: str | None, by: Author) -> None:
+    """Set what an owner's batches use that name neither; None and None: what any other owner uses. Raises NoAccount."""
+    account_id = None if account is None else _by_name(tx, account)
+    if pool is not None:
+        _of_pool(tx, pool, 0)
+    before = pools.usual(tx, owner)
+    pools.set_usual(tx, owner, account_id=account_id, pool=pool)
+    after = pools.usual(tx, owner)
+    changes.record(tx, by, f"owner:{owner}", "account", before=_shown(before), after=_shown(after))
+
+
+def _shown(usual: pools.Usual | None) -> str | None:
+    return None if usual is None else str(usual)
+
+
+def _by_name(tx: Connection, name: str) -> UUID:
+    found = pools.by_name(tx, name)
+    if found is None:
+        raise NoAccount("account", name, tuple(account_limits.names(tx)))
+    return found
+
+
+def _of_pool(tx: Connection, pool: str, jobs: int) -> UUID:
+    members = pools.members(tx, pool)
+    if not members:
+        raise NoAccount("pool", pool, tuple(pools.names(tx)))
+    return room.most_room(members, jobs=jobs).account_id

@@ -1,0 +1,96 @@
+"""Which account a batch is for: by its name, by room among those of a pool, or as its owner's batches usually are."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+_SET_POOLS = text("UPDATE account SET pools = :pools WHERE id = :id AND pools IS DISTINCT FROM CAST(:pools AS text[])")
+
+
+def set_pools(tx: Connection, account_id: UUID, pools: Collection[str]) -> None:
+    """Let the account belong to these pools and no others."""
+    tx.execute(_SET_POOLS, {"id": account_id, "pools": sorted(pools)})
+
+
+_BY_NAME = text("SELECT id FROM account WHERE name = :name")
+
+
+def by_name(tx: Connection, name: str) -> UUID | None:
+    """Return the id of the account of that name; None when there is none."""
+    found: UUID | None = tx.execute(_BY_NAME, {"name": name}).scalar()
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An account of a pool, and how much it has to do."""
+
+    account_id: UUID
+    name: str
+    is_open: bool
+    """Whether it is neither paused nor closed by a 429."""
+    rate: float
+    """Requests per second."""
+    waiting: int
+    """Jobs that are live there, and those of its open batches that have pending ones."""
+
+
+# The sizes of batches instead of a count of jobs: exact enough for a choice, and quick with a million of them.
+_MEMBERS = text("""
+    SELECT a.id AS account_id, a.name, a.rate,
+           a.pause_reason IS NULL AND (a.blocked_until IS NULL OR a.blocked_until <= clock_timestamp()) AS is_open,
+           (SELECT count(*) FROM step WHERE account_id = a.id)
+           + (SELECT coalesce(sum(size), 0)::bigint FROM batch b
+              WHERE b.account_id = a.id AND b.has_pending AND b.state = 'open') AS waiting
+    FROM account a WHERE :pool = ANY(a.pools) ORDER BY a.name""")
+
+
+def members(tx: Connection, pool: str) -> list[Member]:
+    """Return the accounts of a pool, by their names."""
+    return [Member(**row._asdict()) for row in tx.execute(_MEMBERS, {"pool": pool})]
+
+
+_NAMES = text("SELECT DISTINCT unnest(pools) AS pool FROM account ORDER BY pool")
+
+
+def names(tx: Connection) -> list[str]:
+    """Return the names of all pools."""
+    return list(tx.execute(_NAMES).scalars())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """The account or the pool of an owner's batches that name neither."""
+
+    account: str | None
+    pool: str | None
+
+    def __str__(self) -> str:
+        return f"account {self.account}" if self.account is not None else f"pool {self.pool}"
+
+
+_USUAL = text("""
+    SELECT a.name AS account, o.pool FROM owner_account o LEFT JOIN account a ON a.id = o.account_id
+    WHERE o.owner = :owner""")
+
+
+def usual(tx: Connection, owner: str) -> Usual | None:
+    """Return what an owner's batches use that name neither account nor pool; None: what any other does."""
+    row = tx.execute(_USUAL, {"owner": owner}).one_or_none()
+    return None if row is None else Usual(**row._asdict())
+
+
+_FORGET_USUAL = text("DELETE FROM owner_account WHERE owner = :owner")
+_SET_USUAL = text("""
+    INSERT INTO owner_account (owner, account_id, pool) VALUES (:owner, :account_id, :pool)
+    ON CONFLICT (owner) DO UPDATE SET account_id = excluded.account_id, pool = excluded.pool""")
+
+
+def set_usual(tx: Connection, owner: str, *, account_id: UUID | None, pool: str | None) -> None:
+    """Set it; with neither, what any other owner uses."""
+    if account_id is None and pool is None:
+        tx.execute(_FORGET_USUAL, {"owner": owner})
+    else:
+        tx.execute(_SET_USUAL, {"owner": owner, "account_id": account_id, "pool": pool})
