@@ -167,13 +167,15 @@ def test_after_kill_9_the_books_of_each_account_are_exact(world: World, studio: 
 def test_a_node_with_another_accounts_key_is_refused_that_account_and_serves_its_others(
     world: World, studio: Provider
 ) -> None:
-    world.provider.set(latency_median_s=3)
+    world.provider.set(latency_median_s=600)
     world.node()
-    submit_to(world, "studio")
+    submit_to(world, "studio", jobs=5)
     until(lambda: world.count("generation", "state = 'accepted'") >= 3, "work is open under the first key")
     stranger = world.provider.sibling("stranger")
 
     misled = world.node(RIVYA_API_KEY__STUDIO=stranger.key)
+    world.provider.set(latency_median_s=0)
+    world.provider.advance(3_600)
     submit_to(world, "shop")
     world.wait_until_done()
 

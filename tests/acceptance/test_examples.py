@@ -104,6 +104,10 @@ darkroom migrate
 darkroom migrate --json
 darkroom account show
 darkroom account show --json
+darkroom account list
+darkroom account list --json
+darkroom account default marketing
+darkroom account default marketing --account default
 darkroom account pause --reason 'price is being checked'
 darkroom submit chairs.csv --name chairs
 darkroom submit spring.csv --name 'spring sofas' --owner mia --purpose refresh
