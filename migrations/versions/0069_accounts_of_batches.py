@@ -125,7 +125,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     _set_enqueue(_BY_ARGUMENT)
     scripts.run(_DOWN)
-    rights.AT_0065.grant()
+    rights.AT_0066.grant()
 
 
 def _set_enqueue(accounts: str) -> None:

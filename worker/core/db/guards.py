@@ -91,7 +91,7 @@ SHA256 = {
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
     "darkroom_enqueue": "1f5ebed21fb0e5242a37424baad44571507e82e5459e9cb6d542f8ab46cb842e",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
-    "grant_application_rights": "0670c140ed9feedf0dc33a2e1c5c658116e720537986071a77b4ca9b524437c3",
+    "grant_application_rights": "ff031121e5601b090ac06061d097945d0fdef19fedadf9152c80ea1b052989d7",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
     "bind_producer": "c087328f8a3a67d7185e484c7f1a67c8dceb1dbc109ba008b9d68e34a8afd678",
 }
