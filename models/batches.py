@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.checks import one_of
+from models.checks import one_of, traceparent
 from models.metadata import Table
 from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState
 from worker.core.rules.batch_request import Priority, Purpose
@@ -25,6 +25,7 @@ class Batch(Table):
         one_of("priority", Priority),
         one_of("state", BatchState),
         one_of("size_policy", SizePolicy),
+        traceparent(),
         CheckConstraint("committed >= 0", name="committed_not_negative"),
         CheckConstraint("weight >= 1", name="weight_positive"),
         Index("ix_batch_waiting", "account_id", postgresql_where=text("has_pending AND state = 'open'")),
@@ -56,6 +57,9 @@ class Batch(Table):
     state: Mapped[str] = mapped_column(comment="open, paused, cancelled or refused")
     fields_hash: Mapped[str | None] = mapped_column(
         comment="SHA-256 over the fields that the HTTP API was given; NULL: it came by another way"
+    )
+    traceparent: Mapped[str | None] = mapped_column(
+        comment="The producer's span, as W3C Trace Context names it; NULL: it named none"
     )
     deadline_at: Mapped[datetime | None] = mapped_column(comment="When what has not ended is ended; NULL: never")
     created_at: Mapped[datetime] = mapped_column(comment="When it was submitted")

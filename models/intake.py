@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.checks import one_of
+from models.checks import one_of, traceparent
 from models.metadata import Table
 from worker.core.rules.batch_request import Priority
 from worker.intake.rules.delivery import BODY_MAX
@@ -65,6 +65,7 @@ class WaitingMessage(Table):
     __table_args__ = (
         CheckConstraint(f"octet_length(body) <= {BODY_MAX}", name="body_bounded"),
         CheckConstraint("tries >= 0", name="tries_not_negative"),
+        traceparent(),
         UniqueConstraint("account_id", "name", "sha256"),
         Index("ix_waiting_message_due", "account_id", "due_at"),
     )
@@ -75,6 +76,9 @@ class WaitingMessage(Table):
     sha256: Mapped[str] = mapped_column(comment="SHA-256 of the body as it was delivered, in hex")
     body: Mapped[bytes] = mapped_column(comment="As it was delivered")
     compression: Mapped[str | None] = mapped_column(comment="Of the body, as its producer named it; NULL: none")
+    traceparent: Mapped[str | None] = mapped_column(
+        comment="The producer's span, as W3C Trace Context names it; NULL: it named none"
+    )
     received_at: Mapped[datetime] = mapped_column(comment="When it was taken off the queue")
     due_at: Mapped[datetime] = mapped_column(
         comment="When it may be claimed; while a node has it, the end of its lease"

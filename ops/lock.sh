@@ -22,7 +22,7 @@ sed -n 's/^requires = \["\(.*\)"\]$/\1/p' pyproject.toml >"$build"
 echo editables >>"$build"
 
 compile "$@" pyproject.toml "$build" --all-extras --output-file requirements.lock
-compile "$@" pyproject.toml "$build" --extra web --extra sandbox --constraint requirements.lock --output-file requirements-image.lock
+compile "$@" pyproject.toml "$build" --extra otel --extra web --extra sandbox --constraint requirements.lock --output-file requirements-image.lock
 compile "$@" pyproject.toml "$build" --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
 compile "$@" pyproject.toml "$build" --all-extras --group bench --constraint requirements.lock --output-file requirements-bench.lock
 

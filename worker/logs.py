@@ -5,7 +5,9 @@ import sys
 from typing import Any, Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from worker.core import tracing
 
 _QUIET = ("urllib3", "kombu", "amqp", "celery.utils", "celery.app.trace", "celery.worker.strategy", "PIL")
 """Libraries whose information is of no use to an operator."""
@@ -15,6 +17,7 @@ def configure(*, style: Literal["console", "json"], level: str) -> None:
     """Send every line of this process, the libraries' too, to standard error in one shape."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -73,6 +76,14 @@ class _StandardError:
 
     def flush(self) -> None:
         sys.stderr.flush()
+
+
+def add_trace(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """Name the current span, where something takes spans."""
+    found = tracing.ids()
+    if found is not None:
+        line["trace_id"], line["span_id"] = found
+    return line
 
 
 def _renderer(style: Literal["console", "json"]) -> list[Any]:

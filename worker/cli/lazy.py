@@ -4,8 +4,10 @@
 each of them costs most of a second.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -62,7 +64,23 @@ class LoggingCommand(_LateConversions, core.TyperCommand):
             _configure_log()
         elif not any(isinstance(each, _LogFinder) for each in sys.meta_path):
             sys.meta_path.insert(0, _LogFinder())
-        return super().invoke(ctx)
+        with _traced(ctx.command_path):
+            return super().invoke(ctx)
+
+
+def _traced(path: str) -> AbstractContextManager[Any]:
+    """Begin the span of a command, below the one that TRACEPARENT names; what runs until it is stopped has none."""
+    from worker.core import tracing
+
+    if path in _LASTING or not tracing.is_wanted():
+        return nullcontext()
+    if untraced := tracing.configure("command"):
+        sys.stderr.write(f"no traces are sent: {untraced}\n")
+    return tracing.begun(path, parent=os.environ.get("TRACEPARENT"))
+
+
+_LASTING = frozenset(f"darkroom {name}" for name in ("node", "sandbox", "top", "up", "watch", "web"))
+"""Commands whose span would end with them, and until then be missed by all those below it."""
 
 
 class _LogFinder:

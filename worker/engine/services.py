@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from worker.accounts.rules.stated_limit import StatedLimit
+from worker.core import tracing
 from worker.core.db.group_commit import GroupCommit, Write
 from worker.core.db.session import Database
 from worker.core.rules import errors
@@ -120,7 +121,7 @@ class Collectors:
         with self._entrance:
             if self._ending.is_set() or not self._room.acquire(blocking=False):
                 return False
-            pool.submit(self._run, do, leave).add_done_callback(self._done)
+            pool.submit(tracing.carried(self._run), do, leave).add_done_callback(self._done)
             return True
 
     def _run(self, do: Job, leave: Job) -> None:
@@ -245,6 +246,8 @@ class Services:
     """The provider's list of models, as it was last read."""
     limit_words: LimitWords = field(default_factory=LimitWords)
     """What answers to this process said of the account's limit."""
+    producers: dict[UUID, str | None] = field(default_factory=dict)
+    """By batch the span of its producer, as far as steps have been traced."""
     message_waits: threading.Event = field(default_factory=threading.Event)
     """Set when a message waits for its references, or a thread that fetches them is free again."""
     writers: Writers | None = None

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from worker.core import tracing
 from worker.core.db import changes
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
@@ -135,6 +136,22 @@ def _release(sender: Sender, leased: Leased, *, rest_until: datetime | None) -> 
 
 
 def _send(sender: Sender, due: Due) -> bool:
+    """Try once, in a span of its own."""
+    batch = due.data.get("batch")
+    named = {"darkroom.step": "deliver", "darkroom.hook.id": str(due.hook_id), "darkroom.event.id": str(due.event_id)}
+    if isinstance(batch, dict):
+        named["darkroom.batch.id"] = str(batch.get("id"))
+    with tracing.begun(f"deliver {due.type}", named) as span:
+        if tracing.is_on() and "darkroom.batch.id" in named:
+            with sender.database.transaction() as tx:
+                span.link(deliveries.producer(tx, UUID(named["darkroom.batch.id"])))
+        is_taken = _try(sender, due)
+        if not is_taken:
+            span.fail("not_taken")
+        return is_taken
+
+
+def _try(sender: Sender, due: Due) -> bool:
     """Try once, with nothing open in the database meanwhile; return whether it was taken.
 
     An event may arrive twice, when a process dies between sending and writing that down; it has the same id then.
@@ -163,7 +180,13 @@ def _call(sender: Sender, due: Due) -> Answer:
     now = sender.clock()
     secrets = rules.signing_secrets(due.secret or "", rotated_at=due.rotated_at, now=now)
     headers = calls.event_headers(due, content, secrets=secrets, now=now)
-    return calls.post(due.target, content, headers, allow=AddressPolicy.for_hooks(sender.policy.hosts))
+    with tracing.inside("POST", {"http.request.method": "POST"}, kind="client") as span:
+        if span.traceparent is not None:
+            headers[TRACEPARENT] = span.traceparent
+        answer = calls.post(due.target, content, headers, allow=AddressPolicy.for_hooks(sender.policy.hosts))
+        if answer.status is not None:
+            span.set({"http.response.status_code": answer.status})
+        return answer
 
 
 def _words(policy: HookPolicy, name: str) -> tuple[str, ...]:
@@ -194,5 +217,7 @@ def _record_failure(sender: Sender, due: Due, tried: Tried) -> None:
         log.warning("hook.not_taken", **where, attempts=due.attempts, due_at=again_at)
 
 
+TRACEPARENT = "traceparent"
+"""The header that names the span of the delivery, where spans are taken; it is not signed."""
 ACTOR = "darkroom"
 """Who switches a hook off that fails."""

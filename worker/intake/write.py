@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from worker.accounts import choosing
 from worker.accounts.choosing import NoAccount
+from worker.core import tracing
 from worker.core.db import session
 from worker.core.db.changes import Author
 from worker.core.rules.batch_request import BatchRequest, falls_at
@@ -102,6 +103,7 @@ def write(
     lie in another store than the account's.
     """
     account_id = _account(tx, request, prepared.jobs, default=account_id, follows_owner=follows_owner)
+    request = replace(request, traceparent=request.traceparent or tracing.traceparent())
     _expect_right_store(tx, prepared, account_id)
     _write_references(tx, prepared, now)
     batch_id = new_id()
@@ -129,6 +131,7 @@ def write(
     )
     if not is_new:
         return _earlier(tx, token, prepared)
+    tracing.note({"darkroom.batch.id": str(batch_id), "darkroom.account.id": str(account_id)})
     _copy_jobs(tx, prepared, batch_id, now, new_id)
     batches.insert_faults(tx, _with_ids(prepared.faults, new_id), batch_id=batch_id)
     if is_dear:
@@ -273,7 +276,12 @@ def _copy_jobs(tx: Connection, prepared: Prepared, batch_id: UUID, now: datetime
     if driver is None:
         raise RuntimeError("the connection is closed")
     cursor: Cursor[tuple[object, ...]]
-    with driver.cursor() as cursor, cursor.copy(request_spool.COPY) as copy:
+    named = {"db.system.name": "postgresql", "db.query.summary": "COPY job"}
+    with (
+        tracing.inside("COPY job", named, kind="client"),
+        driver.cursor() as cursor,
+        cursor.copy(request_spool.COPY) as copy,
+    ):
         for piece in request_spool.completed(prepared.spool, batch_id=batch_id, now=now, new_id=new_id):
             copy.write(piece)
 

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from worker.core import tracing
 from worker.core.rules.batch_request import BatchRequest, validate_batch
 from worker.core.rules.errors import first_line
 from worker.core.rules.fault import Fault
@@ -47,6 +48,8 @@ class Terms:
     """What fetching its references may take; None: each has its own bounds only."""
     finish: Callable[[Connection], None] = lambda _tx: None
     """Called last in the transaction that writes the outcome; what it raises undoes it."""
+    traceparent: str | None = None
+    """The producer's span, where the message names it beside the batch."""
 
 
 _PLAIN = Terms()
@@ -178,6 +181,9 @@ def take(
     """
     token = _token(batch, message_id)
     wanted, faults = _batch(batch, token, extra)
+    wanted = replace(wanted, traceparent=wanted.traceparent or terms.traceparent)
+    if wanted.traceparent != terms.traceparent:
+        tracing.note({}, link=wanted.traceparent)
     prepared = prepare_requests(
         requests if isinstance(requests, list) else [],
         store=services.store,

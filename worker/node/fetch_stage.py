@@ -6,16 +6,18 @@ another one takes the message over.
 """
 
 import threading
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
 
+from worker.core import tracing
 from worker.core.rules.errors import first_line
 from worker.engine.services import Services
 from worker.intake.queries import messages
 from worker.intake.queries.messages import Claimed, ClaimLost
-from worker.intake.rules.delivery import Delivery
+from worker.intake.rules.delivery import ENQUEUE, Delivery
 from worker.node import celery_intake
 from worker.node.celery_intake import Loads, Terms
 from worker.storage.fetch.budget import FetchBudget, FetchNeeded, NothingFetched
@@ -35,13 +37,26 @@ _AGAIN = timedelta(seconds=10)
 """After the database or the store was away."""
 
 
+def received(delivery: Delivery) -> AbstractContextManager[tracing.Span]:
+    """Begin the span of taking a message, below the producer's."""
+    named: tracing.Attributes = {
+        "messaging.system": "celery",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": delivery.queue,
+        "messaging.message.id": delivery.name,
+        "messaging.message.body.size": delivery.size_bytes,
+    }
+    return tracing.begun(f"process {ENQUEUE}", named, kind="consumer", parent=delivery.traceparent)
+
+
 def take_or_keep(services: Services, delivery: Delivery, loads: Loads) -> None:
     """Write the batch of a message, or keep the message when references have to be fetched for it.
 
     Raises one of ``foreign.PASSING`` when neither could be done.
     """
     try:
-        celery_intake.take_or_refuse(services, delivery, loads, Terms(budget=NothingFetched()))
+        terms = Terms(budget=NothingFetched(), traceparent=delivery.traceparent)
+        celery_intake.take_or_refuse(services, delivery, loads, terms)
     except FetchNeeded:
         _keep(services, delivery)
 
@@ -110,8 +125,11 @@ class FetchStage:
             threading.Thread(target=self._work, args=(claimed, budget), name="darkroom-message", daemon=True).start()
 
     def _work(self, claimed: Claimed, budget: FetchBudget) -> None:
+        delivery = claimed.delivery
+        terms = Terms(budget=budget, finish=lambda tx: _finish(tx, claimed, budget), traceparent=delivery.traceparent)
         try:
-            self._take(claimed, Terms(budget=budget, finish=lambda tx: _finish(tx, claimed, budget)))
+            with received(delivery):
+                self._take(claimed, terms)
         except ClaimLost:
             log.info("batch.left_to_others", message=claimed.delivery.name)
         except celery_intake.PASSING as error:

@@ -8,7 +8,10 @@ from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID
 
+import structlog
+
 from worker import settings, wiring
+from worker.core import tracing
 from worker.core.db import schema
 from worker.engine.queries import maintenance as maintenance_queries
 from worker.engine.services import Services
@@ -17,6 +20,7 @@ from worker.node import maintenance
 from worker.node.meters import NodeMeters
 from worker.settings import Settings
 
+log = structlog.get_logger(__name__)
 SPARE_THREADS = 2
 """Of each of several accounts, beside those for its steps: for its maintenance and its probes."""
 
@@ -31,6 +35,8 @@ def meters() -> NodeMeters:
 def services_of_each() -> Mapping[str, Services]:
     """Return what this process has for each account that it serves, by the account's name; from its environment."""
     chosen = settings.load()
+    if untraced := tracing.configure("node"):
+        log.warning("traces.not_sent", next_step=untraced)
     _check_schema(chosen)
     made = wiring.services_of_each(chosen)
     for each in made.values():

@@ -9,6 +9,7 @@ import structlog
 from celery.exceptions import Reject
 from kombu.utils.json import loads
 
+from worker.core import tracing
 from worker.core.rules.errors import first_line
 from worker.core.rules.states import StepKind
 from worker.engine import checks as probing
@@ -74,14 +75,16 @@ STEP_TASKS = {kind: _step_task(kind) for kind in StepKind}
 def probe(account: str | None = None) -> None:
     """Look whether a paused account may go on."""
     if services := process.services_of(account):
-        probing.check_account(services)
+        with tracing.begun("probe"):
+            probing.check_account(services)
 
 
 @app.task(name="darkroom.maintenance")
 def maintenance(name: str, account: str | None = None) -> None:
     """Do what is due every so often."""
     if services := process.services_of(account):
-        run_maintenance(services, name)
+        with tracing.begun(f"maintenance {name}"):
+            run_maintenance(services, name)
 
 
 @app.task(name=DROPPED)
@@ -95,7 +98,8 @@ def enqueue(delivery: Delivery) -> None:
     """Take a batch from a producer in another repository or language; it is never lost, nor retried for ever."""
     services = process.services()
     try:
-        fetch_stage.take_or_keep(services, delivery, loads)
+        with fetch_stage.received(delivery):
+            fetch_stage.take_or_keep(services, delivery, loads)
     except celery_intake.PASSING as error:
         # The message is the only copy: it stays in the queue until the database and the store can take it.
         log.warning("batch.not_yet_enqueued", message=delivery.name, error=first_line(error))

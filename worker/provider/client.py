@@ -1,16 +1,19 @@
 """Calls to the provider: each is sent once, then answered or turned into a domain error; never retried."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 
+from worker.core import tracing
 from worker.core.http.attempt import Attempt
 from worker.core.rules.errors import REFUSED_CONTENT, ProviderError
 from worker.provider import answers, errors
@@ -20,6 +23,8 @@ from worker.provider.wire import GenerationView, ModelView, UploadedFile, Webhoo
 T = TypeVar("T")
 MAX_ANSWER_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
+_PROVIDER_ID = re.compile(r"(?<=[a-z])/[^/]+")
+"""Follows the kind of thing in a path, as in ``/generations/ID`` and ``/webhooks/ID/test``; the first one only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,8 +178,10 @@ class Client:
     def _call(self, method: str, path: str, *, is_paid: bool = False, send_s: float = 0, **parts: Any) -> _Answer:
         attempt = Attempt(total_s=self._timeouts.total_s + send_s)
         try:
-            with attempt:
-                return self._exchange(method, path, parts, attempt)
+            with self._traced(method, path) as span, attempt:
+                answer = self._exchange(method, path, parts, attempt)
+                span.set(_traced_answer(answer))
+                return answer
         except answers.MalformedAnswerError as error:
             failure = errors.malformed(str(error), is_paid=is_paid)
         except Exception as error:  # noqa: BLE001 - whether anything was sent says what may be done, whatever it is
@@ -183,6 +190,20 @@ class Client:
             )
         # Raised here and not above, so that no chained error carries the request and its headers along.
         raise failure
+
+    def _traced(self, method: str, path: str) -> AbstractContextManager[tracing.Span]:
+        """Begin the span of a call: without the key, the body, or anything else that was sent."""
+        if not tracing.is_on():
+            return tracing.inside(path)
+        place = urlsplit(self._base_url)
+        named: tracing.Attributes = {
+            "http.request.method": method,
+            "url.full": f"{self._base_url}/api/v1{path}",
+            "url.template": (template := _PROVIDER_ID.sub("/{id}", path, count=1)),
+            "server.address": place.hostname or "",
+            "server.port": place.port or (443 if place.scheme == "https" else 80),
+        }
+        return tracing.inside(f"{method} {template}", named, kind="client")
 
     def _exchange(self, method: str, path: str, parts: Mapping[str, Any], attempt: Attempt) -> _Answer:
         with self._session().request(
@@ -274,6 +295,15 @@ class Client:
             self._local.session = new_session(base_url=self._base_url, auth=self._auth, user_agent=self._user_agent)
         session: requests.Session = self._local.session
         return session
+
+
+def _traced_answer(answer: _Answer) -> dict[str, str | int]:
+    found: dict[str, str | int] = {"http.response.status_code": answer.status}
+    if answer.status >= 400:  # noqa: PLR2004 (the classes of errors)
+        found["error.type"] = str(answer.status)
+    if answer.request_id:
+        found["darkroom.provider.request_id"] = answer.request_id
+    return found
 
 
 def _request_id(response: requests.Response) -> str | None:

@@ -18,6 +18,7 @@ from uuid import UUID
 from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 
+from worker.core import tracing
 from worker.core.rules.errors import first_line
 from worker.storage import bucket, names
 from worker.storage.bucket import Bucket
@@ -251,7 +252,11 @@ class Store:
     @contextmanager
     def _opened(self, path: str, *, is_write: bool = False) -> Iterator[Opened | Bucket]:
         """Open the store for one use if it is the right one."""
-        with self._translated(path, is_write=is_write):
+        named = {"darkroom.store.path": path}
+        with (
+            tracing.inside("store write" if is_write else "store read", named),
+            self._translated(path, is_write=is_write),
+        ):
             for is_last in (False, False, True):
                 with self._backend.opened() as opened:
                     found = self._known if self._is_looked_at() else self._marker(opened)

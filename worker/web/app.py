@@ -21,7 +21,7 @@ from worker.web.api.operations import Api
 from worker.web.console import page
 from worker.web.console import routes as console_routes
 from worker.web.context import WebContext
-from worker.web.middleware import ForbidMuch, RefuseForeignRequests
+from worker.web.middleware import ForbidMuch, RefuseForeignRequests, TraceRequests
 from worker.web.observability import LOCAL_HOSTS, KnownHosts
 from worker.web.problems import Problem
 from worker.web.rules import origins
@@ -39,6 +39,7 @@ def create_app(context: WebContext) -> Starlette:
         routes=[*_routes(), *receiver.routes(context.database, context.clock)],
         lifespan=api.lifespan,
         middleware=[
+            Middleware(TraceRequests, untraced=observability.PATHS),
             Middleware(ForbidMuch),
             Middleware(KnownHosts, allowed_hosts=_hosts(settings), www_redirect=False),
             Middleware(RefuseForeignRequests, own=own, exempt=_NOT_FOR_BROWSERS),

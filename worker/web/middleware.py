@@ -9,6 +9,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.core import tracing
 from worker.web import problems
 from worker.web.rules import origins
 
@@ -41,6 +42,36 @@ class RefuseForeignRequests:
         return not origins.is_own(
             scope["method"], site=headers.get("sec-fetch-site"), origin=headers.get("origin"), own=own
         )
+
+
+class TraceRequests:
+    """A span for each request, below that of the client; probes and metrics have none."""
+
+    def __init__(self, app: ASGIApp, *, untraced: frozenset[str]) -> None:
+        """Trace all but some paths."""
+        self._app, self._untraced = app, untraced
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on within its span, which is named by the route once that is known."""
+        if not tracing.is_on() or scope["type"] != "http" or scope["path"] in self._untraced:
+            await self._app(scope, receive, send)
+            return
+        # Not the query: it may hold a token of a link that signs in.
+        named = {"http.request.method": scope["method"], "url.path": scope["path"], "url.scheme": scope["scheme"]}
+        parent = Headers(scope=scope).get("traceparent")
+        with tracing.begun(f"{scope['method']}", named, kind="server", parent=parent) as span:
+
+            async def send_and_note(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set({"http.response.status_code": message["status"]})
+                    if message["status"] >= _SERVER_ERROR:
+                        span.fail(str(message["status"]))
+                await send(message)
+
+            await self._app(scope, receive, send_and_note)
+
+
+_SERVER_ERROR = 500
 
 
 class ForbidMuch:

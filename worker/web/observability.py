@@ -21,7 +21,7 @@ from worker.web.rules import origins
 from worker.web.rules.identity import Right
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
+PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 """What proxies add: the peer's address is then not the client's."""
 _PATIENCE = text("SELECT set_config('statement_timeout', '2s', true)")
@@ -32,7 +32,7 @@ class KnownHosts(TrustedHostMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 400."""
-        passes = scope["type"] == "http" and scope["path"] in _PATHS
+        passes = scope["type"] == "http" and scope["path"] in PATHS
         await (self.app if passes else super().__call__)(scope, receive, send)
 
 

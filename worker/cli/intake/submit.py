@@ -1,5 +1,6 @@
 """`darkroom submit`: a manifest becomes a batch, whole or not at all."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,6 +86,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
         account=account,
         pool=pool,
         allow_extra=allow_extra,
+        traceparent=os.environ.get("TRACEPARENT"),
     )
     context = resolve(needs_database=not dry_run)
     store = None if dry_run else wiring.store(context.settings, wiring.database(context.settings, connections=1))

@@ -29,12 +29,15 @@ def web(
     context = resolve()
     settings = context.settings
     from worker.cli.local import running
+    from worker.core import tracing
     from worker.web import server
     from worker.web.rules import origins
 
     host, port = _parts(listen or settings.web_listen)
     server.check_listening(settings, host)
     logs.configure(style=settings.log_format, level=settings.log_level)
+    if untraced := tracing.configure("web"):
+        output.notes().print(f"no traces are sent: {untraced}", markup=False)
     opened = server.context(settings)
     url = settings.web_url or f"http://{host}:{port}"
     console = output.notes()

@@ -17,6 +17,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from worker.core import tracing
+
 log = structlog.get_logger(__name__)
 
 Shared = TypeVar("Shared")
@@ -120,7 +122,7 @@ class GroupCommit:
 
     def _committed(self, group: Sequence["_Entry"]) -> list[tuple["_Entry", Any]]:
         results: list[tuple[_Entry, Any]] = []
-        with self._transaction() as tx:
+        with tracing.shared("group commit", [entry.origin for entry in group]), self._transaction() as tx:
             for _, alike in groupby(sorted(group, key=attrgetter("place")), key=attrgetter("place")):
                 entries = list(alike)
                 found = entries[0].write(tx, entries[0].shared, [entry.item for entry in entries])
@@ -131,7 +133,7 @@ class GroupCommit:
 class _Entry:
     """One item on its way."""
 
-    __slots__ = ("future", "item", "place", "shared", "write")
+    __slots__ = ("future", "item", "origin", "place", "shared", "write")
 
     def __init__(self, write: Write[Any, Any, Any], shared: Any, item: Any) -> None:
         self.write, self.shared, self.item = write, shared, item
@@ -139,6 +141,7 @@ class _Entry:
         name, account = f"{write.__module__}.{write.__qualname__}", str(getattr(shared, "account_id", ""))
         self.place = (name, account, id(write), id(shared))
         self.future: Future[Any] = Future()
+        self.origin = tracing.place()
 
 
 def _fail(group: Sequence[_Entry], error: BaseException) -> None:

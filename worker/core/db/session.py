@@ -11,7 +11,8 @@ from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 
-from worker.core.db import rights
+from worker.core import tracing
+from worker.core.db import rights, statement_spans
 from worker.core.db import url as urls
 
 
@@ -52,6 +53,7 @@ RESTED_S = 10.0
 """A connection that was not used for longer is tried before it is used again: the server may have ended it."""
 BULK_ANSWER_S = 900.0
 """How long the server may be silent in a transaction that moves a million rows."""
+_TRACED = {"db.system.name": "postgresql"}
 CHANNEL = "darkroom"
 """What dispatchers listen to; a notification says only that something may be due now."""
 Row = TypeVar("Row")
@@ -103,6 +105,7 @@ class Database:
         event.listen(self.engine, "do_connect", lambda _dialect, _record, args, named: self._connect(*args, **named))
         event.listen(self.engine, "checkout", self._check_rested)
         event.listen(self.engine, "handle_error", _note_disconnect)
+        statement_spans.watch(self.engine)
 
     @property
     def has_pooler(self) -> bool:
@@ -155,7 +158,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection; commit when the block ends, roll back when it raises."""
-        with self.engine.begin() as connection:
+        with tracing.inside("transaction", _TRACED, kind="client"), self.engine.begin() as connection:
             if self._has_pooler:
                 # Behind a pooler nothing that is set for a session stays with it.
                 connection.exec_driver_sql(self._settings(is_local=True))
@@ -165,7 +168,11 @@ class Database:
     @contextmanager
     def bulk_transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
         """Yield a transaction that may take as long as a million rows take; a snapshot sees one instant, to be read."""
-        with self.engine.connect() as connection, connection.begin():
+        with (
+            tracing.inside("bulk transaction", _TRACED, kind="client"),
+            self.engine.connect() as connection,
+            connection.begin(),
+        ):
             driver: Any = connection.connection.driver_connection
             driver.answer_s = BULK_ANSWER_S
             try:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
+from worker.core.rules import traceparent
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError, not_known, quoted
 from worker.core.rules.models_catalogue import SizePolicy
@@ -64,6 +65,8 @@ class BatchRequest:
     """Of the accounts of this pool the one with the most room pays; not together with ``account``."""
     allow_extra: frozenset[str] = frozenset()
     """Columns of the requests that are kept as metadata although they look like others; not stored."""
+    traceparent: str | None = None
+    """The producer's span (W3C Trace Context), to which the spans of the batch's steps are linked."""
 
 
 FIELDS = (
@@ -78,6 +81,7 @@ FIELDS = (
     "account",
     "pool",
     "allow_extra",
+    "traceparent",
 )
 """The keys that a batch may have."""
 CREDIT_CAP_MAX = 2**53 - 1
@@ -115,6 +119,7 @@ def validate_batch(raw: Mapping[str, object]) -> BatchRequest | tuple[Fault, ...
         account=field("account", None, label),
         pool=field("pool", None, label),
         allow_extra=field("allow_extra", frozenset[str](), _names),
+        traceparent=traceparent.parse(raw.get("traceparent")),
     )
     if request.account is not None and request.pool is not None:
         faults.append(_fault("pool", UnfitError("is not permitted together with an account")))

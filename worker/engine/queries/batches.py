@@ -48,9 +48,11 @@ class BatchRow:
 
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
-                       size_policy, models, has_pending, state, deadline_at, created_at, fields_hash)
+                       size_policy, models, has_pending, state, deadline_at, created_at, fields_hash,
+                       traceparent)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
-            :size_policy, :models, :has_pending, :state, :deadline_at, :now, :fields_hash)
+            :size_policy, :models, :has_pending, :state, :deadline_at, :now, :fields_hash,
+            :traceparent)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -89,6 +91,7 @@ def insert(
             "deadline_at": None if request.deadline is None else batch_request.falls_at(request.deadline, now=now),
             "now": now,
             "fields_hash": fields_hash,
+            "traceparent": request.traceparent,
         },
     ).scalar()
     return row is not None
@@ -126,6 +129,12 @@ _COLUMNS = """
 def by_token(tx: Connection, token: str) -> BatchRow | None:
     """Return the batch that was submitted under this token."""
     return _one(tx.execute(text(f"SELECT {_COLUMNS} FROM batch WHERE token = :t"), {"t": token}).all())
+
+
+def traceparent(tx: Connection, batch_id: UUID) -> str | None:
+    """Return the span of the batch's producer, if it named one."""
+    found: str | None = tx.execute(text("SELECT traceparent FROM batch WHERE id = :i"), {"i": batch_id}).scalar()
+    return found
 
 
 def fields_hash(tx: Connection, batch_id: UUID) -> str | None:

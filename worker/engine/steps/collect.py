@@ -19,7 +19,7 @@ from worker.engine.queries.step_moves import Finish
 from worker.engine.queries.steps import Ticket, Work
 from worker.engine.rules import give_up
 from worker.engine.services import Services
-from worker.engine.steps import calling, claiming, crashes, outages, outcomes, transitions
+from worker.engine.steps import calling, claiming, crashes, outages, outcomes, scope, transitions
 from worker.engine.steps.calling import Calls
 from worker.engine.steps.transitions import Transition, write_alone
 from worker.storage.fetch.download import Fetched, FetchFailed, FetchLimits, FetchProblem
@@ -36,6 +36,7 @@ def run(services: Services, ticket: Ticket) -> None:
     """See to it that the job succeeds with its image in the store, or has a later due time, or fails at last."""
     claimed = services.claimed(claiming.claim, ticket)
     if claimed is not None:
+        scope.identify(services, claimed.work)
         hand_over(services, claimed.work)
 
 
@@ -45,7 +46,12 @@ def hand_over(services: Services, work: Work) -> None:
     When all of them have enough to do the step is due again a little later, for whichever node has room.
     """
     services.collectors.take(
-        lambda: crashes.of_work(services, work, lambda: _in_time(services, work)),
+        lambda: scope.of_work(
+            services,
+            work,
+            StepKind.COLLECT,
+            lambda: crashes.of_work(services, work, lambda: _in_time(services, work)),
+        ),
         lambda: crashes.of_work(services, work, lambda: _leave(services, work)),
     )
 

@@ -6,7 +6,7 @@ from typing import Final
 from worker.core.rules.states import StepKind
 from worker.engine.queries.steps import Ticket
 from worker.engine.services import Services
-from worker.engine.steps import collect, crashes, poll, submit, upload
+from worker.engine.steps import collect, crashes, poll, scope, submit, upload
 
 STEPS: Final[Mapping[StepKind, Callable[[Services, Ticket], None]]] = {
     StepKind.UPLOAD: upload.run,
@@ -20,7 +20,7 @@ STEPS: Final[Mapping[StepKind, Callable[[Services, Ticket], None]]] = {
 def attempt(services: Services, ticket: Ticket) -> None:
     """Do the step of a ticket; a crash of our own code is recorded, and never keeps the next step from being done."""
     began = services.clock()
-    crashes.of_ticket(services, ticket, lambda: perform(services, ticket))
+    scope.of_ticket(services, ticket, lambda: crashes.of_ticket(services, ticket, lambda: perform(services, ticket)))
     services.meters.stepped(ticket.kind, services.clock() - began)
 
 

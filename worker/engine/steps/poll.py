@@ -18,7 +18,7 @@ from worker.engine.queries.step_moves import Postpone
 from worker.engine.queries.steps import Ticket, Work
 from worker.engine.rules import polling
 from worker.engine.services import Services
-from worker.engine.steps import claiming, crashes, outcomes, provider_health, settlement, transitions
+from worker.engine.steps import claiming, crashes, outcomes, provider_health, scope, settlement, transitions
 from worker.engine.steps.calling import Calls
 from worker.engine.steps.settlement import Answered
 from worker.engine.steps.transitions import Transition, unless_stale, write_alone
@@ -36,6 +36,7 @@ def run(services: Services, ticket: Ticket, go_on: Continuation) -> None:
     if claimed is None:
         return
     work = claimed.work
+    scope.identify(services, work)
     if claimed.obstacle is None:
         _ask(services, work, go_on)
     else:

@@ -27,6 +27,7 @@ from worker.engine.steps import (
     crashes,
     outcomes,
     provider_health,
+    scope,
     transitions,
     unaccepted,
 )
@@ -46,6 +47,7 @@ def run(services: Services, ticket: Ticket) -> None:
     if claimed is None:
         return
     work = claimed.work
+    scope.identify(services, work)
     if claimed.obstacle is Obstacle.REFUSED:
         unaccepted.look_again(services, work)
     elif claimed.obstacle is not None:

@@ -9,6 +9,7 @@ from typing import TypeVar, get_args
 import structlog
 from sqlalchemy import Connection
 
+from worker.core import tracing
 from worker.core.db import session, statements
 from worker.core.db.statements import Part, Row, StaleFence
 from worker.core.rules.states import JobEvent
@@ -180,7 +181,7 @@ def apply_together(services: Services, work: Work, transition: Transition, then:
         then(lambda: _apply_alone(services, transition))
         return
     future = services.writers.outcomes.write(apply, services, transition)
-    future.add_done_callback(lambda done: _go_on(work, then, done))
+    future.add_done_callback(tracing.carried(lambda done: _go_on(work, then, done)))
 
 
 def _apply_alone(services: Services, transition: Transition) -> Transition:

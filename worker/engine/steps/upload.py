@@ -15,7 +15,7 @@ from worker.engine.queries import steps
 from worker.engine.queries.step_moves import Advance
 from worker.engine.queries.steps import Claim, Ticket, Work, WorkReference
 from worker.engine.services import Services
-from worker.engine.steps import outages, outcomes, transitions
+from worker.engine.steps import outages, outcomes, scope, transitions
 from worker.engine.steps.calling import Calls
 from worker.engine.steps.transitions import Transition, write_alone
 from worker.provider.wire import UploadedFile
@@ -32,6 +32,7 @@ def run(services: Services, ticket: Ticket) -> None:
     task = _claim(services, ticket)
     if task is None:
         return
+    scope.identify(services, task.work)
     calls = Calls(services, task.work.generation_id)
     try:
         uploaded = _upload(services, task, calls)

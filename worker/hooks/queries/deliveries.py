@@ -178,6 +178,12 @@ class Tried:
     """None: it was delivered."""
 
 
+def producer(tx: Connection, batch_id: UUID) -> str | None:
+    """Return the span of the batch's producer, if it named one."""
+    found: str | None = tx.execute(text("SELECT traceparent FROM batch WHERE id = :i"), {"i": batch_id}).scalar()
+    return found
+
+
 _SETTLE = text("""
     UPDATE hook_delivery SET delivered_at = :delivered_at, given_up_at = :given_up_at, due_at = :due_at,
         failures = :failures, last_error = :error, status = :status, response = :response

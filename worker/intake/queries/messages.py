@@ -115,8 +115,8 @@ class Claimed:
 
 
 _KEEP_WAITING = text("""
-    INSERT INTO waiting_message (id, account_id, name, sha256, body, compression, received_at, due_at)
-    VALUES (:id, :account_id, :name, :sha256, :body, :compression, :now, :now)
+    INSERT INTO waiting_message (id, account_id, name, sha256, body, compression, traceparent, received_at, due_at)
+    VALUES (:id, :account_id, :name, :sha256, :body, :compression, :traceparent, :now, :now)
     ON CONFLICT (account_id, name, sha256) DO NOTHING""")
 
 
@@ -129,6 +129,7 @@ def keep_waiting(tx: Connection, account_id: UUID, delivery: Delivery, *, messag
         "sha256": delivery.sha256,
         "body": delivery.body,
         "compression": delivery.compression or None,
+        "traceparent": delivery.traceparent,
         "now": now,
     }
     tx.execute(_KEEP_WAITING, values)
@@ -138,7 +139,7 @@ _CLAIM = text("""
     UPDATE waiting_message SET fence = fence + 1, tries = tries + 1, due_at = :until
     WHERE id = (SELECT id FROM waiting_message WHERE account_id = :account_id AND due_at <= :now
                 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id, fence, tries, name, sha256, body, compression""")
+    RETURNING id, fence, tries, name, sha256, body, compression, traceparent""")
 
 
 def claim_waiting(tx: Connection, account_id: UUID, *, now: datetime) -> Claimed | None:
@@ -160,6 +161,7 @@ def _delivery(row: Any) -> Delivery:
         body=bytes(row.body),
         size_bytes=len(row.body),
         sha256=row.sha256,
+        traceparent=row.traceparent,
     )
 
 

@@ -93,6 +93,8 @@ class Delivery:
     """Of the body, or of the whole message: what a message without an id is known by."""
     fault: str | None = None
     """Why the message itself was not readable."""
+    traceparent: str | None = None
+    """The producer's span, from a header of that name that makes sense."""
 
     @property
     def is_batch(self) -> bool:

@@ -16,7 +16,7 @@ UNREADABLE = "darkroom-unreadable"
 COMPRESSION = "darkroom-compression"
 """Where the header ``compression`` is kept, so that kombu does not decompress without a bound."""
 
-_HEADERS = ("task", "id", "eta", "expires", "ticket", "compression", COMPRESSION)
+_HEADERS = ("task", "id", "eta", "expires", "ticket", "compression", COMPRESSION, "traceparent")
 _TEXT_MAX = 1_000
 
 

@@ -15,6 +15,7 @@ from celery.worker.request import create_request_cls
 from celery.worker.state import task_reserved
 from kombu.message import Message
 
+from worker.core.rules import traceparent
 from worker.intake.rules import delivery as messages
 from worker.intake.rules import envelope
 from worker.intake.rules.delivery import ENQUEUE, Delivery, Unreadable
@@ -78,6 +79,7 @@ def _delivery(received: Any, queue: str) -> Delivery:
         size_bytes=marked["size"] if is_marked else len(body),
         sha256=marked["sha256"] if is_marked else hashlib.sha256(body).hexdigest(),
         fault=marked["reason"] if is_marked else None,
+        traceparent=traceparent.parse(headers.get("traceparent")),
     )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 from urllib3 import HTTPResponse
 
+from worker.core import tracing
 from worker.core.http.attempt import Attempt
 from worker.storage.fetch import addresses
 from worker.storage.fetch.addresses import AddressPolicy, ProxyFor, Resolver, is_same_origin, system_addresses
@@ -75,7 +76,8 @@ def fetch(
             credential=credential,
             proxy=proxy_for(url),
         )
-        outcome = _visit(hop, into)
+        with tracing.inside("GET", {"http.request.method": "GET"}, kind="client") as span:
+            outcome = _visit(hop, into, span)
         if isinstance(outcome, Fetched):
             return outcome
         if not is_same_origin(url, outcome):
@@ -84,12 +86,15 @@ def fetch(
     raise FetchFailed(FetchProblem.REFUSED, url, f"more than {MAX_REDIRECTS} redirects")
 
 
-def _visit(hop: Hop, into: Path) -> Fetched | str:
+def _visit(hop: Hop, into: Path, span: tracing.Span) -> Fetched | str:
     parts = checked_parts(hop)
+    # The address may be signed: only its host is told.
+    span.set({"server.address": parts.hostname or ""})
     connection = pinned_connection(hop, parts)
     with closing(connection), Attempt(total_s=hop.remaining_s) as attempt:
         response = response_to(hop, connection, parts, attempt)
         with closing(response):
+            span.set({"http.response.status_code": response.status})
             if response.status in _REDIRECTS:
                 return _target(hop, response)
             check_answer(hop, response)

@@ -184,7 +184,7 @@ def request_of(call: Call, fields: dict[str, Any], token: str | None) -> BatchRe
     who = call.principal
     if who.owner is not None and fields.get("owner") not in {None, "", who.owner}:
         raise Forbidden(f"{who.actor} submits for the owner {who.owner!r} and no other")
-    found = validate_batch({**fields, "owner": who.owner or fields.get("owner"), "token": token})
+    found = validate_batch({**fields, "owner": who.owner or fields.get("owner"), "token": token} | _producer(call))
     if isinstance(found, tuple):
         raise _refused(found, len(found))
     if not who.may_ask_for(found.priority):
@@ -194,6 +194,12 @@ def request_of(call: Call, fields: dict[str, Any], token: str | None) -> BatchRe
     if found.credit_cap is not None and found.credit_cap > who.credit_cap:
         raise Forbidden(f"{who.actor} may commit {who.credit_cap:,} credits with a batch, not {found.credit_cap:,}")
     return replace(found, credit_cap=who.credit_cap if found.credit_cap is None else found.credit_cap)
+
+
+def _producer(call: Call) -> dict[str, str]:
+    """Return the client's span as a field of the batch, where a header names it."""
+    named = call.request.headers.get("traceparent")
+    return {} if named is None else {"traceparent": named}
 
 
 def prepare_lines(call: Call, query: SubmitQuery, request: BatchRequest, submitted: Submitted) -> Prepared:
