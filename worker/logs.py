@@ -1,6 +1,7 @@
 """How log lines look: a constant event name, and fields beside it."""
 
 import logging
+import os
 import sys
 from typing import Any, Literal
 
@@ -62,10 +63,16 @@ def to_standard_error() -> None:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 *_renderer("console"),
             ],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            wrapper_class=structlog.make_filtering_bound_logger(_least_severe()),
         )
     factory = structlog.WriteLoggerFactory(file=_StandardError())  # type: ignore[arg-type]  # all that it needs
     structlog.configure(logger_factory=factory)
+
+
+def _least_severe() -> int:
+    """Show what a person has to know beside a command's own answer, or what DARKROOM_LOG_LEVEL says."""
+    named = logging.getLevelNamesMapping().get(os.environ.get("DARKROOM_LOG_LEVEL", "").upper())
+    return logging.WARNING if named is None else named
 
 
 class _StandardError:

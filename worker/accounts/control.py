@@ -1,5 +1,6 @@
 """What an operator may do with an account: stop its paid work, let it go on, and set its limits; each is recorded."""
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.accounts.queries import account_limits, accounts, provider_health
@@ -8,6 +9,8 @@ from worker.core.db import changes, session
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules.errors import PauseReason
+
+log = structlog.get_logger(__name__)
 
 
 def pause(database: Database, name: str, by: Author) -> AccountView:
@@ -27,7 +30,9 @@ def pause(database: Database, name: str, by: Author) -> AccountView:
             probes=0,
         )
         _record(tx, before, "pause", before.pause_reason, PauseReason.OPERATOR, by)
-        return _view(tx, name, by)
+        paused = _view(tx, name, by)
+    log.info("account.paused", account=str(before.id), reason=PauseReason.OPERATOR, by=by.actor)
+    return paused
 
 
 def resume(database: Database, name: str, by: Author) -> AccountView:
@@ -49,7 +54,10 @@ def resume(database: Database, name: str, by: Author) -> AccountView:
         for model in provider_health.resume_model(tx, before.id, paused, now=by.now):
             _record(tx, before, "model_pause", model, None, by)
         session.notify(tx)
-        return _view(tx, name, by)
+        after = _view(tx, name, by)
+    if before.pause_reason is not None:
+        log.info("account.resumed", account=str(before.id), reason=before.pause_reason, by=by.actor)
+    return after
 
 
 def set_limits(

@@ -71,12 +71,14 @@ def adopt(
             by = _author(signature, services.new_id, services.clock())
             waits = _missing(tx, doubt, by, f"adopt {provider_id}", above=services.policies.approve_above)
             if waits is None:
-                return _accept(tx, services, doubt, view, signature, may_be_misdated=may_be_misdated)
+                done = _accept(tx, services, doubt, view, signature, may_be_misdated=may_be_misdated)
     except IntegrityError as error:
         if violated(error) != "uq_generation_provider_id":
             raise
         raise UnfitTask(provider_id, "another generation has just adopted it") from error
-    raise waits
+    if waits is not None:
+        raise waits
+    return _told(done, signature)
 
 
 def _author(signature: Signature, new_id: Callable[[], UUID], now: datetime) -> Author:
@@ -141,8 +143,10 @@ def charged(
         by = _author(signature, new_id, now)
         waits = _missing(tx, doubt, by, f"charged {credits_}", above=approve_above, credits_=credits_)
         if waits is None:
-            return _correct(tx, doubt, GenerationState.FAILED, credits_, signature, new_id(), now)
-    raise waits
+            done = _correct(tx, doubt, GenerationState.FAILED, credits_, signature, new_id(), now)
+    if waits is not None:
+        raise waits
+    return _told(done, signature)
 
 
 def not_charged(
@@ -162,8 +166,21 @@ def not_charged(
         doubt = _locked(tx, generation_id)
         waits = _missing(tx, doubt, _author(signature, new_id, now), "not charged", above=approve_above)
         if waits is None:
-            return _correct(tx, doubt, GenerationState.VOID, 0, signature, new_id(), now)
-    raise waits
+            done = _correct(tx, doubt, GenerationState.VOID, 0, signature, new_id(), now)
+    if waits is not None:
+        raise waits
+    return _told(done, signature)
+
+
+def _told(done: Resolution, by: Signature) -> Resolution:
+    log.info(
+        "generation.resolved",
+        generation=str(done.doubt.generation_id),
+        state=done.generation_state,
+        job_state=done.job_state,
+        by=by.actor,
+    )
+    return done
 
 
 def _expect_free(services: Services, generation_id: UUID, provider_id: str) -> None:

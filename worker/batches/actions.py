@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.batches import deadlines as batches_deadlines
@@ -18,6 +20,8 @@ from worker.core.rules.states import ACTS_ON, ActionRefused, BatchAction, BatchS
 from worker.engine.queries import batches, deadlines, jobs
 from worker.engine.queries.batches import Turn
 from worker.ledger import second_person
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,29 @@ def perform(
         case BatchAction.RETRY:
             return Effect(retried=retry(tx, batch_id, by, code=order.code, seen=seen, shown_credits=shown_credits))
     return Effect()
+
+
+def tell(batch_id: UUID, action: BatchAction, by: Author | None, effect: Effect | None = None) -> None:
+    """Write what was done to a batch into the log, once it is committed; its jobs are counted there."""
+    named = {"batch": str(batch_id), "by": by and by.actor}
+    done = effect or Effect()
+    match action:
+        case BatchAction.PAUSE:
+            log.info("batch.paused", **named)
+        case BatchAction.RESUME:
+            log.info("batch.resumed", **named)
+        case BatchAction.REPRIORITISE:
+            turn = done.turn
+            log.info("batch.reprioritised", **named, priority=turn and turn.priority, weight=turn and turn.weight)
+        case BatchAction.CANCEL:
+            stopped = done.cancelled
+            cancelled, draining = stopped and stopped.cancelled, stopped and stopped.draining
+            log.info("batch.cancelled", **named, jobs_cancelled=cancelled, jobs_draining=draining)
+        case BatchAction.RETRY:
+            again = done.retried
+            log.info("batch.retried", **named, jobs=again and again.jobs, images_recalled=again and again.recalled)
+        case _:
+            assert_never(action)
 
 
 def pause(tx: Connection, batch_id: UUID, by: Author, *, seen: BatchState | None = None) -> None:

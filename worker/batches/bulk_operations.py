@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 import structlog
@@ -76,7 +76,10 @@ def create(
                 bulk_operations.meant(tx, order.action, selection, code=order.code) if targets is None else targets
             ),
         )
-        return _read(tx, operation_id)
+        found = _read(tx, operation_id)
+    by = order.author.actor
+    log.info("bulk_operation.previewed", operation=str(operation_id), action=order.action, batches=found.items, by=by)
+    return found
 
 
 def start(database: Database, operation_id: UUID, by: Author, *, approve_above: int | None) -> OperationRow:
@@ -91,8 +94,11 @@ def start(database: Database, operation_id: UUID, by: Author, *, approve_above: 
         waits = _missing(tx, found, by, above=approve_above)
         if waits is None:
             bulk_operations.start(tx, operation_id, now=by.now)
-            return _read(tx, operation_id)
-    raise waits
+            found = _read(tx, operation_id)
+    if waits is not None:
+        raise waits
+    log.info("bulk_operation.running", operation=str(operation_id), action=found.action, by=by.actor)
+    return found
 
 
 def _missing(tx: Connection, found: OperationRow, by: Author, *, above: int | None) -> SecondPersonNeeded | None:
@@ -116,7 +122,9 @@ def cancel(database: Database, operation_id: UUID, *, now: datetime) -> Operatio
         if found.state not in {OperationState.PREVIEWED, OperationState.RUNNING}:
             raise OperationEnded(operation_id, found.state)
         bulk_operations.cancel(tx, operation_id, now=now)
-        return _read(tx, operation_id)
+        stopped = _read(tx, operation_id)
+    log.info("bulk_operation.cancelled", operation=str(operation_id), action=stopped.action)
+    return stopped
 
 
 Decide = Callable[[Connection, Claimed, Author], None]
@@ -138,7 +146,9 @@ def advance(
     while _do_next(database, operation_id, decide, clock, new_id):
         yield
     with database.transaction() as tx:
-        bulk_operations.finish(tx, operation_id, now=clock())
+        is_done = bulk_operations.finish(tx, operation_id, now=clock())
+    if is_done:
+        log.info("bulk_operation.done", operation=str(operation_id))
 
 
 def _do_next(
@@ -154,11 +164,32 @@ def _do_next(
             return False
         author = Author(actor=item.actor, reason=item.reason, now=clock(), new_id=new_id)
         state, detail, effect = _do(tx, item, author, decide)
-        bulk_operations.end_item(tx, operation_id, item.position, state, detail=detail, effect=effect, now=author.now)
+        kept = None if effect is None else json.dumps(_as_json(effect))
+        bulk_operations.end_item(tx, operation_id, item.position, state, detail=detail, effect=kept, now=author.now)
+    _tell(operation_id, item, state, detail)
+    if effect is not None and item.action is not BulkAction.DECIDE:
+        actions.tell(item.batch_id, BatchAction(item.action), author, effect)
     return True
 
 
-def _do(tx: Connection, item: Claimed, author: Author, decide: Decide) -> tuple[ItemState, str | None, str | None]:
+def _tell(operation_id: UUID, item: Claimed, state: ItemState, detail: str | None) -> None:
+    named = {"operation": str(operation_id), "batch": str(item.batch_id), "sku": item.sku, "action": item.action}
+    match state:
+        case ItemState.DONE:
+            log.debug("bulk_operation.item_done", **named)
+        case ItemState.SKIPPED:
+            log.info("bulk_operation.item_skipped", **named, detail=detail)
+        case ItemState.FAILED:
+            log.error("bulk_operation.item_failed", **named, detail=detail)
+        case ItemState.WAITING:
+            raise ValueError(state)  # nothing came of it
+        case _:
+            assert_never(state)
+
+
+def _do(
+    tx: Connection, item: Claimed, author: Author, decide: Decide
+) -> tuple[ItemState, str | None, Effect | None]:
     """Do one item; what it raises undoes the item alone. An error of the database ends the transaction."""
     try:
         with tx.begin_nested():
@@ -168,9 +199,9 @@ def _do(tx: Connection, item: Claimed, author: Author, decide: Decide) -> tuple[
     except DarkroomError as refusal:
         return ItemState.SKIPPED, str(refusal), None
     except Exception as crash:
-        log.exception("bulk_operation.item_failed", batch=str(item.batch_id), action=item.action)
+        log.exception("bulk_operation.item_crashed", batch=str(item.batch_id), action=item.action)
         return ItemState.FAILED, with_type(crash), None
-    return ItemState.DONE, None, json.dumps(_as_json(effect))
+    return ItemState.DONE, None, effect
 
 
 def _perform(tx: Connection, item: Claimed, author: Author, decide: Decide) -> Effect:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.batches import actions, retrying
-from worker.batches.actions import CancelEffect, subject
+from worker.batches.actions import CancelEffect, Effect, subject
 from worker.batches.queries import failed_jobs
 from worker.batches.retrying import RetryEffect
 from worker.core.db import changes, session
@@ -17,7 +17,7 @@ from worker.core.db.session import Database
 from worker.core.rules import events
 from worker.core.rules.batch_request import DeadlinePassed, Priority
 from worker.core.rules.errors import DarkroomError
-from worker.core.rules.states import BatchState
+from worker.core.rules.states import BatchAction, BatchState
 from worker.engine.queries import batches, deadlines
 from worker.engine.queries.batches import BatchRow, Turn
 from worker.ledger import second_person
@@ -37,12 +37,14 @@ def pause(database: Database, batch_id: UUID, by: Author, *, seen: BatchState | 
     """Pause a batch in a transaction of its own; see `actions.pause`."""
     with database.transaction() as tx:
         actions.pause(tx, batch_id, by, seen=seen)
+    actions.tell(batch_id, BatchAction.PAUSE, by)
 
 
 def resume(database: Database, batch_id: UUID, by: Author, *, seen: BatchState | None = None) -> None:
     """Resume a batch in a transaction of its own; see `actions.resume`."""
     with database.transaction() as tx:
         actions.resume(tx, batch_id, by, seen=seen)
+    actions.tell(batch_id, BatchAction.RESUME, by)
 
 
 def reprioritise(
@@ -56,7 +58,9 @@ def reprioritise(
 ) -> Turn:
     """Set the class or weight of a batch in a transaction of its own; see `actions.reprioritise`."""
     with database.transaction() as tx:
-        return actions.reprioritise(tx, batch_id, by, priority=priority, weight=weight, seen=seen)
+        turn = actions.reprioritise(tx, batch_id, by, priority=priority, weight=weight, seen=seen)
+    actions.tell(batch_id, BatchAction.REPRIORITISE, by, Effect(turn=turn))
+    return turn
 
 
 def cancel(
@@ -69,7 +73,9 @@ def cancel(
 ) -> CancelEffect:
     """Cancel a batch in a transaction of its own; see `actions.cancel`."""
     with database.bulk_transaction() as tx:
-        return actions.cancel(tx, batch_id, now=now, by=by, seen=seen)
+        done = actions.cancel(tx, batch_id, now=now, by=by, seen=seen)
+    actions.tell(batch_id, BatchAction.CANCEL, by, Effect(cancelled=done))
+    return done
 
 
 def retry_failed(
@@ -106,8 +112,11 @@ def retry_failed(
         if waits is None:
             if deadline is not None:
                 _set_deadline(tx, batch_id, deadline)
-            return retrying.ask_again(tx, batch_id, code, by, is_paused=is_paused)
-    raise waits
+            done = retrying.ask_again(tx, batch_id, code, by, is_paused=is_paused)
+    if waits is not None:
+        raise waits
+    actions.tell(batch_id, BatchAction.RETRY, by, Effect(retried=done))
+    return done
 
 
 def _missing_for_retry(

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.batches.queries import batch_events, overview
@@ -13,6 +14,8 @@ from worker.core.rules import events
 from worker.core.rules.events import EventType
 from worker.core.rules.states import ENDED_JOBS
 from worker.engine.queries import batches
+
+log = structlog.get_logger(__name__)
 
 
 def look(database: Database, *, now: datetime) -> None:
@@ -25,6 +28,8 @@ def look(database: Database, *, now: datetime) -> None:
         if done and outbox.is_wanted(tx, EventType.BATCH_DONE):
             for batch_id in done:
                 _tell_done(tx, batch_id, now)
+    for batch_id in done:
+        log.info("batch.done", batch=str(batch_id))
     with database.transaction() as tx:
         for found in batch_events.held_up(tx, now=now):
             _tell_held_up(tx, found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.catalog import planning
@@ -20,12 +21,15 @@ from worker.catalog.rules.refresh_plan import Outline, differences, price_of
 from worker.core.db.session import Database
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
 from worker.core.rules.errors import DarkroomError
+from worker.core.rules.states import BatchState
 from worker.core.rules.text import LABEL_MAX
 from worker.engine.queries import batches, failures
 from worker.intake.manifest import Row
 from worker.intake.prepare import prepare
 from worker.intake.reference_store import Library
 from worker.intake.write import RequestsRefused, write
+
+log = structlog.get_logger(__name__)
 
 
 class PlanUnknown(DarkroomError):
@@ -131,6 +135,8 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
         batch_id = _submit(tx, catalog, plan, part, account_id=account_id, now=now, new_id=new_id) if part else None
         record = plans.record_sample if is_sample else plans.record_applied
         record(tx, plan.id, batch_id=batch_id, now=now)
+    if batch_id is not None:
+        log.info("batch.enqueued", batch=str(batch_id), plan=str(plan.id), state=BatchState.OPEN, jobs=len(part))
     return Applied(
         plan_id=plan.id,
         batch_id=batch_id,

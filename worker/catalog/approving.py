@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.catalog.applying import PlanRefused, PlanUnknown
@@ -15,6 +16,8 @@ from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.identity import is_same_person
+
+log = structlog.get_logger(__name__)
 
 
 class ApprovalRefused(DarkroomError):
@@ -141,4 +144,7 @@ def end(tx: Connection, run: RunRow, *, by: str, reason: str, now: datetime, spa
         if plan.applied_at is not None or (spares_approved and not plan.is_waiting):
             return False
         plans.refuse(tx, plan.id, by=by, reason=reason, now=now)
-    return schedule_runs.end(tx, run.id, outcome=f"ended by {by}: {reason}", now=now)
+    is_ended = schedule_runs.end(tx, run.id, outcome=f"ended by {by}: {reason}", now=now)
+    if is_ended:
+        log.info("schedule.run_moved", run=str(run.id), state=RunState.SKIPPED, outcome=f"ended by {by}: {reason}")
+    return is_ended

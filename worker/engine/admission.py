@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.accounts.queries import accounts, provider_health
@@ -26,6 +27,8 @@ from worker.engine.steps.upload import WAIT_FOR_UPLOADER
 from worker.ledger.queries import budgets, entries
 from worker.ledger.queries.entries import Posting
 from worker.ledger.rules import entries as moves
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +201,10 @@ def _admit_from(
         _begin_canary(tx, services, account, admitted[0].job_id, now)
     budget.take(waiting.candidate.owner, sum(job.price for job in admitted))
     ids = [services.new_id() for _ in admitted]
+    for job, generation_id in zip(admitted, ids, strict=True):
+        named = {"job": str(job.job_id), "batch": str(job.batch_id), "generation": str(generation_id)}
+        log.debug("job.active", **named)
+        log.debug("generation.held", **named, held=job.price)
     _write_generations(tx, services, admitted, ids, now)
     first = _first_steps(admitted)
     _write_steps(tx, services, waiting.candidate.priority, admitted, ids, first, now)

@@ -82,6 +82,8 @@ def _record(
         if is_resumed:
             session.notify(tx)
     log.info("account.probed", reason=reason, balance=balance, resumed=is_resumed)
+    if is_resumed:
+        log.info("account.resumed", account=str(services.account_id), reason=reason)
     return is_resumed
 
 
@@ -149,3 +151,5 @@ def _store_works(services: Services) -> None:
         woken = stores.wake(tx, services.account_id, now=now)
         session.notify(tx)
     log.info("store.available", store=services.store.place, resumed=is_resumed, steps=woken)
+    if is_resumed:
+        log.info("account.resumed", account=str(services.account_id), reason=PauseReason.STORE_UNAVAILABLE)

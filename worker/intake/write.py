@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from psycopg import Cursor
 from sqlalchemy import Connection
 
@@ -27,6 +28,8 @@ from worker.ledger import second_person
 from worker.storage.queries import references, stores
 from worker.storage.queries.references import ReferenceFacts
 from worker.storage.store import StoreUnavailable
+
+log = structlog.get_logger(__name__)
 
 
 class RequestsRefused(DarkroomError):
@@ -166,6 +169,19 @@ def _expect_right_store(tx: Connection, prepared: Prepared, account_id: UUID) ->
             f"the references were put into it, and the account's images lie in the store {known}:"
             " give this process the DARKROOM_STORE of the nodes",
         )
+
+
+def tell(receipt: Receipt) -> None:
+    """Write into the log what came of a submission, once it is committed."""
+    log.info(
+        "batch.enqueued",
+        batch=str(receipt.batch_id),
+        token=receipt.token,
+        state=receipt.state,
+        jobs=receipt.jobs,
+        is_new=receipt.is_new,
+        kept_not_used=list(receipt.kept),
+    )
 
 
 def write_refused(

@@ -20,7 +20,7 @@ from worker.intake.prepare import Prepared
 from worker.intake.queries import messages
 from worker.intake.queries.messages import ClaimLost
 from worker.intake.rules.delivery import Call, Delivery, Unreadable, call, check_task
-from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write, write_refused
+from worker.intake.write import Receipt, RequestsRefused, TokenTaken, tell, write, write_refused
 from worker.storage.fetch.budget import FetchBudget, FetchNeeded
 from worker.storage.store import StoreUnavailable
 
@@ -195,14 +195,7 @@ def take(
     else:
         faults = (*faults, *prepared.faults)
     receipt = _refuse(services, wanted, faults, terms) if faults else _accept(services, wanted, prepared, terms)
-    log.info(
-        "batch.enqueued",
-        batch=str(receipt.batch_id),
-        token=token,
-        state=receipt.state,
-        jobs=receipt.jobs,
-        kept_not_used=list(receipt.kept),
-    )
+    tell(receipt)
     return receipt
 
 

@@ -223,9 +223,9 @@ def cancel(tx: Connection, operation_id: UUID, *, now: datetime) -> None:
     tx.execute(_SKIP_WAITING, {"id": operation_id, "now": now})
 
 
-def finish(tx: Connection, operation_id: UUID, *, now: datetime) -> None:
-    """Note the end of an operation that has nothing left to do."""
-    tx.execute(_FINISH, {"id": operation_id, "now": now})
+def finish(tx: Connection, operation_id: UUID, *, now: datetime) -> bool:
+    """Note the end of an operation that has nothing left to do; False when it is not so, or was noted before."""
+    return tx.execute(_FINISH, {"id": operation_id, "now": now}).rowcount == 1
 
 
 @dataclass(frozen=True, kw_only=True)

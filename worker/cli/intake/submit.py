@@ -121,12 +121,12 @@ def write(context: "Context", request: "BatchRequest", prepared: "Prepared") -> 
     """Write the batch in one transaction of its own."""
     from worker import wiring
     from worker.cli import signing
-    from worker.intake.write import write
+    from worker.intake.write import tell, write
 
     database = wiring.database(context.settings, connections=1)
     account_id = wiring.account(context.settings, database)
     with database.bulk_transaction() as tx:
-        return write(
+        receipt = write(
             tx,
             request,
             prepared,
@@ -136,6 +136,8 @@ def write(context: "Context", request: "BatchRequest", prepared: "Prepared") -> 
             by=signing.actor(None),
             approve_above=context.settings.approve_above,
         )
+    tell(receipt)
+    return receipt
 
 
 def _finish(

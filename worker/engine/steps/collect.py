@@ -105,7 +105,7 @@ def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stor
         calls=calls,
     )
     if transitions.unless_stale(work, calls, lambda: services.write(transitions.apply, ended)) is not None:
-        log.info("job.succeeded", **transitions.ids(work), size_bytes=stored.size_bytes)
+        transitions.tell(ended)
         outages.collected(services, work)
 
 

@@ -87,17 +87,21 @@ def _count(
             return None, CrashVerdict.TRY_AGAIN
         age = now - found.since
         verdict = give_up.crash_verdict(kind, crashes=found.crashes, is_perhaps_sent=found.is_perhaps_sent, age=age)
-        _act(tx, services, found, verdict, words)
+        ended = _act(tx, services, found, verdict, words)
+    if ended is not None:
+        transitions.tell(ended)
     return found, verdict
 
 
-def _act(tx: Connection, services: Services, found: Crashed, verdict: CrashVerdict, words: str) -> None:
+def _act(tx: Connection, services: Services, found: Crashed, verdict: CrashVerdict, words: str) -> Transition | None:
+    """Do what is to be done about a crash; return the transition where the step has ended with its job."""
+    ended: Transition | None = None
     now = services.clock()
     match verdict:
         case CrashVerdict.TRY_AGAIN:
             wait = give_up.CRASH_WAITS.wait(found.crashes, services.jitter())
             crashes.postpone(tx, found, error=f"{give_up.CRASHED}: {words}", due_at=now + wait)
-            return
+            return None
         case CrashVerdict.FAIL_UNSENT:
             end = End(event=JobEvent.FAIL, code=give_up.CRASHED, message=words)
             void = Outcome(state=GenerationState.VOID, code=give_up.CRASHED, message=words)
@@ -109,12 +113,17 @@ def _act(tx: Connection, services: Services, found: Crashed, verdict: CrashVerdi
                 calls.add_lost_send(tx, found.generation_id)
             sent = Sent(job_id=found.job_id, generation_id=found.generation_id)
             doubts.doubt(tx, [sent], now=now, code=give_up.CRASHED, message=words)
+            doubted = Outcome(state=GenerationState.IN_DOUBT, code=give_up.CRASHED, message=words)
+            end = End(event=JobEvent.DOUBT, code=give_up.CRASHED, message=words)
+            ended = Transition(work=found, step=Finish(), job=end, generation=doubted)
         case CrashVerdict.FAIL_PAID:
             end = End(event=JobEvent.FAIL, code=give_up.CRASHED, message=words)
-            transitions.apply(tx, services, [Transition(work=found, step=Finish(), job=end)])
+            ended = Transition(work=found, step=Finish(), job=end)
+            transitions.apply(tx, services, [ended])
         case _:
             assert_never(verdict)
     session.notify(tx)
+    return ended
 
 
 def _described(error: Exception) -> str:

@@ -126,7 +126,6 @@ def fail_unpaid(work: Work, error: ProviderError, state: GenerationState, *, ans
         job=_end(JobEvent.FAIL, error),
         generation=_ended(state, error, polls=work.polls, answered=answered),
         movements=ledger_rules.void(work.held),
-        tell=lambda: log.info("job.failed", **ids(work), code=_failure(error)[0], message=error.message),
     )
 
 
@@ -138,7 +137,6 @@ def void_and_requeue(work: Work, error: ProviderError, *, failures: int = 0, ans
         job=Requeue(failures=failures),
         generation=_ended(GenerationState.VOID, error, answered=answered),
         movements=ledger_rules.void(work.held),
-        tell=lambda: log.info("job.requeued", **ids(work), code=error.code),
     )
 
 
@@ -150,7 +148,6 @@ def doubt(work: Work, error: ProviderError) -> Transition:
         job=_end(JobEvent.DOUBT, error),
         generation=_ended(GenerationState.IN_DOUBT, error, polls=work.polls),
         then=lambda tx: generations.tell_of_doubts(tx, [work.generation_id]),
-        tell=lambda: log.error("generation.in_doubt", **ids(work), code=error.code, message=error.message),
     )
 
 

@@ -123,9 +123,7 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
         _ended(work, view, job),
         is_providers_fault=verdict is Verdict.THE_PROVIDERS,
         then=(lambda tx: _count_failure(tx, services, work, code)) if is_counted else None,
-        tell=lambda: log.info(
-            "generation.failed", **transitions.ids(work), code=code, again=is_excused or has_more, verdict=verdict.name
-        ),
+        details={"again": is_excused or has_more, "verdict": verdict.name},
     )
 
 
@@ -139,8 +137,7 @@ def _refused(work: Work, view: GenerationView, code: str, message: str) -> Trans
     """End a job whose content the provider refuses: another attempt would end in the same way."""
     words = errors.content_refusal_message(code, message)
     end = End(event=JobEvent.FAIL, code=errors.CONTENT_REFUSED, message=words, request_id=view.request_id)
-    ended = _ended(work, view, end)
-    return replace(ended, tell=lambda: log.info("generation.content_refused", **transitions.ids(work), code=code))
+    return _ended(work, view, end)
 
 
 def _opens_breaker(work: Work) -> bool:

@@ -54,6 +54,7 @@ def run(services: Services, ticket: Ticket) -> None:
         obstacle = claimed.obstacle
         write_alone(services, work, lambda tx: _act_on(tx, services, work, obstacle))
     elif claimed.body is not None:
+        log.debug("generation.sending", **transitions.ids(work), send=work.sends + 1)
         _send(services, work, claimed.body)
 
 
@@ -179,9 +180,6 @@ def _recorded(services: Services, taken: Accepted, result: Callable[[], Transiti
     work, view = taken.work, taken.view
     try:
         result()
-        log.info(
-            "generation.accepted", **transitions.ids(work), provider_id=view.id, held=work.held, reserved=taken.reserved
-        )
         provider_health.accepted(services, work)
     except StaleFence:
         log.warning("step.stale_answer", **transitions.ids(work), step=work.kind, provider_id=view.id)

@@ -1,10 +1,10 @@
 """What an outcome does to the rows of a claimed step: one value, and one way to apply it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar, get_args
+from typing import TypeVar, assert_never, get_args
 
 import structlog
 from sqlalchemy import Connection
@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from worker.core import tracing
 from worker.core.db import session, statements
 from worker.core.db.statements import Part, Row, StaleFence
-from worker.core.rules.states import JobEvent
+from worker.core.rules.states import GenerationState, JobEvent, JobState, next_state
 from worker.engine.queries import batches, calls, generations, jobs, results, step_moves
 from worker.engine.queries.crashes import Crashed
+from worker.engine.queries.generations import Acceptance, Outcome
 from worker.engine.queries.jobs import End, Requeue
 from worker.engine.queries.results import Result
 from worker.engine.queries.step_moves import Advance, Finish, Postpone
@@ -46,8 +47,8 @@ class Transition:
     """What was called for it."""
     is_providers_fault: bool = False
     """Whether the failure is the provider's: it is taken off other jobs, too."""
-    tell: Callable[[], object] | None = None
-    """Writes into the log what has happened."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What else the line of a failed generation says in the log."""
     then: Callable[[Connection], None] | None = None
     """What else belongs to it: written last, as it locks rows that come later in the order."""
 
@@ -83,8 +84,6 @@ def apply(tx: Connection, services: Services, transitions: Sequence[Transition])
     for each in transitions:
         if each.then is not None:
             each.then(tx)
-        if each.tell is not None:
-            each.tell()
     return list(transitions)
 
 
@@ -144,7 +143,9 @@ def write_alone(
 
     def written() -> Transition:
         with services.database.transaction() as tx:
-            return apply(tx, services, [replace(decide(tx), calls=calls)])[0]
+            [applied] = apply(tx, services, [replace(decide(tx), calls=calls)])
+        tell(applied)
+        return applied
 
     return unless_stale(work, calls, written)
 
@@ -160,9 +161,10 @@ def unless_stale(work: Work, calls: Calls | None, write: Callable[[], T]) -> T |
         return None
 
 
-def ids(work: Work) -> dict[str, str]:
+def ids(work: Work | Crashed) -> dict[str, str]:
     """Name the work in a log line."""
-    return {"job": str(work.job_id), "generation": str(work.generation_id), "key": work.key}
+    named = {"job": str(work.job_id), "generation": str(work.generation_id)}
+    return named | {"key": work.key} if isinstance(work, Work) else named
 
 
 Continuation = Callable[[Callable[[], Transition]], None]
@@ -186,12 +188,68 @@ def apply_together(services: Services, work: Work, transition: Transition, then:
 
 def _apply_alone(services: Services, transition: Transition) -> Transition:
     with services.database.transaction() as tx:
-        return apply(tx, services, [transition])[0]
+        [applied] = apply(tx, services, [transition])
+    tell(applied)
+    return applied
 
 
 def _go_on(work: Work, then: Continuation, done: "Future[Transition]") -> None:
     try:
+        if done.exception() is None:
+            tell(done.result())
         then(done.result)
     except BaseException:
         # Mostly this is the thread that writes for all. The step's lease ends, and it is handed out again.
         log.exception("step.failed", job=str(work.job_id), step=work.kind)
+
+
+def tell(transition: Transition) -> None:
+    """Write a line of the log for each state that a committed transition has changed: generation's and job's."""
+    change = transition.generation
+    if isinstance(change, Acceptance):
+        held = transition.work.held
+        named = ids(transition.work)
+        log.info("generation.accepted", **named, provider_id=change.provider_id, held=held, reserved=change.reserved)
+    if isinstance(change, Outcome):
+        _generation(transition, change)
+    if isinstance(transition.job, Requeue):
+        log.info("job.requeued", **ids(transition.work), code=change.code if isinstance(change, Outcome) else None)
+    elif transition.job is not None:
+        _job(transition, transition.job)
+
+
+def _generation(transition: Transition, change: Outcome) -> None:
+    named = {**ids(transition.work), "code": change.code}
+    match change.state:
+        case GenerationState.SUCCEEDED:
+            log.debug("generation.succeeded", **named, final=change.final)
+        case GenerationState.FAILED:
+            log.info("generation.failed", **named, **transition.details)
+        case GenerationState.REFUSED:
+            log.info("generation.refused", **named, message=change.message)
+        case GenerationState.VOID:
+            log.info("generation.void", **named)
+        case GenerationState.IN_DOUBT:
+            log.error("generation.in_doubt", **named, message=change.message)
+        case GenerationState.HELD | GenerationState.SENDING | GenerationState.ACCEPTED:
+            raise ValueError(change.state)  # no outcome
+        case _:
+            assert_never(change.state)
+
+
+def _job(transition: Transition, end: End) -> None:
+    named = ids(transition.work)
+    match next_state(JobState.ACTIVE, end.event):
+        case JobState.SUCCEEDED:
+            stored = transition.result and transition.result.stored
+            log.info("job.succeeded", **named, size_bytes=stored and stored.size_bytes)
+        case JobState.FAILED:
+            log.info("job.failed", **named, code=end.code, message=end.message)
+        case JobState.CANCELLED:
+            log.info("job.cancelled", **named)
+        case JobState.IN_DOUBT:
+            log.info("job.in_doubt", **named, code=end.code)
+        case JobState.PENDING | JobState.ACTIVE as state:
+            raise ValueError(state)  # no end
+        case state:
+            assert_never(state)

@@ -66,8 +66,10 @@ def _claim(services: Services, ticket: Ticket) -> _Task | None:
         decided = _decided(tx, services, work, fresh_after, now)
         if isinstance(decided, Transition):
             transitions.apply(tx, services, [decided])
-            return None
-        return decided
+    if isinstance(decided, Transition):
+        transitions.tell(decided)
+        return None
+    return decided
 
 
 def _decided(

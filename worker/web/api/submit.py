@@ -22,7 +22,7 @@ from worker.intake import prepare
 from worker.intake.manifest import Files, Form, ManifestError, Row, numbered, read
 from worker.intake.prepare import Prepared
 from worker.intake.reference_store import Library
-from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write
+from worker.intake.write import Receipt, RequestsRefused, TokenTaken, tell, write
 from worker.storage.fetch.budget import FetchBounds, FetchBudget
 from worker.web.api import bodies
 from worker.web.api.bodies import Parts, Upload
@@ -174,7 +174,9 @@ def _take(call: Call, query: SubmitQuery, token: str | None, submitted: Submitte
             return JSONResponse(_dry_run(prepared))
         if (prepared.faults and not query.skip_invalid) or not prepared.jobs:
             raise _refused(prepared.faults, len(prepared.faults))
-        return _answer(request, take(call, query, request, prepared))
+        receipt = take(call, query, request, prepared)
+        tell(receipt)
+        return _answer(request, receipt)
     finally:
         prepared.spool.close()
 
