@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ops import reference
+from ops.reference import sentences
+from ops.reference.pages import PAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = "\n".join(path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
@@ -33,10 +35,20 @@ def test_the_glossary_is_in_order_and_names_no_word_twice() -> None:
     assert sorted(set(words), key=str.casefold) == words
 
 
-def test_the_reference_of_errors_and_log_events_is_that_of_the_code() -> None:
-    written = reference.FILE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_each_page_of_the_reference_is_that_of_the_code(page: Path) -> None:
+    written = page.read_text(encoding="utf-8")
 
-    assert written == reference.text(), "write it again: python -m ops.reference"
+    assert written == PAGES[page](), "write it again: python -m ops.reference"
+
+
+def test_errors_say_what_to_do_next() -> None:
+    said = {kind.error_code: sentences.of(kind) for kind in reference.errors()}
+
+    assert said["batch_was_refused"] == [
+        "batch {batch_id} was refused and has no jobs: `darkroom status {batch_id}` says why"
+    ]
+    assert len([each for each in said.values() if each]) > 40
 
 
 def test_every_error_of_the_commands_has_a_code_of_its_own() -> None:

@@ -1,6 +1,6 @@
-"""Write docs/reference.md: errors of the commands, events of the log and those of hooks, read from the code.
+"""The reference, read from the code: errors of the commands, events of the log, and those of hooks.
 
-``python -m ops.reference`` writes the file; ``tests/test_documents.py`` compares it with the code.
+``python -m ops.reference`` writes all pages of the reference; ``tests/test_documents.py`` compares them with the code.
 """
 
 import ast
@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.reference import sentences
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.events import EventType
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "reference.md"
 _LEVELS = ("debug", "info", "warning", "error", "exception")
 
@@ -52,12 +53,10 @@ def text() -> str:
             "",
             "## Errors",
             "",
-            "A command that fails prints one sentence and the next step on standard error.",
+            "A command that fails prints one sentence and the next step on standard error; `darkroom web` answers with",
+            "the same code. Below each error is what it says, with names in braces for what varies.",
             "",
-            "| code | exit code | what it means |",
-            "|---|---|---|",
-            *(f"| `{kind.error_code}` | {kind.exit_code} | {_summary(kind)} |" for kind in errors()),
-            "",
+            *(line for kind in errors() for line in _error(kind)),
             "## Log events",
             "",
             "With `DARKROOM_LOG_FORMAT=json` each line is an object: `event`, `level`, `timestamp`, and these.",
@@ -78,6 +77,12 @@ def text() -> str:
             *(line for each in EventType for line in _described(each)),
         ]
     )
+
+
+def _error(kind: type[DarkroomError]) -> list[str]:
+    head = [f"### `{kind.error_code}`", "", f"{_summary(kind)} Exit status {kind.exit_code}.", ""]
+    said = sentences.of(kind)
+    return [*head, *(f"- {each}" for each in said), *([""] if said else [])]
 
 
 def _described(type_: EventType) -> list[str]:
@@ -107,7 +112,3 @@ def _below(kind: type[DarkroomError]) -> set[type[DarkroomError]]:
 
 def _summary(kind: type[DarkroomError]) -> str:
     return (inspect.getdoc(kind) or "").splitlines()[0]
-
-
-if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
