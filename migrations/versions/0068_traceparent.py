@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from migrations import scripts
 
 revision: str = "0068"
-down_revision: str | None = "0065"
+down_revision: str | None = "0070"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

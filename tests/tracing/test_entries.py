@@ -190,3 +190,22 @@ def test_a_webhook_carries_none_where_nothing_takes_spans(node: Node, httpserver
 
     [(request, _)] = httpserver.log
     assert "traceparent" not in request.headers
+
+
+def test_a_collector_that_is_away_changes_nothing_of_a_command_and_is_said(tmp_path: Path) -> None:
+    (tmp_path / "chairs.jsonl").write_text(LINES)
+    away = os.environ | {"DARKROOM_HOME": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli", "submit", "chairs.jsonl", "--dry-run", "--json"],
+        cwd=tmp_path,
+        env=away,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["jobs"] == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Failed to export" in done.stderr

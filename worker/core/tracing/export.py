@@ -1,5 +1,6 @@
 """Where spans go, as the variables OTEL_* of OpenTelemetry say; imported only where they are wanted."""
 
+import logging
 import os
 import socket
 import sys
@@ -11,6 +12,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from worker.core.tracing import Role
 from worker.core.version import version
 
+_TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+_COMMAND_S = 2
+"""How long a command waits for its collector; a node and the web process have OpenTelemetry's own 10 s."""
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -21,7 +25,7 @@ class NotExportable(Exception):
 def provider(role: Role) -> TracerProvider:
     """Return what takes spans: sampler, resource, batches, endpoint and headers are those of the variables OTEL_*."""
     made = TracerProvider(resource=_resource(role))
-    made.add_span_processor(BatchSpanProcessor(_exporter()))
+    made.add_span_processor(BatchSpanProcessor(_exporter(role)))
     return made
 
 
@@ -38,7 +42,7 @@ def _resource(role: Role) -> Resource:
     return chosen.merge(Resource({name: value for name, value in own.items() if name not in named}))
 
 
-def _exporter() -> SpanExporter:
+def _exporter(role: Role) -> SpanExporter:
     name = os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() or "otlp"
     if name == "console":
         # Standard output is a command's answer.
@@ -53,4 +57,8 @@ def _exporter() -> SpanExporter:
         )
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-    return OTLPSpanExporter()
+    if role != "command" or any(os.environ.get(each) for each in _TIMEOUTS):
+        return OTLPSpanExporter()
+    # A command sends its spans when it ends: a collector that is away must not hold it up, nor say so at each try.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+    return OTLPSpanExporter(timeout=_COMMAND_S)
