@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from migrations import scripts
 
-revision: str = "0068"
+revision: str = "0071"
 down_revision: str | None = "0070"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
