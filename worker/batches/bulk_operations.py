@@ -187,9 +187,7 @@ def _tell(operation_id: UUID, item: Claimed, state: ItemState, detail: str | Non
             assert_never(state)
 
 
-def _do(
-    tx: Connection, item: Claimed, author: Author, decide: Decide
-) -> tuple[ItemState, str | None, Effect | None]:
+def _do(tx: Connection, item: Claimed, author: Author, decide: Decide) -> tuple[ItemState, str | None, Effect | None]:
     """Do one item; what it raises undoes the item alone. An error of the database ends the transaction."""
     try:
         with tx.begin_nested():
