@@ -4,11 +4,13 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from urllib.parse import quote
 
+import psutil
 from psycopg import connect
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
@@ -85,6 +87,8 @@ class Taken:
     """What one page took."""
 
     milliseconds: list[float]
+    processor_ms: float
+    """What the web process and the database's worked for one of them, whatever else the machine did."""
     html_bytes: int
     linked_bytes: int
     """Scripts and styles, compressed, as a browser gets them once."""
@@ -109,8 +113,11 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - as all benc
         "DARKROOM_STORE": str(place.folder / "images"),
         "DARKROOM_HOME": str(place.folder / "home-of-web"),
     }
-    with ground.child([sys.executable, *command], environment, place.folder / "web.log", ready="Uvicorn running"):
-        taken = {name: _taken(path, token, samples) for name, path in PAGES.items()}
+    with ground.child(
+        [sys.executable, *command], environment, place.folder / "web.log", ready="Uvicorn running"
+    ) as web:
+        roots = (web, psutil.Process(place.services.postgres.pid))
+        taken = {name: _taken(path, token, samples, roots) for name, path in PAGES.items()}
     database.close()
     return _finding(taken, jobs, batches, _TIMES[is_quick])
 
@@ -150,10 +157,20 @@ def _samples(database: Database, count: int) -> Mapping[str, Sequence[str]]:
     return {**found, "number": [str(each) for each in range(1, count + 1)]}
 
 
-def _taken(path: str, token: str, samples: Mapping[str, Sequence[str]]) -> Taken:
+def _worked_s(roots: Sequence[psutil.Process]) -> float:
+    """Return the seconds of processors that these processes and all below them have used."""
+    used = 0.0
+    for each in (process for root in roots for process in (root, *root.children(recursive=True))):
+        with suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            used += times.user + times.system
+    return used
+
+
+def _taken(path: str, token: str, samples: Mapping[str, Sequence[str]], roots: Sequence[psutil.Process]) -> Taken:
     """Request a page for each sample, after two that are not counted, over one connection."""
     connection = HTTPConnection("127.0.0.1", _PORT, timeout=60)
-    milliseconds, body = [], b""
+    milliseconds, body, before_s = [], b"", _worked_s(roots)
     paths = [
         path.format(**{name: quote(values[at % len(values)]) for name, values in samples.items()})
         for at in range(-2, len(samples["number"]))
@@ -170,6 +187,7 @@ def _taken(path: str, token: str, samples: Mapping[str, Sequence[str]]) -> Taken
     linked = {name for name in assets.NAMES if f"/{name}".encode() in body}
     return Taken(
         milliseconds=milliseconds[2:],
+        processor_ms=(_worked_s(roots) - before_s) / len(milliseconds) * 1000,
         html_bytes=len(body),
         linked_bytes=sum(len(assets.asset(name).compressed) for name in linked),
     )
@@ -181,6 +199,7 @@ def _finding(taken: Mapping[str, Taken], jobs: int, batches: int, times: int) ->
             name,
             f"{statistics.median(each.milliseconds):.0f} ms",
             f"{each.p99:.0f} ms",
+            f"{each.processor_ms:.0f} ms",
             f"{each.html_bytes / 1000:.0f} kB",
             f"{(each.html_bytes + each.linked_bytes) / 1000:.0f} kB",
         )
@@ -191,11 +210,16 @@ def _finding(taken: Mapping[str, Taken], jobs: int, batches: int, times: int) ->
         title="Pages of the console",
         method=f"{jobs:,} jobs in {batches:,} batches over a year, the newest 20 under way, books closed. Each page"
         f" {times} times in a row by one client over one connection, for another batch, job or word each time; the time"
-        " is the client's, from the request to the last byte. The weight is without pictures; scripts and styles come"
-        " once.",
-        columns=("page", "median", "99 in 100 within", "page alone", "with scripts and styles"),
+        " is the client's, from the request to the last byte; the processors' time is that of the web process and of"
+        " the database together. The weight is without pictures; scripts and styles come once.",
+        columns=("page", "median", "99 in 100 within", "processors worked", "page alone", "with scripts and styles"),
         rows=rows,
         figures={
-            name: {"milliseconds": each.milliseconds, "html_bytes": each.html_bytes} for name, each in taken.items()
+            name: {
+                "milliseconds": each.milliseconds,
+                "processor_ms": each.processor_ms,
+                "html_bytes": each.html_bytes,
+            }
+            for name, each in taken.items()
         },
     )
