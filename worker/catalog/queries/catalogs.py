@@ -115,6 +115,11 @@ def all_by_name(tx: Connection) -> list[CatalogRow]:
     return [_row(r) for r in tx.execute(text(f"SELECT {_COLUMNS} FROM catalog WHERE removed_at IS NULL ORDER BY name"))]
 
 
+def names(tx: Connection) -> list[str]:
+    """Return the names of all catalogs that are not removed, whatever is in their recipes."""
+    return list(tx.execute(text("SELECT name FROM catalog WHERE removed_at IS NULL ORDER BY name")).scalars())
+
+
 _SAVE = text("""
     INSERT INTO catalog (id, name, recipe, recipe_hash, review, credit_cap, approve_above_credits,
                          approve_above_share, created_at, updated_at)

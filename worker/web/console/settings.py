@@ -37,7 +37,7 @@ def show(visit: Visit, secret: Mapping[str, str] | None = None) -> Response:
     """Show the page; ``secret`` is what was made just now and is shown this once: its title, value and hint."""
     with visit.context.database.transaction() as tx:
         users, made_tokens, made_hooks = identity.users(tx), identity.tokens(tx), hooks.all_(tx)
-        names = [each.name for each in catalogs.all_by_name(tx)]
+        names = catalogs.names(tx)
     return visit.render(
         "settings.html",
         users=users,
