@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +18,7 @@ from worker.batches import events as batch_events
 from worker.batches.actions import Order
 from worker.batches.rules.bulk_operation import ItemState, OperationState
 from worker.batches.rules.selection import Selection
+from worker.catalog import bulk_deciding
 from worker.catalog.rules.schedule import RunState
 from worker.core.rules.states import ENDED_JOBS, BatchAction, BatchState, GenerationState, JobState
 
@@ -173,6 +175,18 @@ def test_an_account_that_a_person_pauses_and_resumes_has_a_line_for_each(node: N
     assert found == [("account.paused", "ann"), ("account.resumed", "ann")]
 
 
+def _advance(node: Node, operation_id: UUID) -> None:
+    services = node.services
+    for _ in bulk_operations.advance(
+        services.database,
+        operation_id,
+        decide=bulk_deciding.decide_item,
+        clock=services.clock,
+        new_id=services.new_id,
+    ):
+        pass
+
+
 def test_a_bulk_operation_has_a_line_for_each_state_and_each_batch(node: Node) -> None:
     database, by = node.services.database, node.author()
     first, second = (node.submit({"prompt": "A chair"}, owner="mia").batch_id for _ in range(2))
@@ -182,10 +196,8 @@ def test_a_bulk_operation_has_a_line_for_each_state_and_each_batch(node: Node) -
         made = bulk_operations.create(database, order, Selection(owner="mia"))
         control.pause(database, second, by)
         bulk_operations.start(database, made.id, by, approve_above=None)
-        for _ in bulk_operations.advance(database, made.id, clock=node.clock, new_id=node.services.new_id):
-            pass
-        for _ in bulk_operations.advance(database, made.id, clock=node.clock, new_id=node.services.new_id):
-            pass
+        _advance(node, made.id)
+        _advance(node, made.id)
 
     states = ("previewed", "running", "item_done", "item_skipped", "done")
     found = [line["event"] for line in lines if line["event"].startswith("bulk_operation.")]
