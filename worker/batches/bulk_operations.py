@@ -77,9 +77,14 @@ def create(
             ),
         )
         found = _read(tx, operation_id)
-    by = order.author.actor
-    log.info("bulk_operation.previewed", operation=str(operation_id), action=order.action, batches=found.items, by=by)
+    tell_previewed(found)
     return found
+
+
+def tell_previewed(found: OperationRow) -> None:
+    """Write into the log that an operation was kept, once it is committed."""
+    named = {"operation": str(found.id), "action": found.action, "by": found.actor}
+    log.info("bulk_operation.previewed", **named, items=found.items)
 
 
 def start(database: Database, operation_id: UUID, by: Author, *, approve_above: int | None) -> OperationRow:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from worker.batches.bulk_operations import tell_previewed
 from worker.batches.queries import bulk_operations
 from worker.batches.queries.bulk_operations import Claimed, ImageTarget, OperationRow
 from worker.batches.rules.bulk_operation import BulkAction
@@ -62,6 +63,7 @@ def create(
         )
         found = bulk_operations.read(tx, operation_id)
     assert found is not None
+    tell_previewed(found)
     return found
 
 

@@ -174,9 +174,7 @@ def _take(call: Call, query: SubmitQuery, token: str | None, submitted: Submitte
             return JSONResponse(_dry_run(prepared))
         if (prepared.faults and not query.skip_invalid) or not prepared.jobs:
             raise _refused(prepared.faults, len(prepared.faults))
-        receipt = take(call, query, request, prepared)
-        tell(receipt)
-        return _answer(request, receipt)
+        return _answer(request, take(call, query, request, prepared))
     finally:
         prepared.spool.close()
 
@@ -256,7 +254,6 @@ def take(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prepar
             if receipt.is_new:
                 subject = f"batch:{receipt.batch_id}"
                 changes.record(tx, call.author(), subject, "state", before=None, after=receipt.state)
-                return receipt
             row = batches.by_id(tx, receipt.batch_id)
             kept = batches.fields_hash(tx, receipt.batch_id)
     except TokenTaken:
@@ -265,6 +262,7 @@ def take(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prepar
         raise _refused(refused.faults, len(refused.faults)) from None
     if row is None or not call.may_see(row) or kept not in {None, hash_}:
         raise _token_taken(request)
+    tell(receipt)
     return receipt
 
 
