@@ -12,12 +12,10 @@ depends_on: Sequence[str] | None = None
 _FORM = "traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'"
 _COMMENT = "The producer''s span, as W3C Trace Context names it; NULL: it named none"
 _UP = f"""
-ALTER TABLE batch ADD COLUMN traceparent text;
-ALTER TABLE batch ADD CONSTRAINT ck_batch_traceparent_known CHECK ({_FORM}) NOT VALID;
-ALTER TABLE batch VALIDATE CONSTRAINT ck_batch_traceparent_known;
+ALTER TABLE batch ADD COLUMN traceparent text CONSTRAINT ck_batch_traceparent_known CHECK ({_FORM});
 COMMENT ON COLUMN batch.traceparent IS '{_COMMENT}';
-ALTER TABLE waiting_message ADD COLUMN traceparent text;
-ALTER TABLE waiting_message ADD CONSTRAINT ck_waiting_message_traceparent_known CHECK ({_FORM});
+ALTER TABLE waiting_message
+    ADD COLUMN traceparent text CONSTRAINT ck_waiting_message_traceparent_known CHECK ({_FORM});
 COMMENT ON COLUMN waiting_message.traceparent IS '{_COMMENT}';
 """
 

@@ -83,8 +83,9 @@ def create(
 
 def tell_previewed(found: OperationRow) -> None:
     """Write into the log that an operation was kept, once it is committed."""
-    named = {"operation": str(found.id), "action": found.action, "by": found.actor}
-    log.info("bulk_operation.previewed", **named, items=found.items)
+    log.info(
+        "bulk_operation.previewed", operation=str(found.id), action=found.action, items=found.items, by=found.actor
+    )
 
 
 def start(database: Database, operation_id: UUID, by: Author, *, approve_above: int | None) -> OperationRow:

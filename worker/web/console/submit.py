@@ -21,7 +21,7 @@ from worker.core.rules.fault import Fault
 from worker.core.rules.models_catalogue import SizePolicy
 from worker.engine.queries import batches
 from worker.intake.prepare import Prepared
-from worker.intake.write import TokenTaken, tell
+from worker.intake.write import TokenTaken
 from worker.ledger import second_person
 from worker.ledger.queries import budgets
 from worker.web.api import bodies, operations
@@ -169,7 +169,6 @@ def _take(visit: Visit, upload: Upload) -> Response:
             receipt = api.take(visit.call, query, request, prepared)
         except Problem as problem:
             raise _used(problem) from None
-        tell(receipt)
     answer = page.redirect(visit.request, f"/batches/{receipt.batch_id}?did=submitted")
     return _followed(answer) if visit.is_fragment else answer
 
