@@ -276,3 +276,21 @@ def test_with_several_accounts_a_message_waits_for_the_nodes_of_the_one_that_it_
             enqueue(connection, {"token": "by nothing"}, CHAIR)
 
     assert waiting_for(node) == ["shop", "shop", "default"]
+
+
+@pytest.mark.parametrize("named", [{"account": "rich"}, {"pool": "bulk"}])
+def test_a_bound_login_spends_from_no_account_but_its_owners(
+    named: dict[str, str], node: Node, owner: Engine, bound: Bound
+) -> None:
+    connection = bound(None)
+    with owner.begin() as tx:
+        for name in ("rich", "shops"):
+            account_id = accounts.ensure(tx, account_id=node.services.new_id(), name=name, now=node.clock())
+            pools.set_pools(tx, account_id, ["bulk"])
+        pools.set_usual(tx, "shop", account_id=account_id, pool=None)
+
+    with pytest.raises(errors.InsufficientPrivilege, match="for the owner 'shop', whose account pays"):
+        enqueue(connection, {"token": "named", **named}, CHAIR)
+    enqueue(connection, {"token": "unnamed"}, CHAIR)
+
+    assert waiting_for(node) == ["shops"]

@@ -168,6 +168,14 @@ def test_a_token_submits_for_its_owner_alone(web: Web) -> None:
     assert other.status_code == 403
 
 
+@pytest.mark.parametrize("named", [{"account": "default"}, {"pool": "bulk"}])
+def test_a_token_of_an_owner_spends_from_no_account_but_its_owners(named: dict[str, str], web: Web) -> None:
+    answer = client(web, owner="shop").submit(["a vase"], **named)
+
+    assert (answer.status_code, count(web.context.database, "batch")) == (403, 0)
+    assert "leave out account and pool" in answer.json()["detail"]
+
+
 def test_a_token_asks_for_no_more_than_its_priority_and_its_cap(web: Web) -> None:
     shop = client(web, max_priority=Priority.REFRESH, credit_cap=10)
 

@@ -89,7 +89,7 @@ SHA256 = {
     "refuse_seal_ahead": "edf09bf48fac98b38f29f3b3c8acdeb836907599c13c15309d5a2ef8a70d5aba",
     "record_setting": "cf2b7260341064c4ac586dd72d026f07dceb3cb83b00029a4a5fbe286663c781",
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
-    "darkroom_enqueue": "1f5ebed21fb0e5242a37424baad44571507e82e5459e9cb6d542f8ab46cb842e",
+    "darkroom_enqueue": "e9e7cd16fe20b7dd4f525baa4dd92f132f65215e3b73d7f6c230548c6503567f",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
     "grant_application_rights": "ff031121e5601b090ac06061d097945d0fdef19fedadf9152c80ea1b052989d7",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",

@@ -187,6 +187,10 @@ def request_of(call: Call, fields: dict[str, Any], token: str | None) -> BatchRe
     found = validate_batch({**fields, "owner": who.owner or fields.get("owner"), "token": token} | _producer(call))
     if isinstance(found, tuple):
         raise _refused(found, len(found))
+    if who.owner is not None and (found.account, found.pool) != (None, None):
+        raise Forbidden(
+            f"{who.actor} submits for the owner {who.owner!r}, whose account pays: leave out account and pool"
+        )
     if not who.may_ask_for(found.priority):
         raise Forbidden(f"{who.actor} may ask for the priority {who.max_priority} at most, not {found.priority}")
     if who.credit_cap is None:
