@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+import structlog
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -30,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("; ".join(faults))
     config.stash[BROKERS] = urls
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_is_at_the_start() -> None:
+    """Forget how a test before this one had lines logged: a command shows warnings only, a captured log shows all."""
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -67,6 +67,11 @@ NOT_RUN = {
     " DARKROOM_BROKER_URL_FILE=/etc/darkroom/broker-url": "names files of secrets: tests/cli/test_secret_files.py",
     "export RIVYA_API_KEY_FILE=/etc/darkroom/api-key DARKROOM_STORE=s3://images": "names files of secrets:"
     " tests/cli/test_secret_files.py",
+    "export DARKROOM_ACCOUNTS=shop,studio": "settings of nodes: tests/acceptance/test_accounts.py",
+    "export DARKROOM_RATE__SHOP=10 DARKROOM_POOLS__SHOP=bulk"
+    " DARKROOM_POOLS__STUDIO=bulk": "settings of nodes: tests/acceptance/test_accounts.py",
+    "export RIVYA_API_KEY__SHOP_FILE=/etc/darkroom/key-of-shop"
+    " RIVYA_API_KEY__STUDIO_FILE=/etc/darkroom/key-of-studio": "names files of secrets: tests/cli/test_secret_files.py",
     "darkroom web": f"{_UNTIL_STOPPED}: tests/web",
     "darkroom hook test HOOK": "needs a receiver: tests/hooks",
     "darkroom hook replay --failed --since 2026-11-28": "needs a dead letter: tests/hooks",
@@ -124,7 +129,7 @@ def test_the_commands_of_the_documents_do_what_they_show(world: World) -> None:
     assert (world.folder / "chairs.jsonl").is_file()
 
 
-INLINE = re.compile(r"`(darkroom [^`\n]+)`")
+INLINE = re.compile(r"`(darkroom (?!COMMAND)[^`\n]+)`")
 MENTIONED = sorted({(d.name, line) for d in DOCUMENTS for line in INLINE.findall(d.read_text(encoding="utf-8"))})
 """Command lines in the text of the documents."""
 

@@ -50,6 +50,12 @@ def before(name: str) -> tuple[str, str]:
     return commit, git("ls-tree", "--name-only", commit, f"{VERSIONS}/").decode().split()[-1]
 
 
+def is_of_this_chain(commit: str) -> bool:
+    """Return whether all migrations of a commit are those of today."""
+    names = git("ls-tree", "--name-only", commit, f"{VERSIONS}/").decode().split()
+    return all((ROOT / name).is_file() for name in names)
+
+
 def extracted(commit: str, root: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(git("archive", commit))) as archive:
         archive.extractall(root, filter="data")
@@ -60,11 +66,12 @@ def extracted(commit: str, root: Path) -> Path:
 def previous(tmp_path: Path) -> Path:
     """Return a folder with the code of the version before the newest migration.
 
-    Where it is from before nodes say what they know, this version without its newest migration stands in.
+    Where it is from before nodes say what they know, or had migrations that are numbered otherwise now, this version
+    without its newest migration stands in.
     """
     newest = Path(next(ScriptDirectory.from_config(schema.config()).walk_revisions()).path).name
     commit, head = before(newest)
-    if Path(head).name >= SAYS_WHAT_IT_KNOWS:
+    if Path(head).name >= SAYS_WHAT_IT_KNOWS and is_of_this_chain(commit):
         return extracted(commit, tmp_path / "earlier")
     root = extracted("HEAD", tmp_path / "earlier")
     (root / VERSIONS / newest).unlink()

@@ -104,7 +104,6 @@ def _finish_oidc(request: Request) -> Response:
 
 def _signed_in(request: Request, secret: str) -> Response:
     answer = page.redirect(request, page.asked_for(request))
-    page.forget_asked(answer)
     answer.set_cookie(
         cookie_name(request),
         secret,
@@ -113,6 +112,7 @@ def _signed_in(request: Request, secret: str) -> Response:
         httponly=True,
         samesite="lax",
     )
+    page.forget_asked(answer)
     return answer
 
 

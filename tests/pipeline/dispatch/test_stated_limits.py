@@ -1,5 +1,6 @@
 """What answers say of the limit, to one of two nodes and wrongly, neither stops the account nor has it go too fast."""
 
+import math
 from datetime import timedelta
 
 import pytest
@@ -70,6 +71,6 @@ def test_a_limit_that_is_said_rightly_costs_a_refusal_when_it_is_probed_and_no_m
 
     work([node], sandbox, timedelta(minutes=15))
 
-    windows = len(sandbox.tasks()) / 3
-    assert windows in {2, 3}
-    assert refused_creates(sandbox) - before <= windows
+    # A quarter of an hour has one window whole and two in part; of the last one only the first create may be out.
+    assert 6 <= len(sandbox.tasks()) <= 9
+    assert refused_creates(sandbox) - before <= math.ceil(len(sandbox.tasks()) / 3)

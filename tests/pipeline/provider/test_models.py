@@ -90,7 +90,7 @@ def test_a_lost_answer_of_a_model_with_other_params_is_asked_for_with_the_first_
     hashes = pictures_of(node, 3)
     sandbox.set(idempotency_compare="raw")
     sandbox.script(("create", 1, "lost_reply"))
-    references = [f"{n}.png" for n in range(len(hashes))]
+    references, replays = [f"{n}.png" for n in range(len(hashes))], sandbox.books()["replays"]
     node.submit({"prompt": "A chair", "model": "made-up", "reference": references, "paintStyle": "ink"})
     while not sandbox.tasks():
         node.run_for(timedelta(seconds=0.2))
@@ -102,7 +102,7 @@ def test_a_lost_answer_of_a_model_with_other_params_is_asked_for_with_the_first_
 
     assert json.loads(first["body"])["params"].keys() >= {"paintStyle", "steps", "referenceMediaItems"}
     assert node.query("SELECT body, sends FROM generation") == [{"body": first["body"], "sends": 2}]
-    assert (len(sandbox.tasks()), sandbox.books()["replays"]) == (1, 1)
+    assert (len(sandbox.tasks()), sandbox.books()["replays"] - replays) == (1, 1)
     assert node.jobs() == ["succeeded"]
     assert node.entries() == [("hold", 7), ("reserve", 7), ("settle", 7)]
     books.check_all_done(node, sandbox)

@@ -38,4 +38,4 @@ def test_a_catalog_says_how_its_items_stand_and_what_its_plans_cost(web: Web) ->
 
 
 def test_without_a_catalog_the_page_says_how_to_make_one(web: Web) -> None:
-    assert "darkroom catalog import" in text_of(get(signed_in(web, "viewer"), web, "/catalogs"))
+    assert "An import of a file with items makes one" in text_of(get(signed_in(web, "viewer"), web, "/catalogs"))

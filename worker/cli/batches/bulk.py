@@ -80,7 +80,7 @@ def decide(  # noqa: PLR0917 - typer gives each by its name
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Save one decision on many undecided images of a catalog; nothing goes live before decisions are applied.
+    """Save one decision on many undecided images of a catalog; nothing goes live before it is applied.
 
     A filter is looked up once. An image that another person looks at or has decided on meanwhile is left alone.
     """
