@@ -83,43 +83,31 @@ _BY_ARGUMENT = """        SELECT array_agg(a.id) INTO accounts FROM account a
                 USING ERRCODE = 'invalid_parameter_value',
                     HINT = 'name one as the third argument; an account is made when its first node starts';
         END IF;"""
-# The nodes of this account take the message in; it is they who choose, of a pool, the account with the most room. A
-# login that is bound to an owner spends from no other account than that owner's.
-_BY_BATCH = """        DECLARE
-            bound text := (SELECT p.owner FROM producer_login p WHERE p.login = session_user);
-            payer text := coalesce(bound, nullif(batch ->> 'owner', ''), 'nobody');
-            named text := coalesce(darkroom_enqueue.account, nullif(batch ->> 'account', ''));
-            wanted text := nullif(batch ->> 'pool', '');
-        BEGIN
-            IF bound IS NOT NULL AND coalesce(named, wanted) IS NOT NULL THEN
-                RAISE EXCEPTION 'darkroom_enqueue: % enqueues for the owner %, whose account pays', session_user,
-                    quote_literal(bound)
-                    USING ERRCODE = 'insufficient_privilege', HINT = 'name neither account nor pool';
+# The nodes of this account take the message in; it is they who choose, of a pool, the account with the most room.
+_BY_BATCH = """        IF darkroom_enqueue.account IS NULL AND coalesce(batch ->> 'account', '') = '' THEN
+            SELECT array_agg(a.id ORDER BY a.pause_reason IS NOT NULL, a.name) INTO accounts FROM account a
+                LEFT JOIN owner_account o ON o.owner = coalesce(nullif(batch ->> 'owner', ''), 'nobody')
+                WHERE CASE WHEN batch ->> 'pool' <> '' THEN batch ->> 'pool' = ANY(a.pools)
+                    WHEN o.owner IS NULL THEN true
+                    ELSE a.id = o.account_id OR (o.pool = ANY(a.pools)) IS TRUE END;
+            IF batch ->> 'pool' <> '' OR EXISTS (SELECT FROM owner_account o
+                    WHERE o.owner = coalesce(nullif(batch ->> 'owner', ''), 'nobody')) THEN
+                accounts := accounts[1:1];
             END IF;
-            IF named IS NULL THEN
-                SELECT array_agg(a.id ORDER BY a.pause_reason IS NOT NULL, a.name) INTO accounts FROM account a
-                    LEFT JOIN owner_account o ON o.owner = payer
-                    WHERE CASE WHEN wanted IS NOT NULL THEN wanted = ANY(a.pools)
-                        WHEN o.owner IS NULL THEN true
-                        ELSE a.id = o.account_id OR (o.pool = ANY(a.pools)) IS TRUE END;
-                IF wanted IS NOT NULL OR EXISTS (SELECT FROM owner_account o WHERE o.owner = payer) THEN
-                    accounts := accounts[1:1];
-                END IF;
-            ELSE
-                SELECT array_agg(a.id) INTO accounts FROM account a WHERE a.name = named;
-                batch := jsonb_set(batch, '{account}', to_jsonb(named));
-            END IF;
-            IF coalesce(cardinality(accounts), 0) <> 1 THEN
-                RAISE EXCEPTION 'darkroom_enqueue: % accounts are called %', coalesce(cardinality(accounts), 0),
-                    coalesce(quote_literal(coalesce(named, wanted)), 'anything')
-                    USING ERRCODE = 'invalid_parameter_value', HINT = CASE WHEN bound IS NULL THEN
-                        'name one as account, or a pool as pool, in batch;'
-                        ' an account is made when its first node starts.'
-                        ELSE 'an administrator sets the one of ' || bound || ': darkroom account default.' END
-                        || ' There are: '
-                        || coalesce((SELECT string_agg(a.name, ', ' ORDER BY a.name) FROM account a), 'none');
-            END IF;
-        END;"""
+        ELSE
+            SELECT array_agg(a.id) INTO accounts FROM account a
+                WHERE a.name = coalesce(darkroom_enqueue.account, batch ->> 'account');
+            batch := jsonb_set(batch, '{account}',
+                to_jsonb(coalesce(darkroom_enqueue.account, batch ->> 'account')));
+        END IF;
+        IF coalesce(cardinality(accounts), 0) <> 1 THEN
+            RAISE EXCEPTION 'darkroom_enqueue: % accounts are called %', coalesce(cardinality(accounts), 0),
+                coalesce(quote_literal(coalesce(darkroom_enqueue.account, nullif(batch ->> 'account', ''),
+                    nullif(batch ->> 'pool', ''))), 'anything')
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'name one as account, or a pool as pool, in batch;'
+                    ' an account is made when its first node starts. There are: '
+                    || coalesce((SELECT string_agg(a.name, ', ' ORDER BY a.name) FROM account a), 'none');
+        END IF;"""
 _SEARCH_PATH = """
 DO $$ BEGIN
     EXECUTE 'ALTER FUNCTION darkroom_enqueue(jsonb, jsonb, text) SET search_path = ' || quote_ident(current_schema())

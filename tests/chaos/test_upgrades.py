@@ -29,8 +29,6 @@ pytestmark = pytest.mark.chaos
 VERSIONS = "migrations/versions"
 SLOW = {**moments.SLOW_ANSWERS, "latency_median_s": 2.0}
 DRAINED_S = 60.0
-SAYS_WHAT_IT_KNOWS = "0061"
-"""Its nodes do, from this migration on (migrations.contract)."""
 
 
 def git(*arguments: str) -> bytes:
@@ -41,19 +39,21 @@ def git(*arguments: str) -> bytes:
         pytest.skip(f"no version before in the history here (git clone --unshallow): {error}")
 
 
-def before(name: str) -> tuple[str, str]:
-    """Return the commit before the one that brought a migration, and the newest migration there."""
+def before(name: str) -> str:
+    """Return the commit before the one that brought a migration."""
     added = git("log", "-1", "--diff-filter=A", "--format=%H", "--", f"{VERSIONS}/{name}").decode().strip()
     if not added:
         pytest.skip(f"{name} is not committed yet")
-    commit = git("rev-parse", "--verify", f"{added}^").decode().strip()
-    return commit, git("ls-tree", "--name-only", commit, f"{VERSIONS}/").decode().split()[-1]
+    return git("rev-parse", "--verify", f"{added}^").decode().strip()
 
 
-def is_of_this_chain(commit: str) -> bool:
-    """Return whether all migrations of a commit are those of today."""
-    names = git("ls-tree", "--name-only", commit, f"{VERSIONS}/").decode().split()
-    return all((ROOT / name).is_file() for name in names)
+def with_migrations(names: set[str]) -> str:
+    """Return the newest commit that has just these migrations."""
+    for commit in git("log", "--format=%H", "--", VERSIONS).decode().split():
+        files = git("ls-tree", "--name-only", commit, f"{VERSIONS}/").decode().split()
+        if {Path(file).name for file in files} == names:
+            return commit
+    pytest.skip("no version before in the history here (git clone --unshallow)")
 
 
 def extracted(commit: str, root: Path) -> Path:
@@ -64,24 +64,16 @@ def extracted(commit: str, root: Path) -> Path:
 
 @pytest.fixture
 def previous(tmp_path: Path) -> Path:
-    """Return a folder with the code of the version before the newest migration.
-
-    Where it is from before nodes say what they know, or had migrations that are numbered otherwise now, this version
-    without its newest migration stands in.
-    """
+    """Return a folder with the code of the version before the newest migration."""
+    present = {each.name for each in (ROOT / VERSIONS).glob("*.py")}
     newest = Path(next(ScriptDirectory.from_config(schema.config()).walk_revisions()).path).name
-    commit, head = before(newest)
-    if Path(head).name >= SAYS_WHAT_IT_KNOWS and is_of_this_chain(commit):
-        return extracted(commit, tmp_path / "earlier")
-    root = extracted("HEAD", tmp_path / "earlier")
-    (root / VERSIONS / newest).unlink()
-    return root
+    return extracted(with_migrations(present - {newest}), tmp_path / "earlier")
 
 
 @pytest.fixture
 def first_release(tmp_path: Path) -> Path:
     """Return a folder with the code of 0.1.0, whose nodes do not say what they know."""
-    return extracted(before("0045_recorded_settings.py")[0], tmp_path / "earlier")
+    return extracted(before("0045_recorded_settings.py"), tmp_path / "earlier")
 
 
 def run(world: World, root: Path, *arguments: str) -> None:
