@@ -1,5 +1,7 @@
 """Whatever happens in whatever order, the ledger and the jobs are what an oracle with its own arithmetic says."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -9,7 +11,7 @@ from tests.property.machine import Money
 from worker.audit.verify import verify
 from worker.core.db.session import Database
 
-EXAMPLES, STEPS = 200, 50
+EXAMPLES, STEPS = int(os.environ.get("DARKROOM_TEST_MONEY_EXAMPLES", "100")), 50
 LONGEST = 70
 """Steps that an example has at the most; on average there are more than ``STEPS``."""
 
