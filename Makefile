@@ -40,7 +40,7 @@ demo: $(SETUP) ## Render the example manifest from end to end, then stop everyth
 
 .PHONY: test
 test: $(SETUP_DEV) ## Run the whole suite
-	@$(BIN)/pytest -n $(PROCESSES)
+	@$(BIN)/pytest -n $(PROCESSES) $(PYTEST)
 
 .PHONY: rules
 rules: $(SETUP_DEV) ## Run the tests of the pure rules; fail unless they alone take every branch of them
