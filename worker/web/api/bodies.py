@@ -4,14 +4,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from worker.core.rules.fault import UnfitError, quoted
@@ -279,21 +277,6 @@ class Parts:
 
     def _end(self) -> None:
         self._is_ended = True
-
-
-@asynccontextmanager
-async def parts_of(request: Request, limits: ApiLimits, spool: SpoolFolder) -> AsyncIterator[Upload]:
-    """Receive the parts of a form to the disk; what has come is gone after the block. Raises Problem."""
-    boundary = boundary_of(request)
-    with ExitStack() as held:
-        upload = begin_upload(spool)
-        held.callback(upload.manifest.close)
-        parts = Parts(upload, held.enter_context(spool.scratch()), limits, boundary)
-        held.callback(parts.close)
-        async for piece in chunks(request, limits, most_bytes=limits.body_bytes):
-            await run_in_threadpool(parts.feed, piece)
-        parts.finish()
-        yield upload
 
 
 def boundary_of(request: Request) -> bytes:

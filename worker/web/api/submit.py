@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from sqlalchemy import Connection
 from starlette.responses import JSONResponse, Response
 
 from worker.batches import views
@@ -258,16 +259,20 @@ def take(call: Call, query: SubmitQuery, request: BatchRequest, prepared: Prepar
             if receipt.is_new:
                 subject = f"batch:{receipt.batch_id}"
                 changes.record(tx, call.author(), subject, "state", before=None, after=receipt.state)
-            row = batches.by_id(tx, receipt.batch_id)
-            kept = batches.fields_hash(tx, receipt.batch_id)
+            elif not _is_a_replay(tx, call, receipt, hash_):
+                raise _token_taken(request)
     except TokenTaken:
         raise _token_taken(request) from None
     except RequestsRefused as refused:
         raise _refused(refused.faults, len(refused.faults)) from None
-    if row is None or not call.may_see(row) or kept not in {None, hash_}:
-        raise _token_taken(request)
     tell(receipt)
     return receipt
+
+
+def _is_a_replay(tx: Connection, call: Call, receipt: Receipt, hash_: str) -> bool:
+    """Return whether the batch under the token may be seen, and has the same fields as far as they are kept."""
+    row = batches.by_id(tx, receipt.batch_id)
+    return row is not None and call.may_see(row) and batches.fields_hash(tx, receipt.batch_id) in {None, hash_}
 
 
 def _token_taken(request: BatchRequest) -> Problem:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from worker.core.rules.errors import DarkroomError
 from worker.settings import Settings
 from worker.web import problems
-from worker.web.api import bodies
+from worker.web.api import bodies, submit
 from worker.web.api.bodies import Upload
 from worker.web.api.operations import Api, Call
 from worker.web.authentication import context_of, is_https, principal
@@ -205,27 +205,15 @@ UploadHandler = Callable[[Visit, Upload], Response]
 def upload(path: str, handler: UploadHandler, right: Right) -> Route:
     """Route a form with files to a handler that finds them on the disk; who sends it is looked up before it is read."""
 
-    async def endpoint(request: Request) -> Response:
-        call: Call | None = None
+    async def take(call: Call) -> Response:
+        bodies.boundary_of(call.request)
+        with call.api.uploads.taking(call.principal.actor):
+            async with submit.received(call) as sent:
+                route = page(path, lambda visit: handler(visit, sent), right, method="POST")
+                answer: Response = await run_in_threadpool(route.endpoint, call.request)
+                return answer
 
-        def enter(visit: Visit) -> Response:
-            nonlocal call
-            call = visit.call
-            return Response()
-
-        refused: Response = await run_in_threadpool(page(path, enter, right, method="POST").endpoint, request)
-        if call is None:
-            return refused
-        try:
-            with call.api.uploads.taking(call.principal.actor):
-                async with bodies.parts_of(request, call.api.limits, call.context.store.spool) as sent:
-                    route = page(path, lambda visit: handler(visit, sent), right, method="POST")
-                    answer: Response = await run_in_threadpool(route.endpoint, request)
-                    return answer
-        except Problem as error:
-            return _refused(request, error.status, _title(error.status), error.detail)
-
-    return Route(path, endpoint, methods=["POST"])
+    return stream(path, take, right, method="POST")
 
 
 Stream = Callable[[Call], Awaitable[Response]]

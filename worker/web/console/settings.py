@@ -69,7 +69,7 @@ def add_user(visit: Visit, fields: Fields) -> Response:
 
 
 def set_user(visit: Visit, fields: Fields) -> Response:
-    """Change the roles of a user, or whether it may act at all; nobody locks themselves out."""
+    """Change the roles of a user, or whether it may act at all; administrators cannot disable or demote themselves."""
     name, roles, is_disabled = fields.get("name", ""), _ticked("role", fields), fields.get("state") == "disabled"
     if name == visit.who.name and (is_disabled or "admin" not in roles):
         raise Problem(409, "conflict", "You would lock yourself out: have another administrator change your roles.")
