@@ -1,4 +1,4 @@
-"""The examples that each command's ``--help`` ends with do what they show: all are run, in two sessions."""
+"""The examples that each command's ``--help`` ends with do what they show: all are run, in three sessions."""
 
 import json
 import os
@@ -342,8 +342,11 @@ BEFORE: dict[str, Callable[[World], None]] = {"darkroom catalog decide shop deci
 
 
 SESSIONS = [
-    pytest.param([BATCHES, REPORTS], ["chairs/chair-1.png", "chairs.html", "november.xlsx"], id="batches, reports"),
-    pytest.param([BATCHES, OPERATIONS, PEOPLE], ["chairs.results.csv"], id="operations, people"),
+    pytest.param(
+        [BATCHES, REPORTS, OPERATIONS, PEOPLE],
+        ["chairs/chair-1.png", "chairs.html", "chairs.results.csv", "november.xlsx"],
+        id="batches, reports, operations, people",
+    ),
     pytest.param([CATALOG, SCHEDULE], ["live.csv", "review.zip", "plan.json"], id="catalog, schedule"),
 ]
 

@@ -11,7 +11,7 @@ from tests.property.machine import Money
 from worker.audit.verify import verify
 from worker.core.db.session import Database
 
-EXAMPLES, STEPS = int(os.environ.get("DARKROOM_TEST_MONEY_EXAMPLES", "100")), 50
+EXAMPLES, STEPS = int(os.environ.get("DARKROOM_TEST_MONEY_EXAMPLES", "60")), 50
 LONGEST = 70
 """Steps that an example has at the most; on average there are more than ``STEPS``."""
 
