@@ -1,11 +1,8 @@
 """`darkroom cancel`, `pause`, `resume`, `reprioritise`: an action on one batch, or on those that a filter matches."""
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,109 +12,26 @@ from worker.cli.errors import MISUSED, CliError
 from worker.core.rules.batch_request import Priority, Purpose
 from worker.core.rules.states import BatchAction
 
-
-def command(own: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of a function of a Typed: it takes the batch, the options of ``own``, then those of a Typed."""
-
-    @functools.wraps(own)
-    def run(**given: Any) -> None:
-        typed = Typed(**{field.name: given.pop(field.name) for field in fields(Typed)})
-        own(typed, **given)
-
-    run.__signature__ = _signature(own)  # type: ignore[attr-defined]  # typer makes the options from it
-    return run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Typed:
-    """What was typed: each field is an argument or an option, in the order in which ``--help`` lists them."""
-
-    batch: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[BATCH]", help="A batch: its id, the beginning of its id, its token or its name. Or give a filter."
-        ),
-    ] = None
-    owner: Annotated[str | None, typer.Option(help="Filter: batches of this owner.")] = None
-    name: Annotated[
-        str | None, typer.Option(metavar="PATTERN", help="Filter: by name; * stands for any characters, ? for one.")
-    ] = None
-    purpose: Annotated[Purpose | None, typer.Option(help="Filter: batches of this purpose.")] = None
-    priority: Annotated[Priority | None, typer.Option(help="Filter: batches of this class.")] = None
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="WHEN", help="Filter: submitted then or later: 2026-11-30, or 2026-11-30T18:00:00Z."),
-    ] = None
-    before: Annotated[str | None, typer.Option(metavar="WHEN", help="Filter: submitted before.")] = None
-    all_: Annotated[bool, typer.Option("--all", help="All batches, instead of a filter.")] = False
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With a filter: do not ask.")] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which batches, and the effect.")] = False
-    by: signing.ByOption = None
-    reason: signing.ReasonOption = None
-    as_json: output.AsJson = False
-
-
-def act(typed: Typed, action: BatchAction, *, priority: Priority | None = None, weight: int | None = None) -> None:
-    """Do it to the batch that is named, or to those of the filter once their list and the effect are agreed to."""
-    from worker.batches.actions import Order
-    from worker.cli import signing
-    from worker.cli.batches import bulk_run
-
-    choice = choice_of(typed)
-    author = signing.author(typed.by, typed.reason)
-    bulk_run.run(choice, Order(action=action, author=author, priority=priority, weight=weight))
-
-
-def _signature(own: Callable[..., None]) -> inspect.Signature:
-    batch, *options = inspect.signature(Typed).parameters.values()
-    _typed, *of_its_own = inspect.signature(own).parameters.values()
-    found = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (batch, *of_its_own, *options)]
-    return inspect.Signature(found, return_annotation=None)
-
-
-@command
-def cancel(typed: Typed) -> None:
-    """Cancel batches: unsent jobs are dropped; generations at the provider are paid for and downloaded.
-
-    A filter is looked up once; the batches that it finds are shown with the effect, and only they are cancelled.
-    """
-    act(typed, BatchAction.CANCEL)
-
-
-@command
-def pause(typed: Typed) -> None:
-    """Pause batches: no further job starts until `darkroom resume`; jobs in progress continue.
-
-    A filter is looked up once; the batches that it finds are shown with the effect, and only they are paused.
-    """
-    act(typed, BatchAction.PAUSE)
-
-
-@command
-def resume(typed: Typed) -> None:
-    """Resume paused batches.
-
-    A filter is looked up once; the batches that it finds are shown with the effect, and only they are resumed.
-    """
-    act(typed, BatchAction.RESUME)
-
-
-@command
-def reprioritise(
-    typed: Typed,
-    to: Annotated[Priority | None, typer.Option("--to", help="The priority class of its jobs.")] = None,
-    weight: Annotated[
-        int | None,
-        typer.Option(min=1, max=1000, help="Its share of the class, relative to the other batches in it (1 is usual)."),
-    ] = None,
-) -> None:
-    """Change the priority class or the weight of batches; it applies to their pending jobs at once.
-
-    A filter is looked up once; the batches that it finds are shown with the effect, and only they are changed.
-    """
-    if to is None and weight is None:
-        raise CliError("say what to change: --to interactive, refresh or bulk, or --weight N, or both", MISUSED)
-    act(typed, BatchAction.REPRIORITISE, priority=to, weight=weight)
+BatchArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[BATCH]", help="A batch: its id, the beginning of its id, its token or its name. Or give a filter."
+    ),
+]
+OwnerFilter = Annotated[str | None, typer.Option(help="Filter: batches of this owner.")]
+NameFilter = Annotated[
+    str | None, typer.Option(metavar="PATTERN", help="Filter: by name; * stands for any characters, ? for one.")
+]
+PurposeFilter = Annotated[Purpose | None, typer.Option(help="Filter: batches of this purpose.")]
+PriorityFilter = Annotated[Priority | None, typer.Option(help="Filter: batches of this class.")]
+SinceFilter = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="Filter: submitted then or later: 2026-11-30, or 2026-11-30T18:00:00Z."),
+]
+BeforeFilter = Annotated[str | None, typer.Option(metavar="WHEN", help="Filter: submitted before.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All batches, instead of a filter.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="With a filter: do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show which batches, and the effect.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,23 +45,159 @@ class Choice:
     as_json: bool
 
 
-def choice_of(typed: Typed) -> Choice:
-    """Read it; raise CliError unless it is either one batch or a filter."""
-    selection = Selection(
-        owner=typed.owner,
-        name=typed.name,
-        purpose=typed.purpose,
-        priority=typed.priority,
-        since=instant("--since", typed.since),
-        before=instant("--before", typed.before),
+def cancel(
+    batch: BatchArgument = None,
+    *,
+    owner: OwnerFilter = None,
+    name: NameFilter = None,
+    purpose: PurposeFilter = None,
+    priority: PriorityFilter = None,
+    since: SinceFilter = None,
+    before: BeforeFilter = None,
+    all_: AllOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Cancel batches: unsent jobs are dropped; generations at the provider are paid for and downloaded.
+
+    A filter is looked up once; the batches that it finds are shown with the effect, and only they are cancelled.
+    """
+    selection = read_selection(owner, name, purpose, priority, since=since, before=before)
+    choice = choose(batch, selection, all_=all_, yes=yes, dry_run=dry_run, as_json=as_json)
+    _act(choice, BatchAction.CANCEL, by, reason)
+
+
+def pause(
+    batch: BatchArgument = None,
+    *,
+    owner: OwnerFilter = None,
+    name: NameFilter = None,
+    purpose: PurposeFilter = None,
+    priority: PriorityFilter = None,
+    since: SinceFilter = None,
+    before: BeforeFilter = None,
+    all_: AllOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Pause batches: no further job starts until `darkroom resume`; jobs in progress continue.
+
+    A filter is looked up once; the batches that it finds are shown with the effect, and only they are paused.
+    """
+    selection = read_selection(owner, name, purpose, priority, since=since, before=before)
+    choice = choose(batch, selection, all_=all_, yes=yes, dry_run=dry_run, as_json=as_json)
+    _act(choice, BatchAction.PAUSE, by, reason)
+
+
+def resume(
+    batch: BatchArgument = None,
+    *,
+    owner: OwnerFilter = None,
+    name: NameFilter = None,
+    purpose: PurposeFilter = None,
+    priority: PriorityFilter = None,
+    since: SinceFilter = None,
+    before: BeforeFilter = None,
+    all_: AllOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Resume paused batches.
+
+    A filter is looked up once; the batches that it finds are shown with the effect, and only they are resumed.
+    """
+    selection = read_selection(owner, name, purpose, priority, since=since, before=before)
+    choice = choose(batch, selection, all_=all_, yes=yes, dry_run=dry_run, as_json=as_json)
+    _act(choice, BatchAction.RESUME, by, reason)
+
+
+def reprioritise(
+    batch: BatchArgument = None,
+    *,
+    to: Annotated[Priority | None, typer.Option("--to", help="The priority class of its jobs.")] = None,
+    weight: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Its share of the class, relative to the other batches in it (1 is usual)."),
+    ] = None,
+    owner: OwnerFilter = None,
+    name: NameFilter = None,
+    purpose: PurposeFilter = None,
+    priority: PriorityFilter = None,
+    since: SinceFilter = None,
+    before: BeforeFilter = None,
+    all_: AllOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Change the priority class or the weight of batches; it applies to their pending jobs at once.
+
+    A filter is looked up once; the batches that it finds are shown with the effect, and only they are changed.
+    """
+    if to is None and weight is None:
+        raise CliError("say what to change: --to interactive, refresh or bulk, or --weight N, or both", MISUSED)
+    selection = read_selection(owner, name, purpose, priority, since=since, before=before)
+    choice = choose(batch, selection, all_=all_, yes=yes, dry_run=dry_run, as_json=as_json)
+    _act(choice, BatchAction.REPRIORITISE, by, reason, priority=to, weight=weight)
+
+
+def read_selection(
+    owner: str | None,
+    name: str | None,
+    purpose: Purpose | None,
+    priority: Priority | None,
+    *,
+    since: str | None,
+    before: str | None,
+) -> Selection:
+    """Return the filter that was given; raise CliError for a time that cannot be read."""
+    return Selection(
+        owner=owner,
+        name=name,
+        purpose=purpose,
+        priority=priority,
+        since=instant("--since", since),
+        before=instant("--before", before),
     )
-    if (typed.batch is not None) + (not selection.is_empty) + typed.all_ != 1:
+
+
+def choose(batch: str | None, selection: Selection, *, all_: bool, yes: bool, dry_run: bool, as_json: bool) -> Choice:
+    """Return what is meant; raise CliError unless it is one of a batch, a filter and all batches."""
+    if (batch is not None) + (not selection.is_empty) + all_ != 1:
         raise CliError(
             "say which batches: one by its name, or a filter of --owner, --name, --purpose, --priority, --since and"
             " --before, or --all",
             MISUSED,
         )
-    return Choice(batch=typed.batch, selection=selection, yes=typed.yes, dry_run=typed.dry_run, as_json=typed.as_json)
+    return Choice(batch=batch, selection=selection, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _act(
+    choice: Choice,
+    action: BatchAction,
+    by: str | None,
+    reason: str | None,
+    *,
+    priority: Priority | None = None,
+    weight: int | None = None,
+) -> None:
+    """Do it to the batch that is named, or to those of the filter once their list and the effect are agreed to."""
+    from worker.batches.actions import Order
+    from worker.cli.batches import bulk_run
+
+    author = signing.author(by, reason)
+    bulk_run.run(choice, Order(action=action, author=author, priority=priority, weight=weight))
 
 
 def instant(option: str, text: str | None) -> datetime | None:

@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli import output, signing, spending
-from worker.cli.batches.bulk_commands import Typed, choice_of, command
+from worker.cli.batches.bulk_commands import (
+    AllOption,
+    BatchArgument,
+    BeforeFilter,
+    DryRunOption,
+    NameFilter,
+    OwnerFilter,
+    PriorityFilter,
+    PurposeFilter,
+    SinceFilter,
+    YesOption,
+    choose,
+    read_selection,
+)
 from worker.cli.batches.limits import DeadlineOption
 from worker.cli.errors import MISUSED, CliError
 from worker.cli.spending import Consent
@@ -17,23 +30,37 @@ if TYPE_CHECKING:
     from worker.core.db.changes import Author
 
 
-@command
 def retry(
-    typed: Typed,
+    batch: BatchArgument = None,
+    *,
     _failed: Annotated[
         bool, typer.Option("--failed", help="The jobs that failed; what the command does in any case.")
     ] = False,
     code: Annotated[str | None, typer.Option(help="Only those that failed with this code.")] = None,
     deadline: DeadlineOption = None,
     max_credits: spending.MaxCreditsOption = None,
+    owner: OwnerFilter = None,
+    name: NameFilter = None,
+    purpose: PurposeFilter = None,
+    priority: PriorityFilter = None,
+    since: SinceFilter = None,
+    before: BeforeFilter = None,
+    all_: AllOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    by: signing.ByOption = None,
+    reason: signing.ReasonOption = None,
+    as_json: output.AsJson = False,
 ) -> None:
     """Retry failed jobs: download paid images again, render the others anew; shows the price first.
 
     A batch whose deadline has passed needs a new one. A filter is looked up once; the batches that it finds are shown
     with the price, and none costs more than was shown.
     """
-    choice, author = choice_of(typed), signing.author(typed.by, typed.reason)
-    consent = Consent(yes=typed.yes, max_credits=max_credits)
+    selection = read_selection(owner, name, purpose, priority, since=since, before=before)
+    choice = choose(batch, selection, all_=all_, yes=yes, dry_run=dry_run, as_json=as_json)
+    author = signing.author(by, reason)
+    consent = Consent(yes=yes, max_credits=max_credits)
     if choice.batch is not None and not choice.dry_run:
         _retry_one(choice.batch, author, code, deadline, consent, as_json=choice.as_json)
         return
