@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from models import Table
 from worker import settings
-from worker.core.db import url as urls
+from worker.core.db import session
 
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
@@ -35,7 +35,7 @@ def _url() -> str:
         raise SystemExit(
             "DARKROOM_DATABASE_URL is not set: say which database to migrate (or in DARKROOM_DATABASE_URL_FILE)"
         )
-    return urls.parsed(url).render_as_string(hide_password=False)
+    return session.parsed_url(url).render_as_string(hide_password=False)
 
 
 def _run(**source: Any) -> None:

@@ -1,5 +1,6 @@
 """Files and places that the documents name are there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -15,6 +16,9 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 FILES = re.compile(r"`((?:worker|models|ops|docs|tests|migrations)/[\w/.]*)`")
 LAST_CELL = re.compile(r"\| (`[^|]+`) \|$", re.MULTILINE)
 FIRST_CELL = re.compile(r"^\| ([^|`]+?) \|", re.MULTILINE)
+PATHS = re.findall(r"(?:^\d+\. `.*\n)+", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+MOST_HOPS = 8
+_EMPTY: frozenset[str] = frozenset()
 PLACES = {place for cell in LAST_CELL.findall(GLOSSARY) for place in re.findall(r"`([^`]+)`", cell)}
 
 
@@ -26,6 +30,30 @@ def test_a_file_that_a_document_names_is_there(path: str) -> None:
 @pytest.mark.parametrize("place", sorted(PLACES))
 def test_a_place_that_the_glossary_names_is_there(place: str) -> None:
     assert (ROOT / "worker" / place).is_dir() or (ROOT / "worker" / f"{place}.py").is_file()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_each_function_of_a_path_through_the_code_is_named_by_one_before_it(path: str) -> None:
+    stations = re.findall(r"^\d+\. `([\w/]+\.py):(\w+)`", path, re.MULTILINE)
+    named = [_names_in(*station) for station in stations]
+
+    assert 1 < len(stations) <= MOST_HOPS + 1
+    assert [name for n, (_, name) in enumerate(stations) if n and name not in _EMPTY.union(*named[:n])] == []
+
+
+def _names_in(path: str, name: str) -> set[str]:
+    """Return the names that the definition of a function, or of a constant, of a file uses."""
+    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    [found] = [each for each in body if name in {getattr(each, "name", None), *map(_id, getattr(each, "targets", ()))}]
+    return {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(found)
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+
+
+def _id(target: ast.expr) -> str | None:
+    return target.id if isinstance(target, ast.Name) else None
 
 
 def test_the_glossary_is_in_order_and_names_no_word_twice() -> None:

@@ -12,7 +12,7 @@ from worker.core.db.clock import DatabaseClock, TimeOrderedIds
 from worker.core.rules.batch_request import BatchRequest, validate_batch
 from worker.intake.manifest import numbered
 from worker.intake.prepare import Prepared, prepare
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 from worker.intake.write import Receipt, RequestsRefused, TokenTaken, write
 from worker.storage import store_binding
 from worker.storage.fetch.budget import FetchBudget
@@ -78,5 +78,5 @@ def prepare_requests(
     Columns in ``allow_extra`` are kept although they look like a misspelt column or a parameter. ``budget`` bounds what
     fetching all references from their addresses may take.
     """
-    library = Library(store or wiring.store(settings.load()), budget=budget)
-    return prepare(numbered(requests), base=base, library=library, extra=allow_extra)
+    reference_store = ReferenceStore(store or wiring.store(settings.load()), budget=budget)
+    return prepare(numbered(requests), base=base, reference_store=reference_store, extra=allow_extra)

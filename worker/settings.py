@@ -13,9 +13,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, SecretStr, ValidationError
 
 from worker.core.rules import errors
-from worker.core.rules.addresses import parse_listen, parse_networks
 from worker.core.rules.errors import DarkroomError
-from worker.core.rules.hook_settings import COMMAND_NAME, HookPolicy, command_words, hosts
+from worker.core.rules.setting_values import (
+    COMMAND_NAME,
+    HookPolicy,
+    parse_command,
+    parse_hosts,
+    parse_listen,
+    parse_networks,
+)
 
 LIVE_BASE_URL = "https://rivya.ai"
 """The provider's public address (api-quickstart)."""
@@ -68,7 +74,7 @@ ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Names of several accounts, and of pools: they are part of names of variables and of queues."""
 AccountName = Annotated[str, Field(pattern=f"^{ACCOUNT_NAME.pattern}$")]
 CommandName = Annotated[str, Field(pattern=f"^{COMMAND_NAME.pattern}$")]
-CommandLine = Annotated[tuple[str, ...], BeforeValidator(command_words)]
+CommandLine = Annotated[tuple[str, ...], BeforeValidator(parse_command)]
 
 
 class Settings(BaseModel):
@@ -150,7 +156,7 @@ class Settings(BaseModel):
     """With a real key, commands at a terminal ask before they spend more credits than this."""
     hook_commands: Json[dict[CommandName, CommandLine]] = Field({}, alias="DARKROOM_HOOK_COMMANDS")
     """Commands that hooks may run on this node, as JSON: ``{"publish": "/usr/local/bin/publish.sh --fast"}``."""
-    hook_hosts: Annotated[frozenset[tuple[str, int]], BeforeValidator(hosts)] = Field(
+    hook_hosts: Annotated[frozenset[tuple[str, int]], BeforeValidator(parse_hosts)] = Field(
         frozenset(), alias="DARKROOM_HOOK_HOSTS"
     )
     """Hosts that are not public and yet receive hooks, separated by commas: ``shop.internal:8443, 127.0.0.1:9000``."""

@@ -18,7 +18,7 @@ from worker.catalog.planning import Plan
 from worker.catalog.queries import catalogs
 from worker.core.db.session import Database
 from worker.intake.manifest import Row
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 
 ITEMS, QUICK_ITEMS = 50_000, 5_000
 CHANGED_SHARE = 100
@@ -79,7 +79,7 @@ def _let_all_be_live(execute: Callable[..., object]) -> None:
 def _round(database: Database, account_id: UUID, items: int, *, changed: bool) -> _Took:
     recipe = importing.checked_recipe(RECIPE, "recipe")
     began = time.perf_counter()
-    checked = prepare(_rows(items, changed=changed), recipe, base=None, library=Library(None))
+    checked = prepare(_rows(items, changed=changed), recipe, base=None, reference_store=ReferenceStore(None))
     importing.import_items(database, "bench", recipe, checked, (), now=wiring.clock(), new_id=wiring.new_id)
     imported = time.perf_counter()
     plan = _planned(database)

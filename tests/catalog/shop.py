@@ -16,7 +16,7 @@ from worker.catalog.publishing import SyncedResults
 from worker.catalog.queries import catalogs
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.intake.manifest import Row
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 
 NAME = "chairs"
 RECIPE: dict[str, object] = {"prompt": "A {{ colour }} chair", "params": {"image_size": "square"}}
@@ -45,15 +45,15 @@ class Shop:
         """Import these rows with the usual recipe, changed by what is given here."""
         services = self.node.services
         wanted = importing.checked_recipe({**RECIPE, **recipe}, "recipe.toml")
-        library = Library(services.store)
+        reference_store = ReferenceStore(services.store)
         numbered = [Row(line=line, raw=raw) for line, raw in enumerate(rows, start=1)]
-        checked = items.prepare(numbered, wanted, base=self.node.folder, library=library)
+        checked = items.prepare(numbered, wanted, base=self.node.folder, reference_store=reference_store)
         return importing.import_items(
             services.database,
             NAME,
             wanted,
             checked,
-            library.facts.values(),
+            reference_store.facts.values(),
             now=services.clock(),
             new_id=services.new_id,
         )

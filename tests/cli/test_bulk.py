@@ -12,7 +12,7 @@ from sqlalchemy import text
 from tests.cli.conftest import Darkroom, status
 from worker.batches import bulk_operations
 from worker.batches.actions import Order
-from worker.batches.rules.selection import Selection
+from worker.batches.rules.bulk_operation import Selection
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules.states import BatchAction

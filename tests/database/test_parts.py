@@ -7,15 +7,15 @@ from sqlalchemy import text
 
 from worker.core.db import statements
 from worker.core.db.session import Database
-from worker.core.db.statements import Part, StaleFence
+from worker.core.db.statements import StaleFence, StatementPart
 
-MARK = Part(
+MARK = StatementPart(
     name="marked",
     columns="id int, word text",
     sql="UPDATE thing SET word = given.word FROM {rows} WHERE thing.id = given.id",
     is_guard=True,
 )
-ADD = Part(name="added", columns="at timestamptz, words text", sql="INSERT INTO line SELECT * FROM {rows}")
+ADD = StatementPart(name="added", columns="at timestamptz, words text", sql="INSERT INTO line SELECT * FROM {rows}")
 AT = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
 

@@ -14,7 +14,7 @@ import worker
 from tests.fixtures.statement_constants import constants
 from worker.catalog.queries import catalogs
 from worker.core.db.session import Database
-from worker.core.db.statements import Part, statement
+from worker.core.db.statements import StatementPart, statement
 
 DIALECT = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 INSTANTS = re.compile(r"(^|_)(now|at|as_of|before|since|until)$")
@@ -51,7 +51,7 @@ def test_every_constant_statement_is_one_that_the_schema_knows(database: Databas
                 compiled = value.compile(dialect=DIALECT)
                 types = ["timestamptz" if INSTANTS.search(each) else "unknown" for each in compiled.positiontup or ()]
                 fault = prepared(tx, str(compiled), types)
-            elif isinstance(value, Part):
+            elif isinstance(value, StatementPart):
                 sql = statement((value,), (value,) if value.is_guard else ())
                 fault = prepared(tx, re.sub(r"%\(\w+\)s", "$1", sql), [])
             else:

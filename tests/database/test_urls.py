@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import create_engine
 
-from worker.core.db import url as urls
+from worker.core.db import session
 
 LIBPQ = "postgresql://user:pass%40word@one:5433,two:5434/name?target_session_attrs=read-write"
 SQLALCHEMY = "postgresql+psycopg://user:pass%40word@/name?host=one:5433&host=two:5434&target_session_attrs=read-write"
@@ -12,7 +12,7 @@ OPTIONS = {"user": "user", "password": "pass@word", "dbname": "name"}
 
 def connecting(url: str) -> dict[str, object]:
     """Return what psycopg is called with."""
-    made = urls.parsed(url)
+    made = session.parsed_url(url)
     arguments = dict(create_engine(made).dialect.create_connect_args(made)[1])
     del arguments["context"]
     return arguments
@@ -36,9 +36,9 @@ def test_a_host_without_a_port_has_the_usual_one(hosts: str, host: str, port: ob
 
 
 def test_what_was_parsed_is_parsed_again_to_the_same() -> None:
-    once = urls.parsed(LIBPQ).render_as_string(hide_password=False)
+    once = session.parsed_url(LIBPQ).render_as_string(hide_password=False)
 
-    assert urls.parsed(once).render_as_string(hide_password=False) == once
+    assert session.parsed_url(once).render_as_string(hide_password=False) == once
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_what_was_parsed_is_parsed_again_to_the_same() -> None:
     [(LIBPQ, "one,two"), ("postgresql://one/name", "one"), ("postgresql:///name", ""), (SQLALCHEMY, "one,two")],
 )
 def test_people_are_shown_the_hosts(url: str, shown: str) -> None:
-    assert urls.hosts(urls.parsed(url)) == shown
+    assert session.hosts_of(session.parsed_url(url)) == shown

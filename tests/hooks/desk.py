@@ -12,7 +12,7 @@ from worker.accounts import control
 from worker.batches import events as batch_events
 from worker.core.db.changes import Author
 from worker.core.rules.events import EventType
-from worker.core.rules.hook_settings import HookPolicy
+from worker.core.rules.setting_values import HookPolicy
 from worker.engine.services import Collectors
 from worker.hooks import sending, subscriptions
 from worker.hooks.sending import Pool, Sender
@@ -48,7 +48,7 @@ class Desk:
 
     def relay(self) -> None:
         """Look for what is to be told, and write the deliveries."""
-        batch_events.look(self.node.services.database, now=self.clock())
+        batch_events.write_due(self.node.services.database, now=self.clock())
         sending.relay(self.node.services.database, now=self.clock())
 
     def send(self, policy: HookPolicy = HERE, pool: Pool | None = None, node: Node | None = None) -> None:

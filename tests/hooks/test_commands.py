@@ -9,7 +9,7 @@ import pytest
 
 from tests.hooks.desk import Desk
 from worker.core.rules.events import EventType
-from worker.core.rules.hook_settings import HookPolicy
+from worker.core.rules.setting_values import HookPolicy
 from worker.hooks import subscriptions
 from worker.hooks.calls import NotTaken, command
 from worker.hooks.rules.hook import BadHook

@@ -14,7 +14,7 @@ from werkzeug import Request, Response
 from tests.acceptance.waiting import until
 from tests.hooks.desk import HERE, Desk, bodies
 from tests.pipeline.conftest import NodeFor
-from worker.core.rules.hook_settings import HookPolicy
+from worker.core.rules.setting_values import HookPolicy
 from worker.engine.services import Collectors
 from worker.hooks import calls, sending, subscriptions
 from worker.hooks.calls import NotTaken, post

@@ -76,7 +76,7 @@ def test_a_batch_is_told_to_be_done_once_however_often_and_by_how_many_nodes_it_
     node.run_until_quiet()
 
     for each in (node, node_for(), node):
-        batch_events.look(each.services.database, now=desk.clock())
+        batch_events.write_due(each.services.database, now=desk.clock())
 
     assert len(desk.events()) == 1
 
@@ -111,7 +111,7 @@ def test_a_batch_whose_failed_jobs_are_retried_is_done_again(node: Node, sandbox
 def test_a_batch_of_before_the_subscription_is_not_told_of(node: Node) -> None:
     node.submit(CHAIR)
     node.run_until_quiet()
-    batch_events.look(node.services.database, now=node.clock())
+    batch_events.write_due(node.services.database, now=node.clock())
 
     desk = subscribed(node, EventType.BATCH_DONE)
     desk.relay()

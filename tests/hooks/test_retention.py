@@ -10,7 +10,7 @@ from worker.core.db import outbox
 from worker.core.rules.events import EventType
 from worker.hooks import subscriptions
 from worker.node import maintenance
-from worker.node.maintenance import retention
+from worker.node.maintenance import events
 
 OLD = timedelta(days=31)
 
@@ -22,7 +22,7 @@ def left(desk: Desk) -> tuple[int, int]:
 
 
 def clean(desk: Desk) -> None:
-    maintenance.run(desk.node.services, retention.RETENTION)
+    maintenance.run(desk.node.services, events.RETENTION.name)
 
 
 @pytest.fixture
@@ -92,11 +92,11 @@ def test_an_event_that_is_told_once_for_its_key_stays_so_that_it_is_not_told_aga
 
 
 def test_a_long_backlog_is_deleted_in_portions_and_the_rest_soon(taken: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "AT_ONCE", 2)
-    monkeypatch.setattr(retention, "PORTIONS", 2)
+    monkeypatch.setattr(events, "AT_ONCE", 2)
+    monkeypatch.setattr(events, "PORTIONS", 2)
     taken.happen(6)
     taken.send()
-    taken.node.keep({retention.RETENTION: timedelta(hours=1)})
+    taken.node.keep({events.RETENTION.name: timedelta(hours=1)})
     taken.clock.advance(OLD)
 
     clean(taken)

@@ -10,7 +10,7 @@ from tests.fixtures import pictures
 from worker.core.rules.fault import Fault
 from worker.intake.manifest import Row
 from worker.intake.prepare import Prepared, prepare
-from worker.intake.reference_store import AHEAD, AT_ONCE, Library
+from worker.intake.reference_store import AHEAD, AT_ONCE, ReferenceStore
 from worker.storage.folder import Folder
 from worker.storage.store import Put, Store, open_store
 
@@ -47,7 +47,7 @@ def rows(references: Iterable[str]) -> Iterator[Row]:
 
 
 def prepared(folder: Path, references: Iterable[str], store: Store | None = None) -> Prepared:
-    return prepare(rows(references), base=folder, library=Library(store or open_store(folder / "store")))
+    return prepare(rows(references), base=folder, reference_store=ReferenceStore(store or open_store(folder / "store")))
 
 
 def test_references_are_examined_as_many_at_once_as_is_permitted(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_manifest_that_breaks_off_leaves_no_thread_waiting(tmp_path: Path) -> 
     pictures.reference(tmp_path, "one.png")
 
     with pytest.raises(LookupError, match="gone"):
-        prepare(_broken(), base=tmp_path, library=Library(None))
+        prepare(_broken(), base=tmp_path, reference_store=ReferenceStore(None))
 
 
 def _broken() -> Iterator[Row | Fault]:

@@ -99,7 +99,7 @@ def test_a_query_of_the_gauges_is_given_up_after_seconds(database: Database) -> 
     with database.transaction() as tx:
         fleet.limit(tx)
 
-        assert tx.execute(text("SHOW statement_timeout")).scalar_one() == f"{fleet.PATIENCE_S}s"
+        assert tx.execute(text("SHOW statement_timeout")).scalar_one() == f"{fleet.TIMEOUT_S}s"
 
 
 def test_demand_counts_due_steps_and_admissible_jobs(node: Node) -> None:

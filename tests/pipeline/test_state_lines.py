@@ -16,8 +16,7 @@ from worker.accounts import control as accounts
 from worker.batches import bulk_operations, control
 from worker.batches import events as batch_events
 from worker.batches.actions import Order
-from worker.batches.rules.bulk_operation import ItemState, OperationState
-from worker.batches.rules.selection import Selection
+from worker.batches.rules.bulk_operation import ItemState, OperationState, Selection
 from worker.catalog import bulk_deciding
 from worker.catalog.rules.schedule import RunState
 from worker.core.rules.states import ENDED_JOBS, BatchAction, BatchState, GenerationState, JobState
@@ -158,8 +157,8 @@ def test_a_batch_that_is_paused_resumed_and_done_has_a_line_for_each(node: Node)
         control.pause(node.services.database, receipt.batch_id, node.author())
         control.resume(node.services.database, receipt.batch_id, node.author())
         node.run_until_quiet()
-        batch_events.look(node.services.database, now=node.clock())
-        batch_events.look(node.services.database, now=node.clock())
+        batch_events.write_due(node.services.database, now=node.clock())
+        batch_events.write_due(node.services.database, now=node.clock())
 
     about = [(line["event"], line["batch"]) for line in lines if line["event"].startswith("batch.")]
     assert about == [(event, str(receipt.batch_id)) for event in ("batch.paused", "batch.resumed", "batch.done")]

@@ -10,8 +10,8 @@ import requests
 from sqlalchemy import text
 
 from tests.web.serving import Web, serving, with_settings
-from worker.core.rules.addresses import parse_networks
 from worker.core.rules.batch_request import Priority
+from worker.core.rules.setting_values import parse_networks
 from worker.web import sessions, tokens
 from worker.web.context import WebContext
 from worker.web.rules.identity import Principal, Right

@@ -6,7 +6,7 @@ import requests
 
 from tests.web.serving import Web, serving, with_settings
 from worker.core.db.session import Database
-from worker.core.rules.addresses import parse_networks
+from worker.core.rules.setting_values import parse_networks
 from worker.web.context import WebContext
 from worker.web.rules.identity import Right
 

@@ -1,11 +1,12 @@
 """Which account pays for a batch, and what an owner's batches use that name none."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from worker.accounts.queries import account_limits, pools
-from worker.accounts.rules import room
+from worker.accounts.queries.pools import Member
 from worker.core.db import changes
 from worker.core.db.changes import Author
 from worker.core.rules.batch_request import BatchRequest
@@ -69,4 +70,9 @@ def _of_pool(tx: Connection, pool: str, jobs: int) -> UUID:
     members = pools.members(tx, pool)
     if not members:
         raise NoAccount("pool", pool, tuple(pools.names(tx)))
-    return room.most_room(members, jobs=jobs).account_id
+    return most_room(members, jobs=jobs).account_id
+
+
+def most_room(members: Sequence[Member], *, jobs: int) -> Member:
+    """Return the account that would be done first with so many jobs more; a paused one only where all are."""
+    return min(members, key=lambda each: (not each.is_open, (each.waiting + jobs) / each.rate, each.name))

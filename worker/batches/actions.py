@@ -186,7 +186,7 @@ def retry(
     if deadline_at is not None and deadline_at <= by.now:
         raise DeadlinePassed(batch_id, deadline_at)
     retrying.expect_price(tx, batch_id, code, shown=shown_credits)
-    return retrying.ask_again(tx, batch_id, code, by, is_paused=before is BatchState.PAUSED)
+    return retrying.retry_jobs(tx, batch_id, code, by, is_paused=before is BatchState.PAUSED)
 
 
 def subject(batch_id: UUID) -> str:

@@ -16,8 +16,7 @@ from worker.batches.actions import CancelEffect, Effect, Order
 from worker.batches.queries import bulk_operations, failed_jobs
 from worker.batches.queries.bulk_operations import Claimed, OperationRow, Target
 from worker.batches.retrying import RetryEffect
-from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState
-from worker.batches.rules.selection import Selection
+from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState, Selection
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules.batch_request import Priority
@@ -45,7 +44,7 @@ class OperationEnded(DarkroomError):
         return f"bulk operation {self.operation_id} is {self.state} already"
 
 
-def look(database: Database, batch_id: UUID, *, code: str | None = None) -> Target:
+def target_of(database: Database, batch_id: UUID, *, code: str | None = None) -> Target:
     """Return what an action on one batch would reach; a retry, the failures with that code, or all."""
     with database.transaction() as tx:
         found = bulk_operations.one(tx, batch_id)
@@ -56,7 +55,7 @@ def look(database: Database, batch_id: UUID, *, code: str | None = None) -> Targ
 def preview(database: Database, action: BatchAction, selection: Selection, *, code: str | None = None) -> list[Target]:
     """Return the active batches that match and on which the action has an effect; nothing is kept."""
     with database.bulk_transaction() as tx:
-        return bulk_operations.meant(tx, action, selection, code=code)
+        return bulk_operations.find_targets(tx, action, selection, code=code)
 
 
 def create(
@@ -73,7 +72,9 @@ def create(
             parameters={"priority": order.priority, "weight": order.weight, "code": order.code},
             by=order.author,
             targets=(
-                bulk_operations.meant(tx, order.action, selection, code=order.code) if targets is None else targets
+                bulk_operations.find_targets(tx, order.action, selection, code=order.code)
+                if targets is None
+                else targets
             ),
         )
         found = _read(tx, operation_id)

@@ -21,7 +21,7 @@ from worker.core.rules.states import BatchAction, BatchState
 from worker.engine.queries import batches, deadlines
 from worker.engine.queries.batches import BatchRow, Turn
 from worker.ledger import second_person
-from worker.ledger.queries import budget_events, budgets
+from worker.ledger.queries import budgets
 from worker.ledger.second_person import SecondPersonNeeded
 
 
@@ -112,7 +112,7 @@ def retry_failed(
         if waits is None:
             if deadline is not None:
                 _set_deadline(tx, batch_id, deadline)
-            done = retrying.ask_again(tx, batch_id, code, by, is_paused=is_paused)
+            done = retrying.retry_jobs(tx, batch_id, code, by, is_paused=is_paused)
     if waits is not None:
         raise waits
     actions.tell(batch_id, BatchAction.RETRY, by, Effect(retried=done))
@@ -210,7 +210,7 @@ def _cap_batch(
     before = budgets.set_batch_cap(tx, batch_id, credits_)
     if credits_ is not None and credits_ != before and batch is not None:
         named = events.batch_named(batch.id, batch.name, batch.owner)
-        budget_events.of_batch(tx, named, before=budget_events.BEFORE_ANY, after=committed, cap=credits_)
+        budgets.tell_of_batch(tx, named, before=budgets.BEFORE_ANY, after=committed, cap=credits_)
     session.notify(tx)
     return CapChange(before=before, after=credits_, committed=committed)
 
@@ -243,6 +243,6 @@ def _cap_owner(tx: Connection, owner: str, credits_: int | None, author: Author)
     committed = budgets.committed_by_owner(tx, owner, now=author.now)
     if credits_ is not None and credits_ != before:
         month = budgets.month_of(author.now)
-        budget_events.of_owner(tx, owner, month, before=budget_events.BEFORE_ANY, after=committed, cap=credits_)
+        budgets.tell_of_owner(tx, owner, month, before=budgets.BEFORE_ANY, after=committed, cap=credits_)
     session.notify(tx)
     return CapChange(before=before, after=credits_, committed=committed)

@@ -18,7 +18,7 @@ from worker.engine.queries import batches
 log = structlog.get_logger(__name__)
 
 
-def look(database: Database, *, now: datetime) -> None:
+def write_due(database: Database, *, now: datetime) -> None:
     """Note batches that are done, and write the events of these and of batches that are held up.
 
     Any number of nodes may look at once. Each look is two short queries while there is nothing to tell.

@@ -48,7 +48,7 @@ def expect_price(tx: Connection, batch_id: UUID, code: str | None, *, shown: int
         raise PriceChanged(batch_id, price, shown)
 
 
-def ask_again(tx: Connection, batch_id: UUID, code: str | None, by: Author, *, is_paused: bool) -> RetryEffect:
+def retry_jobs(tx: Connection, batch_id: UUID, code: str | None, by: Author, *, is_paused: bool) -> RetryEffect:
     """Put the failed jobs back in line; the batch, and the catalog whose images it makes, are locked."""
     prompts = failures.of_failed(tx, batch_id, code=code)
     unwanted = failed_jobs.count_unwanted(tx, batch_id, code=code)

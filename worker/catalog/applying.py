@@ -26,7 +26,7 @@ from worker.core.rules.text import LABEL_MAX
 from worker.engine.queries import batches, failures
 from worker.intake.manifest import Row
 from worker.intake.prepare import prepare
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 from worker.intake.write import RequestsRefused, write
 
 log = structlog.get_logger(__name__)
@@ -257,7 +257,7 @@ def _submit(
     """Write the batch, and an image beside each of its jobs."""
     is_sample = plan.sample is not None and plan.sampled_at is None
     rows = [Row(line=line, raw=planning.as_request(each)) for line, each in enumerate(part, start=1)]
-    prepared = prepare(rows, base=None, library=Library(None))
+    prepared = prepare(rows, base=None, reference_store=ReferenceStore(None))
     if prepared.faults:
         raise RequestsRefused(tuple(prepared.faults))
     request = BatchRequest(

@@ -35,7 +35,7 @@ class BulkDecision:
 def preview(database: Database, catalog: CatalogRow, wanted: ImageFilter) -> list[ImageTarget]:
     """Return the undecided images that match; nothing is kept."""
     with database.bulk_transaction() as tx:
-        return review_queue.meant(tx, catalog.id, catalog.name, wanted)
+        return review_queue.find_targets(tx, catalog.id, catalog.name, wanted)
 
 
 def create(
@@ -59,7 +59,9 @@ def create(
             selection={"catalog": catalog.name, **order.wanted.as_json()},
             parameters={"verdict": order.verdict, "catalog_id": str(catalog.id), "reason": reason},
             by=by,
-            targets=review_queue.meant(tx, catalog.id, catalog.name, order.wanted) if targets is None else targets,
+            targets=review_queue.find_targets(tx, catalog.id, catalog.name, order.wanted)
+            if targets is None
+            else targets,
         )
         found = bulk_operations.read(tx, operation_id)
     assert found is not None

@@ -47,19 +47,19 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Owed:
+class DueRun:
     """What is due and has not been claimed: the latest due time, and how many there are with it."""
 
     due_at: datetime
     count: int
 
 
-def owed(timing: Timing, *, since: datetime, now: datetime) -> Owed | None:
+def due_run(timing: Timing, *, since: datetime, now: datetime) -> DueRun | None:
     """Return what has come due after ``since`` and until ``now``; None when nothing has."""
     latest, count = None, 0
     for due in takewhile(lambda due: due <= now, timing.after(since)):
         latest, count = due, count + 1
-    return None if latest is None else Owed(due_at=latest, count=count)
+    return None if latest is None else DueRun(due_at=latest, count=count)
 
 
 def timing(cron: str, tz: str, *, now: datetime) -> Timing:

@@ -10,7 +10,7 @@ from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS
 from worker.intake.manifest import CheckedRequest, Files, Row, checked
-from worker.intake.reference_store import Library, examined
+from worker.intake.reference_store import ReferenceStore, examined
 from worker.intake.rules import column_names
 from worker.intake.rules import references as rules_references
 from worker.intake.rules.column_names import metadata
@@ -49,18 +49,18 @@ def prepare(
     recipe: Recipe,
     *,
     base: Files,
-    library: Library,
+    reference_store: ReferenceStore,
     extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Item]:
-    """Return all items, their references in the library's store; raise ItemsRefused when there is any fault.
+    """Return all items, their references in its store; raise ItemsRefused when there is any fault.
 
     ``base`` is the folder that paths of references are relative to, or files that came with the rows by their names;
     None where neither is permitted.
     Columns in ``extra`` are the item's own although they look like others.
     """
-    intake = _Intake(recipe, library, extra)
-    for count, found in enumerate(examined(checked(intake.as_requests(rows), base=base), library), start=1):
+    intake = _Intake(recipe, reference_store, extra)
+    for count, found in enumerate(examined(checked(intake.as_requests(rows), base=base), reference_store), start=1):
         intake.take(found)
         progress(count)
     if not intake.items and not intake.faults:
@@ -73,11 +73,11 @@ def prepare(
 class _Intake:
     """Lends every check of a manifest's line to an item: it is looked at as the job that it would become."""
 
-    def __init__(self, recipe: Recipe, library: Library, extra: Collection[str]) -> None:
+    def __init__(self, recipe: Recipe, reference_store: ReferenceStore, extra: Collection[str]) -> None:
         self.items: list[Item] = []
         self.faults: list[Fault] = []
         self._recipe = recipe
-        self._library = library
+        self._reference_store = reference_store
         self._template = PromptTemplate(recipe.prompt)
         self._fields: dict[int, Mapping[str, Any]] = {}
         self._spec = MODELS[recipe.model]
@@ -95,7 +95,7 @@ class _Intake:
             return
         request = found.request
         try:
-            references = tuple(self._library.take_for(self._spec, source) for source in found.references)
+            references = tuple(self._reference_store.take_for(self._spec, source) for source in found.references)
         except UnfitError as unfit:
             self.faults.append(self._fault(request.line, request.key, self._recipe.reference, unfit))
             return

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from worker.batches import control
 from worker.catalog import applying, approving, cron, planning, publishing
 from worker.catalog.applying import PlanRefused, PlanStale
-from worker.catalog.cron import Owed, Timing
+from worker.catalog.cron import DueRun, Timing
 from worker.catalog.planning import PlanFaulty
 from worker.catalog.publishing import ACTOR
 from worker.catalog.queries import catalogs, plans, schedule_runs, schedules
@@ -298,11 +298,11 @@ def _fire(database: Database, schedule_id: UUID, *, now: datetime, new_id: Calla
     return int(is_mine)
 
 
-def _owed(found: ScheduleRow, now: datetime) -> Owed | None:
-    return cron.owed(Timing(cron=found.cron, tz=found.tz), since=found.claimed_until, now=now)
+def _owed(found: ScheduleRow, now: datetime) -> DueRun | None:
+    return cron.due_run(Timing(cron=found.cron, tz=found.tz), since=found.claimed_until, now=now)
 
 
-def _fate(tx: Connection, found: ScheduleRow, owed: Owed, now: datetime) -> tuple[RunState, str | None]:
+def _fate(tx: Connection, found: ScheduleRow, owed: DueRun, now: datetime) -> tuple[RunState, str | None]:
     """Return how the run begins, and what is to be said of it already."""
     is_missed = now - owed.due_at > IN_TIME
     if is_missed and found.missed is MissedPolicy.SKIP:

@@ -59,7 +59,7 @@ def one_batch(tx: Connection, name: str) -> BatchRow:
     return found
 
 
-def look(database: Database, row: BatchRow) -> Overview:
+def overview_of(database: Database, row: BatchRow) -> Overview:
     """Return the batch's overview as it is now."""
     with database.transaction() as tx:
         return overview.read(tx, row, now=opening.clock(), wallet_floor=load().wallet_floor)

@@ -23,6 +23,9 @@ BatchName = Annotated[
     str, typer.Argument(metavar="BATCH", help="A batch: its id, the beginning of its id, its token or its name.")
 ]
 
+CatalogName = Annotated[str, typer.Argument(metavar="NAME", help="The catalog's name.")]
+PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="A plan: the file that `plan --out` wrote, or its id.")]
+
 AllowExtra = Annotated[
     list[str] | None,
     typer.Option(

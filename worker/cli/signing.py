@@ -23,6 +23,8 @@ _NAME_MAX, _REASON_MAX = 200, 1000
 ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides; without: USER@HOST.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with the change.")]
 
+DeciderOption = Annotated[str, typer.Option("--by", metavar="PERSON", help="Who decides it; kept with the images.")]
+
 OverOption = Annotated[
     bool, typer.Option("--over", help="More was charged than was ever held or reserved, and that is correct.")
 ]

@@ -18,10 +18,10 @@ from worker.core.rules.states import QUEUED_LEASE, StepKind
 from worker.engine.queries import batches, generations, jobs, maintenance, step_moves, steps
 from worker.engine.queries.batches import Waiting
 from worker.engine.queries.jobs import Admitted
+from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.queries.steps import FirstStep, Ticket
 from worker.engine.rules import fairness
 from worker.engine.rules.fairness import Candidate
-from worker.engine.rules.maintenance import MaintenanceName
 from worker.engine.services import Services
 from worker.engine.steps.upload import WAIT_FOR_UPLOADER
 from worker.ledger.queries import budgets, entries
@@ -67,14 +67,14 @@ def admit(
         wallet=_wallet(services, account, now),
     )
     candidates = [_affordable(w, budget) for w in waiting]
-    share = fairness.allocate(candidates, account.turns, slots, due=due, rooms=rooms)
+    share = fairness.allocate(candidates, account.virtual_times, slots, due=due, rooms=rooms)
     tickets: list[Ticket] = []
     by_id = {w.candidate.batch_id: w for w in waiting}
     for batch_id, count in share.jobs.items():
         tickets += _admit_from(tx, services, account, by_id[batch_id], count, budget, now)
         batches.save_turn(tx, batch_id, virtual_time=share.batch_times[batch_id])
     if share.jobs or share.due:
-        accounts.save_turns(tx, account.id, share.turns)
+        accounts.save_virtual_times(tx, account.id, share.virtual_times)
     if share.jobs:
         budgets.take_from_wallet(tx, account.id, budget.taken)
     _read_wallet_soon(tx, account, waiting, budget, now)

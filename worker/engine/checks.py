@@ -10,7 +10,7 @@ from worker.core.db import session
 from worker.core.rules import retry
 from worker.core.rules.errors import PauseReason, ProviderError, Throttled
 from worker.engine.queries import maintenance
-from worker.engine.rules.maintenance import MaintenanceName
+from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.services import Services
 from worker.engine.steps import availability, calling
 from worker.engine.steps.calling import Calls

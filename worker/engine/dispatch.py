@@ -177,10 +177,10 @@ def _save_pace(tx: Connection, account: AccountRow, now: datetime, *, used: int,
     if not used and not (saturation or account.saturation):
         return
     after = pace.grant(account.pace, now=now, wanted=used).pace
-    accounts.save_pace(tx, account.id, _judged(tx, account, after, now, is_full=is_full), saturation=saturation)
+    accounts.save_pace(tx, account.id, _learned_pace(tx, account, after, now, is_full=is_full), saturation=saturation)
 
 
-def _judged(tx: Connection, account: AccountRow, after: Pace, now: datetime, *, is_full: bool) -> Pace:
+def _learned_pace(tx: Connection, account: AccountRow, after: Pace, now: datetime, *, is_full: bool) -> Pace:
     if not is_full:
         return learned_rate.unused(after, now=now)
     if not learned_rate.has_stretch(after, now=now):
@@ -225,8 +225,8 @@ def _fill_with_reads(
     if due is not None:
         return due
     waiting = _ranked(tx, services, account, kinds, now)
-    share = fairness.allocate((), account.read_turns, slots, due=_counts(waiting))
-    accounts.save_turns_of_reads(tx, account.id, share.turns)
+    share = fairness.allocate((), account.read_virtual_times, slots, due=_counts(waiting))
+    accounts.save_virtual_times_of_reads(tx, account.id, share.virtual_times)
     return _lease_ranked(tx, waiting, share.due, now)
 
 

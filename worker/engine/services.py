@@ -18,12 +18,13 @@ from worker.core import tracing
 from worker.core.db.group_commit import GroupCommit, Write
 from worker.core.db.session import Database
 from worker.core.rules import errors
-from worker.core.rules.hook_settings import HookPolicy
 from worker.core.rules.retry import ReplayPolicy
-from worker.engine.meters import Meters
+from worker.core.rules.setting_values import HookPolicy
+from worker.core.rules.states import StepKind
 from worker.engine.queries import hints as stored_hints
 from worker.engine.queries import latencies as stored
 from worker.engine.rules import polling
+from worker.engine.rules.call import Call
 from worker.engine.rules.hints import HintedSchedule, Hints, Observation
 from worker.engine.rules.polling import Histogram, LearnedSchedule, PollSchedule
 from worker.provider.client import Client, ModelListing
@@ -200,6 +201,25 @@ class Latencies:
             known = known.observe(each)
         stored_hints.save(tx, self._account_id, known, now=now)
         return known
+
+
+class Meters:
+    """What a process measures of its own work; safe to share between threads.
+
+    This one keeps nothing; a node has meters that count (``worker.node.meters``).
+    """
+
+    def called(self, call: Call) -> None:
+        """Count a call that has ended."""
+
+    def stepped(self, kind: StepKind, took: timedelta) -> None:
+        """Keep how long a step took in this process."""
+
+    def queued(self, waited: timedelta) -> None:
+        """Keep how long a job had waited when its first request was sent."""
+
+    def detected(self, *, provider: timedelta, lag: timedelta) -> None:
+        """Keep how long a generation took at the provider, and how long after that its end was seen."""
 
 
 @dataclass(kw_only=True)

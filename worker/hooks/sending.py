@@ -17,7 +17,7 @@ from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules import events
 from worker.core.rules.events import EventType
-from worker.core.rules.hook_settings import HookPolicy
+from worker.core.rules.setting_values import HookPolicy
 from worker.hooks import calls
 from worker.hooks.calls import Answer, NotTaken
 from worker.hooks.queries import deliveries, hooks

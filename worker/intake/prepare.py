@@ -7,7 +7,7 @@ from uuid import UUID
 from worker.core.rules.fault import Fault, UnfitError
 from worker.core.rules.models_catalogue import MODELS
 from worker.intake.manifest import CheckedRequest, Files, Row, checked
-from worker.intake.reference_store import Library, examined
+from worker.intake.reference_store import ReferenceStore, examined
 from worker.intake.request_spool import FaultSpool, Spool
 from worker.intake.rules.references import column
 from worker.intake.rules.request import JobRequest
@@ -55,7 +55,7 @@ def prepare(
     rows: Iterable[Row | Fault],
     *,
     base: Files,
-    library: Library,
+    reference_store: ReferenceStore,
     extra: Collection[str] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Prepared:
@@ -64,8 +64,8 @@ def prepare(
     Columns in ``extra`` are kept although they look like others.
     ``progress`` is told the number of rows looked at so far.
     """
-    intake = _Intake(library)
-    for count, item in enumerate(examined(checked(rows, base=base, extra=extra), library), start=1):
+    intake = _Intake(reference_store)
+    for count, item in enumerate(examined(checked(rows, base=base, extra=extra), reference_store), start=1):
         intake.take(item)
         progress(count)
     if intake.spool.count == 0 and not intake.faults:
@@ -76,10 +76,10 @@ def prepare(
 class _Intake:
     """What has come together so far."""
 
-    def __init__(self, library: Library) -> None:
-        self.spool = Spool(library.spool)
-        self.faults = FaultSpool(library.spool)
-        self._library = library
+    def __init__(self, reference_store: ReferenceStore) -> None:
+        self.spool = Spool(reference_store.spool)
+        self.faults = FaultSpool(reference_store.spool)
+        self._reference_store = reference_store
         self._credits = 0
         self._models: set[str] = set()
         self._referring: dict[str, Referring] = {}
@@ -109,7 +109,7 @@ class _Intake:
     def _taken(self, item: CheckedRequest, place: int) -> str | Fault:
         """Return the hash of one reference, which is within the limits of the model."""
         try:
-            return self._library.take_for(MODELS[item.request.model], item.references[place])
+            return self._reference_store.take_for(MODELS[item.request.model], item.references[place])
         except UnfitError as unfit:
             return Fault(
                 line=item.request.line,
@@ -131,11 +131,11 @@ class _Intake:
             spool=self.spool,
             credits=self._credits,
             faults=self.faults,
-            references=self._library.facts,
+            references=self._reference_store.facts,
             models=self._models,
             referring=self._referring,
             kept=tuple(self._kept)[:_KEPT_MAX],
-            store=self._library.store_identity,
+            store=self._reference_store.store_identity,
         )
 
 

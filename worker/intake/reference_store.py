@@ -22,7 +22,7 @@ from worker.storage.store import Conflicting, Store
 _LIMITS = FetchLimits(max_bytes=MAX_REFERENCE_BYTES, total_s=30)
 
 
-class Library:
+class ReferenceStore:
     """Remembers every source that it has seen, good or bad; without a store it only checks."""
 
     def __init__(
@@ -152,14 +152,16 @@ AHEAD = 64
 """Requests that are read ahead, so that there is always a reference to examine; each may take a megabyte."""
 
 
-def examined(items: Iterable[CheckedRequest | Fault], library: Library) -> Iterator[CheckedRequest | Fault]:
+def examined(
+    items: Iterable[CheckedRequest | Fault], reference_store: ReferenceStore
+) -> Iterator[CheckedRequest | Fault]:
     """Yield the items in order; references are fetched ahead, and ``take`` waits until one is there."""
     waiting: deque[CheckedRequest | Fault] = deque()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reference") as pool:
         try:
             for item in items:
                 for reference in item.references if isinstance(item, CheckedRequest) else ():
-                    library.begin(reference, pool)
+                    reference_store.begin(reference, pool)
                 waiting.append(item)
                 if len(waiting) > AHEAD:
                     yield waiting.popleft()

@@ -31,9 +31,8 @@ from worker.node import process
 from worker.node.consumer_watchdog import ConsumerWatchdog, threads
 from worker.node.fetch_stage import FetchStage
 from worker.node.heartbeat import Heartbeat, StallWatch
-from worker.node.metrics_server import MetricsServer
+from worker.node.metrics_server import MetricsServer, ReadinessProbe
 from worker.node.process import SPARE_THREADS
-from worker.node.progress import Progress
 from worker.node.unread_queues import UnreadQueues
 from worker.settings import Settings
 from worker.wiring import NotConfigured
@@ -54,7 +53,7 @@ class Dispatcher(bootsteps.StartStopStep):
         self._loops: list[Loop] = []
         self._messages: list[FetchStage] = []
         self._unread: UnreadQueues | None = None
-        self._progress: Progress | None = None
+        self._probe: ReadinessProbe | None = None
 
     def start(self, parent: Any) -> None:
         """Start the threads."""
@@ -69,8 +68,8 @@ class Dispatcher(bootsteps.StartStopStep):
         self._loops = [Loop(parent.app, each, heartbeat, ear, chosen) for each in (first, *others)]
         for loop in self._loops:
             loop.start()
-        self._progress = Progress(first, heartbeat, threads, concurrency=most, others=others)
-        _serve_metrics(chosen, self._progress, most=most)
+        self._probe = ReadinessProbe(first, heartbeat, threads, concurrency=most, others=others)
+        _serve_metrics(chosen, self._probe, most=most)
         self._messages = [FetchStage(each, loads) for each in (first, *others)]
         for stage in self._messages:
             stage.start()
@@ -93,8 +92,8 @@ class Dispatcher(bootsteps.StartStopStep):
                 each.collectors.end()
 
     def _end_dispatch(self) -> None:
-        if self._progress is not None:
-            self._progress.drain()
+        if self._probe is not None:
+            self._probe.drain()
         if self._unread is not None:
             self._unread.stop()
         for loop in self._loops:
@@ -113,11 +112,11 @@ def _leave_to_others(app: Celery, chosen: Settings, served: set[str]) -> None:
             app.amqp.queues.deselect([delivery.queue_of(task, each.account) for task in delivery.OF_ACCOUNTS])
 
 
-def _serve_metrics(chosen: Settings, progress: Progress, *, most: int) -> None:
+def _serve_metrics(chosen: Settings, probe: ReadinessProbe, *, most: int) -> None:
     if chosen.node_metrics is not None:
         meters = process.meters()
         meters.watch_threads(busy=lambda: threads.busy, most=most)
-        MetricsServer(chosen.node_metrics, meters.registry, progress.ready).start()
+        MetricsServer(chosen.node_metrics, meters.registry, probe.ready).start()
 
 
 def _services() -> list[Services]:

@@ -70,7 +70,7 @@ class ConsumerWatchdog:
     def __init__(self, app: Celery, hub: Any) -> None:
         """``hub`` is the event loop of the consumer."""
         self._app, self._hub = app, hub
-        self._hearing = Hearing()
+        self._stall = Stall()
         self._taken = -1
         self._look_at: datetime | None = None
         self._looking = threading.Lock()
@@ -88,7 +88,7 @@ class ConsumerWatchdog:
         if self._look_at is not None and now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY
-        self._hearing, remedy = judge(self._hearing, is_deaf=self._is_deaf(), now=now)
+        self._stall, remedy = judge(self._stall, is_stalled=self._is_stalled(), now=now)
         if remedy is not None:
             log.error(
                 "node.deaf",
@@ -97,7 +97,7 @@ class ConsumerWatchdog:
             )
             self._apply(remedy)
 
-    def _is_deaf(self) -> bool:
+    def _is_stalled(self) -> bool:
         before, self._taken = self._taken, threads.taken
         is_free = threads.busy < self._app.conf.worker_concurrency
         return threads.taken == before and is_free and self._waiting() > 0
@@ -141,21 +141,21 @@ GRACE_PERIOD = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hearing:
+class Stall:
     """Since when nothing was received although messages wait, and how many actions were tried."""
 
-    deaf_since: datetime | None = None
+    since: datetime | None = None
     tried: int = 0
 
 
-def judge(before: Hearing, *, is_deaf: bool, now: datetime) -> tuple[Hearing, Action | None]:
-    """Return the hearing after a look, and the remedy that is due, if any; each has the whole patience to work."""
-    if not is_deaf:
-        return Hearing(), None
-    if before.deaf_since is None:
-        return Hearing(deaf_since=now, tried=before.tried), None
-    if now < before.deaf_since + GRACE_PERIOD:
+def judge(before: Stall, *, is_stalled: bool, now: datetime) -> tuple[Stall, Action | None]:
+    """Return the stall after a check, and the action that is due, if any; each has the whole grace period to work."""
+    if not is_stalled:
+        return Stall(), None
+    if before.since is None:
+        return Stall(since=now, tried=before.tried), None
+    if now < before.since + GRACE_PERIOD:
         return before, None
     remedies = tuple(Action)
     remedy = remedies[min(before.tried, len(remedies) - 1)]
-    return Hearing(deaf_since=now, tried=before.tried + 1), remedy
+    return Stall(since=now, tried=before.tried + 1), remedy

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from worker.core.rules.states import StepKind
 from worker.core.version import version
-from worker.engine.meters import Meters
 from worker.engine.rules.call import Call
+from worker.engine.services import Meters
 
 _CALLS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 """Seconds; a call is cut off after 40."""

@@ -24,7 +24,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 """What proxies add: the peer's address is then not the client's."""
-_PATIENCE = text("SELECT set_config('statement_timeout', '2s', true)")
+_TIMEOUT = text("SELECT set_config('statement_timeout', '2s', true)")
 
 
 class KnownHosts(TrustedHostMiddleware):
@@ -49,7 +49,7 @@ def _ready(request: Request) -> Response:
     """Answer 503 while the database does not answer: nothing can be served then."""
     try:
         with context_of(request).database.transaction() as tx:
-            tx.execute(_PATIENCE)
+            tx.execute(_TIMEOUT)
     except SQLAlchemyError as error:
         reason = first_line(getattr(error, "orig", None) or error)
         return JSONResponse({"status": "database", "detail": reason}, status_code=503)

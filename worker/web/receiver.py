@@ -125,13 +125,13 @@ class Receiver:
         if body is None:
             return Outcome.TOO_LARGE
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return await self._asked(lambda: self._judged(endpoint, headers, body))
+        return await self._asked(lambda: self._outcome_of(endpoint, headers, body))
 
     def _look_up(self, digest: bytes) -> EndpointRow | None:
         with self._database.transaction() as tx:
             return webhooks.of_path(tx, digest)
 
-    def _judged(self, endpoint: EndpointRow, headers: Mapping[str, str], body: bytes) -> str:
+    def _outcome_of(self, endpoint: EndpointRow, headers: Mapping[str, str], body: bytes) -> str:
         """Do what a webhook asks for, if it is authentic; only then is the database asked."""
         now = self._clock()
         if not signed.is_authentic(endpoint.verifiers, headers=headers, body=body, secret=endpoint.secret, now=now):

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from worker.catalog.cron import BadTiming, owed, timing
+from worker.catalog.cron import BadTiming, due_run, timing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SPRING = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -73,7 +73,7 @@ def test_a_zone_without_daylight_saving_is_the_same_every_day() -> None:
 
 
 def test_all_that_is_owed_is_counted_and_the_latest_is_named() -> None:
-    found = owed(timing("0 2 * * *", "UTC", now=NOW), since=NOW, now=NOW + timedelta(days=3))
+    found = due_run(timing("0 2 * * *", "UTC", now=NOW), since=NOW, now=NOW + timedelta(days=3))
 
     assert found is not None
     assert (found.count, found.due_at) == (3, datetime(2026, 1, 3, 2, tzinfo=UTC))
@@ -83,9 +83,9 @@ def test_a_due_time_belongs_to_the_look_that_comes_at_that_instant() -> None:
     line = timing("0 2 * * *", "UTC", now=NOW)
     instant = datetime(2026, 1, 1, 2, tzinfo=UTC)
 
-    assert owed(line, since=NOW, now=instant - timedelta(microseconds=1)) is None
-    assert owed(line, since=NOW, now=instant) is not None
-    assert owed(line, since=instant, now=instant + timedelta(hours=1)) is None
+    assert due_run(line, since=NOW, now=instant - timedelta(microseconds=1)) is None
+    assert due_run(line, since=NOW, now=instant) is not None
+    assert due_run(line, since=instant, now=instant + timedelta(hours=1)) is None
 
 
 @pytest.mark.parametrize(

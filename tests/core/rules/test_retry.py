@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from worker.core.rules import retry
-from worker.core.rules.retry import OFFER_PATIENCE, OFFER_TRIES
+from worker.core.rules.retry import OFFER_PERIOD, OFFER_TRIES
 
 MOMENT = timedelta(microseconds=1)
 
@@ -13,9 +13,9 @@ MOMENT = timedelta(microseconds=1)
 @pytest.mark.parametrize(
     ("tries", "waited", "in_vain"),
     [
-        (OFFER_TRIES, OFFER_PATIENCE, True),
-        (OFFER_TRIES - 1, OFFER_PATIENCE * 30, False),
-        (OFFER_TRIES * 30, OFFER_PATIENCE - MOMENT, False),
+        (OFFER_TRIES, OFFER_PERIOD, True),
+        (OFFER_TRIES - 1, OFFER_PERIOD * 30, False),
+        (OFFER_TRIES * 30, OFFER_PERIOD - MOMENT, False),
     ],
     ids=["both", "a node that was away", "many tries at once"],
 )

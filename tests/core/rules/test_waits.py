@@ -90,4 +90,4 @@ def test_a_paid_image_is_given_up_only_after_time_and_tries(
     is_over: bool,  # noqa: FBT001
 ) -> None:
     """The time in which the store was away counts no try."""
-    assert retry.COLLECT_PATIENCE.is_over(waited=waited, tries=tries, is_lost=is_lost) is is_over
+    assert retry.DOWNLOAD_LIMITS.is_over(waited=waited, tries=tries, is_lost=is_lost) is is_over

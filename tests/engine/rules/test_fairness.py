@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.accounts.rules.turns import CLASS_WEIGHTS, Turns
+from worker.accounts.rules.virtual_times import CLASS_WEIGHTS, VirtualTimes
 from worker.core.rules.batch_request import Priority
 from worker.engine.rules import fairness
 from worker.engine.rules.fairness import Candidate
@@ -32,14 +32,14 @@ def shares(
     owners: Mapping[str, float] | None = None,
     due: Mapping[Priority, int] | None = None,
 ) -> list[int]:
-    turns = Turns(classes=times or {}, owners={BULK: owners or {}})
-    jobs = fairness.allocate(candidates, turns, slots, due=due).jobs
+    virtual_times = VirtualTimes(classes=times or {}, owners={BULK: owners or {}})
+    jobs = fairness.allocate(candidates, virtual_times, slots, due=due).jobs
     return [jobs.get(each.batch_id, 0) for each in candidates]
 
 
 def over_rounds(candidates: Sequence[Candidate], *, rounds: int, slots: int) -> list[int]:
     """Share out round after round, each beginning with what the one before it has stored."""
-    turns, batch_times = Turns(), {c.batch_id: c.virtual_time for c in candidates}
+    virtual_times, batch_times = VirtualTimes(), {c.batch_id: c.virtual_time for c in candidates}
     given = dict.fromkeys(batch_times, 0)
     for _ in range(rounds):
         now = [
@@ -51,8 +51,8 @@ def over_rounds(candidates: Sequence[Candidate], *, rounds: int, slots: int) -> 
             )
             for c in candidates
         ]
-        done = fairness.allocate(now, turns, slots)
-        turns, batch_times = done.turns, batch_times | dict(done.batch_times)
+        done = fairness.allocate(now, virtual_times, slots)
+        virtual_times, batch_times = done.virtual_times, batch_times | dict(done.batch_times)
         given = {id_: count + done.jobs.get(id_, 0) for id_, count in given.items()}
     return list(given.values())
 
@@ -127,9 +127,11 @@ def test_an_owner_who_is_new_or_comes_back_shares_from_now_on(known: Mapping[str
 
 
 def test_owners_with_nothing_to_do_are_forgotten() -> None:
-    turns = Turns(owners={BULK: {"ann": 5.0, "bob": 5.0, "cat": 5.0}, REFRESH: {"ann": 2.0}})
+    virtual_times = VirtualTimes(owners={BULK: {"ann": 5.0, "bob": 5.0, "cat": 5.0}, REFRESH: {"ann": 2.0}})
 
-    after = fairness.allocate([candidate(1, owner="ann"), candidate(2, owner="bob", room=0)], turns, 3).turns
+    after = fairness.allocate(
+        [candidate(1, owner="ann"), candidate(2, owner="bob", room=0)], virtual_times, 3
+    ).virtual_times
 
     assert after.owners == {BULK: {"ann": 8.0}}
 
@@ -175,13 +177,13 @@ def test_shares_hold_over_many_rounds(slots: int) -> None:
 
 
 def test_due_steps_of_a_class_come_before_its_admissions() -> None:
-    given = fairness.allocate([candidate(1)], Turns(), 10, due={BULK: 7})
+    given = fairness.allocate([candidate(1)], VirtualTimes(), 10, due={BULK: 7})
 
     assert (given.due, given.jobs) == ({BULK: 7}, {UUID(int=1): 3})
 
 
 def test_due_steps_of_one_class_do_not_keep_another_from_being_admitted() -> None:
-    given = fairness.allocate([candidate(1, INTERACTIVE), candidate(2)], Turns(), 34, due={BULK: 500})
+    given = fairness.allocate([candidate(1, INTERACTIVE), candidate(2)], VirtualTimes(), 34, due={BULK: 500})
 
     assert given.jobs == {UUID(int=1): 32}
     assert given.due == {BULK: 2}
@@ -189,7 +191,7 @@ def test_due_steps_of_one_class_do_not_keep_another_from_being_admitted() -> Non
 
 def test_due_steps_of_every_class_are_served_however_urgent_the_others_are() -> None:
     given = fairness.allocate(
-        [candidate(1, INTERACTIVE)], Turns(), 210, due={INTERACTIVE: 500, REFRESH: 500, BULK: 500}
+        [candidate(1, INTERACTIVE)], VirtualTimes(), 210, due={INTERACTIVE: 500, REFRESH: 500, BULK: 500}
     )
 
     assert list(given.due.values()) == pytest.approx([160, 40, 10], abs=3)
@@ -198,7 +200,7 @@ def test_due_steps_of_every_class_are_served_however_urgent_the_others_are() -> 
 def test_no_class_is_admitted_beyond_its_room_in_the_window() -> None:
     rooms = {INTERACTIVE: 10, REFRESH: 6, BULK: 4}
 
-    given = fairness.allocate([candidate(1, INTERACTIVE), candidate(2, BULK)], Turns(), 100, rooms=rooms)
+    given = fairness.allocate([candidate(1, INTERACTIVE), candidate(2, BULK)], VirtualTimes(), 100, rooms=rooms)
 
     assert sum(given.jobs.values()) == 10
     assert given.jobs[UUID(int=2)] <= 4

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.rules.retry import COLLECT_PATIENCE
+from worker.core.rules.retry import DOWNLOAD_LIMITS
 from worker.core.rules.states import StepKind
 from worker.engine.rules import give_up
 from worker.engine.rules.give_up import (
@@ -39,8 +39,8 @@ def test_a_few_crashes_are_tried_again(kind: StepKind, crashes: int, sent: bool,
         (StepKind.SUBMIT, True, timedelta(0), CrashVerdict.DOUBT),
         (StepKind.POLL, True, DOUBT_AFTER - MOMENT, CrashVerdict.TRY_AGAIN),
         (StepKind.POLL, True, DOUBT_AFTER, CrashVerdict.DOUBT),
-        (StepKind.COLLECT, True, COLLECT_PATIENCE.unreachable - MOMENT, CrashVerdict.TRY_AGAIN),
-        (StepKind.COLLECT, True, COLLECT_PATIENCE.unreachable, CrashVerdict.FAIL_PAID),
+        (StepKind.COLLECT, True, DOWNLOAD_LIMITS.unreachable - MOMENT, CrashVerdict.TRY_AGAIN),
+        (StepKind.COLLECT, True, DOWNLOAD_LIMITS.unreachable, CrashVerdict.FAIL_PAID),
     ],
 )
 def test_many_crashes_end_a_job_as_what_may_have_been_paid_says(

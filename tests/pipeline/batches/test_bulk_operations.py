@@ -14,8 +14,7 @@ from worker.batches.actions import ChangedMeanwhile, Order
 from worker.batches.bulk_operations import OperationEnded
 from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries.bulk_operations import OperationRow
-from worker.batches.rules.bulk_operation import ItemState, OperationState
-from worker.batches.rules.selection import Selection
+from worker.batches.rules.bulk_operation import ItemState, OperationState, Selection
 from worker.catalog import bulk_deciding
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import BatchAction, BatchState

@@ -9,7 +9,7 @@ from tests.pipeline import books
 from tests.pipeline.node import EVERY, Node
 from worker.audit.queries import in_doubt
 from worker.node import maintenance
-from worker.node.maintenance import rereading
+from worker.node.maintenance import books as maintenance_books
 
 SAID = "SELECT status, reserved, final, code FROM generation_reading ORDER BY read_at, id"
 
@@ -50,7 +50,7 @@ def test_what_was_said_since_and_the_wallet_around_the_sends_are_evidence_of_a_d
 def test_more_doubts_than_one_go_asks_about_are_all_asked_about_before_the_next_time(
     node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rereading, "MOST_REREAD", 2)
+    monkeypatch.setattr(maintenance_books, "MOST_REREAD", 2)
     node.submit(*({"prompt": str(number)} for number in range(5)))
     sandbox.set(faults={"create": {"never_ends": 1.0}})
     node.run_for(timedelta(seconds=30))
@@ -148,7 +148,7 @@ def test_a_generation_that_was_accepted_long_ago_is_asked_about_beside_its_polls
 def test_those_that_were_longest_not_asked_about_have_the_first_turn(
     node: Node, sandbox: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rereading, "MOST_REREAD", 2)
+    monkeypatch.setattr(maintenance_books, "MOST_REREAD", 2)
     sandbox.set(faults={"create": {"never_ends": 1.0}})
     node.submit(*({"prompt": str(number)} for number in range(3)))
     node.run_for(timedelta(seconds=10))

@@ -12,7 +12,7 @@ from tests.pipeline.node import Node
 from tests.web.serving import Web, serving
 from worker.catalog import importing, items
 from worker.intake.manifest import Row
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 from worker.settings import Settings
 from worker.web import server
 
@@ -36,7 +36,7 @@ def waiting(node: Node, images: int, *, live: int = 0) -> Team:
 def _stock(team: Team, colours: Mapping[str, str]) -> None:
     """Import these items, each with a reference."""
     services = team.node.services
-    wanted, library = importing.checked_recipe(team.recipe, "recipe"), Library(services.store)
+    wanted, reference_store = importing.checked_recipe(team.recipe, "recipe"), ReferenceStore(services.store)
     reference = team.node.folder / "reference.png"
     if not reference.exists():
         pictures.reference(team.node.folder)
@@ -44,9 +44,15 @@ def _stock(team: Team, colours: Mapping[str, str]) -> None:
         Row(line=line, raw={"sku": sku, "colour": colour, "reference": reference.name})
         for line, (sku, colour) in enumerate(colours.items(), start=1)
     ]
-    checked = items.prepare(rows, wanted, base=team.node.folder, library=library)
+    checked = items.prepare(rows, wanted, base=team.node.folder, reference_store=reference_store)
     importing.import_items(
-        services.database, NAME, wanted, checked, library.facts.values(), now=team.clock(), new_id=services.new_id
+        services.database,
+        NAME,
+        wanted,
+        checked,
+        reference_store.facts.values(),
+        now=team.clock(),
+        new_id=services.new_id,
     )
 
 

@@ -14,7 +14,7 @@ from tests.web.console import catalog
 from tests.web.console.pages import get, names_of, signed_in, text_of
 from tests.web.serving import Web
 from worker.batches import bulk_operations
-from worker.node.maintenance.bulk_operations import JOB
+from worker.node.maintenance.batches import BULK_OPERATIONS
 from worker.web.rules.identity import Right
 
 __all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
@@ -139,7 +139,7 @@ def test_a_decision_over_http_is_saved_by_a_node_that_goes_on_with_it(team: Team
     made = requests.post(path, json=body, headers=token, timeout=30)
     operation = made.json()["id"]
     bulk_operations.start(web.context.database, operation, web.by, approve_above=None)
-    JOB.run(team.node.services)
+    BULK_OPERATIONS.run(team.node.services)
 
     shown = requests.get(f"{path}/{operation}", headers=token, timeout=30).json()
     items = requests.get(f"{path}/{operation}/items", headers=token, timeout=30).json()["items"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.core.rules.addresses import parse_networks
+from worker.core.rules.setting_values import parse_networks
 from worker.web.rules import origins
 from worker.web.rules.origins import Network
 

@@ -13,7 +13,7 @@ from worker.accounts.queries.provider_health import PausedModel
 from worker.accounts.rules import pace as paces
 from worker.accounts.rules import provider_failing
 from worker.accounts.rules.pace import Pace
-from worker.accounts.rules.turns import Turns
+from worker.accounts.rules.virtual_times import VirtualTimes
 from worker.core.db import outbox
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.errors import PauseReason
@@ -22,7 +22,7 @@ from worker.ledger.queries.budgets import NEXT
 
 START_RATE = 10.0
 """Requests per second at which the search for an unknown limit begins."""
-CANARY_PATIENCE = timedelta(minutes=15)
+CANARY_TIMEOUT = timedelta(minutes=15)
 """A job that tries whether the provider works, and has not ended after so long, does not keep the next from trying."""
 
 
@@ -35,10 +35,10 @@ class AccountRow:
     pace: Pace
     saturation: float
     max_in_flight: int
-    turns: Turns
+    virtual_times: VirtualTimes
     read_pace: Pace | None
     """The pace of reads, closed together with the other; None: all requests share one."""
-    read_turns: Turns
+    read_virtual_times: VirtualTimes
     pause_reason: PauseReason | None
     paused_at: datetime | None
     wallet_left: int | None
@@ -63,7 +63,7 @@ class AccountRow:
         """Whether one job may try if the provider works again."""
         if self.pause_reason is None or not self.pause_reason.sends_canaries:
             return False
-        is_under_way = self.canary_at is not None and now < self.canary_at + CANARY_PATIENCE
+        is_under_way = self.canary_at is not None and now < self.canary_at + CANARY_TIMEOUT
         return not is_under_way and self.probe_at is not None and self.probe_at <= now
 
 
@@ -140,9 +140,9 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         pace=_pace(row),
         saturation=row.saturation,
         max_in_flight=row.max_in_flight,
-        turns=read_turns(row.class_times, row.owner_times),
+        virtual_times=read_virtual_times(row.class_times, row.owner_times),
         read_pace=_read_pace(row),
-        read_turns=read_turns(row.read_class_times),
+        read_virtual_times=read_virtual_times(row.read_class_times),
         pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
         paused_at=row.paused_at,
         wallet_left=row.wallet_left,
@@ -277,7 +277,7 @@ def _named(account_id: UUID, name: str) -> dict[str, str]:
     return {"id": str(account_id), "name": name}
 
 
-def say(tx: Connection, account_id: UUID, message: str) -> None:
+def set_pause_message(tx: Connection, account_id: UUID, message: str) -> None:
     """Replace the words of the account's pause."""
     values = {"id": account_id, "message": message}
     tx.execute(text("UPDATE account SET pause_message = :message WHERE id = :id"), values)
@@ -353,30 +353,30 @@ def lowest_price(tx: Connection, account_id: UUID) -> int:
     return price or 1
 
 
-def read_turns(classes: dict[str, float], owners: dict[str, Any] | None = None) -> Turns:
-    """Return the turns that the columns of an account hold."""
-    return Turns(
+def read_virtual_times(classes: dict[str, float], owners: dict[str, Any] | None = None) -> VirtualTimes:
+    """Return the virtual times that the columns of an account hold."""
+    return VirtualTimes(
         classes={Priority(name): time for name, time in classes.items()},
         owners={Priority(name): dict(times) for name, times in (owners or {}).items()},
     )
 
 
-def save_turns(tx: Connection, account_id: UUID, turns: Turns) -> None:
+def save_virtual_times(tx: Connection, account_id: UUID, virtual_times: VirtualTimes) -> None:
     """Store how much each class and each owner has had; the account is locked."""
     statement = text("UPDATE account SET class_times = :classes, owner_times = :owners WHERE id = :id").bindparams(
         bindparam("classes", type_=JSONB), bindparam("owners", type_=JSONB)
     )
-    owners = {p.value: dict(times) for p, times in turns.owners.items()}
-    tx.execute(statement, {"id": account_id, "classes": _by_name(turns), "owners": owners})
+    owners = {p.value: dict(times) for p, times in virtual_times.owners.items()}
+    tx.execute(statement, {"id": account_id, "classes": _by_name(virtual_times), "owners": owners})
 
 
-def save_turns_of_reads(tx: Connection, account_id: UUID, turns: Turns) -> None:
+def save_virtual_times_of_reads(tx: Connection, account_id: UUID, virtual_times: VirtualTimes) -> None:
     """Store how much each class has had of the pace of reads; the account is locked."""
     statement = text("UPDATE account SET read_class_times = :classes WHERE id = :id").bindparams(
         bindparam("classes", type_=JSONB)
     )
-    tx.execute(statement, {"id": account_id, "classes": _by_name(turns)})
+    tx.execute(statement, {"id": account_id, "classes": _by_name(virtual_times)})
 
 
-def _by_name(turns: Turns) -> dict[str, float]:
-    return {p.value: time for p, time in turns.classes.items()}
+def _by_name(virtual_times: VirtualTimes) -> dict[str, float]:
+    return {p.value: time for p, time in virtual_times.classes.items()}

@@ -52,7 +52,7 @@ _JUST_UNDER = 0.97
 _CLIMB_PER_S = 1.03
 """From a cut to just under the limit in three seconds."""
 
-_PATIENCE = 40
+_STAYS_FOR = 40
 """Times as long as the key was closed, the rate stays just under: then closings cost about 1 in 40."""
 
 _REQUESTS = 300
@@ -208,9 +208,9 @@ def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
     just_under = _JUST_UNDER * pace.refused_rate
     if pace.rate < just_under:
         return min(climbed, just_under)
-    patience = max(_PATIENCE * pace.closing, timedelta(seconds=_REQUESTS / pace.rate))
-    is_patient = now < pace.blocked_until + patience
-    return pace.rate if is_patient else probed
+    stays_for = max(_STAYS_FOR * pace.closing, timedelta(seconds=_REQUESTS / pace.rate))
+    is_kept = now < pace.blocked_until + stays_for
+    return pace.rate if is_kept else probed
 
 
 def _disproof(refused_rate: float) -> float:

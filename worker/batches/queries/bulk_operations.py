@@ -10,8 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.batches.queries import failed_jobs
-from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState
-from worker.batches.rules.selection import Selection, like
+from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState, Selection, like
 from worker.core.db.changes import Author
 from worker.core.rules.states import ACTS_ON, BatchAction, BatchState
 
@@ -93,7 +92,7 @@ _RETRIED = text(f"""
 _ONE = text(f"{_REACH} WHERE b.id = :id")
 
 
-def meant(tx: Connection, action: BatchAction, selection: Selection, *, code: str | None = None) -> list[Target]:
+def find_targets(tx: Connection, action: BatchAction, selection: Selection, *, code: str | None = None) -> list[Target]:
     """Return the batches that match the selection and on which the action has an effect, the oldest first."""
     values = {
         "states": list(ACTS_ON[action]),

@@ -1,6 +1,11 @@
-"""The states of bulk operations and of their items."""
+"""Bulk operations: the filter that says which batches are meant, and the states of operations and of their items."""
 
+import re
+from dataclasses import dataclass, fields
+from datetime import datetime
 from enum import StrEnum
+
+from worker.core.rules.batch_request import Priority, Purpose
 
 
 class BulkAction(StrEnum):
@@ -37,3 +42,41 @@ class ItemState(StrEnum):
     """The batch was no longer as the preview showed it, the action was refused, or the operation cancelled."""
     FAILED = "failed"
     """An error of the program; the batch is as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a batch must be to be meant; what is None is not asked about."""
+
+    owner: str | None = None
+    name: str | None = None
+    """A pattern: ``*`` stands for any characters, ``?`` for one."""
+    purpose: Purpose | None = None
+    priority: Priority | None = None
+    since: datetime | None = None
+    """Submitted at this instant or later."""
+    before: datetime | None = None
+    """Submitted before this instant."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked, so that every batch would be meant."""
+        return not self._asked()
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is asked; ``{"all": true}`` when nothing is, so that no empty filter is kept by accident."""
+        found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in self._asked()}
+        return found or {"all": True}
+
+    def _asked(self) -> list[tuple[str, object]]:
+        found = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return [(name, value) for name, value in found if value is not None]
+
+
+_SPECIAL = re.compile(r"[\\%_*?]")
+_LIKE = {"*": "%", "?": "_"}
+
+
+def like(pattern: str) -> str:
+    """Return the same pattern in the words of SQL's LIKE, in which everything but ``*`` and ``?`` means itself."""
+    return _SPECIAL.sub(lambda found: _LIKE.get(found.group(), "\\" + found.group()), pattern)

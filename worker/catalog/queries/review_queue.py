@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, TextClause, text
 
 from worker.batches.queries.bulk_operations import ImageTarget
-from worker.batches.rules.selection import like
+from worker.batches.rules.bulk_operation import like
 from worker.catalog.queries import review
 from worker.catalog.queries.review import Candidate
 from worker.catalog.queries.saved_decisions import Saved
@@ -260,7 +260,7 @@ _MEANT = text("""
     ORDER BY i.position, i.sku""")
 
 
-def meant(tx: Connection, catalog_id: UUID, catalog: str, wanted: ImageFilter) -> list[ImageTarget]:
+def find_targets(tx: Connection, catalog_id: UUID, catalog: str, wanted: ImageFilter) -> list[ImageTarget]:
     """Return the undecided images that match, in the order of the last import."""
     pattern = None if wanted.sku is None else like(wanted.sku)
     asked = {"catalog_id": catalog_id, "sku": pattern, "plan": wanted.plan, "as_ordered": wanted.as_ordered}

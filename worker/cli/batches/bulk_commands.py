@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from worker.batches.rules.selection import Selection
+from worker.batches.rules.bulk_operation import Selection
 from worker.cli import output, signing
 from worker.cli.errors import MISUSED, CliError
 from worker.core.rules.batch_request import Priority, Purpose

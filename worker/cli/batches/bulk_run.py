@@ -54,7 +54,7 @@ def run(choice: Choice, order: Order, consent: Consent | None = None) -> None:
 def _run_on_one(database: Database, choice: Choice, order: Order, name: str) -> None:
     with database.transaction() as tx:
         row = lookup.batch(tx, name)
-    target = bulk_operations.look(database, row.id, code=order.code)
+    target = bulk_operations.target_of(database, row.id, code=order.code)
     if choice.dry_run:
         if target.state not in ACTS_ON[order.action]:
             raise ActionRefused(target.batch_id, order.action, target.state)

@@ -71,4 +71,4 @@ def _is_over(database: Database, row: BatchRow, *, still_s: float) -> bool:
     with database.transaction() as tx:
         if not has_live(tx, row.id):
             return True
-    return still_s > _STILL_S and is_stuck(lookup.look(database, row))
+    return still_s > _STILL_S and is_stuck(lookup.overview_of(database, row))

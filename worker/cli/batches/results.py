@@ -76,7 +76,7 @@ def _follow(database: "Database", store: "Store", row: "BatchRow") -> "Overview"
     except KeyboardInterrupt:
         console.print(f"\nThe batch continues: `darkroom results {row.id} --follow` prints it again.", markup=False)
         raise typer.Exit(watch.INTERRUPTED) from None
-    found = lookup.look(database, row)
+    found = lookup.overview_of(database, row)
     watch.say_what_waits(found, console)
     return found
 

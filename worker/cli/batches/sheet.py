@@ -76,7 +76,7 @@ def sheet(
         row = lookup.batch(tx, batch)
     place = archive or to or Path(file_name(row.name, str(row.id)))
     store = wiring.store(context.settings, database)
-    found = lookup.look(database, row)
+    found = lookup.overview_of(database, row)
     with place_for(store, place, full=full, is_archive=archive is not None) as (page, originals):
         pages = sheet_files.write(context, database, found, page, per_page=per_page, originals=originals)
     files = [str(place.absolute())] if archive else [str(each.absolute()) for each in pages]
@@ -108,7 +108,7 @@ def open_(batch: output.BatchName, as_json: output.AsJson = False) -> None:
         row = lookup.batch(tx, batch)
     place: Path = context.home / "sheets" / file_name(row.name, str(row.id))
     place.parent.mkdir(parents=True, exist_ok=True)
-    sheet_files.write(context, database, lookup.look(database, row), place)
+    sheet_files.write(context, database, lookup.overview_of(database, row), place)
     is_shown = webbrowser.open(place.as_uri())
     if as_json:
         output.print_json({"batch": str(row.id), "file": str(place), "opened": is_shown})

@@ -133,7 +133,7 @@ def _show_list(database: "Database", asked: Asked, *, as_json: bool) -> "list[Ov
 
 def _matching(database: "Database", asked: Asked) -> "Iterator[Overview]":
     """Look at one batch after the other, the newest first: the state of each is found out by the look."""
-    from worker.cli.lookup import look
+    from worker.cli.lookup import overview_of
     from worker.engine.queries import batches
 
     rows: list[BatchRow] = []
@@ -141,7 +141,7 @@ def _matching(database: "Database", asked: Asked) -> "Iterator[Overview]":
         after = rows[-1].place if rows else None
         with database.transaction() as tx:
             rows = batches.newest(tx, limit=asked.limit, owner=asked.owner, token=asked.token, after=after)
-        found = (look(database, row) for row in rows)
+        found = (overview_of(database, row) for row in rows)
         yield from (each for each in found if _has_state(each, asked.state))
         if len(rows) < asked.limit:
             return
@@ -200,7 +200,7 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
         row = lookup.batch(tx, name)
         faults = batches.faults(tx, row.id)
         failures = failed_jobs.by_code(tx, row.id)
-    found = lookup.look(database, row)
+    found = lookup.overview_of(database, row)
     if as_json:
         refused = [views.fault(fault) for fault in faults]
         reasons = {"failures": [vars(each) for each in failures], "faults": refused}

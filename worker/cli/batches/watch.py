@@ -35,7 +35,7 @@ def watch(
     context = resolve()
     database = wiring.database(context.settings, connections=1)
     row = _chosen(database, batch)
-    if lookup.look(database, row).is_open:
+    if lookup.overview_of(database, row).is_open:
         serving.warn_without_node(context, database)
     found = follow(context, database, row)
     if as_json:
@@ -50,7 +50,7 @@ def follow(context: "Context", database: "Database", row: "BatchRow") -> "Overvi
     from worker.cli.health import nodes
 
     console = output.notes()
-    progress = Progress(lambda: lookup.look(database, row), console, why_still=lambda: nodes.why_still(context))
+    progress = Progress(lambda: lookup.overview_of(database, row), console, why_still=lambda: nodes.why_still(context))
     try:
         found = progress.follow()
     except KeyboardInterrupt:

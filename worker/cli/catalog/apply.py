@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli import output, spending
-from worker.cli.catalog.arguments import PlanName
 
 if TYPE_CHECKING:
     from worker.catalog.applying import Applied
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def apply(
-    plan: PlanName,
+    plan: output.PlanName,
     yes: spending.YesOption = False,
     max_credits: spending.MaxCreditsOption = None,
     as_json: output.AsJson = False,
@@ -42,7 +41,7 @@ def apply(
 
 
 def approve(
-    plan: PlanName,
+    plan: output.PlanName,
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who approves it.")],
     as_json: output.AsJson = False,
 ) -> None:
@@ -66,7 +65,7 @@ def approve(
 
 
 def refuse(
-    plan: PlanName,
+    plan: output.PlanName,
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who rejects it.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the plan.")],
     as_json: output.AsJson = False,

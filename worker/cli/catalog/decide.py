@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import output, spending
-from worker.cli.catalog.arguments import By, CatalogName
+from worker.cli import output, signing, spending
 
 if TYPE_CHECKING:
     from worker.catalog.applying import Applied
@@ -28,9 +27,9 @@ class _Again:
 
 
 def decide(
-    name: CatalogName,
+    name: output.CatalogName,
     *,
-    by: By,
+    by: signing.DeciderOption,
     decisions: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[DECISIONS...]", help="The files that sheets saved; the later one counts."),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli import output, signing
-from worker.cli.catalog.arguments import CatalogName
 from worker.intake.manifest.source import Form
 
 if TYPE_CHECKING:
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
     from worker.cli.context import Context
     from worker.core.rules.fault import Fault
     from worker.intake.manifest import Row
-    from worker.intake.reference_store import Library
+    from worker.intake.reference_store import ReferenceStore
 _SHOWN = 10
 _FAULTS_SHOWN = 50
 
 
 def import_(  # noqa: PLR0917 - typer gives each by its name
-    name: CatalogName,
+    name: output.CatalogName,
     items: Annotated[
         Path | None, typer.Argument(metavar="[ITEMS]", help="A CSV or JSONL file; without: --sql.")
     ] = None,
@@ -48,21 +47,23 @@ def import_(  # noqa: PLR0917 - typer gives each by its name
     from worker.catalog import importing
     from worker.catalog.items import ItemsRefused
     from worker.cli.context import resolve
-    from worker.intake.reference_store import Library
+    from worker.intake.reference_store import ReferenceStore
 
     _check_source(items, sql, database_url)
     context = resolve()
     wanted = _recipe(context, _name(name), recipe)
     database = wiring.database(context.settings, connections=1)
-    library = Library(wiring.store(context.settings, database))
+    reference_store = ReferenceStore(wiring.store(context.settings, database))
     try:
-        checked = _checked(items, sql, database_url, form=form, recipe=wanted, library=library, extra=allow_extra or ())
+        checked = _checked(
+            items, sql, database_url, form=form, recipe=wanted, reference_store=reference_store, extra=allow_extra or ()
+        )
         done = importing.import_items(
             database,
             name,
             wanted,
             checked,
-            library.facts.values(),
+            reference_store.facts.values(),
             now=wiring.clock(),
             new_id=wiring.new_id,
             may_remove_many=remove_many,
@@ -117,13 +118,19 @@ def _checked(
     *,
     form: Form | None,
     recipe: "Recipe",
-    library: "Library",
+    reference_store: "ReferenceStore",
     extra: "Collection[str]",
 ) -> "list[Item]":
     from worker.catalog.items import prepare
 
     base = Path.cwd() if items is None else items.absolute().parent
-    return prepare(_rows(items, sql, database_url, form, recipe.sku), recipe, base=base, library=library, extra=extra)
+    return prepare(
+        _rows(items, sql, database_url, form, recipe.sku),
+        recipe,
+        base=base,
+        reference_store=reference_store,
+        extra=extra,
+    )
 
 
 def _rows(
@@ -191,7 +198,7 @@ if TYPE_CHECKING:
 
 
 def remove(
-    name: CatalogName,
+    name: output.CatalogName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     by: signing.ByOption = None,
     as_json: output.AsJson = False,

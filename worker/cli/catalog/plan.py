@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli import output
-from worker.cli.catalog.arguments import CatalogName
 from worker.cli.signing import ByOption
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plan(  # noqa: PLR0917 - typer gives each by its name
-    name: CatalogName,
+    name: output.CatalogName,
     out: Annotated[Path | None, typer.Option(help="Save the plan, so that it can be applied.")] = None,
     force: Annotated[
         list[str] | None, typer.Option(metavar="SKU", help="Render this item even if nothing changed.")

@@ -9,8 +9,7 @@ from uuid import UUID
 import typer
 
 from worker.catalog.rules.catalog import ExportForm
-from worker.cli import output
-from worker.cli.catalog.arguments import By, CatalogName
+from worker.cli import output, signing
 
 if TYPE_CHECKING:
     from worker.catalog.queries.catalogs import CatalogRow
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def rollback(
-    name: CatalogName,
+    name: output.CatalogName,
     to: Annotated[
         str, typer.Option("--to", metavar="IMAGE|INSTANT", help="An image's id, or a time: 2026-11-22T08:00+01:00.")
     ],
-    by: By,
+    by: signing.DeciderOption,
     sku: Annotated[list[str] | None, typer.Option("--sku", help="Only this item; may be given again.")] = None,
     as_json: output.AsJson = False,
 ) -> None:
@@ -87,7 +86,7 @@ def _target(text: str) -> "UUID | datetime":
 
 
 def history(
-    name: CatalogName,
+    name: output.CatalogName,
     sku: Annotated[str, typer.Argument(metavar="SKU", help="The item.")],
     as_json: output.AsJson = False,
 ) -> None:
@@ -149,7 +148,7 @@ def _rejection_line(each: "Listed") -> dict[str, Any]:
 
 
 def export(
-    name: CatalogName,
+    name: output.CatalogName,
     live: Annotated[bool, typer.Option("--live", help="What is live.")] = False,
     rejected: Annotated[bool, typer.Option("--rejected", help="Every rejection: who, when and why.")] = False,
     form: Annotated[ExportForm, typer.Option("--format", help="How it is written.")] = ExportForm.CSV,

@@ -7,7 +7,6 @@ import typer
 
 from worker.cli import output
 from worker.cli.batches import sheet as batches_sheet
-from worker.cli.catalog.arguments import CatalogName
 
 if TYPE_CHECKING:
     from worker.catalog.review import Sheet
@@ -16,7 +15,7 @@ LIMIT = 200
 
 
 def sheet(
-    name: CatalogName,
+    name: output.CatalogName,
     to: Annotated[
         Path | None, typer.Option("-o", "--output", help="The HTML file. [default: NAME-review.html here]")
     ] = None,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli import output
-from worker.cli.catalog.arguments import CatalogName, PlanName
 
 if TYPE_CHECKING:
     from worker.catalog.queries.catalogs import CatalogRow
@@ -46,7 +45,7 @@ def list_(as_json: output.AsJson = False) -> None:
     output.answers().print(table)
 
 
-def show(name: CatalogName, as_json: output.AsJson = False) -> None:
+def show(name: output.CatalogName, as_json: output.AsJson = False) -> None:
     """Show one catalog: its recipe, where its items stand, and its newest plans."""
     from worker.catalog.queries import items
     from worker.catalog.queries import plans as catalog_plans
@@ -153,7 +152,7 @@ if TYPE_CHECKING:
 
 
 def show_plan(
-    plan: PlanName,
+    plan: output.PlanName,
     rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
     as_json: output.AsJson = False,
 ) -> None:

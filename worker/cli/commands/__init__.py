@@ -3,7 +3,7 @@
 A new command is a module with a function, and an entry here.
 """
 
-from worker.cli.commands import books, bulk, catalogs, hooks, identities
+from worker.cli.commands import books, catalogs, web
 from worker.cli.lazy import Command, Group
 
 _BATCHES, _START = "Batches", "Start and stop"
@@ -30,6 +30,47 @@ _SERVICES = Group(
             target="local.services:status",
             summary="Show which of the servers are running.",
             examples=("darkroom services status", "darkroom services status --json"),
+        ),
+    ),
+)
+
+_BULK = Group(
+    name="bulk",
+    summary="Look at the actions that were ordered on many batches or images at once, stop them, and decide in bulk.",
+    panel=_BATCHES,
+    commands=(
+        Command(
+            name="list",
+            target="batches.bulk:list_",
+            summary="List bulk operations, the newest first: action, filter, author, and how much is done.",
+            examples=("darkroom bulk list", "darkroom bulk list --json"),
+        ),
+        Command(
+            name="show",
+            target="batches.bulk:show",
+            summary="Show a bulk operation, and what came of each batch or image.",
+            examples=("darkroom bulk show OPERATION", "darkroom bulk show OPERATION --json"),
+        ),
+        Command(
+            name="decide",
+            target="batches.bulk:decide",
+            summary="Save one decision on many undecided images of a catalog; nothing goes live before it is applied.",
+            examples=(
+                "darkroom bulk decide shop --accept --sku 'chair-*' --as-ordered",
+                "darkroom bulk decide shop --reject --not-as-ordered --reason 'wrong size' --yes",
+            ),
+        ),
+        Command(
+            name="start",
+            target="batches.bulk:start",
+            summary="Start a previewed bulk operation, or agree to one of another person that needs two.",
+            examples=("darkroom bulk start OPERATION --by rita", "darkroom bulk start OPERATION --json"),
+        ),
+        Command(
+            name="cancel",
+            target="batches.bulk:cancel",
+            summary="Stop a bulk operation: what is done stays so, what waits is skipped.",
+            examples=("darkroom bulk cancel OPERATION", "darkroom bulk cancel OPERATION --json"),
         ),
     ),
 )
@@ -164,10 +205,10 @@ ROOT = Group(
             summary="Retry failed jobs: download paid images again, render the others anew; shows the price first.",
             examples=("darkroom retry chairs", "darkroom retry --owner mia --code generation_failed --dry-run"),
         ),
-        bulk.BULK,
+        _BULK,
         catalogs.CATALOG,
         catalogs.SCHEDULE,
-        hooks.HOOK,
+        web.HOOK,
         Command(
             name="up",
             target="local.up:up",
@@ -226,9 +267,9 @@ ROOT = Group(
             examples=("darkroom env --format shell", "darkroom env --format dotenv > .env"),
         ),
         _SERVICES,
-        identities.WEB,
-        identities.USER,
-        identities.TOKEN,
+        web.WEB,
+        web.USER,
+        web.TOKEN,
         books.AUDIT,
         books.ACCOUNT,
         books.WEBHOOK,

@@ -263,7 +263,7 @@ def _crashes(tx: Connection) -> Finding:
     return (_failed if found.ended else _warning)("crashes", detail, step)
 
 
-_REFERENCES_PATIENCE = timedelta(minutes=15)
+_REFERENCES_LATE_AFTER = timedelta(minutes=15)
 """A message whose references are not fetched by then waits for a node or the store."""
 
 
@@ -272,7 +272,7 @@ def _messages(tx: Connection) -> Finding:
     total, newest = messages.refused(tx, since=since, limit=1)
     dropped = messages.dropped(tx, since=since)
     waiting = messages.count_waiting(tx)
-    is_late = waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_PATIENCE
+    is_late = waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_LATE_AFTER
     if not total and not dropped and not is_late:
         return _ok("messages", f"none refused or dropped within 7 days; {waiting}")
     parts, steps = [], []

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from worker.batches.queries.overview import Overview
     from worker.cli.context import Context
     from worker.core.db.session import Database
-    from worker.metrics.queries.fleet import Fleet
-    from worker.metrics.queries.recent import Clocks, StepErrors
+    from worker.metrics.queries.fleet import Clocks, Fleet, StepErrors
     from worker.node.queries.nodes import NodeRow
 
 _BATCHES = 10
@@ -73,20 +72,20 @@ def _look(context: "Context", database: "Database") -> Seen:
     from worker import wiring
     from worker.batches.queries import overview
     from worker.engine.queries import batches
-    from worker.metrics.queries import fleet, recent
+    from worker.metrics.queries import fleet
     from worker.node.queries import nodes
 
     with database.transaction() as tx:
         fleet.limit(tx)
         now = wiring.clock()
-        rows = [batches.by_id(tx, each) for each in recent.undone(tx, limit=_BATCHES)]
+        rows = [batches.by_id(tx, each) for each in fleet.undone_batches(tx, limit=_BATCHES)]
         floor = context.settings.wallet_floor
         return Seen(
             fleet=fleet.read(tx),
             nodes=nodes.read_all(tx),
             batches=[overview.read(tx, row, now=now, wallet_floor=floor) for row in rows if row is not None],
-            clocks=recent.clocks(tx, since=now - _LATELY),
-            errors=recent.errors(tx, limit=_ERRORS),
+            clocks=fleet.clocks(tx, since=now - _LATELY),
+            errors=fleet.step_errors(tx, limit=_ERRORS),
         )
 
 

@@ -20,7 +20,7 @@ from worker.core.output_files import csv_line
 from worker.core.rules.fault import Fault, plain
 from worker.intake.manifest import Form, read
 from worker.intake.prepare import Prepared, prepare
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 from worker.intake.request_spool import FaultSpool
 from worker.storage.store import Store
 
@@ -44,7 +44,7 @@ def check(
                 spinner.update(f"{count:,} lines checked")
 
         base = Path.cwd() if path is None else path.absolute().parent
-        return prepare(rows, base=base, library=Library(store), extra=extra, progress=tell)
+        return prepare(rows, base=base, reference_store=ReferenceStore(store), extra=extra, progress=tell)
 
 
 def kept(columns: Collection[str]) -> str:

@@ -100,7 +100,7 @@ def _follow(stack: "LocalStack", database: "Database", receipt: "Receipt", conso
     with database.transaction() as tx:
         row = lookup.batch(tx, str(receipt.batch_id))
     return Progress(
-        lambda: lookup.look(database, row),
+        lambda: lookup.overview_of(database, row),
         console,
         supervise=stack.supervise,
         why_still=lambda: nodes.why_still(stack.context),

@@ -1,4 +1,4 @@
-"""What Ctrl-C, SIGTERM and SIGHUP do: the first one ends the work in order, the next one ends the patience."""
+"""What Ctrl-C, SIGTERM and SIGHUP do: the first one ends the work in order, the next one forces it to end at once."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -23,17 +23,17 @@ def stoppable() -> Iterator[None]:
         _restore(former)
 
 
-class Patience:
-    """While this lasts the signals interrupt nothing: they only say that patience is over."""
+class GracefulShutdown:
+    """While this lasts the signals interrupt nothing: the first one only forces the shutdown to hurry."""
 
     def __init__(self, told: Callable[[], None]) -> None:
-        """``told`` is called when the patience ends."""
+        """``told`` is called when the shutdown is forced."""
         self._told = told
-        self._is_over = False
+        self._is_forced = False
 
-    def is_over(self) -> bool:
+    def is_forced(self) -> bool:
         """Whether a signal came."""
-        return self._is_over
+        return self._is_forced
 
     def __enter__(self) -> Self:
         self._former = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -45,8 +45,8 @@ class Patience:
         _restore(self._former)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's shape
-        if not self._is_over:
-            self._is_over = True
+        if not self._is_forced:
+            self._is_forced = True
             self._told()
 
 

@@ -71,7 +71,7 @@ def _metrics(context: "Context", number: int) -> dict[str, str]:
 def _run(context: "Context", count: int) -> None:
     from worker.cli import output
     from worker.cli.local import parts
-    from worker.cli.local.interrupts import Patience, Stopped, stoppable
+    from worker.cli.local.interrupts import GracefulShutdown, Stopped, stoppable
 
     children: list[ChildProcess] = []
     try:
@@ -84,8 +84,8 @@ def _run(context: "Context", count: int) -> None:
         output.notes().print("nodes finish the jobs in progress; a second signal ends them at once")
     finally:
         grace_s = context.settings.stop_grace.total_seconds() + _GRACE_S
-        with Patience(lambda: None) as patience:
-            parts.end(children, grace_s=grace_s, is_hurried=patience.is_over)
+        with GracefulShutdown(lambda: None) as shutdown:
+            parts.end(children, grace_s=grace_s, is_hurried=shutdown.is_forced)
 
 
 def _started(context: "Context", number: int) -> "ChildProcess":

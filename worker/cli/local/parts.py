@@ -139,7 +139,7 @@ def end(
     is_hurried: Callable[[], bool],
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Ask the children to end, and kill those that do not when the grace or the patience is over."""
+    """Ask the children to end, and kill those that do not when the grace is over or the shutdown is forced."""
     for child in children:
         child.ask_to_end()
     until = time.monotonic() + grace_s

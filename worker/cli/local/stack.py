@@ -12,7 +12,7 @@ from worker.cli.errors import CliError
 from worker.cli.local import parts, running, sandbox
 from worker.cli.local import services as local_services
 from worker.cli.local.child_process import ChildProcess
-from worker.cli.local.interrupts import Patience
+from worker.cli.local.interrupts import GracefulShutdown
 from worker.cli.local.logs import LogFollower
 from worker.cli.web import serve
 from worker.local import records, services
@@ -180,18 +180,18 @@ class LocalStack:
             self._shown.show()
 
     def _drain(self) -> None:
-        with Patience(lambda: self._say("stop", "at once")) as patience:
+        with GracefulShutdown(lambda: self._say("stop", "at once")) as shutdown:
             if self._web is not None:
-                parts.end([self._web], grace_s=WEB_GRACE_S, is_hurried=patience.is_over)
+                parts.end([self._web], grace_s=WEB_GRACE_S, is_hurried=shutdown.is_forced)
             if self._workers:
                 self._say("stop", "nodes finish the jobs in progress; Ctrl-C again ends them at once")
-                parts.end(self._workers, grace_s=NODE_GRACE_S, is_hurried=patience.is_over, meanwhile=self._show_logs)
+                parts.end(self._workers, grace_s=NODE_GRACE_S, is_hurried=shutdown.is_forced, meanwhile=self._show_logs)
                 self._show_logs()
             if self._sandbox is not None:
-                parts.end([self._sandbox], grace_s=SANDBOX_GRACE_S, is_hurried=patience.is_over)
+                parts.end([self._sandbox], grace_s=SANDBOX_GRACE_S, is_hurried=shutdown.is_forced)
 
     def _leave(self, guest: local_services.ServiceLock, home: Path) -> None:
-        with Patience(lambda: None):
+        with GracefulShutdown(lambda: None):
             if guest.leave():
                 services.stop(home)
                 self._say("stop", "the embedded services have ended")
@@ -205,9 +205,9 @@ def _servers(home: Path) -> str:
 
 
 def _database(context: Context) -> str:
-    from worker.core.db import url as urls
+    from worker.core.db import session
 
     if context.settings.database_url is None:
         return "none"
-    url = urls.parsed(context.settings.database_url.get_secret_value())
-    return f"{url.database} on {urls.hosts(url) or 'a socket'}"
+    url = session.parsed_url(context.settings.database_url.get_secret_value())
+    return f"{url.database} on {session.hosts_of(url) or 'a socket'}"

@@ -1,5 +1,6 @@
 """Connections to Postgres whose waits have a deadline, and the one place where a transaction is committed."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,11 @@ import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 
 from worker.core import tracing
 from worker.core.db import rights, statement_spans
-from worker.core.db import url as urls
 
 
 def is_pooled(driver_connection: Any) -> bool:
@@ -39,7 +40,7 @@ _LIMITS = {
 }
 """Of each session, whatever the server, the database or the role prefers: a forgotten transaction must not hold back
 vacuum or another node for ever."""
-PATIENCE: dict[str, Any] = {
+CONNECTION_OPTIONS: dict[str, Any] = {
     "connect_timeout": 10,
     "tcp_user_timeout": 30_000,
     "keepalives_idle": 30,
@@ -85,7 +86,7 @@ class Database:
         A connection that owes an answer for longer than ``answer_s`` seconds is closed; statements that the server
         is at are ended by it a little earlier.
         """
-        self.url = urls.parsed(url)
+        self.url = parsed_url(url)
         self.answer_s = answer_s
         self._has_pooler: bool | None = None
         self.engine: Engine = create_engine(
@@ -100,7 +101,7 @@ class Database:
             hide_parameters=True,
             # No column is an hstore: looking for that type is a statement more for each process.
             use_native_hstore=False,
-            connect_args={"application_name": "darkroom", **PATIENCE},
+            connect_args={"application_name": "darkroom", **CONNECTION_OPTIONS},
         )
         event.listen(self.engine, "do_connect", lambda _dialect, _record, args, named: self._connect(*args, **named))
         event.listen(self.engine, "checkout", self._check_rested)
@@ -114,7 +115,7 @@ class Database:
 
     def connect(self) -> BoundedConnection:
         """Open a connection beside the pool, that commits each statement by itself."""
-        connection = self._connect(self.conninfo, **PATIENCE)
+        connection = self._connect(self.conninfo, **CONNECTION_OPTIONS)
         connection.autocommit = True
         return connection
 
@@ -229,3 +230,34 @@ def is_disconnect(error: BaseException) -> bool:
     """Return whether the connection that raised the error is no use any more."""
     state = getattr(error, "sqlstate", None)
     return isinstance(error, AnswerTimeout) or bool(state and state.startswith(DISCONNECTED))
+
+
+_SEVERAL = re.compile(r"^(?P<before>[^:/]+://(?:[^@/]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<after>[/?].*)?$", re.DOTALL)
+"""libpq's form for several hosts, each with a port of its own, which SQLAlchemy does not read."""
+_HOST = re.compile(r"^(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>\d*))?$")
+
+
+def parsed_url(url: str) -> URL:
+    """Return the URL for SQLAlchemy with psycopg.
+
+    Several hosts are tried in their order: ``postgresql://user@one:5432,two:5432/name`` (libpq), or
+    ``postgresql://user@/name?host=one:5432&host=two:5432`` (SQLAlchemy). Both become what libpq takes in either place:
+    ``?host=one,two&port=5432,5432``.
+
+    Raises:
+        ArgumentError: The URL cannot be read.
+    """
+    several = _SEVERAL.match(url)
+    made = make_url(f"{several['before']}{several['after'] or ''}" if several else url)
+    named = several["hosts"].split(",") if several else made.query.get("host")
+    if isinstance(named, list | tuple):
+        found = [(match["host"].strip("[]"), match["port"] or "") for each in named if (match := _HOST.match(each))]
+        hosts, ports = (",".join(part) for part in zip(*found, strict=True))
+        made = made.update_query_dict({"host": hosts, "port": ports})
+    return made.set(drivername="postgresql+psycopg")
+
+
+def hosts_of(url: URL) -> str:
+    """Return where the server is, for people; empty for the socket of this machine."""
+    named = url.query.get("host")
+    return url.host or (named if isinstance(named, str) else ", ".join(named or ()))

@@ -18,7 +18,7 @@ class StaleFence(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class StatementPart:
     """One change; it sees the tables as they were before the whole statement, as every other part does."""
 
     name: str
@@ -31,7 +31,7 @@ class Part:
     """Whether each of its rows must be met, or StaleFence is raised."""
 
 
-def run(tx: Connection, changes: Mapping[Part, Sequence[Row]]) -> None:
+def run(tx: Connection, changes: Mapping[StatementPart, Sequence[Row]]) -> None:
     """Make the changes that have rows; raises StaleFence when a row of a guard is not met: then roll back.
 
     The first guard is met before anything else is done, and when it is not, nothing is.
@@ -51,7 +51,7 @@ def run(tx: Connection, changes: Mapping[Part, Sequence[Row]]) -> None:
 
 
 @lru_cache(maxsize=64)
-def statement(parts: tuple[Part, ...], guards: tuple[Part, ...]) -> str:
+def statement(parts: tuple[StatementPart, ...], guards: tuple[StatementPart, ...]) -> str:
     """Return the SQL of the parts as one statement, with ``%(name)s`` for the rows of each and ``%(wanted)s``."""
     first = guards[0] if guards else None
     made = ", ".join(f"{part.name} AS ({_change(part, None if part is first else first)})" for part in parts)
@@ -59,7 +59,7 @@ def statement(parts: tuple[Part, ...], guards: tuple[Part, ...]) -> str:
     return f"WITH {made} SELECT {counts}"
 
 
-def _change(part: Part, first: Part | None) -> str:
+def _change(part: StatementPart, first: StatementPart | None) -> str:
     rows = f"json_to_recordset(CAST(%({part.name})s AS json)) AS given ({part.columns})"
     if first is not None:
         rows = f"(SELECT * FROM {rows} WHERE (SELECT count(*) FROM {first.name}) = %(wanted)s) AS given"

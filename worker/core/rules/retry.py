@@ -67,7 +67,7 @@ class ReplayPolicy:
 CLOCK_SLACK = timedelta(seconds=5)
 """A stored instant that is later than now by more was dated by a clock that was wrong."""
 
-CONFLICT_PATIENCE = timedelta(minutes=10)
+CONFLICT_PERIOD = timedelta(minutes=10)
 """How long after the first send a replay may meet a 409 before it counts as a conflict.
 
 The provider does not document what a second request meets while the first is still being carried out (provider
@@ -75,7 +75,7 @@ contract, section 2). The same key and the same bytes cannot create a second tas
 """
 
 
-OFFER_PATIENCE = timedelta(days=1)
+OFFER_PERIOD = timedelta(days=1)
 """How long a reference or a create that is turned away is offered; then its job fails, nothing having been paid."""
 
 OFFER_TRIES = 30
@@ -84,7 +84,7 @@ OFFER_TRIES = 30
 
 def is_offered_in_vain(*, tries: int, waited: timedelta) -> bool:
     """Return whether what is turned away was offered often enough, and for long enough."""
-    return tries >= OFFER_TRIES and waited >= OFFER_PATIENCE
+    return tries >= OFFER_TRIES and waited >= OFFER_PERIOD
 
 
 THROTTLED_SENDS = 3
@@ -96,7 +96,7 @@ does, the same 429 would come back for ever, and each would close the account fo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class DownloadLimits:
     """How long a paid image that cannot be had is still asked for."""
 
     unreachable: timedelta
@@ -115,7 +115,7 @@ class Patience:
         return waited >= self.unreachable and tries >= self.unreachable_tries
 
 
-COLLECT_PATIENCE = Patience(
+DOWNLOAD_LIMITS = DownloadLimits(
     unreachable=timedelta(days=1), unreachable_tries=30, lost=timedelta(minutes=30), lost_tries=6
 )
 """After this the job ends as failed, its credits spent; the provider documents no lifetime of a result's address."""

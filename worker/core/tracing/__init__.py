@@ -92,14 +92,14 @@ def configure(role: Role, provider: "TracerProvider | None" = None) -> str | Non
     if _spans is not None or (provider is None and not is_wanted()):
         return None
     try:
-        from worker.core.tracing import export, spans  # noqa: PLC0415 - costs 0.2 s, which most processes save
+        from worker.core.tracing import spans  # noqa: PLC0415 - costs 0.2 s, which most processes save
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
         return "OpenTelemetry is not installed: pip install 'darkroom[otel]', or unset the variables OTEL_*"
     try:
-        _spans = spans.Spans(provider or export.provider(role))
-    except export.NotExportable as error:
+        _spans = spans.Spans(provider or spans.provider(role))
+    except spans.NotExportable as error:
         return str(error)
     return None
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.db.statements import Part, Row
+from worker.core.db.statements import Row, StatementPart
 from worker.core.rules.errors import Refused
 from worker.engine.rules.call import Call, CallKind, CallOutcome
 
@@ -28,7 +28,7 @@ _COLUMNS = {
     "is_late": "boolean",
 }
 
-ADD = Part(
+ADD = StatementPart(
     name="logged",
     columns=", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items()),
     sql=f"INSERT INTO call ({', '.join(_COLUMNS)}) SELECT * FROM {{rows}}",

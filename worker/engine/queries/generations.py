@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db import outbox, statements
-from worker.core.db.statements import Part, Row
+from worker.core.db.statements import Row, StatementPart
 from worker.core.rules import events
 from worker.core.rules.events import EventType
 from worker.core.rules.states import GenerationState
@@ -40,7 +40,7 @@ def insert(
     )
 
 
-BEGIN_SEND = Part(
+BEGIN_SEND = StatementPart(
     name="sent",
     columns="id uuid, body text, binding bigint, at timestamptz",
     sql="""
@@ -63,7 +63,7 @@ def begin_send(tx: Connection, bodies: Mapping[UUID, bytes], *, binding: int, no
     statements.run(tx, {BEGIN_SEND: rows})
 
 
-ANSWER = Part(
+ANSWER = StatementPart(
     name="answered",
     columns="generation_id uuid",
     sql="UPDATE generation g SET answers = g.answers + 1 FROM {rows} WHERE g.id = given.generation_id",
@@ -77,7 +77,7 @@ class NothingCreated:
     part = ANSWER
 
 
-ACCEPT = Part(
+ACCEPT = StatementPart(
     name="accepted",
     columns="generation_id uuid, provider_id text, reserved bigint, request_id text, at timestamptz",
     sql="""
@@ -97,7 +97,7 @@ class Acceptance:
     request_id: str | None
 
 
-END = Part(
+END = StatementPart(
     name="ended",
     columns="""generation_id uuid, state text, final bigint, polls int, result_url text, code text, message text,
         request_id text, answered int, at timestamptz""",
@@ -126,7 +126,7 @@ class Outcome:
     """1: the last send surely created nothing."""
 
 
-ADDRESS = Part(
+ADDRESS = StatementPart(
     name="addressed",
     columns="generation_id uuid, url text",
     sql="UPDATE generation g SET result_url = given.url FROM {rows} WHERE g.id = given.generation_id",
@@ -141,7 +141,7 @@ class FreshAddress:
     url: str
 
 
-NOTE_UNREADABLE = Part(
+NOTE_UNREADABLE = StatementPart(
     name="unreadable",
     columns="generation_id uuid, sha256 text, times int",
     sql="""

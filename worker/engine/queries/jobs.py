@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.db.statements import Part, Row, StaleFence
+from worker.core.db.statements import Row, StaleFence, StatementPart
 from worker.core.rules.states import BatchState, JobEvent, JobState, next_state
 from worker.ledger.queries.budgets import HOLD
 
@@ -119,7 +119,7 @@ class End:
     request_id: str | None = None
 
 
-END = Part(
+END = StatementPart(
     name="jobs_ended",
     columns="id uuid, state text, code text, message text, request_id text, ended_at timestamptz",
     sql="""

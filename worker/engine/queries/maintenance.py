@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
-
-from worker.engine.rules.maintenance import MaintenanceName
 
 _CONFIGURE = text("""
     INSERT INTO maintenance (account_id, kind, every_s, due_at, done_at)
@@ -159,3 +158,12 @@ def add_reading(
 ) -> None:
     """Keep what the provider said: status, reserved, final, code and message, each None where it said none."""
     tx.execute(_ADD_READING, {"id": reading_id, "generation_id": generation_id, "now": now, **said})
+
+
+class MaintenanceName(StrEnum):
+    """Jobs that the engine makes due at once, or that SQL reads the times of."""
+
+    WALLET = "wallet"
+    SEAL = "seal"
+    REREAD = "reread"
+    STORE = "store"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.db.statements import Part, Row
+from worker.core.db.statements import Row, StatementPart
 from worker.engine.rules.give_up import NotDownloaded
 
 
@@ -38,7 +38,7 @@ class Result:
     stored: Stored
 
 
-ADD = Part(
+ADD = StatementPart(
     name="added",
     columns="""job_id uuid, generation_id uuid, source_url text, path text, sha256 text, size_bytes bigint,
         mime_type text, width int, height int, frames int, not_as_ordered text[], store_id uuid,

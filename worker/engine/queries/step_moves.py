@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db import statements
-from worker.core.db.statements import Part, Row
+from worker.core.db.statements import Row, StatementPart
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import QUEUED_LEASE, StepKind
 from worker.engine.queries.crashes import Crashed
@@ -18,7 +18,7 @@ from worker.engine.rules.ranking import Due
 
 _IS_OURS = "step.job_id = given.job_id AND step.fence = given.fence AND step.generation_id = given.generation_id"
 _OURS = "job_id uuid, fence bigint, generation_id uuid"
-POSTPONE = Part(
+POSTPONE = StatementPart(
     name="postponed",
     columns=f"""{_OURS}, due_at timestamptz, attempts int, polls int, looked_at timestamptz, hinted_at timestamptz,
         error text""",
@@ -33,7 +33,7 @@ POSTPONE = Part(
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
 )
-ADVANCE = Part(
+ADVANCE = StatementPart(
     name="advanced",
     columns=f"{_OURS}, kind text, due_at timestamptz, lease_until timestamptz, since timestamptz",
     sql=f"""
@@ -42,13 +42,13 @@ ADVANCE = Part(
         FROM {{rows}} WHERE {_IS_OURS}""",
     is_guard=True,
 )
-FINISH = Part(
+FINISH = StatementPart(
     name="finished",
     columns=_OURS,
     sql=f"DELETE FROM step USING {{rows}} WHERE {_IS_OURS}",
     is_guard=True,
 )
-KEEP = Part(
+KEEP = StatementPart(
     name="kept",
     columns=f"{_OURS}, lease_until timestamptz",
     sql=f"UPDATE step SET lease_until = given.lease_until FROM {{rows}} WHERE {_IS_OURS}",

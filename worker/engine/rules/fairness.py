@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from worker.accounts.rules import turns as memory
-from worker.accounts.rules.turns import CLASS_WEIGHTS, Turns
+from worker.accounts.rules import virtual_times as memory
+from worker.accounts.rules.virtual_times import CLASS_WEIGHTS, VirtualTimes
 from worker.core.rules.batch_request import Priority
 
 
@@ -28,17 +28,17 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """How many due steps of each class to hand out, how many jobs of each batch to admit, and the turns after it."""
+    """How many due steps of each class to hand out, how many jobs of each batch to admit, and the times after it."""
 
     due: Mapping[Priority, int]
     jobs: Mapping[UUID, int]
     batch_times: Mapping[UUID, float]
-    turns: Turns
+    virtual_times: VirtualTimes
 
 
 def allocate(
     candidates: Sequence[Candidate],
-    turns: Turns,
+    virtual_times: VirtualTimes,
     slots: int,
     *,
     due: Mapping[Priority, int] | None = None,
@@ -50,7 +50,7 @@ def allocate(
     window has left (``window.rooms``); None: it has no end. A batch that returns
     after a pause starts level with the others.
     """
-    round_ = _Round(candidates, turns, due or {}, rooms)
+    round_ = _Round(candidates, virtual_times, due or {}, rooms)
     for _ in range(slots):
         if not round_.serve_next():
             break
@@ -63,15 +63,17 @@ class _Round:
     def __init__(
         self,
         candidates: Sequence[Candidate],
-        turns: Turns,
+        virtual_times: VirtualTimes,
         due: Mapping[Priority, int],
         rooms: Mapping[Priority, int] | None,
     ) -> None:
         hungry = [c for c in candidates if c.room > 0]
         self._due = {p: count for p, count in due.items() if count > 0}
         self._rooms = None if rooms is None else dict(rooms)
-        self._classes = memory.classes_at_work(turns, {c.priority for c in hungry} | self._due.keys())
-        self._lines = {p: _Line([c for c in hungry if c.priority is p], turns.owners.get(p, {})) for p in Priority}
+        self._classes = memory.classes_at_work(virtual_times, {c.priority for c in hungry} | self._due.keys())
+        self._lines = {
+            p: _Line([c for c in hungry if c.priority is p], virtual_times.owners.get(p, {})) for p in Priority
+        }
         self._given_due: dict[Priority, int] = defaultdict(int)
 
     def serve_next(self) -> bool:
@@ -96,7 +98,9 @@ class _Round:
             due=dict(self._given_due),
             jobs={batch: count for line in lines.values() for batch, count in line.given.items()},
             batch_times={batch: line.times[batch] for line in lines.values() for batch in line.given},
-            turns=Turns(classes=self._classes, owners={p: line.owners for p, line in lines.items() if line.owners}),
+            virtual_times=VirtualTimes(
+                classes=self._classes, owners={p: line.owners for p, line in lines.items() if line.owners}
+            ),
         )
 
     def _may_admit(self, priority: Priority) -> bool:
@@ -175,7 +179,7 @@ def rooms(max_in_flight: int, in_flight: Mapping[Priority, int]) -> dict[Priorit
     """Return for each class how many more generations it and those below it may open together.
 
     Only its own kind and what is less urgent counts against a class, so that urgent work in plenty does not shut the
-    others out: what ends is shared by turns.
+    others out: what ends is shared in turn.
     """
     kept = max_in_flight // KEPT_PART
     found, below = {}, sum(in_flight.values())

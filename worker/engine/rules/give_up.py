@@ -45,7 +45,7 @@ def crash_verdict(kind: StepKind, *, crashes: int, is_perhaps_sent: bool, age: t
         case StepKind.POLL:
             return CrashVerdict.DOUBT if age >= polling.DOUBT_AFTER else CrashVerdict.TRY_AGAIN
         case StepKind.COLLECT:
-            return CrashVerdict.FAIL_PAID if age >= retry.COLLECT_PATIENCE.unreachable else CrashVerdict.TRY_AGAIN
+            return CrashVerdict.FAIL_PAID if age >= retry.DOWNLOAD_LIMITS.unreachable else CrashVerdict.TRY_AGAIN
         case _:
             assert_never(kind)
 

@@ -24,7 +24,7 @@ _UNREAD = "model_list_unread"
 _BACK = "offered again since the create was sent"
 
 
-def judged(services: Services, work: Work, error: ProviderError) -> ProviderError:
+def checked_refusal(services: Services, work: Work, error: ProviderError) -> ProviderError:
     """Return what a failed create means: a refusal counts as such only when the provider lists the model as available.
 
     The list is read after the refusal, which costs nothing. A model that is not available is paused. While the list

@@ -54,7 +54,7 @@ def claim(tx: Connection, services: Services, tickets: Sequence[Ticket]) -> list
     """
     now = services.clock()
     wanted = [Claim(ticket=ticket, until=now + LEASES[ticket.kind]) for ticket in tickets]
-    taken = [_judged(services, work, now) for work in steps.claim(tx, wanted, account_id=services.account_id)]
+    taken = [_claimed(services, work, now) for work in steps.claim(tx, wanted, account_id=services.account_id)]
     creates = [one for one in taken if one and one.work.kind is StepKind.SUBMIT and one.obstacle is None]
     frozen = _begin(tx, services, [one.work for one in creates], now)
     return [one and replace(one, body=frozen.get(one.work.generation_id)) for one in taken]
@@ -70,7 +70,7 @@ def _begin(tx: Connection, services: Services, works: Sequence[Work], now: datet
     return bodies
 
 
-def _judged(services: Services, work: Work | None, now: datetime) -> Claimed | None:
+def _claimed(services: Services, work: Work | None, now: datetime) -> Claimed | None:
     return None if work is None else Claimed(work=work, obstacle=_obstacle(services, work, now))
 
 

@@ -123,9 +123,9 @@ class DownloadFailed(Exception):
 
 
 def _record_problem(services: Services, work: Work, calls: Calls, problem: DownloadFailed) -> None:
-    """Try again later; once patience is at its end the job fails, its credits spent; after ten minutes, say so once."""
+    """Try again later; at the limits of downloads the job fails, its credits spent; after ten minutes, say so once."""
     now = services.clock()
-    has_waited = retry.COLLECT_PATIENCE.is_over(
+    has_waited = retry.DOWNLOAD_LIMITS.is_over(
         waited=now - work.since, tries=work.attempts + 1, is_lost=problem.is_lost
     )
     is_over = has_waited or problem.code == NOT_AN_IMAGE or (work.recalls > 0 and problem.code == GONE)

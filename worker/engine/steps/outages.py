@@ -10,9 +10,9 @@ from worker.core.rules import retry
 from worker.core.rules.errors import STORE_UNAVAILABLE, PauseReason
 from worker.core.rules.states import StepKind
 from worker.engine.queries import maintenance, results
+from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.queries.steps import Work
 from worker.engine.rules import give_up
-from worker.engine.rules.maintenance import MaintenanceName
 from worker.engine.services import Services
 from worker.engine.steps import outcomes, transitions
 from worker.engine.steps.transitions import Transition

@@ -38,16 +38,16 @@ UNDECIDED_FOR = timedelta(minutes=5)
 LONE_WAITS = (timedelta(seconds=30), timedelta(minutes=2, seconds=30), timedelta(minutes=8))
 """Before each further try of a job at which nothing else says whether the provider works."""
 
-LONE_PATIENCE = timedelta(minutes=12)
+LONE_INTERVAL = timedelta(minutes=12)
 """How long other jobs with its prompt wait for what comes of it: as long as its tries take, and a minute."""
 
 LONE_LOOK = timedelta(seconds=30)
 """How soon such jobs are looked at again; a success that is so much later than a failure does not explain it."""
 
-WEAK_PATIENCE = timedelta(hours=1)
+WEAK_PERIOD = timedelta(hours=1)
 """After a pause of this length on little evidence, failures count against their jobs again: they may all be bad."""
 
-REFUSED_PATIENCE = timedelta(days=1)
+REFUSED_PERIOD = timedelta(days=1)
 """After a pause of this length for refused creates, each refused canary ends its job: all lines may be at fault."""
 
 LOST_CREATES = 3
@@ -113,7 +113,7 @@ def judge_refusal(tx: Connection, services: Services, account: AccountRow, work:
     return judge(tx, services, account, work, code=code, is_free=True, would_end=True, source=Source.CREATES)
 
 
-def put_off(services: Services, work: Work, code: str, verdict: Verdict) -> Transition:
+def postpone_undecided(services: Services, work: Work, code: str, verdict: Verdict) -> Transition:
     """Put off the end of a job until the outcomes of others say whether the provider works, or it is tried again."""
     is_alone = verdict is Verdict.ALONE
     due_at = services.clock() + (LONE_LOOK if is_alone else UNDECIDED_WAIT)
@@ -164,7 +164,7 @@ def _try_alone(tx: Connection, work: Work, known: Attempt | None, now: datetime)
         return Verdict.ALONE
     is_first = failures.is_first_of_prompt(tx, work)
     tries = failures.excused(tx, work.job_id)
-    waits = LONE_WAITS[tries:] if is_first else (LONE_PATIENCE,)
+    waits = LONE_WAITS[tries:] if is_first else (LONE_INTERVAL,)
     if waits and now < known.failed_at + waits[0]:
         return Verdict.ALONE
     if not is_first or not waits:
@@ -253,13 +253,13 @@ def _while_paused(
         return Verdict.THE_PROVIDERS
     probe_at = now + retry.CANARY.wait(account.probes + 1, services.jitter())
     accounts.set_probe(tx, account.id, at=probe_at)
-    accounts.say(tx, account.id, _words(health, code, probe_at))
+    accounts.set_pause_message(tx, account.id, _words(health, code, probe_at))
     provider_health.save(tx, account.id, replace(health, canary_job_id=None, canaries_passed=0))
     log.warning("account.canary_failed", **transitions.ids(work), code=code, probes=account.probes)
     assert account.paused_at is not None
-    patience = REFUSED_PATIENCE if health.evidence.is_conclusive else WEAK_PATIENCE
+    period = REFUSED_PERIOD if health.evidence.is_conclusive else WEAK_PERIOD
     is_decided = health.evidence.is_conclusive and health.source is Source.GENERATIONS
-    is_weak = not is_decided and now >= account.paused_at + patience
+    is_weak = not is_decided and now >= account.paused_at + period
     return Verdict.THE_JOBS if is_weak else Verdict.THE_PROVIDERS
 
 
@@ -272,7 +272,7 @@ def give_back(services: Services, work: Work, code: str) -> None:
         given = failures.give_back(tx, work.account_id)
         if given and account.probe_at is not None:
             health = provider_health.worst(tx, work.account_id)
-            accounts.say(tx, account.id, _words(health, code, account.probe_at))
+            accounts.set_pause_message(tx, account.id, _words(health, code, account.probe_at))
     if given:
         log.info("account.attempts_given_back", account=str(work.account_id), attempts=given)
 

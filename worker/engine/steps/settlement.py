@@ -113,7 +113,7 @@ def failed(tx: Connection, services: Services, work: Work, view: GenerationView)
             tx, services, account, work, code=code, is_free=was_free, would_end=not has_more
         )
     if verdict in {Verdict.UNDECIDED, Verdict.ALONE}:
-        return provider_health.put_off(services, work, code, verdict)
+        return provider_health.postpone_undecided(services, work, code, verdict)
     is_excused = was_free and verdict is Verdict.THE_PROVIDERS
     job: End | Requeue = End(event=JobEvent.FAIL, code=code, message=message, request_id=view.request_id)
     if is_excused or has_more:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
@@ -13,7 +14,6 @@ from worker.core.db.session import violated
 from worker.core.db.statements import StaleFence
 from worker.core.rules.errors import ModelUnavailable, OutcomeUnknown, ProviderError, Refused
 from worker.core.rules.states import CALL_TIMEOUT, GenerationState, StepKind
-from worker.engine.meters import submitted_at
 from worker.engine.queries import calls as call_log
 from worker.engine.queries.generations import Acceptance, NothingCreated
 from worker.engine.queries.step_moves import Advance
@@ -94,7 +94,7 @@ def _act_on(tx: Connection, services: Services, work: Work, obstacle: Obstacle) 
 
 
 def _refused(services: Services, work: Work, calls: Calls, error: ProviderError) -> None:
-    judged = transitions.unless_stale(work, calls, lambda: availability.judged(services, work, error))
+    judged = transitions.unless_stale(work, calls, lambda: availability.checked_refusal(services, work, error))
     if judged is not None:
         unaccepted.record(services, work, calls, judged)
 
@@ -102,7 +102,7 @@ def _refused(services: Services, work: Work, calls: Calls, error: ProviderError)
 def _create(services: Services, work: Work, body: bytes) -> None:
     calls, sent_at = Calls(services, work.generation_id), services.clock()
     if work.generation_number == 1 and work.sends == 0:
-        services.meters.queued(sent_at - submitted_at(work.job_id))
+        services.meters.queued(sent_at - _submitted_at(work.job_id))
     try:
         view = calls.create(body=body, idempotency_key=work.idempotency_key, send=work.sends + 1)
     except ProviderError as error:
@@ -197,3 +197,8 @@ def _doubt_reused_id(services: Services, work: Work, calls: Calls, view: Generat
     )
     if write_alone(services, work, lambda _: outcomes.doubt(work, error), calls) is not None:
         provider_health.lost(services, work, error)
+
+
+def _submitted_at(job_id: UUID) -> datetime:
+    """Return when a job was written, to a millisecond: its id is a UUIDv7, made by the database's clock."""
+    return datetime.fromtimestamp((job_id.int >> 80) / 1000, UTC)

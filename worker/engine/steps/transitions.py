@@ -1,6 +1,6 @@
 """What an outcome does to the rows of a claimed step: one value, and one way to apply it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from worker.core import tracing
 from worker.core.db import session, statements
-from worker.core.db.statements import Part, Row, StaleFence
+from worker.core.db.statements import Row, StaleFence, StatementPart
 from worker.core.rules.states import GenerationState, JobEvent, JobState, next_state
 from worker.engine.queries import batches, calls, generations, jobs, results, step_moves
 from worker.engine.queries.crashes import Crashed
@@ -72,15 +72,15 @@ def apply(tx: Connection, services: Services, transitions: Sequence[Transition])
     could lock their batches in different orders.
     """
     now = services.clock()
-    guards, rest = (_changes(transitions, parts, now) for parts in (_STEPS, _REST))
+    changes = _changes(transitions, now)
     locking = [each for each in transitions if each.locks_batch]
     if not locking:
-        statements.run(tx, guards | rest)
+        statements.run(tx, changes)
     else:
-        statements.run(tx, guards)
+        statements.run(tx, {part: changes[part] for part in _STEPS})
         for each in locking:
             _lock_and_commit(tx, each, now)
-        statements.run(tx, rest)
+        statements.run(tx, {part: changes[part] for part in _REST})
     for each in transitions:
         if each.then is not None:
             each.then(tx)
@@ -108,29 +108,23 @@ _REST = (
 )
 
 
-def _changes(transitions: Sequence[Transition], parts: Sequence[Part], now: datetime) -> dict[Part, list[Row]]:
+def _changes(transitions: Sequence[Transition], now: datetime) -> dict[StatementPart, list[Row]]:
     """Collect the rows of each part, the parts in an order that is always the same: one statement for all of them."""
-    rows: dict[Part, list[Row]] = {part: [] for part in parts}
+    rows: dict[StatementPart, list[Row]] = {part: [] for part in (*_STEPS, *_REST)}
     for transition in transitions:
-        for part, row in _rows(transition, now):
-            if part in rows:
-                rows[part].append(row)
+        work, change = transition.work, transition.generation
+        rows[transition.step.part].append(step_moves.row(work, transition.step))
+        if isinstance(transition.job, End):
+            rows[jobs.END].append(jobs.ending(work.job_id, transition.job, now=now))
+        if change is not None:
+            rows[change.part].append(generations.row(work.generation_id, change, now=now))
+        posting = Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=transition.movements)
+        rows[entries.POST] += entries.posting_rows([posting], now=now)
+        if transition.result is not None:
+            rows[results.ADD].append(results.adding(transition.result, now=now))
+        if transition.calls is not None:
+            rows[calls.ADD] += transition.calls.rows()
     return rows
-
-
-def _rows(transition: Transition, now: datetime) -> Iterator[tuple[Part, Row]]:
-    work, change = transition.work, transition.generation
-    yield transition.step.part, step_moves.row(work, transition.step)
-    if isinstance(transition.job, End):
-        yield jobs.END, jobs.ending(work.job_id, transition.job, now=now)
-    if change is not None:
-        yield change.part, generations.row(work.generation_id, change, now=now)
-    posting = Posting(batch_id=work.batch_id, generation_id=work.generation_id, movements=transition.movements)
-    yield from ((entries.POST, row) for row in entries.posting_rows([posting], now=now))
-    if transition.result is not None:
-        yield results.ADD, results.adding(transition.result, now=now)
-    if transition.calls is not None:
-        yield from ((calls.ADD, row) for row in transition.calls.rows())
 
 
 def write_alone(

@@ -70,8 +70,8 @@ def _end_or_wait(
         case Verdict.THE_PROVIDERS:
             return replace(outcomes.void_and_requeue(work, error, answered=answered), is_providers_fault=True)
         case Verdict.UNDECIDED | Verdict.ALONE:
-            put_off = provider_health.put_off(services, work, error.code, verdict)
-            return replace(put_off, generation=NothingCreated() if answered else None)
+            postpone_undecided = provider_health.postpone_undecided(services, work, error.code, verdict)
+            return replace(postpone_undecided, generation=NothingCreated() if answered else None)
         case _:
             assert_never(verdict)
 
@@ -132,7 +132,7 @@ def _is_turned_away_for_good(services: Services, work: Work, error: Unavailable)
 
 def _is_a_conflict_for_good(services: Services, work: Work) -> bool:
     """Return whether the first request can no longer be under way."""
-    return work.first_sent_at is None or services.clock() >= work.first_sent_at + retry.CONFLICT_PATIENCE
+    return work.first_sent_at is None or services.clock() >= work.first_sent_at + retry.CONFLICT_PERIOD
 
 
 def _may_be_its_upload(tx: Connection, services: Services, work: Work) -> bool:

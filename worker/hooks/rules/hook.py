@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.events import OF_CATALOGS, SUBSCRIBABLE, EventType
-from worker.core.rules.hook_settings import COMMAND_NAME
+from worker.core.rules.setting_values import COMMAND_NAME
 
 
 class HookKind(StrEnum):

@@ -1,10 +1,14 @@
-"""What owners may commit in a month, and what the provider last reserved for a model."""
+"""What batches and owners may commit, the events of budgets that are nearly used, and what a model last reserved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from worker.core.db import outbox
+from worker.core.rules import events
 
 # Owners without a cap are locked too: all are in the order of their names, so that rounds of two accounts which serve
 # the same owners do not wait in a circle.
@@ -115,3 +119,31 @@ def note_price(tx: Connection, *, account_id: UUID, model: str, held: int, reser
     """Remember the provider's figure when it is not what was held; the last lock that a transaction takes."""
     if reserved != held:
         tx.execute(_NOTE, {"account_id": account_id, "model": model, "reserved": reserved, "now": now})
+
+
+BEFORE_ANY = -1
+"""What is less than every budget's use: for a cap that was changed, every threshold below counts as reached now."""
+
+
+def tell_of_batch(
+    tx: Connection, batch: Mapping[str, str], *, before: int, after: int, cap: int, price: int = 1
+) -> None:
+    """Write the events of the thresholds that a batch, which is locked, reaches by committing from before to after."""
+    about = {"scope": "batch", "owner": batch["owner"], "month": None, "batch": dict(batch)}
+    _tell_of_thresholds(tx, about, f"batch:{batch['id']}", before=before, after=after, cap=cap, price=price)
+
+
+def tell_of_owner(
+    tx: Connection, owner: str, month: date, *, before: int, after: int, cap: int, price: int = 1
+) -> None:
+    """Write the events of the thresholds that an owner reaches in a month."""
+    about = {"scope": "owner", "owner": owner, "month": f"{month:%Y-%m}", "batch": None}
+    _tell_of_thresholds(tx, about, f"owner:{owner}:{month:%Y-%m}", before=before, after=after, cap=cap, price=price)
+
+
+def _tell_of_thresholds(
+    tx: Connection, about: Mapping[str, Any], subject: str, *, before: int, after: int, cap: int, price: int
+) -> None:
+    for reached in events.crossed(before=before, after=after, cap=cap, price=price):
+        data = {**about, "credits": {"committed": after, "cap": cap}}
+        outbox.emit(tx, reached, data, subject=subject, once_key=f"{subject}:{cap}")

@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db import statements
-from worker.core.db.statements import Part, Row
+from worker.core.db.statements import Row, StatementPart
 from worker.core.rules import events
-from worker.ledger.queries import budget_events
+from worker.ledger.queries import budgets
 from worker.ledger.rules.entries import CreditAccount, Movement, committed
 
-POST = Part(
+POST = StatementPart(
     name="posted",
     columns="""batch_id uuid, generation_id uuid, kind text, source text, target text, credits bigint, actor text,
         reason text, posted_at timestamptz""",
@@ -95,10 +95,10 @@ def _tell_of_budgets(tx: Connection, now: Any, change: int, price: int) -> None:
     if now.credit_cap is not None:
         batch = events.batch_named(now.id, now.name, now.owner)
         before = now.committed - change
-        budget_events.of_batch(tx, batch, before=before, after=now.committed, cap=now.credit_cap, price=price)
+        budgets.tell_of_batch(tx, batch, before=before, after=now.committed, cap=now.credit_cap, price=price)
     if now.monthly_cap is not None:
         before = now.of_month - change
-        budget_events.of_owner(
+        budgets.tell_of_owner(
             tx, now.owner, now.month, before=before, after=now.of_month, cap=now.monthly_cap, price=price
         )
 

@@ -1,4 +1,4 @@
-"""Gauges of the fleet: a few short queries in one transaction with a statement timeout.
+"""Gauges of the fleet, and what happened lately: short queries in one transaction with a statement timeout.
 
 Each is bounded by what is in progress (steps, generations without an end, batches that are not done) or by the number
 of batches and nodes, and not by what was ever rendered.
@@ -6,14 +6,16 @@ of batches and nodes, and not by what was ever rendered.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from worker.core.rules.states import JobState
+from worker.core.rules.states import JobState, StepKind
 
-PATIENCE_S = 5
+TIMEOUT_S = 5
 """A scrape that takes longer is given up: metrics may not slow the work that they measure."""
-_PATIENCE = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+_TIMEOUT = text("SELECT set_config('statement_timeout', :milliseconds, true)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +111,8 @@ class Fleet:
 
 
 def limit(tx: Connection) -> None:
-    """Have each further statement of the transaction end after ``PATIENCE_S``."""
-    tx.execute(_PATIENCE, {"milliseconds": str(PATIENCE_S * 1000)})
+    """Have each further statement of the transaction end after ``TIMEOUT_S``."""
+    tx.execute(_TIMEOUT, {"milliseconds": str(TIMEOUT_S * 1000)})
 
 
 def read(tx: Connection) -> Fleet:
@@ -122,3 +124,60 @@ def read(tx: Connection) -> Fleet:
         books_difference=tx.execute(_BOOKS).scalar_one(),
         maintenance=tuple(MaintenanceGauges(**row) for row in tx.execute(_MAINTENANCE).mappings()),
     )
+
+
+_NEWEST = 2_000
+"""The newest images are looked at, up to this many."""
+_CLOCKS = text("""
+    SELECT count(*) AS images, percentile_cont(0.5) WITHIN GROUP (ORDER BY queue_s) AS queue_s,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY provider_s) AS provider_s,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY download_s) AS download_s
+    FROM (
+        SELECT extract(epoch FROM g.first_sent_at - b.created_at)::float8 AS queue_s,
+            extract(epoch FROM g.ended_at - g.accepted_at)::float8 AS provider_s,
+            extract(epoch FROM r.stored_at - g.ended_at)::float8 AS download_s
+        FROM job j JOIN batch b ON b.id = j.batch_id JOIN result r ON r.job_id = j.id
+        JOIN generation g ON g.id = r.generation_id
+        WHERE j.ended_at > :since ORDER BY j.ended_at DESC LIMIT :most) newest""")
+_ERRORS = text("""
+    SELECT kind, error, count(*) AS steps FROM step WHERE error IS NOT NULL AND attempts > 0
+    GROUP BY kind, error ORDER BY count(*) DESC, error LIMIT :limit""")
+_UNDONE = text("""
+    SELECT id FROM batch WHERE done_at IS NULL AND state <> 'refused' ORDER BY id DESC LIMIT :limit""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """Medians of the images that were stored lately, in seconds; None where there is none."""
+
+    images: int
+    queue_s: float | None
+    """From the submission of the batch to the first paid request."""
+    provider_s: float | None
+    """At the provider, with the time until its end was seen."""
+    download_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepErrors:
+    """Steps that failed with the same words at their last try."""
+
+    kind: StepKind
+    error: str
+    steps: int
+
+
+def clocks(tx: Connection, *, since: datetime) -> Clocks:
+    """Return the clocks of the images that were stored since then."""
+    return Clocks(**tx.execute(_CLOCKS, {"since": since, "most": _NEWEST}).mappings().one())
+
+
+def step_errors(tx: Connection, *, limit: int) -> list[StepErrors]:
+    """Return the errors that most steps have now."""
+    rows = tx.execute(_ERRORS, {"limit": limit})
+    return [StepErrors(kind=StepKind(row.kind), error=row.error, steps=row.steps) for row in rows]
+
+
+def undone_batches(tx: Connection, *, limit: int) -> list[UUID]:
+    """Return the batches that are not done, the newest first."""
+    return list(tx.execute(_UNDONE, {"limit": limit}).scalars())

@@ -1,4 +1,7 @@
-"""What nodes do again and again, whatever the jobs do. A new job is a module here and one line below."""
+"""What nodes do again and again, whatever the jobs do.
+
+A new job is a function in one of the modules here, or in a new one, and one line below.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,19 +9,11 @@ from datetime import timedelta
 import structlog
 
 from worker.core.rules.errors import with_type
+from worker.engine import checks
 from worker.engine.queries import maintenance
+from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.services import Services
-from worker.node.maintenance import (
-    bulk_operations,
-    catalogs,
-    deadlines,
-    hooks,
-    rereading,
-    retention,
-    sealing,
-    store,
-    wallet,
-)
+from worker.node.maintenance import batches, books, events
 from worker.node.maintenance.job import MaintenanceJob
 from worker.settings import Settings
 
@@ -27,16 +22,17 @@ log = structlog.get_logger(__name__)
 JOBS: Mapping[str, MaintenanceJob] = {
     job.name: job
     for job in (
-        wallet.JOB,
-        sealing.JOB,
-        rereading.JOB,
-        deadlines.JOB,
-        bulk_operations.JOB,
-        catalogs.SYNC_RESULTS,
-        catalogs.SCHEDULE,
-        hooks.JOB,
-        retention.JOB,
-        store.JOB,
+        books.WALLET,
+        books.SEAL,
+        books.REREAD,
+        batches.DEADLINES,
+        batches.BULK_OPERATIONS,
+        batches.SYNC_RESULTS,
+        batches.SCHEDULE,
+        events.HOOKS,
+        events.RETENTION,
+        # One that failed is looked at more often.
+        MaintenanceJob(name=MaintenanceName.STORE, every=lambda _: timedelta(minutes=1), run=checks.check_store),
     )
 }
 

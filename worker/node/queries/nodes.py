@@ -1,4 +1,4 @@
-"""Worker nodes in the database: which are alive, when each last completed a round, and how far its clock is off."""
+"""Worker nodes in the database: which are alive, their last rounds and clocks, and the work that waits for any node."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -103,3 +103,33 @@ def read_all(tx: Connection) -> list[NodeRow]:
 def count_alive(tx: Connection) -> int:
     """Return how many nodes of this database are alive, as their rows say."""
     return sum(node.is_alive for node in read_all(tx))
+
+
+_TIMEOUT = text("SELECT set_config('statement_timeout', '2s', true)")
+# Whether a step is leased does not count: one whose message no node takes is leased anew again and again. Downloads
+# may take long, and are left out. A step is waited for since the account was opened, at the earliest.
+_WAITING = text("""
+    SELECT a.rate, CASE
+        WHEN a.pause_reason IS NULL AND (a.blocked_until IS NULL OR a.blocked_until <= clock_timestamp())
+        THEN extract(epoch FROM clock_timestamp() - greatest(a.resumed_at, a.blocked_until, (
+            SELECT min(due_at) FROM step WHERE account_id = a.id AND kind <> 'collect'))) END AS waiting_s,
+        EXISTS (SELECT FROM step WHERE account_id = a.id AND kind <> 'collect') AS has_steps
+    FROM account a WHERE a.id = :id""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Work of one account."""
+
+    rate: float
+    """Requests per second."""
+    waiting_s: float | None
+    """For how many seconds the oldest step is overdue, at the most since the account is open; None: none is."""
+
+
+def waiting(tx: Connection, account_id: UUID) -> Waiting:
+    """Return the work that waits for any node, by which readiness is judged; raises the database's error after 2 s."""
+    tx.execute(_TIMEOUT)
+    row = tx.execute(_WAITING, {"id": account_id}).one()
+    is_overdue = row.has_steps and row.waiting_s is not None and row.waiting_s > 0
+    return Waiting(rate=row.rate, waiting_s=float(row.waiting_s) if is_overdue else None)

@@ -64,10 +64,10 @@ def judge(facts: NodeFacts) -> Readiness:
 
 
 def _of_work(facts: NodeFacts) -> Readiness:
-    patience_s = max(TAKES_WITHIN_S, SLOTS / facts.rate if facts.rate else 0.0)
+    limit_s = max(TAKES_WITHIN_S, SLOTS / facts.rate if facts.rate else 0.0)
     idle_s = facts.up_s if facts.taken_age_s is None else facts.taken_age_s
-    is_overdue = facts.waiting_s is not None and facts.waiting_s > patience_s
-    if is_overdue and idle_s > patience_s and not facts.are_threads_busy:
+    is_overdue = facts.waiting_s is not None and facts.waiting_s > limit_s
+    if is_overdue and idle_s > limit_s and not facts.are_threads_busy:
         detail = f"a step is overdue for {facts.waiting_s:.0f} s, and this node has taken none for {idle_s:.0f} s"
         return Readiness(reason="takes_nothing", detail=detail)
     return Readiness(reason="ready", detail="dispatch rounds are completed, and no work waits unanswered")

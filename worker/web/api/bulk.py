@@ -11,8 +11,7 @@ from worker.batches import bulk_operations, bulk_views
 from worker.batches.actions import Order
 from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries.bulk_operations import OperationRow
-from worker.batches.rules.bulk_operation import BulkAction
-from worker.batches.rules.selection import Selection
+from worker.batches.rules.bulk_operation import BulkAction, Selection
 from worker.catalog import bulk_deciding
 from worker.catalog.bulk_deciding import BulkDecision
 from worker.catalog.queries import catalogs

@@ -22,7 +22,7 @@ from worker.engine.queries import batches
 from worker.intake import prepare
 from worker.intake.manifest import Files, Form, ManifestError, Row, numbered, read
 from worker.intake.prepare import Prepared
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 from worker.intake.write import Receipt, RequestsRefused, TokenTaken, tell, write
 from worker.storage.fetch.budget import FetchBounds, FetchBudget
 from worker.web.api import bodies
@@ -213,10 +213,10 @@ def prepare_lines(call: Call, query: SubmitQuery, request: BatchRequest, submitt
     bounds = FetchBounds(
         time=settings.references_timeout, count=settings.references_count, size_bytes=settings.references_bytes
     )
-    library = Library(None if query.dry_run else call.context.store, budget=FetchBudget(bounds))
+    reference_store = ReferenceStore(None if query.dry_run else call.context.store, budget=FetchBudget(bounds))
     rows = _bounded(submitted.rows, call.api.limits.lines)
     try:
-        return prepare.prepare(rows, base=submitted.files, library=library, extra=request.allow_extra)
+        return prepare.prepare(rows, base=submitted.files, reference_store=reference_store, extra=request.allow_extra)
     except ManifestError as error:
         raise Problem(422, error.error_code, f"the manifest {error.reason}") from None
 

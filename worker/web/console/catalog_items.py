@@ -20,7 +20,7 @@ from worker.catalog.rules.catalog import ExportForm
 from worker.core.db import changes
 from worker.core.rules.fault import Fault, UnfitError
 from worker.intake.manifest import Form, ManifestError
-from worker.intake.reference_store import Library
+from worker.intake.reference_store import ReferenceStore
 from worker.storage.fetch.budget import FetchBounds, FetchBudget
 from worker.web.api.bodies import Upload
 from worker.web.api.operations import Call, not_found
@@ -70,14 +70,14 @@ def take(visit: Visit, upload: Upload) -> Response:
         checked = importing.checked_name(name)
         wanted = importing.recipe_of(toml, "the recipe")
         rows = importing.from_file(_lines(upload), form=_form_of(upload), sku=wanted.sku)
-        library = Library(context.store, budget=FetchBudget(bounds))
-        items = prepare(rows, wanted, base=upload.files, library=library)
+        reference_store = ReferenceStore(context.store, budget=FetchBudget(bounds))
+        items = prepare(rows, wanted, base=upload.files, reference_store=reference_store)
         done = importing.import_items(
             context.database,
             checked,
             wanted,
             items,
-            library.facts.values(),
+            reference_store.facts.values(),
             now=context.clock(),
             new_id=context.new_id,
             may_remove_many=visit.asked("remove_many") == "1",

@@ -1,19 +1,23 @@
-"""Delete events that were told long ago, and the numbers of ends that streams were sent; nothing that is still owed."""
+"""Events of hooks: written down, delivered by threads of their own, and deleted long after they were told."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
+from worker.batches import events
 from worker.batches.queries import completion_feed
+from worker.catalog import export
 from worker.engine.services import Services
+from worker.hooks import sending
 from worker.hooks.queries import deliveries
+from worker.hooks.sending import Sender
 from worker.node.maintenance.job import MaintenanceJob, schedule_now
 
 log = structlog.get_logger(__name__)
 
-RETENTION = "retention"
 AT_ONCE = 2_000
 """Rows of one transaction, so that no lock of it is held for long."""
 PORTIONS = 20
@@ -26,14 +30,32 @@ _FORGET: dict[str, Callable[[Connection, datetime, int], int]] = {
 }
 
 
-def _run(services: Services) -> None:
+def _deliver(services: Services) -> None:
+    """Write down for each hook what it is to be told, and have it sent."""
+    events.write_due(services.database, now=services.clock())
+    sending.relay(services.database, now=services.clock())
+    sending.send_due(
+        Sender(
+            database=services.database,
+            policy=services.policies.hooks,
+            url=partial(export.url, services.store),
+            clock=services.clock,
+            jitter=services.jitter,
+            new_id=services.new_id,
+            pool=services.senders,
+        )
+    )
+
+
+def _forget(services: Services) -> None:
+    """Delete events and the numbers of ends that streams were sent; nothing that is still owed."""
     before = services.clock() - services.policies.event_retention
     for table, forget in _FORGET.items():
         deleted, is_all = _deleted(services, forget, before)
         if deleted:
             log.info("retention.deleted", table=table, rows=deleted, before=before.isoformat())
         if not is_all:
-            schedule_now(services, RETENTION)
+            schedule_now(services, RETENTION.name)
 
 
 def _deleted(
@@ -50,4 +72,5 @@ def _deleted(
     return deleted, False
 
 
-JOB = MaintenanceJob(name=RETENTION, every=lambda _: timedelta(hours=1), run=_run)
+HOOKS = MaintenanceJob(name="hooks", every=lambda _: timedelta(seconds=5), run=_deliver)
+RETENTION = MaintenanceJob(name="retention", every=lambda _: timedelta(hours=1), run=_forget)

@@ -1,4 +1,4 @@
-"""Who has had how much for its weight: the memory with which rounds of dispatch share things out."""
+"""Virtual times for weighted fair queueing: what each class and owner was given, for its weight."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ CLASS_WEIGHTS: Mapping[Priority, int] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turns:
+class VirtualTimes:
     """Virtual times: what was given, divided by the weight. The smallest is served first."""
 
     classes: Mapping[Priority, float] = field(default_factory=dict)
@@ -25,9 +25,9 @@ class Turns:
     """Of each class the owners that had something to do in the last round; all have the same weight."""
 
 
-def classes_at_work(turns: Turns, at_work: Collection[Priority]) -> dict[Priority, float]:
+def classes_at_work(virtual_times: VirtualTimes, at_work: Collection[Priority]) -> dict[Priority, float]:
     """Return the time of every class, those at work lifted to less than a turn behind the one that has had most."""
-    known = {p: turns.classes.get(p, 0.0) for p in Priority}
+    known = {p: virtual_times.classes.get(p, 0.0) for p in Priority}
     return known | caught_up({p: known[p] for p in at_work}, floor=max(known.values()) - 1.0)
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from worker.batches.rules.selection import Selection, like
+from worker.batches.rules.bulk_operation import Selection, like
 from worker.core.rules.batch_request import Purpose
 
 

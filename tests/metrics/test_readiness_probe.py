@@ -11,7 +11,7 @@ from worker.core.db.clock import DatabaseClock
 from worker.core.db.session import Database
 from worker.node.consumer_watchdog import Threads
 from worker.node.heartbeat import Heartbeat
-from worker.node.progress import Progress
+from worker.node.metrics_server import ReadinessProbe
 
 
 class Watched:
@@ -20,11 +20,13 @@ class Watched:
     def __init__(self, node: Node) -> None:
         self.node, self.now_s, self.threads = node, 1000.0, Threads()
         self.heartbeat = Heartbeat(node.services, DatabaseClock())
-        self.progress = Progress(node.services, self.heartbeat, self.threads, concurrency=2, now_s=lambda: self.now_s)
+        self.probe = ReadinessProbe(
+            node.services, self.heartbeat, self.threads, concurrency=2, now_s=lambda: self.now_s
+        )
         self.heartbeat.round_completed()
 
     def reason(self) -> str:
-        return self.progress.ready().reason
+        return self.probe.ready().reason
 
 
 @pytest.fixture
@@ -89,12 +91,12 @@ def test_a_node_without_its_database_is_not_ready(watched: Watched) -> None:
     watched.node.services = replace(watched.node.services, database=away)
     alone = Watched(watched.node)
 
-    found = alone.progress.ready()
+    found = alone.probe.ready()
 
     assert (found.reason, "Connection refused" in found.detail) == ("database", True)
 
 
 def test_a_node_that_was_told_to_end_drains(watched: Watched) -> None:
-    watched.progress.drain()
+    watched.probe.drain()
 
     assert watched.reason() == "draining"
