@@ -157,6 +157,9 @@ CREATE OR REPLACE FUNCTION grant_application_rights() RETURNS boolean
             END LOOP;
         END LOOP;
         GRANT EXECUTE ON FUNCTION lock_ledger() TO darkroom_app;
+        IF to_regprocedure(quote_ident(current_schema()) || '.remove_archived(uuid, integer)') IS NOT NULL THEN
+            GRANT EXECUTE ON FUNCTION remove_archived(uuid, integer) TO darkroom_app;
+        END IF;
         EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I REVOKE UPDATE, DELETE ON TABLES FROM darkroom_app',
             current_schema());
         EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT, INSERT ON TABLES TO darkroom_app',
@@ -287,3 +290,4 @@ AT_0066 = AT_0065.plus(updated={"schedule": "created_by, credit_cap, cron, misse
 AT_0069 = AT_0066.plus(
     updated={"account": "pools", "owner_account": "account_id, pool"}, inserted="owner_account", deleted="owner_account"
 )
+AT_0073 = AT_0069.plus(inserted="archived_batch archived_file")

@@ -1,6 +1,7 @@
 """What is stored: the tables, their constraints, and the meaning of each column."""
 
 from models.accounts import Account, FailedAttempt, Latency, ModelPause, ModelPrice, PromptFailure, ProviderHealth
+from models.archive import ArchivedBatch, ArchivedFile
 from models.audit import Change, LedgerRollup, Seal, SealFact
 from models.batches import Approval, Batch, OwnerCap, OwnerMonth, RefusedLine
 from models.catalog import (
@@ -30,6 +31,8 @@ __all__ = [
     "ApiToken",
     "AppUser",
     "Approval",
+    "ArchivedBatch",
+    "ArchivedFile",
     "Batch",
     "BatchState",
     "Call",

@@ -29,7 +29,7 @@ class CreditEntry(Table):
             unique=True,
             postgresql_where=text("kind <> 'correct'"),
         ),
-        Index("ix_credit_entry_correction", "generation_id", postgresql_where=text("kind = 'correct'")),
+        Index("ix_credit_entry_generation", "generation_id"),
         Index("ix_credit_entry_batch", "batch_id", "source", "target", "credits"),
     )
 

@@ -15,6 +15,7 @@ from worker.accounts import binding
 from worker.accounts.binding import OtherKey, OtherProvider, Place
 from worker.accounts.opening import NotConfigured, account, clock, database, new_id
 from worker.accounts.queries import account_limits, pools
+from worker.archive.reading import ArchiveReader
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.core.rules import errors
@@ -71,6 +72,11 @@ def store(settings: Settings, db: Database | None = None) -> Store:
         if known is not None:
             store_binding.bind(opened, db.transaction, known.account_id)
     return opened
+
+
+def archive(settings: Settings, db: Database) -> ArchiveReader:
+    """Return what reads archived batches back from the store that the settings name."""
+    return ArchiveReader(lambda: store(settings, db))
 
 
 def client(settings: Settings) -> Client:

@@ -40,6 +40,9 @@ darkroom hook deliveries --failed
 OPERATIONS = """
 darkroom migrate
 darkroom demand --json
+darkroom archive --before 2026-08-01 --dry-run
+darkroom archive --before 2026-08-01
+darkroom archive --list
 darkroom token create shop --right submit --right read --owner shop --priority refresh --cap 4000 --expires 90d
 """
 RUN = [line for text in (README, HOOKS, OPERATIONS) for line in text.strip().splitlines()]

@@ -100,6 +100,8 @@ darkroom doctor --verify-store --sample 100
 darkroom top --once
 darkroom demand
 darkroom demand --json
+darkroom archive --before 2026-01-01 --dry-run
+darkroom archive --list
 darkroom migrate
 darkroom migrate --json
 darkroom account show

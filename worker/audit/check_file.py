@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from typing import Any
 
+from worker.archive.rules.tables import ArchivedRows
 from worker.audit.evidence import Printed, own_sha256, printed
 from worker.audit.queries import seals
 from worker.audit.reports import again
@@ -55,7 +56,7 @@ def against_evidence(found: Printed) -> list[str]:
     return faults
 
 
-def against_books(found: Printed, database: Database) -> list[str]:
+def against_books(found: Printed, database: Database, archive: ArchivedRows | None = None) -> list[str]:
     """Print the report once more and say what is different; nothing when every byte is the same."""
     try:
         asked = again(found.evidence["report"], found.evidence["as_of"], found.evidence["parameters"])
@@ -66,7 +67,7 @@ def against_books(found: Printed, database: Database) -> list[str]:
         closed = seals.closed_until(tx)
     if closed is None or closed < asked.as_of:
         return [f"these books were never closed up to {found.evidence['as_of']}: this is another database"]
-    fresh = printed(database, asked, as_format)
+    fresh = printed(database, asked, as_format, archive)
     faults = _differences(found.evidence, fresh.evidence)
     if fresh.body != found.body:
         faults.append(

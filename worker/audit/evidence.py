@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from worker.archive.rules.tables import ArchivedRows
 from worker.audit.queries import seals
 from worker.audit.rendering import render
 from worker.audit.rendering.exact import exact, instant, written
@@ -38,10 +39,10 @@ class Printed:
         return written({**json.loads(self.body), "evidence": self.evidence})
 
 
-def printed(database: Database, asked: ReportQuery, as_format: Format) -> Printed:
-    """Return the report with its evidence, both from one snapshot."""
+def printed(database: Database, asked: ReportQuery, as_format: Format, archive: ArchivedRows | None = None) -> Printed:
+    """Return the report with its evidence, both from one snapshot; ``archive`` reads archived rows back."""
     with database.transaction() as tx:
-        report = build(tx, asked)
+        report = build(tx, asked, archive)
         seal, schema = seals.seal_at(tx, asked.as_of), seals.schema_revision(tx)
     body = render(report, as_format)
     return Printed(body=body, evidence=_evidence(report, body, as_format, seal, schema))

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
+from worker.archive.queries import archived, views
+from worker.archive.rules.tables import ArchivedRows, Need
 from worker.audit import anchors
 from worker.audit.anchors import Anchor
 from worker.audit.chain import EXAMPLES, Check, verify_facts, verify_seals
 from worker.audit.queries import entry_proofs, instants, seals
+from worker.audit.reports.snapshot import ArchiveNotRead
 from worker.core.db import guards, proofs, rights
 
 PROOFS = (
@@ -36,17 +40,42 @@ class Verification:
         return all(check.ok for check in self.checks)
 
 
-def verify(tx: Connection, *, known: Sequence[Anchor] = ()) -> Verification:
+def verify(tx: Connection, *, known: Sequence[Anchor] = (), archive: ArchivedRows | None = None) -> Verification:
     """Check every rule on one snapshot, and the seals that are ``known`` from elsewhere.
 
-    The transaction must not have been used yet.
+    The transaction must not have been used yet. Archived batches are read back from the ``archive``, whose files are
+    checked too; raises ArchiveNotRead when there are some and it is None.
     """
-    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))
-    checks = run_checks(tx)
+    of_archive = _load(tx, archive)
+    tx.execute(text("SET TRANSACTION READ ONLY"))
+    checks = (*run_checks(tx), *of_archive)
     if known:
         checks = (*checks, anchors.check(tx, known))
     return Verification(checks=checks, totals=proofs.totals(tx))
+
+
+def _load(tx: Connection, archive: ArchivedRows | None) -> tuple[Check, ...]:
+    """Let the checks see archived rows, and check their files; nothing where no batch is archived."""
+    batch_ids = archived.needed(tx, Need())
+    if not batch_ids:
+        return ()
+    if archive is None:
+        raise ArchiveNotRead(len(batch_ids))
+    faults = archive.prove(tx, batch_ids)
+    return (
+        _found("archive_files", "every file of the archive is there and as it was written", faults),
+        _found(
+            "archive_rows",
+            "what is said of an archived batch is what its rows give, and no row is in the tables too",
+            [*views.miscounted(tx), *views.twice(tx)],
+        ),
+    )
+
+
+def _found(name: str, rule: str, found: Sequence[Mapping[str, Any]]) -> Check:
+    return Check(name=name, rule=rule, broken=len(found), examples=tuple(found[:EXAMPLES]))
 
 
 def run_checks(tx: Connection) -> tuple[Check, ...]:

@@ -17,6 +17,7 @@ from worker.audit.sealing import LedgerBusy
 from worker.batches.actions import ChangedMeanwhile
 from worker.batches.bulk_operations import OperationEnded
 from worker.batches.control import CapTooLow
+from worker.batches.queries.results import BatchArchived
 from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale
 from worker.catalog.approving import ApprovalRefused, RunGoesOn
 from worker.catalog.planning import PlanFaulty
@@ -126,6 +127,7 @@ _STATUSES: dict[type[DarkroomError], int] = {
     PlanRefused: 409,
     PlanStale: 409,
     ActionRefused: 409,
+    BatchArchived: 409,
     ChangedMeanwhile: 409,
     OperationEnded: 409,
     CapTooLow: 409,

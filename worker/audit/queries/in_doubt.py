@@ -312,13 +312,18 @@ _SPENT = text("""
     FROM credit_entry WHERE generation_id = :id""")
 
 
+_IS_ARCHIVED = text("SELECT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id)")
+
+
 def lock_ended(tx: Connection, generation_id: UUID) -> Paid | None:
-    """Lock the batch, then the generation; None when there is none with this id."""
+    """Lock the batch, then the generation; None when there is none with this id, or its batch is archived."""
     batch_id = tx.execute(text("SELECT batch_id FROM generation WHERE id = :id"), {"id": generation_id}).scalar()
     if batch_id is None:
         return None
     batches.lock(tx, batch_id)
-    row = tx.execute(_LOCK, {"id": generation_id}).mappings().one()
+    row = tx.execute(_LOCK, {"id": generation_id}).mappings().one_or_none()
+    if row is None or tx.execute(_IS_ARCHIVED, {"id": batch_id}).scalar_one():
+        return None
     spent = tx.execute(_SPENT, {"id": generation_id}).scalar_one()
     return Paid(**{**row, "state": GenerationState(row["state"]), "spent": spent})
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from worker.archive.rules.tables import ArchivedRows
+from worker.audit.reports import snapshot
 from worker.audit.reports.export import changes, export
 from worker.audit.reports.job import job
 from worker.audit.reports.outstanding import outstanding
@@ -28,8 +30,10 @@ _BUILDERS: Mapping[ReportName, Callable[[Connection, ReportQuery], Report]] = {
 }
 
 
-def build(tx: Connection, asked: ReportQuery) -> Report:
-    """Return the report from one snapshot; the transaction must not have been used yet."""
-    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-    tx.execute(text("SET LOCAL statement_timeout = 0"))
+def build(tx: Connection, asked: ReportQuery, archive: ArchivedRows | None = None) -> Report:
+    """Return the report from one snapshot; the transaction must not have been used yet.
+
+    Raises ArchiveNotRead when archived rows are part of it and ``archive`` is None.
+    """
+    snapshot.begin(tx, asked, archive)
     return _BUILDERS[asked.report](tx, asked)

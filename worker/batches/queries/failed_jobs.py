@@ -20,6 +20,7 @@ _FAILED = f"""
     FROM job LEFT JOIN generation g ON g.job_id = job.id AND g.number = job.generations
     WHERE job.batch_id = {{batch}} AND job.state = 'failed'
       AND (CAST(:code AS text) IS NULL OR job.failure_code = :code)
+      AND NOT EXISTS (SELECT FROM archived_batch WHERE batch_id = {{batch}})
       AND {STILL_WANTED}"""
 _CHOSEN = _FAILED.format(batch=":id")
 PRICE = f"""

@@ -181,8 +181,16 @@ def _by_prefix(tx: Connection, name: str) -> list[BatchRow]:
     return [row for row in (batches.by_id(tx, batch_id) for batch_id in ids) if row is not None]
 
 
+# Of an archived batch what was counted when it was archived.
+_JOBS = text("""
+    SELECT state, count(*) FROM job
+    WHERE batch_id = :id AND NOT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id) GROUP BY state
+    UNION ALL
+    SELECT j.key, j.value::bigint FROM archived_batch a CROSS JOIN jsonb_each_text(a.jobs) j WHERE a.batch_id = :id""")
+
+
 def _jobs(tx: Connection, batch_id: UUID) -> Mapping[JobState, int]:
-    counted = tx.execute(text("SELECT state, count(*) FROM job WHERE batch_id = :id GROUP BY state"), {"id": batch_id})
+    counted = tx.execute(_JOBS, {"id": batch_id})
     return dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in counted}
 
 

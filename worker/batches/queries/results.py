@@ -8,7 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.archive.rules.tables import ArchivedRows
 from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
 from worker.core.rules.fault import Fault
 from worker.core.rules.models_catalogue import Deviation, ParamValue, SizePolicy, counted
 from worker.core.rules.states import JobState
@@ -81,8 +83,40 @@ _OF_JOBS = text(f"{_SELECT} WHERE j.id = ANY(:ids)")
 _FAULTY = frozenset({JobState.FAILED, JobState.IN_DOUBT})
 
 
-def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
-    """Yield every job of the batch in line order, each page as it stands when it is read."""
+class BatchArchived(DarkroomError):
+    """The rows of the batch's jobs are in the store and not in the tables."""
+
+    error_code = "batch_archived"
+
+    def __init__(self, batch_id: UUID) -> None:
+        """Keep which batch."""
+        super().__init__(batch_id)
+        self.batch_id = batch_id
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return f"batch {self.batch_id} is archived: `darkroom results {self.batch_id}` reads its lines from the store"
+
+
+_IS_ARCHIVED = text("SELECT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id)")
+
+
+def is_archived(tx: Connection, batch_id: UUID) -> bool:
+    """Return whether the rows of the batch's jobs are in the store."""
+    found: bool = tx.execute(_IS_ARCHIVED, {"id": batch_id}).scalar_one()
+    return found
+
+
+def outcomes(database: Database, batch_id: UUID, archive: ArchivedRows | None = None) -> Iterator[Outcome]:
+    """Yield every job of the batch in line order, each page as it stands when it is read.
+
+    Those of an archived batch are read back from the ``archive``; raises BatchArchived where it is None.
+    """
+    with database.transaction() as tx:
+        is_elsewhere = is_archived(tx, batch_id)
+    if is_elsewhere:
+        yield from _archived(database, batch_id, archive)
+        return
     line, last = -1, UUID(int=0)
     while True:
         with database.transaction() as tx:
@@ -91,6 +125,19 @@ def outcomes(database: Database, batch_id: UUID) -> Iterator[Outcome]:
         if len(found) < PAGE:
             return
         line, last = found[-1].line, found[-1].job_id
+
+
+def _archived(database: Database, batch_id: UUID, archive: ArchivedRows | None) -> Iterator[Outcome]:
+    if archive is None:
+        raise BatchArchived(batch_id)
+    line, last = -1, UUID(int=0)
+    with database.transaction() as tx:
+        tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        archive.load(tx, [batch_id])
+        while found := page(tx, batch_id, after=(line, last), limit=PAGE):
+            yield from found
+            line, last = found[-1].line, found[-1].job_id
 
 
 def page(

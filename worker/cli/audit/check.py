@@ -31,7 +31,9 @@ def check(
         found = _read(file)
         faults = check_file.against_evidence(found) + _rewritten(file, found)
         if not offline:
-            faults += check_file.against_books(found, wiring.database(resolve().settings, connections=1))
+            settings = resolve().settings
+            database = wiring.database(settings, connections=1)
+            faults += check_file.against_books(found, database, wiring.archive(settings, database))
     except check_file.NoEvidence as error:
         raise CliError(f"{file}: {error}") from error
     if as_json:

@@ -11,6 +11,7 @@ from worker.audit.rules.reporting import By, Format, ReportName, SpendBy
 from worker.cli.errors import MISUSED, CliError
 
 if TYPE_CHECKING:
+    from worker.archive.rules.tables import ArchivedFile
     from worker.core.db.session import Database
 AsOf = Annotated[
     str | None,
@@ -90,6 +91,7 @@ def job(
     output: To = None,
 ) -> None:
     """Show the history of one job: request, attempts, ledger entries, files, and outside calls."""
+    from worker.archive.queries import archived
     from worker.audit.queries import journal
     from worker.cli.errors import CliError
     from worker.core.rules.fault import plain
@@ -97,6 +99,9 @@ def job(
     database = _database()
     with database.transaction() as tx:
         job_id = journal.find_job(tx, name)
+        files = archived.generation_files(tx) if job_id is None else []
+    if files:
+        job_id = _archived_job(database, files, name)
     if job_id is None:
         raise CliError(f"nothing found for {plain(name)!r}: `darkroom results BATCH` lists the ids of jobs")
     _print(ReportName.JOB, as_of, format_, output, database=database, job_id=job_id)
@@ -154,6 +159,24 @@ def changes(
     _print(ReportName.CHANGES, as_of, format_, output, subject=subject)
 
 
+def _archived_job(database: "Database", files: "list[ArchivedFile]", name: str) -> UUID | None:
+    """Return the job that is meant among those that were archived."""
+    from worker import wiring
+    from worker.archive.queries import archived
+    from worker.archive.rules.tables import Need
+    from worker.cli.context import resolve
+
+    try:
+        job_id = UUID(name)
+    except ValueError:
+        job_id = None
+    found = wiring.archive(resolve().settings, database).find_job(files, name)
+    if found is None and job_id is not None:
+        with database.transaction() as tx:
+            return job_id if archived.needed(tx, Need(job_id=job_id)) else None
+    return found
+
+
 def _database() -> "Database":
     from worker import wiring
     from worker.cli.context import resolve
@@ -177,12 +200,14 @@ def _print(
     from worker.audit.sealing import closed_instant
     from worker.cli import signing
     from worker.cli.audit import files
+    from worker.cli.context import resolve
 
     files.refuse_unwritable(as_format, to)
     database = database or _database()
     instant = closed_instant(database, parse_instant(as_of), now=wiring.clock())
     limits["batch_id"] = batch_id(database, batch)
-    made = printed(database, ReportQuery(report=report, as_of=instant, **limits), as_format)
+    archive = wiring.archive(resolve().settings, database)
+    made = printed(database, ReportQuery(report=report, as_of=instant, **limits), as_format, archive)
     if to is not None or as_format is not Format.TABLE:
         of = "".join(f", {name} {value}" for name, value in limits.items() if value is not None)
         signing.record_export(database, f"report:{report.value}", f"{as_format.value} as of {instant.isoformat()}{of}")

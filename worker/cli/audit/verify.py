@@ -30,9 +30,11 @@ def verify(
     from worker.cli.context import resolve
 
     known = _anchors(anchor or [])
-    database = wiring.database(resolve().settings, connections=1)
+    settings = resolve().settings
+    database = wiring.database(settings, connections=2)
+    archive = wiring.archive(settings, database)
     with database.transaction() as tx:
-        found = prove(tx, known=known)
+        found = prove(tx, known=known, archive=archive)
     if as_json:
         checks = [vars(each) | {"ok": each.ok} for each in found.checks]
         output.print_json({"ok": found.ok, "checks": checks, "totals": dict(found.totals)})

@@ -58,7 +58,7 @@ def download(
     counts, store = Counts(), wiring.store(context.settings, database)
     console = output.notes()
     with console.status("copying ...") if console.is_terminal else nullcontext() as spinner:
-        for each in _with_image(database, row.id):
+        for each in _with_image(database, store, row.id):
             _copy(each, store, to, counts)
             done = counts.copied + counts.present + counts.missing
             if spinner is not None and done % _TOLD_EVERY == 0:
@@ -76,10 +76,12 @@ def file_name(key: str, mime_type: str) -> str:
     return key + _ENDINGS.get(mime_type, "." + mime_type.rpartition("/")[2])
 
 
-def _with_image(database: "Database", batch_id: UUID) -> "Iterator[Outcome]":
+def _with_image(database: "Database", store: "Store", batch_id: UUID) -> "Iterator[Outcome]":
+    from worker.archive.reading import ArchiveReader
     from worker.batches.queries import results
 
-    return (each for each in results.outcomes(database, batch_id) if each.result is not None)
+    archive = ArchiveReader(lambda: store)
+    return (each for each in results.outcomes(database, batch_id, archive) if each.result is not None)
 
 
 def _copy(found: "Outcome", store: "Store", folder: Path, counts: Counts) -> None:

@@ -6,6 +6,7 @@ from heapq import merge
 from typing import IO, Any
 from uuid import UUID
 
+from worker.archive.reading import ArchiveReader
 from worker.batches import views
 from worker.batches.queries import results
 from worker.batches.queries.completion_feed import Ends, has_live
@@ -18,8 +19,9 @@ from worker.storage.store import Store
 
 
 def all_lines(database: Database, store: Store, batch_id: UUID) -> Iterator[dict[str, Any]]:
-    """Yield one object per line; line 0 is a fault of the batch itself."""
-    jobs = (_job(each, store) for each in results.outcomes(database, batch_id))
+    """Yield one object per line; line 0 is a fault of the batch itself. Those of an archived batch are read back."""
+    archive = ArchiveReader(lambda: store)
+    jobs = (_job(each, store) for each in results.outcomes(database, batch_id, archive))
     yield from merge(jobs, refused_line(database, batch_id), key=lambda each: int(each["line"]))
 
 

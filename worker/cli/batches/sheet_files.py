@@ -27,7 +27,8 @@ def write(
     Without ``originals`` its links lead to the store.
     """
     images = originals or InStore(wiring.store(context.settings, database), to)
-    cards = (_card(each, images) for each in results.outcomes(database, found.batch.id))
+    archive = wiring.archive(context.settings, database)
+    cards = (_card(each, images) for each in results.outcomes(database, found.batch.id, archive))
     return write_sheet(to, _header(context, found), cards, per_page=per_page)
 
 

@@ -190,6 +190,7 @@ def _list(found: "list[Overview]") -> Any:
 
 
 def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
+    from worker.archive.queries import archived
     from worker.batches import views
     from worker.batches.queries import failed_jobs
     from worker.cli import lookup
@@ -198,15 +199,22 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
 
     with database.transaction() as tx:
         row = lookup.batch(tx, name)
+        moved = archived.of_batch(tx, row.id)
         faults = batches.faults(tx, row.id)
         failures = failed_jobs.by_code(tx, row.id)
     found = lookup.overview_of(database, row)
     if as_json:
         refused = [views.fault(fault) for fault in faults]
         reasons = {"failures": [vars(each) for each in failures], "faults": refused}
-        output.print_json(views.batch(found) | reasons | {"nodes": serving.count(database)})
+        at = None if moved is None else moved.archived_at.isoformat()
+        output.print_json(views.batch(found) | reasons | {"nodes": serving.count(database), "archived_at": at})
     else:
         _print_one(found, failures, faults)
+        if moved is not None:
+            said = (
+                f"archived on {moved.archived_at:%Y-%m-%d}: `darkroom results {row.id}` reads its lines from the store"
+            )
+            output.answers().print(said, markup=False)
     return found
 
 

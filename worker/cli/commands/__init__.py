@@ -302,6 +302,13 @@ ROOT = Group(
             ),
         ),
         Command(
+            name="archive",
+            target="audit.archive:archive",
+            panel=books.PANEL,
+            summary="Move the rows of ended batches into the store as Parquet; reports and proofs read them back.",
+            examples=("darkroom archive --before 2026-01-01 --dry-run", "darkroom archive --list"),
+        ),
+        Command(
             name="doctor",
             target="health.doctor:doctor",
             panel=books.PANEL,

@@ -15,11 +15,16 @@ WRITTEN_ONCE = (
     "change",
     "catalog_live",
     "catalog_rejection",
+    "archived_file",
 )
 """The list is kept here and not read from the triggers: one that was dropped would not be missed."""
 
+REMOVABLE = ("credit_entry", "call", "generation_reading")
+"""Of these, the tables whose sealed rows are removed once their batch is archived."""
+
 # tgtype: 2 before, 32 truncate, 16 update, 8 delete; 1 for each row, 2 before, 4 insert (pg_trigger.h).
 _REFUSES, _SEES_EACH, _SEES_CHANGES, _SEES_BOTH = 2 + 8 + 16 + 32, 1 + 2 + 4, 1 + 2 + 16, 1 + 2 + 4 + 16
+_REFUSES_CHANGES, _REFUSES_REMOVAL, _SEES_REMOVAL = 2 + 16 + 32, 2 + 8 + 32, 1 + 2 + 8
 _AFTER_EACH, _AFTER_CHANGES = 1 + 4 + 8 + 16, 1 + 16
 
 
@@ -40,7 +45,17 @@ class _Trigger:
 
 _RECORDED = "hook:,id,catalog_id,kind,target,secret,events,disabled_at,removed_at,"
 _TRIGGERS = (
-    *(_Trigger(table=each, name="append_only", function="refuse_change", type=_REFUSES) for each in WRITTEN_ONCE),
+    *(
+        _Trigger(
+            table=each,
+            name="append_only",
+            function="refuse_change",
+            type=_REFUSES_CHANGES if each in REMOVABLE else _REFUSES,
+        )
+        for each in WRITTEN_ONCE
+    ),
+    *(_Trigger(table=each, name="archived_only", function="keep_unarchived", type=_SEES_REMOVAL) for each in REMOVABLE),
+    _Trigger(table="archived_batch", name="append_only", function="refuse_change", type=_REFUSES_REMOVAL),
     _Trigger(table="credit_entry", name="books_closed", function="keep_books_closed", type=_SEES_EACH),
     *(
         _Trigger(table=each, name="recorded", function="record_after_seal", type=_SEES_EACH)
@@ -91,8 +106,10 @@ SHA256 = {
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
     "darkroom_enqueue": "e9e7cd16fe20b7dd4f525baa4dd92f132f65215e3b73d7f6c230548c6503567f",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
-    "grant_application_rights": "ff031121e5601b090ac06061d097945d0fdef19fedadf9152c80ea1b052989d7",
+    "grant_application_rights": "d555cce1931e5fd82018754e95ded6b75759a5b1305a96a3674576db7c342fae",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
+    "keep_unarchived": "7c5e17324f0dc8220abafe37a31bbd39063b51b5329186fba3b9ca6191bd1640",
+    "remove_archived": "c8b28a0b4c4da9da1b20d9eb2f540ea3c464c0c8bf1c24454377437975a4d53e",
     "bind_producer": "c087328f8a3a67d7185e484c7f1a67c8dceb1dbc109ba008b9d68e34a8afd678",
 }
 """Of each function's language, rights, settings and text, as the migrations make it (schema left out)."""
@@ -110,7 +127,8 @@ FOUND = f"""
 
 _MADE = f"(VALUES {_KNOWN_TRIGGERS}) n (table_name, trigger_name, function_name, columns, arguments, type)"
 _IS_MADE = """
-    t.tgrelid = to_regclass(n.table_name) AND t.tgname = n.trigger_name AND t.tgtype = n.type AND p.proname =
+    t.tgrelid = to_regclass(quote_ident(current_schema()) || '.' || n.table_name)
+    AND t.tgname = n.trigger_name AND t.tgtype = n.type AND p.proname =
     n.function_name AND p.pronamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A')
     AND t.tgqual IS NULL AND n.arguments = replace(encode(t.tgargs, 'escape'), '\\000', ',')
     AND n.columns = (SELECT coalesce(string_agg(a.attname, ',' ORDER BY a.attname), '') FROM pg_attribute a

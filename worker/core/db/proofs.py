@@ -115,7 +115,7 @@ PROOFS: tuple[Proof, ...] = (
         rule="every paid attempt that a job counts is there",
         query="""
             SELECT j.id, j.generations, count(g.id) AS found FROM job j LEFT JOIN generation g ON g.job_id = j.id
-            GROUP BY j.id HAVING j.generations <> count(g.id)""",
+            GROUP BY j.id, j.generations HAVING j.generations <> count(g.id)""",
     ),
     Proof(
         name="active_has_step",

@@ -103,14 +103,17 @@ def _tell_of_budgets(tx: Connection, now: Any, change: int, price: int) -> None:
         )
 
 
+# Of an archived batch nothing is held or reserved.
+_BALANCES = text("""
+    SELECT source, target, sum(credits)::bigint FROM credit_entry
+    WHERE batch_id = :id AND NOT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id) GROUP BY source, target
+    UNION ALL
+    SELECT 'cap', 'spent', spent FROM archived_batch WHERE batch_id = :id""")
+
+
 def balances(tx: Connection, batch_id: UUID) -> Mapping[CreditAccount, int]:
     """Sum the entries of one batch per account; the four sums add up to zero."""
-    rows = tx.execute(
-        text("""
-            SELECT source, target, sum(credits)::bigint FROM credit_entry
-            WHERE batch_id = :id GROUP BY source, target"""),
-        {"id": batch_id},
-    )
+    rows = tx.execute(_BALANCES, {"id": batch_id})
     sums = dict.fromkeys(CreditAccount, 0)
     for source, target, amount in rows:
         sums[CreditAccount(source)] -= amount

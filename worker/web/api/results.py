@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from worker.batches import views
 from worker.batches.queries import results
-from worker.batches.queries.results import Outcome, RefusedLine
+from worker.batches.queries.results import BatchArchived, Outcome, RefusedLine
 from worker.core.db import changes
 from worker.core.db.session import Database
 from worker.core.rules.fault import UnfitError
@@ -59,6 +59,8 @@ def visible(call: Call, *, is_export: bool) -> UUID:
     """Return the batch of the path; who exports all of its results is in the log of changes."""
     with call.database.transaction() as tx:
         batch_id = call.batch(tx).id
+        if results.is_archived(tx, batch_id):
+            raise BatchArchived(batch_id)
         if is_export:
             changes.record_export(tx, call.author(), f"batch:{batch_id}", "results")
         return batch_id

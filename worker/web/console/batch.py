@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from worker.archive.queries import archived
 from worker.batches.queries import failed_jobs, results, throughput
 from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
@@ -56,6 +57,7 @@ def show(visit: Visit) -> Response:
             "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
             "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
             "left": _left(tx, found),
+            "archived": archived.of_batch(tx, row.id),
             "retry": failed_jobs.price(tx, row.id, code=None),
         }
         lines, following = _lines(visit, tx, row.id, _PAGE)
@@ -66,7 +68,7 @@ def show(visit: Visit) -> Response:
         following=following,
         shown=visit.asked("show"),
         code=visit.asked("code"),
-        may_do=_actions(found),
+        may_do=_actions(found) - ({"retry"} if values["archived"] else set()),
         did=DONE.get(visit.asked("did"), ""),
         **values,
     )

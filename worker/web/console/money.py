@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from starlette.responses import Response
 
+from worker.archive.reading import ArchiveReader
 from worker.audit import correct, sealing, verify
 from worker.audit.queries import in_doubt, seals
 from worker.audit.reports.report import Report, ReportQuery
@@ -165,5 +166,5 @@ def _closed(text: str) -> str:
 def check(visit: Visit) -> Response:
     """Check the invariants of the ledger and of job states, as `darkroom audit verify` does."""
     with visit.context.database.bulk_transaction() as tx:
-        found = verify.verify(tx, known=[])
+        found = verify.verify(tx, known=[], archive=ArchiveReader(lambda: visit.context.store))
     return visit.render("verify.html", found=found)

@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from worker.archive.reading import ArchiveReader
 from worker.audit import evidence, sealing
 from worker.audit.queries import journal
 from worker.audit.reports.report import ReportQuery
@@ -53,7 +54,8 @@ def _made(call: Call, asked: Mapping[str, str]) -> Response:
     report, as_format = _report(asked)
     limits = _limits(call, report, asked)
     instant = sealing.closed_instant(call.database, _instant(asked.get("as_of", "")), now=call.context.clock())
-    printed = evidence.printed(call.database, ReportQuery(report=report, as_of=instant, **limits), as_format)
+    moved = ArchiveReader(lambda: call.context.store)
+    printed = evidence.printed(call.database, ReportQuery(report=report, as_of=instant, **limits), as_format, moved)
     of = "".join(f", {name} {value}" for name, value in limits.items() if value is not None)
     with call.database.transaction() as tx:
         what = f"{as_format.value} as of {instant.isoformat()}{of}"

@@ -34,7 +34,8 @@ _SHOWN = """CASE
         WHEN b.state = 'cancelled' AND (
             b.done_at IS NULL
                 AND (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1)
-            OR (SELECT true FROM job WHERE batch_id = b.id AND state = 'cancelled' LIMIT 1)) THEN 'cancelled'
+            OR (SELECT true FROM job WHERE batch_id = b.id AND state = 'cancelled' LIMIT 1)
+            OR (SELECT jobs -> 'cancelled' IS NOT NULL FROM archived_batch WHERE batch_id = b.id)) THEN 'cancelled'
         WHEN b.done_at IS NOT NULL
             OR (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1) IS NULL
             THEN 'done'
@@ -98,7 +99,13 @@ def owners(tx: Connection) -> list[str]:
     return list(tx.execute(text("SELECT DISTINCT owner FROM batch ORDER BY owner")).scalars())
 
 
-_JOBS = text("SELECT batch_id, state, count(*) AS jobs FROM job WHERE batch_id = ANY(:ids) GROUP BY batch_id, state")
+_JOBS = text("""
+    SELECT batch_id, state, count(*) AS jobs FROM job
+    WHERE batch_id = ANY(:ids) AND NOT EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = job.batch_id)
+    GROUP BY batch_id, state
+    UNION ALL
+    SELECT a.batch_id, j.key, j.value::bigint FROM archived_batch a CROSS JOIN jsonb_each_text(a.jobs) j
+    WHERE a.batch_id = ANY(:ids)""")
 
 
 def jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Mapping[JobState, int]]:

@@ -1,0 +1,1 @@
+"""Ended batches as Parquet files in the store: written, proved, removed from the tables, and read back for reports."""

@@ -1,0 +1,91 @@
+"""Read archived rows back from the store, so that unchanged statements find them."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.archive import parquet
+from worker.archive.queries import archived, views
+from worker.archive.rules.tables import BY_NAME, TABLES, ArchivedFile, Column
+from worker.core.rules.errors import DarkroomError
+from worker.storage.store import NotStored, Store
+
+NEXT_STEP = "restore it from a copy of the store: the seals of the books prove whether it is the one that was written"
+
+
+class ArchiveDamaged(DarkroomError):
+    """A file of the archive is missing, or is not as it was written."""
+
+    error_code = "archive_damaged"
+
+    def __init__(self, path: str, what: str) -> None:
+        """Keep the file and what is wrong with it."""
+        super().__init__(path, what)
+        self.path, self.what = path, what
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return f"the archive's file {self.path} {self.what}: {NEXT_STEP}"
+
+
+class ArchiveReader:
+    """Reads archived batches from one store, which is opened with the first file that is read."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        """Touch nothing."""
+        self._open_store = open_store
+
+    @cached_property
+    def _store(self) -> Store:
+        return self._open_store()
+
+    def load(self, tx: Connection, batch_ids: Sequence[UUID]) -> None:
+        """Let the transaction's statements see the rows of these batches; raises ArchiveDamaged."""
+        faults = self.prove(tx, batch_ids)
+        if faults:
+            raise ArchiveDamaged(faults[0]["file"], faults[0]["what"])
+
+    def prove(self, tx: Connection, batch_ids: Sequence[UUID]) -> list[Mapping[str, Any]]:
+        """Do the same with the files that are as they were written, and return what is wrong with the others."""
+        for table in TABLES:
+            views.make(tx, table)
+        faults = [fault for file in archived.files(tx, batch_ids) for fault in self._fill(tx, file)]
+        if archived.unremoved(tx):
+            for table in TABLES:
+                views.forget_live(tx, table)
+        views.show(tx)
+        return faults
+
+    def find_job(self, files: Sequence[ArchivedFile], name: str) -> UUID | None:
+        """Return the job whose generation has this id, key or provider's id, from the files of generations."""
+        wanted = name.removeprefix("darkroom-")
+        for file in files:
+            names, found = self._read(file)
+            at = {each.name: number for number, each in enumerate(names)}
+            for row in found:
+                if name == row[at["provider_id"]] or wanted == str(row[at["id"]]):
+                    job_id: UUID = row[at["job_id"]]
+                    return job_id
+        return None
+
+    def _fill(self, tx: Connection, file: ArchivedFile) -> list[Mapping[str, Any]]:
+        try:
+            names, found = self._read(file)
+        except ArchiveDamaged as error:
+            return [{"file": error.path, "batch": file.batch_id, "what": error.what, "next_step": NEXT_STEP}]
+        table = BY_NAME[file.name]
+        views.fill(tx, table, names, found)
+        return []
+
+    def _read(self, file: ArchivedFile) -> tuple[tuple[Column, ...], Any]:
+        try:
+            content = self._store.read(file.path)
+        except NotStored:
+            raise ArchiveDamaged(file.path, "is missing") from None
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise ArchiveDamaged(file.path, "is not as it was written")
+        return parquet.decode(content)

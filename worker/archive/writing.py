@@ -1,0 +1,128 @@
+"""Archive one batch: write its rows into the store, read them back, record the files, remove the rows.
+
+Each step may be the last of a killed process: files that nothing names are written again under the same or another
+name, and a removal that was cut off goes on with the next run.
+"""
+
+import hashlib
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection
+
+from worker.archive import parquet
+from worker.archive.queries import archived, candidates, rows, views
+from worker.archive.queries.rows import Digest, Part
+from worker.archive.rules.candidates import Obstacle
+from worker.archive.rules.tables import BY_NAME, JOBS_PER_PART, TABLES, ArchivedFile, ArchivedTable, path_of
+from worker.core.db.session import Database
+from worker.core.rules.errors import DarkroomError
+from worker.storage.store import Store
+
+log = structlog.get_logger(__name__)
+
+JOBS_PER_REMOVAL = 2_000
+"""Jobs whose rows one transaction removes: some 20,000 rows."""
+
+
+class NotAsWritten(DarkroomError):
+    """What was read back from the store, or the rows meanwhile, are not those that were written."""
+
+    error_code = "archive_not_as_written"
+
+    def __init__(self, path: str, what: str) -> None:
+        """Keep the file and what differs."""
+        super().__init__(path, what)
+        self.path, self.what = path, what
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return f"{self.path}: {self.what}; nothing was removed: run `darkroom archive` again"
+
+
+def archive(database: Database, store: Store, batch_id: UUID) -> Obstacle | None:
+    """Archive a batch; gives what has come to keep it from that since it was chosen, None when it is archived."""
+    parquet.require()
+    files = _write(database, store, batch_id)
+    with database.bulk_transaction() as tx:
+        obstacle = candidates.lock(tx, batch_id)
+        if obstacle is not None:
+            return obstacle
+        for each in files:
+            _expect(each, _digest(tx, each), "its rows have changed since they were written")
+        archived.add(tx, batch_id, files, store_id=store.identity)
+    log.info("batch.archived", batch=str(batch_id), files=len(files), bytes=sum(each.size_bytes for each in files))
+    remove(database, batch_id)
+    return None
+
+
+def remove(database: Database, batch_id: UUID) -> None:
+    """Remove the rows of an archived batch, some jobs at a time."""
+    while True:
+        with database.transaction() as tx:
+            if not archived.remove(tx, batch_id, jobs=JOBS_PER_REMOVAL):
+                break
+    log.info("batch.removed", batch=str(batch_id))
+
+
+def _write(database: Database, store: Store, batch_id: UUID) -> list[ArchivedFile]:
+    found: list[ArchivedFile] = []
+    after, number = UUID(int=0), 0
+    while True:
+        with database.transaction() as tx:
+            part = rows.next_part(tx, batch_id, after=after, jobs=JOBS_PER_PART)
+        if part is None:
+            return found
+        for table in TABLES:
+            file = _write_file(database, store, table, part, number)
+            if file is not None:
+                found.append(file)
+        after, number = part.last, number + 1
+
+
+def _write_file(database: Database, store: Store, table: ArchivedTable, part: Part, number: int) -> ArchivedFile | None:
+    """Store the rows that the table has of the part, and prove them as they come back; None when there are none."""
+    with database.bulk_transaction(is_snapshot=True) as tx:
+        names = rows.columns(tx, table.name)
+        digest = rows.digest(tx, table, part, names)
+        if not digest.rows:
+            return None
+        content = parquet.encode(names, rows.read(tx, table, part, names))
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = ArchivedFile(
+        batch_id=part.batch_id,
+        part=number,
+        name=table.name,
+        path=path_of(part.batch_id, number, table.name, sha256),
+        sha256=sha256,
+        size_bytes=len(content),
+        rows=digest.rows,
+        rows_sha256=digest.sha256,
+        first_job_id=part.first,
+        last_job_id=part.last,
+    )
+    store.put_new(file.path, content, content_type="application/vnd.apache.parquet")
+    _prove(database, store, table, file)
+    return file
+
+
+def _prove(database: Database, store: Store, table: ArchivedTable, file: ArchivedFile) -> None:
+    content = store.read(file.path)
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise NotAsWritten(file.path, "the store gives other bytes than it was given")
+    names, found = parquet.decode(content)
+    with database.bulk_transaction() as tx:
+        views.make(tx, table)
+        views.fill(tx, table, names, found)
+        _expect(file, rows.digest_of(tx, table, names, views.source_of(table)), "the file gives other rows")
+
+
+def _digest(tx: Connection, file: ArchivedFile) -> Digest:
+    table = BY_NAME[file.name]
+    part = Part(batch_id=file.batch_id, first=file.first_job_id, last=file.last_job_id)
+    return rows.digest(tx, table, part, rows.columns(tx, table.name))
+
+
+def _expect(file: ArchivedFile, found: Digest, what: str) -> None:
+    if (found.rows, found.sha256) != (file.rows, file.rows_sha256):
+        raise NotAsWritten(file.path, what)
