@@ -26,6 +26,8 @@ class Rights:
     """By table, the column that an auditor may not read."""
     filled: Mapping[str, str]
     """By table, the column that the server fills in: the application inserts the others."""
+    called: tuple[str, ...] = ()
+    """Functions that the application may call, beside ``lock_ledger``."""
 
     def plus(
         self,
@@ -34,6 +36,7 @@ class Rights:
         inserted: str = "",
         deleted: str = "",
         hidden: Mapping[str, str] | None = None,
+        called: tuple[str, ...] = (),
     ) -> "Rights":
         """Return these rights with more; the columns of ``updated`` come to those that are there."""
         columns = dict(self.updated)
@@ -45,6 +48,7 @@ class Rights:
             deleted=f"{self.deleted} {deleted}".strip(),
             hidden={**self.hidden, **(hidden or {})},
             filled=self.filled,
+            called=(*self.called, *called),
         )
 
     def renamed(self, *, tables: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]) -> "Rights":
@@ -62,6 +66,7 @@ class Rights:
             deleted=" ".join(map(name, self.deleted.split())),
             hidden={name(table): listed(table, column) for table, column in self.hidden.items()},
             filled={name(table): listed(table, column) for table, column in self.filled.items()},
+            called=self.called,
         )
 
     def grant(self) -> None:
@@ -72,6 +77,7 @@ class Rights:
             "@DELETED": self.deleted,
             "@HIDDEN": json.dumps(self.hidden),
             "@FILLED": json.dumps(self.filled),
+            "@CALLED": "".join(f"\n        GRANT EXECUTE ON FUNCTION {each} TO darkroom_app;" for each in self.called),
         }
         statement = _GRANT
         for name, value in values.items():
@@ -156,10 +162,7 @@ CREATE OR REPLACE FUNCTION grant_application_rights() RETURNS boolean
                 END IF;
             END LOOP;
         END LOOP;
-        GRANT EXECUTE ON FUNCTION lock_ledger() TO darkroom_app;
-        IF to_regprocedure(quote_ident(current_schema()) || '.remove_archived(uuid, integer)') IS NOT NULL THEN
-            GRANT EXECUTE ON FUNCTION remove_archived(uuid, integer) TO darkroom_app;
-        END IF;
+        GRANT EXECUTE ON FUNCTION lock_ledger() TO darkroom_app;@CALLED
         EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I REVOKE UPDATE, DELETE ON TABLES FROM darkroom_app',
             current_schema());
         EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT, INSERT ON TABLES TO darkroom_app',
@@ -290,4 +293,7 @@ AT_0066 = AT_0065.plus(updated={"schedule": "created_by, credit_cap, cron, misse
 AT_0069 = AT_0066.plus(
     updated={"account": "pools", "owner_account": "account_id, pool"}, inserted="owner_account", deleted="owner_account"
 )
-AT_0073 = AT_0069.plus(inserted="archived_batch archived_file")
+AT_0073 = AT_0069.plus(inserted="archived_batch archived_file", called=("remove_archived(uuid, integer)",))
+AT_0074 = AT_0073.plus(
+    updated={"reference": "erased_at, name"}, called=("erase_texts(text, uuid[], uuid, text[], text, text)",)
+)

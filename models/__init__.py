@@ -2,7 +2,7 @@
 
 from models.accounts import Account, FailedAttempt, Latency, ModelPause, ModelPrice, PromptFailure, ProviderHealth
 from models.archive import ArchivedBatch, ArchivedFile
-from models.audit import Change, LedgerRollup, Seal, SealFact
+from models.audit import Change, ErasedRow, Erasure, LedgerRollup, Seal, SealFact
 from models.batches import Approval, Batch, OwnerCap, OwnerMonth, RefusedLine
 from models.catalog import (
     Catalog,
@@ -47,6 +47,8 @@ __all__ = [
     "Change",
     "CreditEntry",
     "DroppedMessage",
+    "ErasedRow",
+    "Erasure",
     "Event",
     "FailedAttempt",
     "Generation",

@@ -77,6 +77,53 @@ class SealFact(Table):
     hash: Mapped[bytes] = mapped_column(LargeBinary, comment="SHA-256 over all of the above and the hash of the seal")
 
 
+class Erasure(Table):
+    """An order of a person to erase prompts and references, written once; sealed with the facts of its period."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (
+        CheckConstraint("jobs >= 0 AND reference_images >= 0", name="counted"),
+        Index("ix_erasure_erased_at", "erased_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(comment="What was erased: job:<id>, batch:<id> or reference:<SHA-256>")
+    actor: Mapped[str] = mapped_column(comment="Who ordered it")
+    reason: Mapped[str] = mapped_column(comment="Why, in the actor's words")
+    jobs: Mapped[int] = mapped_column(comment="Of how many jobs the prompt was erased")
+    reference_images: Mapped[int] = mapped_column(comment="How many reference images no job needed any more")
+    erased_at: Mapped[datetime] = mapped_column(comment="When, after the last seal")
+    login: Mapped[str] = mapped_column(server_default=text("SESSION_USER"), comment="Which user of the database did it")
+
+
+class ErasedRow(Table):
+    """One row of a sealed digest that an erasure changed: with what it was, the digest can still be computed."""
+
+    __tablename__ = "erased_row"
+    __table_args__ = (
+        CheckConstraint("octet_length(before) = 32 AND octet_length(after) = 32", name="hashes_whole"),
+        Index("ix_erased_row_erasure_id", "erasure_id"),
+    )
+
+    seal_id: Mapped[int] = mapped_column(
+        ForeignKey("seal_fact.seal_id"),
+        primary_key=True,
+        autoincrement=False,
+        comment="The sealed facts whose digest has the row",
+    )
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="The kind of fact")
+    key: Mapped[str] = mapped_column(
+        primary_key=True, comment="Its place in that digest: the id of an entry, a batch, a call or a reading"
+    )
+    erasure_id: Mapped[UUID] = mapped_column(ForeignKey("erasure.id"), comment="What erased it")
+    before: Mapped[bytes] = mapped_column(
+        LargeBinary, comment="SHA-256 of the row as it was sealed; the salt of its job is gone"
+    )
+    after: Mapped[bytes | None] = mapped_column(
+        LargeBinary, comment="SHA-256 of the row as the erasure left it; nothing changes it since"
+    )
+
+
 class LedgerRollup(Table):
     """The sums of a seal's entries by day, batch and movement, made with the seal; what statements are printed from."""
 

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -60,6 +60,10 @@ class Batch(Table):
     )
     traceparent: Mapped[str | None] = mapped_column(
         comment="The producer's span, as W3C Trace Context names it; NULL: it named none"
+    )
+    salt: Mapped[UUID | None] = mapped_column(
+        server_default=func.gen_random_uuid(),
+        comment="Random, a part of its sealed digests; NULL: erased, or older than this column",
     )
     deadline_at: Mapped[datetime | None] = mapped_column(comment="When what has not ended is ended; NULL: never")
     created_at: Mapped[datetime] = mapped_column(comment="When it was submitted")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, SmallInteger, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
@@ -35,6 +35,7 @@ class Job(Table):
     __table_args__ = (
         one_of("state", JobState),
         CheckConstraint("price > 0", name="price_positive"),
+        CheckConstraint("erased_at IS NULL OR state IN ('succeeded', 'failed', 'cancelled')", name="erased_has_ended"),
         Index("uq_job_key_batch", "key", "batch_id", unique=True, postgresql_ops={"key": "text_pattern_ops"}),
         Index("ix_job_pending", "batch_id", "model", "line", postgresql_where=text("state = 'pending'")),
         Index("ix_job_batch_line", "batch_id", "line", "state"),
@@ -72,6 +73,14 @@ class Job(Table):
     request_id: Mapped[str | None] = mapped_column(comment="The provider's request id of the failure")
     created_at: Mapped[datetime] = mapped_column(comment="When it was submitted")
     ended_at: Mapped[datetime | None] = mapped_column(comment="When it reached an end state")
+    salt: Mapped[UUID | None] = mapped_column(
+        server_default=func.gen_random_uuid(),
+        comment="Random, a part of the sealed digests of it and of its requests; NULL: erased, or older than this"
+        " column",
+    )
+    erased_at: Mapped[datetime | None] = mapped_column(
+        comment="When its prompt and what else it said was erased; NULL: it was not"
+    )
 
 
 class Generation(Table):

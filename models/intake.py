@@ -24,6 +24,9 @@ class Reference(Table):
     width: Mapped[int] = mapped_column(comment="Pixels")
     height: Mapped[int] = mapped_column(comment="Pixels")
     created_at: Mapped[datetime] = mapped_column(comment="When it was first seen")
+    erased_at: Mapped[datetime | None] = mapped_column(
+        comment="When its file was erased from the store; NULL: it is there"
+    )
 
 
 class RefusedMessage(Table):

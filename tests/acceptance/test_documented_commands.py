@@ -50,6 +50,7 @@ PREPARED = "darkroom catalog import mugs items.csv --recipe recipe.toml"
 """What the document on catalogs has made before."""
 
 _WEBHOOKS = "the sandbox knows no such host: tests/cli/test_webhook.py"
+_ERASES = "needs a batch that has ended: tests/cli/test_erasing.py"
 _CLUSTER = "needs a cluster: tests/ops/test_machines.py checks the files that it applies"
 _CONTAINERS = "needs a daemon of containers: tests/ops/test_machines.py checks the files that it runs"
 _UNTIL_STOPPED = "runs until it is stopped"
@@ -83,6 +84,9 @@ NOT_RUN = {
     "darkroom webhook test ID": "needs an endpoint: tests/cli/test_webhook.py",
     "darkroom webhook rotate-secret ID": "needs an endpoint: tests/cli/test_webhook.py",
     "darkroom webhook remove ID": "needs an endpoint: tests/cli/test_webhook.py",
+    "darkroom erase --batch chairs --reason 'request 12 of the customer' --dry-run": _ERASES,
+    "darkroom erase --batch chairs --job chair-1 --reason 'request 12 of the customer' --yes": _ERASES,
+    "darkroom erase --reference face.png --reason 'request 13 of the customer' --yes": _ERASES,
     "python -m ops.sandbox": f"{_UNTIL_STOPPED}: tests/sandbox/test_process.py",
     "python -m ops.sandbox --state DIR --port N": f"{_UNTIL_STOPPED}: tests/sandbox/test_process.py",
     "python -m ops.sandbox --settings FILE --set latency_median_s=0"

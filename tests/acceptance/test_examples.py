@@ -91,6 +91,8 @@ darkroom audit check november.csv
 darkroom audit check november.csv --offline
 darkroom audit in-doubt
 darkroom audit in-doubt --json
+darkroom erase --batch chairs --reason 'request 12 of the customer' --dry-run
+darkroom erase --job JOB --reason 'request 12 of the customer' --yes --json
 """
 OPERATIONS = """
 darkroom bulk list

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from worker.audit.queries import facts, seals
 from worker.audit.rules import fact_seal
 from worker.audit.rules import seal as chain
-from worker.audit.rules.fact_seal import FactSeal
+from worker.audit.rules.fact_seal import FactDigest, FactSeal
 from worker.audit.rules.seal import Seal
 
 _COLUMNS = ("entry", "batch", "generation", "kind", "source", "target", "credits", "actor", "reason", "posted_at_us")
@@ -145,7 +145,7 @@ def _broken_links(sealed: list[FactSeal], known: Mapping[int, Seal]) -> Iterator
             yield {"seal": each.seal_id, "fault": "it, or its seal, was changed: its hash is not that of its content"}
         if not fact_seal.follows(each, before):
             yield {"seal": each.seal_id, "fault": "the one before it is missing or was exchanged"}
-        if not {digest.kind for digest in fact_seal.parse(each.digests)} >= facts.REQUIRED:
+        if not facts.is_complete([digest.kind for digest in fact_seal.parse(each.digests)]):
             yield {"seal": each.seal_id, "fault": "it does not have every kind of fact"}
         before = each
 
@@ -169,24 +169,26 @@ def _changed(tx: Connection, sealed: list[FactSeal], known: Mapping[int, Seal]) 
             if was.kind not in facts.DIGESTS:
                 yield {"facts": was.kind, "seal": seal.id, "what": "of a kind that this version does not know"}
                 continue
-            found = facts.digest(tx, was.kind, period)
-            if found != was:
+            found = facts.find(tx, was.kind, period)
+            if found.digest != was or found.altered:
                 yield {
                     "facts": was.kind,
                     "seal": seal.id,
                     "after": None if before is None else before.sealed_at,
                     "until": seal.sealed_at,
-                    "what": _fact_what(was.rows, found.rows),
+                    "what": _fact_what(was, found),
                     "sealed_rows": was.rows,
-                    "found_rows": found.rows,
+                    "found_rows": found.digest.rows,
                 }
         before = seal
 
 
-def _fact_what(sealed: int, found: int) -> str:
-    if found == sealed:
+def _fact_what(sealed: FactDigest, found: facts.Found) -> str:
+    if found.digest == sealed:
+        return "changed since it was erased"
+    if found.digest.rows == sealed.rows:
         return "changed"
-    return "deleted" if found < sealed else "inserted"
+    return "deleted" if found.digest.rows < sealed.rows else "inserted"
 
 
 EXAMPLES = 10

@@ -97,7 +97,7 @@ def _bind_facts(tx: Connection) -> None:
     if newest is None or (before is not None and before.seal_id >= newest.id):
         return
     period = facts.period(None if before is None else seals.numbered(tx, before.seal_id), newest)
-    digests = [facts.digest(tx, kind, period) for kind in facts.DIGESTS]
+    digests = [facts.find(tx, kind, period).digest for kind in facts.SEALED]
     facts.add(tx, fact_seal.link(newest, digests, before))
 
 

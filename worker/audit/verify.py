@@ -11,7 +11,7 @@ from worker.archive.rules.tables import ArchivedRows, Need
 from worker.audit import anchors
 from worker.audit.anchors import Anchor
 from worker.audit.chain import EXAMPLES, Check, verify_facts, verify_seals
-from worker.audit.queries import entry_proofs, instants, seals
+from worker.audit.queries import entry_proofs, erasures, instants, seals
 from worker.audit.reports.snapshot import ArchiveNotRead
 from worker.core.db import guards, proofs, rights
 
@@ -23,6 +23,7 @@ PROOFS = (
     *seals.PROOFS,
     *instants.PROOFS,
     *entry_proofs.SETTINGS_PROOFS,
+    *erasures.PROOFS,
 )
 """The rules that a query proves; the chain of seals is computed again instead."""
 

@@ -96,12 +96,15 @@ def retry_failed(
     Their prompts get a fresh start: failures that are remembered of them are forgotten. An image that its catalog has
     given up is left out; one that it still wants is under way again, so that no plan asks for it beside that.
     Raises DeadlinePassed when the batch's deadline has passed and no new one is given, and SecondPersonNeeded when it
-    costs more than ``approve_above``.
+    costs more than ``approve_above``. Raises JobsErased when all of them were erased.
     """
     with database.transaction() as tx:
         _expect_time(tx, batch_id, deadline, by.now)
         effect = failed_jobs.price(tx, batch_id, code=code)
         unwanted = failed_jobs.count_unwanted(tx, batch_id, code=code)
+        erased = failed_jobs.count_erased(tx, batch_id, code=code)
+    if erased and not effect["jobs"] + effect["recalled"]:
+        raise retrying.JobsErased(batch_id, erased)
     if not agree(RetryEffect(**effect, is_paused=False, left_out=unwanted)):
         return None
     with database.bulk_transaction() as tx:

@@ -60,6 +60,15 @@ class Bucket:
         """Store an object in the place of another."""
         self._put(name, source, content_type, mode="overwrite")
 
+    def remove(self, name: str) -> bool:
+        """Remove an object; False when there is none. A bucket with versions keeps the one before."""
+        try:
+            self.size(name)
+        except FileNotFoundError:
+            return False
+        obstore.delete(self._backend, name)
+        return True
+
     def check_room(self) -> None:
         """Do nothing: a bucket is never full."""
 

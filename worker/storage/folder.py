@@ -69,6 +69,20 @@ class Opened:
             os.replace(unfinished, leaf, src_dir_fd=self._root, dst_dir_fd=descriptors[-1])
             _sync_folder(descriptors[-1])
 
+    def remove(self, name: str) -> bool:
+        """Remove a file, so that a power cut does not bring it back; False when there is none."""
+        folder, _, _ = name.rpartition("/")
+        try:
+            os.unlink(name, dir_fd=self._root)
+        except FileNotFoundError:
+            return False
+        descriptor = _open_folder(folder or ".", self._root)
+        try:
+            _sync_folder(descriptor)
+        finally:
+            os.close(descriptor)
+        return True
+
     def check_room(self) -> None:
         """Raise OSError when hardly anything fits any more."""
         found = os.fstatvfs(self._root)

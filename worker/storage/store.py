@@ -164,6 +164,11 @@ class Store:
         with self._opened(path, is_write=True) as opened:
             opened.replace(_checked(path), source, content_type)
 
+    def remove(self, path: str) -> bool:
+        """Remove what is stored as ``path``; False when nothing is. Only for what a person wants erased."""
+        with self._opened(path, is_write=True) as opened:
+            return opened.remove(_checked(path))
+
     def read(self, path: str) -> bytes:
         """All bytes of ``path``; raises NotStored."""
         return self._read(path, lambda opened: opened.read(_checked(path)))

@@ -10,7 +10,8 @@ from tests.audit.test_tampering import task_of
 from tests.fixtures import databases, provider
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
-from worker.audit import resolve, sealing
+from worker.audit import erasing, resolve, sealing
+from worker.audit.queries.erasures import Target
 from worker.audit.rules.dispute_decision import Signature
 from worker.batches import control
 from worker.core.db.changes import Author
@@ -62,6 +63,11 @@ def _work(made: Node, sandbox: provider.Provider) -> None:
     control.cap_batch(made.services.database, well.batch_id, 100, author, approve_above=None)
     control.cap_owner(made.services.database, "shop", 1000, author, approve_above=None)
     maintenance.run(made.services, "wallet")
+    erased = made.submit({"prompt": "5"}, name="erased")
+    made.run_until_quiet()
+    sealing.close_books(made.services.database, datetime.now(UTC))
+    target = Target(subject=f"batch:{erased.batch_id}", batch_id=erased.batch_id)
+    erasing.erase(made.services.database, made.services.store, target, author, approve_above=None)
     for statement in _ROWS:
         made.query(f"WITH done AS ({statement} RETURNING 1) SELECT * FROM done")
     for _ in range(2):

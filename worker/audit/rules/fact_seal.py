@@ -2,12 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 
 from worker.audit.rules.seal import NO_SEAL, Seal
 
 FORMAT = "darkroom facts 1"
 """Part of every hash; another set of columns or way to write them is another format."""
+
+
+class ErasableKind(StrEnum):
+    """Kinds of facts whose rows an erasure may change; each other kind has no text of a producer."""
+
+    BATCH = "batch"
+    JOB = "job"
+    REQUEST = "request"
+    SALTED_BATCH = "salted_batch"
+    SALTED_JOB = "salted_job"
+    SALTED_REQUEST = "salted_request"
+    OUTCOME = "outcome"
+    CALL = "call"
+    GENERATION_READING = "generation_reading"
 
 
 @dataclass(frozen=True, kw_only=True)

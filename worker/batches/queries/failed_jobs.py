@@ -11,6 +11,10 @@ STILL_WANTED = """NOT EXISTS (
     WHERE r.job_id = job.id AND (r.state NOT IN ('planned', 'failed') OR i.removed_at IS NOT NULL))"""
 """Condition on a failed ``job``: it is no catalog's, or its catalog has neither removed the item nor gone on without
 the image."""
+ORDERABLE = """job.erased_at IS NULL AND NOT EXISTS (
+    SELECT FROM reference r WHERE r.erased_at IS NOT NULL
+        AND (r.sha256 = job.reference_hash OR r.sha256 = ANY(job.further_references)))"""
+"""Condition on a failed ``job``: neither its prompt nor one of its references was erased."""
 # The image of a generation that succeeded may still be there, whatever became of the job; it is there no more when
 # it was asked for once more and the provider said so, or gave the same file that is no image.
 _FAILED = f"""
@@ -18,7 +22,7 @@ _FAILED = f"""
         coalesce(g.state = 'succeeded' AND NOT (
             g.recalls > 0 AND job.failure_code IN ('result_gone', 'result_not_an_image')), false) AS is_paid
     FROM job LEFT JOIN generation g ON g.job_id = job.id AND g.number = job.generations
-    WHERE job.batch_id = {{batch}} AND job.state = 'failed'
+    WHERE job.batch_id = {{batch}} AND job.state = 'failed' AND {ORDERABLE}
       AND (CAST(:code AS text) IS NULL OR job.failure_code = :code)
       AND NOT EXISTS (SELECT FROM archived_batch WHERE batch_id = {{batch}})
       AND {STILL_WANTED}"""
@@ -120,6 +124,16 @@ def count_unwanted(tx: Connection, batch_id: UUID, *, code: str | None) -> int:
         SELECT count(*) FROM job
         WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
           AND NOT {STILL_WANTED}"""
+    count: int = tx.execute(text(query), {"id": batch_id, "code": code}).scalar_one()
+    return count
+
+
+def count_erased(tx: Connection, batch_id: UUID, *, code: str | None) -> int:
+    """Count the batch's failed jobs (with that failure code, if given) of which something was erased."""
+    query = f"""
+        SELECT count(*) FROM job
+        WHERE batch_id = :id AND state = 'failed' AND (CAST(:code AS text) IS NULL OR failure_code = :code)
+          AND NOT ({ORDERABLE})"""
     count: int = tx.execute(text(query), {"id": batch_id, "code": code}).scalar_one()
     return count
 

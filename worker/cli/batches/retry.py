@@ -110,6 +110,8 @@ def _retry_one(
         output.notes().print(
             f"{output.plural(effect.left_out, 'job')} left out: the catalog no longer waits for their images."
         )
+    if effect.erased:
+        output.notes().print(f"{output.plural(effect.erased, 'job')} left out: what they ordered was erased.")
     if effect.is_paused:
         output.notes().print(f"The batch is paused: `darkroom resume {row.id}` lets them go on.", markup=False)
 

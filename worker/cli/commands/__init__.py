@@ -84,7 +84,7 @@ ROOT = Group(
         "stop": "Stop Darkroom with `darkroom down`, a batch with `darkroom pause BATCH` or `darkroom cancel BATCH`.",
         "run": "Submit a manifest with `darkroom submit MANIFEST`; start Darkroom with `darkroom up`.",
         "rm": "Cancel a batch with `darkroom cancel BATCH`; its records stay.",
-        "delete": "Cancel a batch with `darkroom cancel BATCH`; its records stay.",
+        "delete": "Cancel a batch with `darkroom cancel BATCH`; its records stay. Erase prompts with `darkroom erase`.",
         "kill": "Cancel a batch with `darkroom cancel BATCH`, or stop Darkroom with `darkroom down`.",
         "version": "Use `darkroom --version`.",
         "config": "Settings are environment variables: `darkroom env` prints them, `darkroom doctor` checks them.",
@@ -307,6 +307,16 @@ ROOT = Group(
             panel=books.PANEL,
             summary="Move the rows of ended batches into the store as Parquet; reports and proofs read them back.",
             examples=("darkroom archive --before 2026-01-01 --dry-run", "darkroom archive --list"),
+        ),
+        Command(
+            name="erase",
+            target="audit.erase:erase",
+            panel=books.PANEL,
+            summary="Erase prompts, their copies and references for good; the books stay provable.",
+            examples=(
+                "darkroom erase --batch chairs --reason 'request 12 of the customer' --dry-run",
+                "darkroom erase --job JOB --reason 'request 12 of the customer' --yes --json",
+            ),
         ),
         Command(
             name="doctor",

@@ -16,6 +16,8 @@ WRITTEN_ONCE = (
     "catalog_live",
     "catalog_rejection",
     "archived_file",
+    "erasure",
+    "erased_row",
 )
 """The list is kept here and not read from the triggers: one that was dropped would not be missed."""
 
@@ -94,7 +96,7 @@ _TRIGGERS = (
 _KNOWN_TRIGGERS = ", ".join(str(each) for each in _TRIGGERS)
 
 SHA256 = {
-    "refuse_change": "04e4f906971b296f653950cfff8f8a9072797a9da6d003ef88056ec25a93c296",
+    "refuse_change": "b80b8f50acfd0bbd361c05d285cf15a23b5217ecdf9833b26580f196fe2e286a",
     "keep_books_closed": "ccb52b5c7facb0c8f9b78ebec856ec5926db90befc1323741547c629bbc6c8ec",
     "record_after_seal": "2713e2b458173dbd9b9369b7c065bd14c12597a87ef405b1e881271307142c61",
     "date_after_seal": "8901ae33565a838bf6c81669bafafe89ea670954d517b5972caff84c83240fe1",
@@ -103,6 +105,8 @@ SHA256 = {
     "date_job": "62a7248411bc6b1b58c1a5f745c97b3702bd4e0fb51a864ae513b2b849a6564f",
     "refuse_seal_ahead": "edf09bf48fac98b38f29f3b3c8acdeb836907599c13c15309d5a2ef8a70d5aba",
     "record_setting": "cf2b7260341064c4ac586dd72d026f07dceb3cb83b00029a4a5fbe286663c781",
+    "sealed_lines": "1297dd429f8b6715a19e2874ab3619efb5011158e7cd7b0a89827c724dd7411f",
+    "erase_texts": "3400ac351b66ca26cfd4b32018cfe7032c7795d6d38b22575695ea7e8d69adf5",
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
     "darkroom_enqueue": "e9e7cd16fe20b7dd4f525baa4dd92f132f65215e3b73d7f6c230548c6503567f",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",

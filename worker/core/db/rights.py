@@ -61,6 +61,7 @@ UPDATED = {
         "create_succeeded, create_usual, failed, given_back, lost_creates, proved_at, recovered_at, score, succeeded, "
         "usual"
     ),
+    "reference": "erased_at, name",
     "schedule": "counts_from, created_by, credit_cap, cron, missed, overlap, paused_at, removed_at, tz",
     "schedule_run": (
         "batch_id, checked_at, due_at, ended_at, lease_until, outcome, plan_id, spent, stale_plans, started_at, state"

@@ -33,11 +33,12 @@ class ReferenceFacts:
 
 _ADD = text("""
     INSERT INTO reference (sha256, name, size_bytes, mime_type, width, height, created_at)
-    VALUES (:sha256, :name, :size_bytes, :mime_type, :width, :height, :now) ON CONFLICT (sha256) DO NOTHING""")
+    VALUES (:sha256, :name, :size_bytes, :mime_type, :width, :height, :now)
+    ON CONFLICT (sha256) DO UPDATE SET erased_at = NULL, name = excluded.name WHERE reference.erased_at IS NOT NULL""")
 
 
 def add(tx: Connection, facts: Iterable[ReferenceFacts], *, now: datetime) -> None:
-    """Make the references known; those that are known already stay as they are."""
+    """Make the references known, also those that were erased; others that are known already stay as they are."""
     rows = [
         {
             "sha256": f.sha256,
@@ -59,7 +60,7 @@ def find(tx: Connection, hashes: Iterable[str]) -> dict[str, ReferenceFacts]:
     rows = tx.execute(
         text("""
             SELECT sha256, name, size_bytes, mime_type, width, height FROM reference
-            WHERE sha256 = ANY(:hashes)"""),
+            WHERE sha256 = ANY(:hashes) AND erased_at IS NULL"""),
         {"hashes": sorted(hashes)},
     )
     return {
@@ -73,6 +74,12 @@ def find(tx: Connection, hashes: Iterable[str]) -> dict[str, ReferenceFacts]:
         )
         for r in rows
     }
+
+
+def is_known(tx: Connection, sha256: str) -> bool:
+    """Return whether there is such a reference, or was one that was erased."""
+    query = text("SELECT EXISTS (SELECT FROM reference WHERE sha256 = :sha256)")
+    return bool(tx.execute(query, {"sha256": sha256}).scalar_one())
 
 
 _LEASE_UPLOAD = text("""
