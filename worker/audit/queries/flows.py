@@ -65,10 +65,14 @@ RAW_FLOW = """
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
     WHERE e.posted_at <= :as_of"""
 """The same from the entries alone."""
-# A plan names its batches in the transaction that makes them, and never others.
-_CATALOG_OF = """
-    coalesce((SELECT c.name FROM catalog_plan p JOIN catalog c ON c.id = p.catalog_id
-              WHERE b.id IN (p.batch_id, p.sample_batch_id)), 'no catalog')"""
+# A plan names its batches in the transaction that makes them, and never others. They are joined once, for a subquery
+# would be made for each line of the roll-up; grouped, so that nothing is counted twice whatever plans say.
+_CATALOG_OF = "coalesce(k.name, 'no catalog')"
+_CATALOGS = """
+        LEFT JOIN (
+            SELECT n.id, min(c.name) AS name FROM catalog_plan p JOIN catalog c ON c.id = p.catalog_id
+            CROSS JOIN LATERAL (VALUES (p.batch_id), (p.sample_batch_id)) n (id) WHERE n.id IS NOT NULL
+            GROUP BY n.id) k ON k.id = b.id"""
 _KEYS = {
     By.DAY: "to_char(f.day, 'YYYY-MM-DD')",
     By.MONTH: "to_char(f.day, 'YYYY-MM')",
@@ -95,7 +99,7 @@ def movements(by: By, scope: Scope, *, is_raw: bool = False) -> Query:
     SELECT * FROM (
         SELECT {_KEYS[by]} AS key, {name} AS name, {owner} AS owner, {opening} AS is_opening, f.kind, f.source,
             f.target, sum(f.entries)::bigint AS entries, sum(f.credits)::bigint AS credits
-        FROM ({source}) f JOIN batch b ON b.id = f.batch_id
+        FROM ({source}) f JOIN batch b ON b.id = f.batch_id{_CATALOGS if by is By.CATALOG else ""}
         WHERE true{last}{scope.conditions()}
         GROUP BY 1, 2, 3, 4, f.kind, f.source, f.target) m
     ORDER BY key COLLATE "C", is_opening DESC, kind COLLATE "C", source COLLATE "C", target COLLATE "C"
@@ -104,15 +108,21 @@ def movements(by: By, scope: Scope, *, is_raw: bool = False) -> Query:
     )
 
 
-def spent_per_day(scope: Scope) -> Query:
-    """Ask what was spent on each day from ``from_day`` on, less what was corrected."""
+def spent(by: By, scope: Scope) -> Query:
+    """Ask what was spent by each day, owner, catalog or model between ``from_day`` and ``to_day``, less corrections.
+
+    Only the roll-up of these days is read, where a statement adds up all that was before them.
+    """
+    source = _MODEL_FLOW if by is By.MODEL else FLOW
+    last = " AND f.day <= :to_day" if scope.to_day else ""
     return Query(
-        name="spent per day",
+        name=f"spent by {by}",
         sql=f"""
-    SELECT f.day, sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent
-    FROM ({FLOW}) f JOIN batch b ON b.id = f.batch_id
-    WHERE f.day >= :from_day AND 'spent' IN (f.source, f.target){scope.conditions()}
-    GROUP BY f.day ORDER BY f.day
+    SELECT {_KEYS[by]} AS key,
+        sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent
+    FROM ({source}) f JOIN batch b ON b.id = f.batch_id{_CATALOGS if by is By.CATALOG else ""}
+    WHERE f.day >= :from_day{last} AND 'spent' IN (f.source, f.target){scope.conditions()}
+    GROUP BY 1 ORDER BY 1
     """,
         values=scope.values(),
     )

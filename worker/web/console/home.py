@@ -10,6 +10,7 @@ from worker.accounts.queries import account_limits
 from worker.accounts.queries.account_limits import AccountView
 from worker.audit.queries import flows
 from worker.audit.queries.flows import Scope
+from worker.audit.rules.reporting import By
 from worker.batches.queries import overview, throughput
 from worker.core.rules.errors import PauseReason
 from worker.engine.queries import results
@@ -101,7 +102,8 @@ def _account(visit: Visit, tx: Connection, name: str, alive: int) -> Account:
 def _spend(visit: Visit, tx: Connection) -> Spend:
     today, month = visit.now.date(), budgets.month_of(visit.now)
     first = min(today - timedelta(days=_DAYS - 1), month)
-    found = {row.day: row.spent for row in flows.spent_per_day(Scope(as_of=visit.now, from_day=first)).rows(tx)}
+    rows = flows.spent(By.DAY, Scope(as_of=visit.now, from_day=first)).rows(tx)
+    found = {date.fromisoformat(row.key): row.spent for row in rows}
     days = [today - timedelta(days=back) for back in reversed(range(_DAYS))]
     owners = queries.owners(tx, month)
     return Spend(

@@ -9,11 +9,10 @@ from starlette.responses import Response
 
 from worker.archive.reading import ArchiveReader
 from worker.audit import correct, sealing, verify
-from worker.audit.queries import in_doubt, seals
-from worker.audit.reports.report import Report, ReportQuery
-from worker.audit.reports.statement import statement
+from worker.audit.queries import flows, in_doubt, seals
+from worker.audit.queries.flows import Scope
 from worker.audit.rules.dispute_decision import Signature
-from worker.audit.rules.reporting import By, ReportName
+from worker.audit.rules.reporting import By
 from worker.batches import control
 from worker.core.rules.fault import UnfitError
 from worker.core.rules.text import label
@@ -45,9 +44,9 @@ def show(visit: Visit) -> Response:
     first = _month(visit)
     last = first.replace(day=monthrange(first.year, first.month)[1])
     by = _by(visit)
-    asked = ReportQuery(report=ReportName.STATEMENT, as_of=visit.now, by=by, from_day=first, to_day=last)
+    scope = Scope(as_of=visit.now, from_day=first, to_day=last)
     with visit.context.database.transaction() as tx:
-        lines = _lines(statement(tx, asked))
+        lines = [Line(label=row.key, spent=row.spent) for row in flows.spent(by, scope).rows(tx) if row.spent]
         ages = open_amounts.by_age(tx, now=visit.now)
         owners = queries.owners(tx, first)
         waiting, sealed = approvals.waiting(tx, now=visit.now), seals.last(tx)
@@ -70,18 +69,6 @@ def show(visit: Visit) -> Response:
         sealed=sealed,
         did=_DONE.get(visit.asked("did"), "") or _closed(visit.asked("closed")),
     )
-
-
-def _lines(found: Report) -> list[Line]:
-    section = found.sections[0]
-    places = {column.name: at for at, column in enumerate(section.columns)}
-    before, after = places["opening_spent"], places["closing_spent"]
-    lines = [Line(label=str(row[0]), spent=_credits(row[after]) - _credits(row[before])) for row in section.rows]
-    return [each for each in lines if each.spent]
-
-
-def _credits(cell: object) -> int:
-    return cell if isinstance(cell, int) else 0
 
 
 def _month(visit: Visit) -> date:
