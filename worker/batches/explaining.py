@@ -24,21 +24,7 @@ def explain_job(
     tx: Connection, job_id: UUID, *, nodes: int, now: datetime, wallet_floor: int | None = None
 ) -> Explanation | None:
     """Return where a job stands and why; ``nodes`` are those alive. None when there is no such job."""
-    facts = job_facts(tx, job_id, nodes=nodes, now=now, wallet_floor=wallet_floor, ahead_most=AHEAD_MOST)
-    return None if facts is None else rules.explain_job(facts, now=now)
-
-
-def job_facts(
-    tx: Connection,
-    job_id: UUID,
-    *,
-    nodes: int,
-    now: datetime,
-    wallet_floor: int | None = None,
-    ahead_most: int | None = None,
-) -> JobFacts | None:
-    """Return what bears on a job; pending jobs before it are counted up to ``ahead_most``, None: all."""
-    row = queries.job(tx, job_id, ahead_most=ahead_most)
+    row = queries.job(tx, job_id, ahead_most=AHEAD_MOST)
     if row is None:
         return None
     obstacle = None
@@ -46,7 +32,7 @@ def job_facts(
         batch = batches.by_id(tx, row.batch_id)
         assert batch is not None
         obstacle = overview.obstacle(tx, batch, now=now, wallet_floor=wallet_floor)
-    return JobFacts(
+    facts = JobFacts(
         state=row.state,
         batch_id=str(row.batch_id),
         ended_at=row.ended_at,
@@ -59,6 +45,7 @@ def job_facts(
         nodes=nodes,
         step=row.step,
     )
+    return rules.explain_job(facts, now=now)
 
 
 def explain_batch(

@@ -1,5 +1,7 @@
 """A job's page: what happens next, and its life so far."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy import text
 
@@ -7,6 +9,9 @@ from tests.web.api.client import client, end_jobs
 from tests.web.console.pages import get, signed_in, text_of
 from tests.web.console.test_batches import submitted
 from tests.web.serving import Web
+from worker.batches import explaining
+from worker.node.queries import nodes
+from worker.node.queries.nodes import Beat
 
 NOBODY = "01a226fb-54b2-7744-9e6d-edb8c238260d"
 
@@ -70,8 +75,30 @@ def test_waiting_for_a_node_is_told_from_being_lost(web: Web) -> None:
 
     said = text_of(get(signed_in(web), web, f"/jobs/{job}"))
 
-    assert "Waiting, not lost: no worker node runs." in said
-    assert "The last 1 try failed" not in said
+    assert "Active: it needs you" in said
+    assert "No worker node of this database is alive; nothing of it is known to be at the provider yet" in said
+    assert "To do: start a worker node: darkroom up" in said
+
+
+def test_the_page_says_what_the_command_says(web: Web) -> None:
+    batch = submitted(client(web), "vases")
+    [job] = jobs_of(web, batch)
+    begin(web, job)
+    with web.context.database.engine.begin() as tx:
+        tx.execute(text("SET LOCAL ROLE NONE"))
+        tx.execute(text("UPDATE step SET attempts = 2, error = 'a `<b>` came'"))
+        nodes.beat(tx, Beat(node_id=UUID(NOBODY), name="n", version="1", round_age_s=1, clock_offset_s=0))
+    with web.context.database.transaction() as tx:
+        found = explaining.explain_job(tx, UUID(job), nodes=1, now=web.context.clock())
+    assert found is not None
+
+    page = get(signed_in(web), web, f"/jobs/{job}")
+
+    said = text_of(page)
+    assert f"Active: {found.verdict.words}" in said
+    assert found.why[1:].replace("`", "") in said
+    assert f"Next: {found.next}, in 4 min" in said or f"Next: {found.next}, in 5 min" in said
+    assert "<code>&lt;b&gt;</code>" in page.text
 
 
 def test_what_keeps_a_pending_job_is_said_with_the_next_step(web: Web) -> None:
@@ -82,7 +109,8 @@ def test_what_keeps_a_pending_job_is_said_with_the_next_step(web: Web) -> None:
 
     said = text_of(get(signed_in(web), web, f"/jobs/{job}"))
 
-    assert "Waiting, not lost: batch paused by token:shop@tester: a sale. Next step: `darkroom resume" in said
+    assert "Pending: it needs you It is not begun: batch paused by token:shop@tester: a sale; nothing is held" in said
+    assert "To do: darkroom resume" in said
 
 
 def test_a_job_that_has_failed_says_with_what(web: Web) -> None:
@@ -90,7 +118,10 @@ def test_a_job_that_has_failed_says_with_what(web: Web) -> None:
     end_jobs(web.context.database, batch, [1])
     [job] = jobs_of(web, batch)
 
-    assert "with made_up" in text_of(get(signed_in(web), web, f"/jobs/{job}"))
+    said = text_of(get(signed_in(web), web, f"/jobs/{job}"))
+
+    assert "with made_up" in said
+    assert "Retry it on its batch's page" in said
 
 
 @pytest.mark.parametrize("job", [NOBODY, "nonsense"])

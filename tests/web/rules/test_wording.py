@@ -30,6 +30,11 @@ def test_a_rate_has_two_figures_behind_the_point_at_most(value: float | None, te
     assert wording.rate(value) == text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(-0.2, "0.0 s"), (0.44, "0.4 s"), (9.97, "10 s"), (90.0, "1 min")])
+def test_a_short_length_of_time_has_a_tenth(seconds: float, text: str) -> None:
+    assert wording.brief(seconds) == text
+
+
 @pytest.mark.parametrize(
     ("length", "text"),
     [

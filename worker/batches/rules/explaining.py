@@ -24,6 +24,19 @@ class Verdict(StrEnum):
     NEEDS_ACTION = "needs_action"
     """It does not go on, or has not succeeded, until a person acts."""
 
+    @property
+    def words(self) -> str:
+        """What commands and pages say of it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Verdict.ENDED: "it is over",
+    Verdict.WORKING: "it is in progress",
+    Verdict.WAITING: "it goes on by itself",
+    Verdict.NEEDS_ACTION: "it needs you",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
@@ -218,7 +231,8 @@ def _in_progress(facts: JobFacts, step: StepFacts, now: datetime) -> Explanation
         return Explanation(
             verdict=Verdict.WAITING,
             state=facts.state,
-            why=f"its step is due and waits for a slot of the rate limit; {_so_far(facts, step)}",
+            why=f"its step is due since {_at(step.due_at)} and waits for a slot of the rate limit;"
+            f" {_so_far(facts, step)}",
             next=work,
         )
     return Explanation(

@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from worker.engine.queries.batches import BatchRow
 
 _COLOURS = {"ended": "green", "working": "cyan", "waiting": "yellow", "needs_action": "red"}
-_VERDICTS = {
-    "ended": "it is over",
-    "working": "it is in progress",
-    "waiting": "it goes on by itself",
-    "needs_action": "it needs you",
-}
 
 
 def explain(
@@ -80,7 +74,7 @@ def _print(found: "Explanation") -> None:
     from rich.text import Text
 
     lines: dict[str, Any] = {
-        "state": Text(f"{found.state.replace('_', ' ')}: {_VERDICTS[found.verdict]}", style=_COLOURS[found.verdict]),
+        "state": Text(f"{found.state.replace('_', ' ')}: {found.verdict.words}", style=_COLOURS[found.verdict]),
         "why": Text(found.why),
     }
     if found.next:

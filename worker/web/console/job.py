@@ -12,6 +12,7 @@ from starlette.responses import Response
 from worker.audit.queries import journal
 from worker.batches import explaining
 from worker.batches.queries import results
+from worker.batches.rules.explaining import Verdict
 from worker.core.rules.states import JobState
 from worker.engine.queries import batches
 from worker.engine.queries.batches import BatchRow
@@ -19,9 +20,10 @@ from worker.node.queries import nodes
 from worker.web.api.operations import not_found
 from worker.web.console.page import Visit
 from worker.web.console.pictures import DRAWN
-from worker.web.rules import outlook, wording
+from worker.web.rules import wording
 
 _LIVE = frozenset({JobState.PENDING, JobState.ACTIVE})
+_TONES = {Verdict.ENDED: "good", Verdict.WORKING: "info", Verdict.WAITING: "info", Verdict.NEEDS_ACTION: "warn"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,15 @@ def show(visit: Visit) -> Response:
         found = results.of_jobs(tx, [job_id])[job_id]
         events = sorted(_events(tx, job_id, row, visit.now), key=lambda each: (each.at, each.order))
         floor, alive = visit.context.settings.wallet_floor, nodes.count_alive(tx)
-        facts = explaining.job_facts(tx, job_id, nodes=alive, now=visit.now, wallet_floor=floor)
-        assert facts is not None
+        said = explaining.explain_job(tx, job_id, nodes=alive, now=visit.now, wallet_floor=floor)
+        assert said is not None
     return visit.render(
         "job.html",
         found=found,
         batch=row,
         events=events,
-        said=outlook.describe(facts, now=visit.now),
+        said=said,
+        tone="bad" if found.state is JobState.FAILED else _TONES[said.verdict],
         is_live=found.state in _LIVE,
         is_drawn=found.result is not None and found.result.mime_type in DRAWN,
     )

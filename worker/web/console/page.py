@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -38,10 +39,26 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _with_code(said: str) -> Markup:
+    """Return a sentence with what stands between backquotes as code."""
+    pieces = [f"<code>{escape(each)}</code>" if at % 2 else escape(each) for at, each in enumerate(said.split("`"))]
+    return Markup("").join(Markup(each) for each in pieces)  # noqa: S704 - each piece is escaped
+
+
+def _sentence(said: str) -> Markup:
+    """Return what begins with a small letter as a whole sentence."""
+    return _with_code(f"{said[:1].upper()}{said[1:].removesuffix('.')}.")
+
+
 _templates.filters |= {
+    "code": _with_code,
+    "sentence": _sentence,
     "number": wording.number,
     "rate": wording.rate,
     "span": wording.span,
+    "brief": wording.brief,
     "instant": wording.instant,
     "plural": wording.plural,
 }

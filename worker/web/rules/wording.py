@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 NONE = "\N{EN DASH}"
 """What stands where there is nothing to say."""
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
+_TENTHS_BELOW_S = 9.95
 _TRACK = 1_000
 """Units that a bar is wide."""
 _THINNEST = 6
@@ -43,6 +44,11 @@ def span(length: timedelta | float | None) -> str:
 
 def _two(large: int, unit: str, small: int, small_unit: str) -> str:
     return f"{large} {unit} {small} {small_unit}" if small else f"{large} {unit}"
+
+
+def brief(seconds: float) -> str:
+    """Return a length of time that may be short; below 10 s to a tenth, and one below zero is none at all."""
+    return span(seconds) if seconds >= _TENTHS_BELOW_S else f"{max(0.0, seconds):.1f} s"
 
 
 def ago(at: datetime | None, now: datetime) -> str:
