@@ -297,3 +297,4 @@ AT_0073 = AT_0069.plus(inserted="archived_batch archived_file", called=("remove_
 AT_0074 = AT_0073.plus(
     updated={"reference": "erased_at, name"}, called=("erase_texts(text, uuid[], uuid, text[], text, text)",)
 )
+AT_0075 = AT_0074.plus(updated={"generation": "took_ms"})

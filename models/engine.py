@@ -4,7 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, SmallInteger, Text, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.checks import one_of
@@ -122,6 +134,12 @@ class Generation(Table):
     unreadable_times: Mapped[int] = mapped_column(server_default="0", comment="How often that file came in a row")
     binding: Mapped[int | None] = mapped_column(comment="Of its account when it was last begun to be sent")
     polls: Mapped[int] = mapped_column(server_default="0", comment="How often it was asked about before it ended")
+    took_ms: Mapped[int | None] = mapped_column(
+        BigInteger,
+        comment=(
+            "Milliseconds from its acceptance to its end, as the provider says; NULL: it does not, or it cannot be true"
+        ),
+    )
     result_url: Mapped[str | None] = mapped_column(comment="Where the provider put the image")
     error_code: Mapped[str | None] = mapped_column(comment="The provider's code when it did not succeed")
     error_message: Mapped[str | None] = mapped_column(comment="The provider's words")

@@ -41,7 +41,7 @@ UPDATED = {
     "failed_attempt": "is_counted, is_excused",
     "generation": (
         "accepted_at, answers, binding, body, ended_at, error_code, error_message, final, first_sent_at, "
-        "last_sent_at, polls, provider_id, recalls, request_id, reserved, result_url, sends, state, "
+        "last_sent_at, polls, provider_id, recalls, request_id, reserved, result_url, sends, state, took_ms, "
         "unreadable_sha256, unreadable_times"
     ),
     "hook": "disabled_at, disabled_reason, failing_since, leased_until, removed_at, rotated_at, secret, took_s",

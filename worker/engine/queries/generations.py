@@ -100,9 +100,10 @@ class Acceptance:
 END = StatementPart(
     name="ended",
     columns="""generation_id uuid, state text, final bigint, polls int, result_url text, code text, message text,
-        request_id text, answered int, at timestamptz""",
+        request_id text, answered int, took_ms bigint, at timestamptz""",
     sql="""
         UPDATE generation g SET state = given.state, final = coalesce(given.final, g.final), polls = given.polls,
+            took_ms = given.took_ms,
             ended_at = given.at, result_url = coalesce(given.result_url, g.result_url), error_code = given.code,
             error_message = given.message, request_id = coalesce(given.request_id, g.request_id),
             answers = g.answers + given.answered
@@ -124,6 +125,8 @@ class Outcome:
     request_id: str | None = None
     answered: int = 0
     """1: the last send surely created nothing."""
+    took_ms: int | None = None
+    """From its acceptance to its end, as the provider says."""
 
 
 ADDRESS = StatementPart(

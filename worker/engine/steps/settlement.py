@@ -1,7 +1,7 @@
 """What is booked when the provider has ended a generation, and what the job does then."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -48,7 +48,7 @@ def succeeded(services: Services, ended: Answered) -> tuple[Transition, Work]:
     booked = Transition(
         work=work,
         step=Advance(kind=StepKind.COLLECT, since=now, due_at=now, lease_until=until),
-        generation=_outcome(work, view),
+        generation=replace(_outcome(work, view), took_ms=_milliseconds(_said(work, view, now))),
         movements=_settling(work, view),
         calls=ended.calls,
         then=None if work.prompt_record is None else lambda tx: failures.forget_prompt_of(tx, work),
@@ -78,15 +78,27 @@ def learn(services: Services, ended: Answered) -> None:
     """
     work, view = ended.work, ended.view
     assert work.accepted_at is not None
-    age = services.clock() - work.accepted_at
-    low = high = view.took
-    if low is None or high is None or low > age + CLOCKS_DISAGREE:
+    now = services.clock()
+    age = now - work.accepted_at
+    low = high = _said(work, view, now)
+    if low is None or high is None:
         low, high = age - services.policies.schedule.gap, age
     services.latencies.observe(work.model, has_reference=work.reference_hash is not None, low=low, high=high)
     took = (low + high) / 2
     services.meters.detected(provider=took, lag=age - took)
     hinted = None if work.hinted_at is None else work.hinted_at - work.accepted_at
     services.latencies.observe_end(hints.observation(took=took, polled=age, hinted=hinted))
+
+
+def _said(work: Work, view: GenerationView, now: datetime) -> timedelta | None:
+    """Return how long it took as the provider says; None when it does not say, or that cannot be true."""
+    if view.took is None or work.accepted_at is None or view.took > now - work.accepted_at + CLOCKS_DISAGREE:
+        return None
+    return view.took
+
+
+def _milliseconds(took: timedelta | None) -> int | None:
+    return None if took is None else took // timedelta(milliseconds=1)
 
 
 def failed(tx: Connection, services: Services, work: Work, view: GenerationView) -> Transition:

@@ -57,6 +57,7 @@ class Listed:
             ("bad", self.jobs[JobState.FAILED] + self.jobs[JobState.CANCELLED]),
             ("doubt", self.jobs[JobState.IN_DOUBT]),
             ("fetch", self.split.fetching),
+            ("seen", self.split.ended_there),
             ("away", self.split.at_provider),
         ]
 

@@ -117,7 +117,9 @@ def jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Mapping[JobState, in
 
 
 _IN_FLIGHT = text("""
-    SELECT g.batch_id, s.kind, count(*) AS steps FROM step s JOIN generation g ON g.id = s.generation_id
+    SELECT g.batch_id, s.kind, count(*) AS steps,
+        count(*) FILTER (WHERE s.hinted_at IS NOT NULL AND (s.looked_at IS NULL OR s.looked_at < s.hinted_at)) AS hinted
+    FROM step s JOIN generation g ON g.id = s.generation_id
     WHERE g.batch_id = ANY(:ids) GROUP BY g.batch_id, s.kind""")
 
 
@@ -129,21 +131,24 @@ class Split:
     """In our own queue: they wait for their turn, for an upload, or for the provider to take them."""
     at_provider: int = 0
     """Taken by the provider, which has not said that it has ended them."""
+    ended_there: int = 0
+    """Ended by the provider as its webhook says, and asked for next."""
     fetching: int = 0
     """Ended by the provider, which is noticed, and being downloaded."""
 
 
 def split(tx: Connection, jobs_: Mapping[UUID, Mapping[JobState, int]]) -> dict[UUID, Split]:
     """Return where the open jobs of each batch are."""
-    steps: dict[tuple[UUID, StepKind], int] = {
-        (row.batch_id, StepKind(row.kind)): row.steps for row in tx.execute(_IN_FLIGHT, {"ids": list(jobs_)})
-    }
+    rows = tx.execute(_IN_FLIGHT, {"ids": list(jobs_)}).all()
+    steps: dict[tuple[UUID, StepKind], int] = {(row.batch_id, StepKind(row.kind)): row.steps for row in rows}
+    hinted: dict[UUID, int] = {row.batch_id: row.hinted for row in rows if row.kind == StepKind.POLL}
     return {
         batch_id: Split(
             queued=states[JobState.PENDING]
             + steps.get((batch_id, StepKind.UPLOAD), 0)
             + steps.get((batch_id, StepKind.SUBMIT), 0),
-            at_provider=steps.get((batch_id, StepKind.POLL), 0),
+            at_provider=steps.get((batch_id, StepKind.POLL), 0) - hinted.get(batch_id, 0),
+            ended_there=hinted.get(batch_id, 0),
             fetching=steps.get((batch_id, StepKind.COLLECT), 0),
         )
         for batch_id, states in jobs_.items()
