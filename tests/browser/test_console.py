@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -15,9 +16,13 @@ from tests.web.console.test_in_doubt import doubted
 from tests.web.console.test_job import jobs_of
 from tests.web.console.test_operations import ordered
 from tests.web.serving import Web, serving
+from worker.hooks.queries import hooks
+from worker.node.queries import nodes
+from worker.node.queries.nodes import Beat
 from worker.settings import Settings
 from worker.web import server
 
+NODE = UUID("01a226fb-54b2-7744-9e6d-edb8c238260d")
 COUNT_REQUESTS = """
     window.asked = 0;
     const before = window.fetch;
@@ -64,6 +69,11 @@ PAGES = (
     "/schedules",
     "/schedules/new",
     "/accounts",
+    "WEBHOOKS",
+    "HOOK",
+    "PLAN",
+    "/catalogs/mugs/history?sku=a",
+    "/money/check",
     "/audit-log",
     "/settings",
     "/nothing",
@@ -76,6 +86,7 @@ def test_no_page_has_a_barrier_or_breaks_its_own_policy_or_is_wider_than_its_scr
 ) -> None:
     doubted(web)
     operation = ordered(signed_in(web, "operator"), web, {"action": "pause", "all": "1"})
+    places = filled(web)
     console.look(browser, is_dark=kind == "dark", is_phone=kind == "phone")
     console.sign_in(browser, web)
     found: dict[str, object] = {}
@@ -83,12 +94,49 @@ def test_no_page_has_a_barrier_or_breaks_its_own_policy_or_is_wider_than_its_scr
     for path in PAGES:
         batch = batch_of(web)
         named = {"BATCH": f"/batches/{batch}", "JOB": f"/jobs/{jobs_of(web, batch)[0]}", "OPERATION": operation}
-        browser.open(web.url + named.get(path, path))
+        browser.open(web.url + (named | places).get(path, path))
+        browser.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         too_wide = browser.value("document.documentElement.scrollWidth - innerWidth")
+        sideways = browser.value(SIDEWAYS) if kind == "phone" else ""
         complaints = [each for each in browser.complaints() if path in PAGES[:-1] or "404" not in each]
-        found[path] = (console.barriers(browser), complaints, max(0, too_wide))
+        found[path] = (console.barriers(browser), complaints, max(0, too_wide), sideways)
 
-    assert found == dict.fromkeys(PAGES, ([], [], 0))
+    assert found == dict.fromkeys(PAGES, ([], [], 0, ""))
+
+
+SIDEWAYS = """
+    [...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth)
+        .map((each) => each.innerText.slice(0, 60) + ': ' + each.scrollWidth).join('; ')"""
+"""The tables that a person on a phone would have to scroll sideways."""
+LONG = "the provider's statement of last month, which has to be wrapped on a small screen"
+
+
+def filled(web: Web) -> dict[str, str]:
+    """Fill the tables of pages with what is long; return the paths of pages by their names in the list."""
+    admin, account = signed_in(web, "admin", "viewer"), web.context.settings.account
+
+    def post(path: str, files: object = None, **fields: str) -> str:
+        answer = admin.post(web.url + path, data=fields, files=files, timeout=30)  # type: ignore[arg-type]
+        assert answer.ok, answer.text
+        return answer.url.removeprefix(web.url)
+
+    post("/settings/tokens", name="a till of the shop", all_owners="1", **{"right-read": "1", "right-submit": "1"})
+    post("/settings/hooks", target="https://hooks.example.com/of/every/batch/that/ends", **{"event-batch.done": "1"})
+    items = {"manifest": ("items.csv", "sku,colour\na,red\nb,blue\n", "text/csv")}
+    post("/catalogs/mugs/import", files={**items, "batch": (None, 'prompt = "A {{ colour }} mug"')})
+    post(f"/batches/{batch_of(web)}/deadline", when="6h", reason=LONG)
+    post("/money/cap", owner="studio", credits="1,000,000,000", reason=LONG)
+    post("/accounts/owner", owner="a studio with a long name", pays=f"account:{account}", reason=LONG)
+    with web.context.database.transaction() as tx:
+        nodes.beat(
+            tx, Beat(node_id=NODE, name="studio-1.example.com:4711", version="1", round_age_s=1, clock_offset_s=0)
+        )
+        [hook] = hooks.all_(tx)
+    return {
+        "PLAN": post("/catalogs/mugs/plan", force="a"),
+        "HOOK": f"/settings/hooks/{hook.id}",
+        "WEBHOOKS": f"/accounts/{account}/webhooks",
+    }
 
 
 def test_the_first_tab_leads_past_the_navigation_and_a_slash_to_the_search(browser: Browser, web: Web) -> None:

@@ -130,6 +130,7 @@ def places(web: Web) -> dict[str, str]:
         "plan": plan,
         "schedules": "/schedules",
         "audit-log": "/audit-log",
+        "accounts": "/accounts",
         "settings": "/settings",
     }
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from typing import Any
 
+from sqlalchemy.exc import DataError
+
 from worker.archive.rules.tables import ArchivedRows
-from worker.audit.evidence import Printed, own_sha256, printed
+from worker.audit.evidence import Printed, own_sha256, printed, separated
 from worker.audit.queries import seals
 from worker.audit.reports import again
 from worker.audit.rules.reporting import Format
@@ -31,6 +33,29 @@ class NoEvidence(DarkroomError):
         return f"this is not an evidence file of Darkroom: {self.reason}"
 
 
+def read(document: bytes, evidence: bytes | None) -> Printed:
+    """Return a report with its evidence, which may be inside; raise NoEvidence when there is none that can be read."""
+    try:
+        if evidence is None:
+            inside = separated(document)
+            if inside is None:
+                raise NoEvidence("it has no evidence inside, and there is none beside it")
+            return inside
+        found = json.loads(evidence)
+    except (ValueError, RecursionError) as error:
+        raise NoEvidence(f"it is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise NoEvidence("it is not an object")
+    return Printed(body=document, evidence=found)
+
+
+def rewritten(document: bytes, found: Printed) -> list[str]:
+    """Return a fault if a report with its evidence inside differs, byte for byte, from a fresh printing."""
+    if document == found.body or document == found.with_evidence:  # noqa: PLR1714 - the second can be made of JSON only
+        return []
+    return ["the file was changed: written anew, the same report and evidence have other bytes"]
+
+
 def against_evidence(found: Printed) -> list[str]:
     """Return how the body contradicts its evidence, or the evidence itself; empty if the report is as printed."""
     evidence = found.evidence
@@ -40,7 +65,7 @@ def against_evidence(found: Printed) -> list[str]:
         altered = [each["name"] for each in sqls if hashlib.sha256(each["sql"].encode()).hexdigest() != each["sha256"]]
         rows, totals = evidence["rows"], evidence["control_totals"]
         counted = recounted(found.body, Format(evidence["format"]), totals)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise NoEvidence(f"{error} is missing or damaged") from error
     faults = [f"the text of the query {name!r} is not the one that its hash names" for name in altered]
     if own_sha256(evidence) != own:
@@ -63,11 +88,17 @@ def against_books(found: Printed, database: Database, archive: ArchivedRows | No
         as_format = Format(found.evidence["format"])
     except (KeyError, TypeError, ValueError) as error:
         raise NoEvidence(str(error)) from error
+    if asked.as_of.tzinfo is None:
+        raise NoEvidence(f"its instant {found.evidence['as_of']} has no time zone")
     with database.transaction() as tx:
         closed = seals.closed_until(tx)
     if closed is None or closed < asked.as_of:
         return [f"these books were never closed up to {found.evidence['as_of']}: this is another database"]
-    fresh = printed(database, asked, as_format, archive)
+    try:
+        fresh = printed(database, asked, as_format, archive)
+    except DataError as error:
+        # No report was ever printed with such values.
+        raise NoEvidence(f"the database cannot take its parameters: {error.orig}") from error
     faults = _differences(found.evidence, fresh.evidence)
     if fresh.body != found.body:
         faults.append(

@@ -52,7 +52,7 @@ def separated(document: bytes) -> Printed | None:
     """Take the evidence out of a JSON report that has it inside; None for anything else."""
     try:
         found = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(found.get("evidence"), dict):
         return None

@@ -11,13 +11,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from worker.accounts.binding import OtherProvider
+from worker.accounts.choosing import NoAccount
 from worker.accounts.opening import NotConfigured
+from worker.accounts.webhooks import WebhookFaulty, WebhookUnregistered
+from worker.audit.check_file import NoEvidence
 from worker.audit.rules.dispute_decision import NotEnded, NotInDoubt, TooMuch, UnfitTask
 from worker.audit.sealing import LedgerBusy
 from worker.batches.actions import ChangedMeanwhile
 from worker.batches.bulk_operations import OperationEnded
 from worker.batches.control import CapTooLow
 from worker.batches.queries.results import BatchArchived
+from worker.batches.deadlines import NeverTaken
 from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale
 from worker.catalog.approving import ApprovalRefused, RunGoesOn
 from worker.catalog.planning import PlanFaulty
@@ -132,6 +137,12 @@ _STATUSES: dict[type[DarkroomError], int] = {
     OperationEnded: 409,
     CapTooLow: 409,
     DeadlinePassed: 409,
+    NeverTaken: 409,
+    NoAccount: 422,
+    NoEvidence: 422,
+    OtherProvider: 409,
+    WebhookFaulty: 422,
+    WebhookUnregistered: 502,
     SecondPersonNeeded: 409,
     CatalogInUse: 409,
     NameTaken: 409,

@@ -125,6 +125,37 @@ def test_a_cap_is_set_and_lifted_exactly(web: Web, typed: str, cap: int | None) 
         assert tx.execute(text("SELECT credit_cap FROM batch WHERE id = :id"), {"id": batch}).scalar_one() == cap
 
 
+def test_a_deadline_is_set_and_lifted_and_is_in_the_changes_of_the_batch(web: Web) -> None:
+    batch, operator = submitted(client(web), "vases"), signed_in(web, "operator")
+
+    def deadline(when: str, status: int = 200) -> str:
+        answer = operator.post(f"{web.url}/batches/{batch}/deadline", data={"when": when, "reason": "sale"}, timeout=10)
+        assert answer.status_code == status, answer.text
+        return text_of(answer)
+
+    dated, wrong, past = deadline("6h"), deadline("soon", 422), deadline("2020-01-01T00:00Z", 422)
+    between = text_of(get(operator, web, f"/batches/{batch}"))
+    lifted = deadline("")
+
+    assert "The deadline is set" in dated
+    assert "deadline: none → 20" in dated
+    assert "Deadline in 5 h 59 min" in between or "Deadline in 6 h" in between
+    assert ("deadline" in wrong, "has passed already" in past) == (True, True)
+    assert "The batch has no deadline any more" in lifted
+    assert "Deadline none" in lifted
+
+
+def test_a_batch_is_given_another_priority_and_weight(web: Web) -> None:
+    batch, operator = submitted(client(web), "vases"), signed_in(web, "operator")
+
+    said = operator.post(f"{web.url}/batches/{batch}/priority", data={"priority": "refresh", "weight": "3"}, timeout=10)
+
+    with web.context.database.transaction() as tx:
+        row = tx.execute(text("SELECT priority, weight FROM batch WHERE id = :id"), {"id": batch}).one()
+    assert tuple(row) == ("refresh", 3)
+    assert "The batch has another turn" in text_of(said)
+
+
 def test_what_is_no_number_is_no_cap(web: Web) -> None:
     batch, browser = submitted(client(web), "vases", credit_cap=8), signed_in(web)
 

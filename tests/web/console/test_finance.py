@@ -159,6 +159,64 @@ def test_a_report_is_of_an_owner_of_lines_and_of_an_instant_and_its_download_is_
     assert "report:statement" in text_of(get(finance, web, "/audit-log"))
 
 
+_WITHOUT_ZONE = json.dumps(
+    {
+        "body": {"sha256": "", "bytes": 0},
+        "queries": [],
+        "evidence_sha256": "",
+        "rows": 0,
+        "control_totals": {},
+        "format": "table",
+        "report": "changes",
+        "as_of": "2026-01-01T00:00:00",
+        "parameters": {},
+    }
+).encode()
+
+
+def check(browser: requests.Session, web: Web, report: bytes, evidence: bytes | None = None) -> requests.Response:
+    """Send a report as the form does; a field without a file has an empty name."""
+    files = {"manifest": ("r", report), "evidence": ("e.json" if evidence else "", evidence or b"")}
+    return browser.post(f"{web.url}/money/check", files=files, timeout=60)
+
+
+def test_a_report_is_checked_with_its_evidence_and_one_that_was_changed_is_told(web: Web) -> None:
+    spend(web)
+    finance = signed_in(web, "finance")
+    archive = get(finance, web, "/money/report?report=spend&format=csv").content
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        report, evidence = (packed.read(name) for name in packed.namelist())
+
+    whole = text_of(check(finance, web, archive))
+    apart = text_of(check(finance, web, report, evidence))
+    changed = text_of(check(finance, web, report.replace(b"studio", b"mia"), evidence))
+
+    assert "As printed: spend as of" in whole
+    assert "As printed: spend as of" in apart
+    assert "Not as printed: spend as of" in changed
+    assert "The body was changed" in changed
+
+
+@pytest.mark.parametrize(
+    ("report", "evidence"),
+    [
+        (b"a,b", None),
+        (b"a,b", b"{"),
+        (b"a,b", b"[]"),
+        (b"a,b", b"[" * 100_000),
+        (b"a,b", b"{}"),
+        (b"PK\x05\x06" + b"\0" * 18, None),
+        (b"", _WITHOUT_ZONE),
+    ],
+)
+def test_what_is_no_report_with_evidence_is_said_and_never_a_failure_of_the_server(
+    web: Web, report: bytes, evidence: bytes | None
+) -> None:
+    answer = check(signed_in(web, "finance"), web, report, evidence)
+
+    assert (answer.status_code, "not an evidence file" in text_of(answer)) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -185,3 +243,5 @@ def test_what_finance_does_is_for_who_has_the_right(web: Web) -> None:
     for path in ("/money/cap", "/money/correct", "/money/close"):
         assert post(operator, web, path, owner="studio", credits="1", generation="x", spent="1").status_code == 403
     get(operator, web, "/money/verify", status=403)
+    get(operator, web, "/money/check", status=403)
+    assert check(operator, web, b"a").status_code == 403

@@ -60,6 +60,30 @@ def test_a_dear_plan_is_rendered_once_another_person_has_approved_it(team: Team,
     assert "applied" in text_of(get(mia, web, path))
 
 
+def test_a_plan_is_made_with_the_options_of_the_command_and_shown_page_by_page(
+    team: Team, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.web.console.plan._SHOWN", 1)
+    team.recipe = RECIPE
+    team.stock({"a": "red", "b": "blue", "c": "grey"})
+    mia = signed_in(web, "operator")
+
+    capped = post(mia, web, "/catalogs/mugs/plan", force="a\n\n b \n", older_than="90", cap="8", sample="1")
+    second = text_of(get(mia, web, f"/plans/{capped.url.rpartition('/')[2]}?from=1"))
+    refused = [
+        post(mia, web, "/catalogs/mugs/plan", **{name: value}).status_code
+        for name, value in (("force", "z"), ("older_than", "0"), ("cap", "few"), ("sample", "0"))
+    ]
+
+    said = text_of(capped)
+    assert "Renders 2 images of 3 items Costs 8 credits Sample 1 image first" in said
+    assert "Also older images made before 20" in said
+    assert "Most credits 8 Rendered even if nothing changed a, b" in said
+    assert "1 to 1 of 2 After" in said
+    assert "Before 2 to 2 of 2" in second
+    assert refused == [422] * 4
+
+
 def test_rendering_a_plan_twice_is_the_same_as_once(team: Team, web: Web) -> None:
     admin = signed_in(web)
     path = planned(admin, web)

@@ -126,6 +126,36 @@ def test_applying_publishes_what_was_accepted(team: Team, web: Web) -> None:
     ]
 
 
+def test_the_rejected_are_planned_priced_and_rendered_at_once_by_who_may_submit(team: Team, web: Web) -> None:
+    browser, ids = signed_in(web), renders(team)
+    post(browser, web, "decide", image=ids["mug-03"], seen=0, verdict="reject", prompt="A bright mug")
+
+    page = post(browser, web, "apply")
+    path = re.findall(r'action="(/plans/[^"]+/apply)"', page.text)[0]
+    done = browser.post(web.url + path, timeout=30)
+
+    assert "1 image for 4 credits, with the prompts that came with the rejections" in text_of(page)
+    assert "/batches/" in done.url
+    planned = team.node.query("SELECT prompt FROM job WHERE state = 'pending'")
+    assert planned == [{"prompt": "A bright mug"}]
+
+
+def test_a_rejected_image_is_accepted_after_all_from_its_history(team: Team, web: Web) -> None:
+    reviewer, ids = signed_in(web, "reviewer"), renders(team)
+    post(reviewer, web, "decide", image=ids["mug-03"], seen=0, verdict="reject")
+    applied = post(reviewer, web, "apply")
+
+    shown = text_of(get(reviewer, web, "/catalogs/mugs/history?sku=mug-03"))
+    accepted = reviewer.post(f"{web.url}/catalogs/mugs/accept", data={"sku": "mug-03"}, timeout=30)
+    again = reviewer.post(f"{web.url}/catalogs/mugs/accept", data={"sku": "mug-03"}, timeout=30)
+
+    assert "/apply" not in applied.text.partition("<main")[2]
+    assert "Accept the last one" in shown
+    assert "The image is live." in text_of(accepted) or "the image is live." in text_of(accepted)
+    assert "mug-03" in team.live()
+    assert (again.status_code, "none waits" in text_of(again)) == (409, True)
+
+
 def test_a_prompt_that_was_not_edited_is_not_kept_as_one(team: Team, web: Web) -> None:
     image = team.candidates()["mug-02"]
 

@@ -82,6 +82,16 @@ def usual(tx: Connection, owner: str) -> Usual | None:
     return None if row is None else Usual(**row._asdict())
 
 
+_EVERY_USUAL = text("""
+    SELECT o.owner, a.name AS account, o.pool FROM owner_account o LEFT JOIN account a ON a.id = o.account_id
+    ORDER BY o.owner""")
+
+
+def every_usual(tx: Connection) -> dict[str, Usual]:
+    """Return what the batches of each owner use that name neither, where something was set; by owner."""
+    return {row.owner: Usual(account=row.account, pool=row.pool) for row in tx.execute(_EVERY_USUAL)}
+
+
 _FORGET_USUAL = text("DELETE FROM owner_account WHERE owner = :owner")
 _SET_USUAL = text("""
     INSERT INTO owner_account (owner, account_id, pool) VALUES (:owner, :account_id, :pool)

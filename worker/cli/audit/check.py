@@ -1,6 +1,5 @@
 """`darkroom audit check`: whether a printed report is still what was printed, and what the books say."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +28,7 @@ def check(
 
     try:
         found = _read(file)
-        faults = check_file.against_evidence(found) + _rewritten(file, found)
+        faults = check_file.against_evidence(found) + check_file.rewritten(file.read_bytes(), found)
         if not offline:
             settings = resolve().settings
             database = wiring.database(settings, connections=1)
@@ -45,28 +44,19 @@ def check(
 
 
 def _read(file: Path) -> "Printed":
-    from worker.audit.evidence import SUFFIX, Printed, separated
+    from worker.audit import check_file
+    from worker.audit.evidence import SUFFIX, separated
 
     beside = file.with_name(file.name + SUFFIX)
     try:
         body = file.read_bytes()
-        if not beside.exists() and (inside := separated(body)) is not None:
-            return inside
-        return Printed(body=body, evidence=json.loads(beside.read_bytes()))
+        if not beside.exists() and separated(body) is not None:
+            return check_file.read(body, None)
+        return check_file.read(body, beside.read_bytes())
     except FileNotFoundError as error:
         raise CliError(f"{error.filename} is not there: `audit check` needs the report and its evidence") from error
     except OSError as error:
         raise CliError(f"{error.filename} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CliError(f"{beside} is not JSON: {error}") from error
-
-
-def _rewritten(file: Path, found: "Printed") -> list[str]:
-    """Return a fault if a report with its evidence inside differs, byte for byte, from a fresh printing."""
-    body = file.read_bytes()
-    if body == found.body or body == found.with_evidence:  # noqa: PLR1714 - the second can be made of JSON only
-        return []
-    return ["the file was changed: written anew, the same report and evidence have other bytes"]
 
 
 def _say(file: Path, found: "Printed", faults: list[str], *, offline: bool) -> None:

@@ -139,7 +139,7 @@ def retry_batch(call: Call, body: NewTry) -> dict[str, Any]:
         price = effect.credits
         return body.max_credits is None or price <= body.max_credits
 
-    deadline = None if body.deadline is None else NewDeadline(at=_instant(body.deadline, by.now), author=by)
+    deadline = None if body.deadline is None else NewDeadline(at=deadline_at(body.deadline, by.now), author=by)
     effect = control.retry_failed(
         call.database,
         _visible(call).id,
@@ -155,7 +155,8 @@ def retry_batch(call: Call, body: NewTry) -> dict[str, Any]:
     return vars(effect)
 
 
-def _instant(text: str, now: datetime) -> datetime:
+def deadline_at(text: str, now: datetime) -> datetime:
+    """Return the instant of a deadline that is set now; raise Problem for one that cannot be read or has passed."""
     try:
         at = batch_request.falls_at(batch_request.deadline(text), now=now)
     except UnfitError as unfit:

@@ -1,6 +1,5 @@
 """One batch: where it stands and why, what failed, its images, and what can be done about it."""
 
-from collections.abc import Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -8,22 +7,24 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from worker.archive.queries import archived
-from worker.batches.queries import failed_jobs, results, throughput
+from worker.batches import deadlines
+from worker.batches.queries import clocks, failed_jobs, results, throughput
 from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
+from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import ACTS_ON, BatchAction, BatchState, JobState
 from worker.engine.queries import batches
 from worker.web.api import batches as api
 from worker.web.api import operations
-from worker.web.api.schemas import Asked, NewCap, NewTry, Reasoned
+from worker.web.api.schemas import Asked, NewCap, NewPriority, NewTry, Reasoned
 from worker.web.console import batches as batch_pages
 from worker.web.console import page
+from worker.web.console.fields import Fields
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 from worker.web.queries import batch_list, change_log
 from worker.web.rules import cursor
 
-Fields = Mapping[str, str]
 T = TypeVar("T", bound=Asked)
 _PAGE, _MORE = 60, 240
 """Images on a page, and those that come at once while its gallery is scrolled."""
@@ -38,6 +39,9 @@ DONE = {
     "cancelled": "The batch is cancelled: nothing more is begun, and what is at the provider is paid and downloaded.",
     "retried": "The failed jobs are asked for again.",
     "capped": "The cap is set.",
+    "turned": "The batch has another turn; it counts for its jobs that wait.",
+    "dated": "The deadline is set. Jobs that an earlier one has ended stay ended.",
+    "undated": "The batch has no deadline any more. Jobs that it has ended stay ended.",
 }
 """What a page says after a form of it was carried out."""
 
@@ -53,6 +57,7 @@ def show(visit: Visit) -> Response:
         values: dict[str, Any] = {
             "found": found,
             "split": batch_list.split(tx, jobs)[row.id],
+            "clocks": clocks.newest(tx, row.id),
             "failures": failed_jobs.by_code(tx, row.id),
             "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
             "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
@@ -69,6 +74,7 @@ def show(visit: Visit) -> Response:
         shown=visit.asked("show"),
         code=visit.asked("code"),
         may_do=_actions(found) - ({"retry"} if values["archived"] else set()),
+        priorities=list(Priority),
         did=DONE.get(visit.asked("did"), ""),
         **values,
     )
@@ -98,7 +104,9 @@ def _actions(found: Overview) -> set[str]:
         able.add("cancel")
     if found.jobs[JobState.FAILED]:
         able.add("retry")
-    return able if state is BatchState.REFUSED else able | {"cap"}
+    if state is BatchState.REFUSED:
+        return able
+    return able | ({"cap"} if found.is_done else {"cap", "deadline", "priority"})
 
 
 def _lines(visit: Visit, tx: Connection, batch_id: UUID, count: int) -> tuple[list[Outcome], str | None]:
@@ -167,6 +175,22 @@ def cap(visit: Visit, fields: Fields) -> Response:
     assert isinstance(asked, NewCap)
     api.set_cap(visit.call, asked)
     return _back(visit, "capped")
+
+
+def priority(visit: Visit, fields: Fields) -> Response:
+    """Give the batch another class, or another share of its class."""
+    api.set_priority(visit.call, _read(NewPriority, fields, "priority", "weight", "reason"))
+    return _back(visit, "turned")
+
+
+def deadline(visit: Visit, fields: Fields) -> Response:
+    """Set until when the batch may run; an empty field lifts it."""
+    by, text = visit.context.author(visit.who, fields.get("reason") or None), fields.get("when", "")
+    at = api.deadline_at(text, by.now) if text else None
+    with visit.context.database.transaction() as tx:
+        batch_id = visit.call.batch(tx).id
+    deadlines.change(visit.context.database, batch_id, at, by)
+    return _back(visit, "dated" if at else "undated")
 
 
 def _read(model: type[T], fields: Fields, *names: str) -> T:

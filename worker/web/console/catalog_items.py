@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.responses import Response, StreamingResponse
 
-from worker.catalog import export, importing, publishing, removing
+from worker.catalog import decisions, export, importing, publishing, removing
 from worker.catalog.importing import RecipeFaulty, TooManyRemoved
 from worker.catalog.items import ItemsRefused, prepare
 from worker.catalog.publishing import CannotRollBack
@@ -17,6 +17,7 @@ from worker.catalog.queries import catalogs, live, rejections
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.catalog.rules import recipe as recipes
 from worker.catalog.rules.catalog import ExportForm
+from worker.catalog.rules.decisions import Decision, Verdict
 from worker.core.db import changes
 from worker.core.rules.fault import Fault, UnfitError
 from worker.intake.manifest import Form, ManifestError
@@ -161,6 +162,22 @@ def roll_back(visit: Visit, fields: Mapping[str, str]) -> Response:
     if done.lost:
         did += f", refused: the store has lost the image of {', '.join(done.lost[:_SHOWN])}"
     query = {"sku": sku, "did": did}
+    return page.redirect(visit.request, f"/catalogs/{quote(catalog.name, safe='')}/history?{urlencode(query)}")
+
+
+def accept(visit: Visit, fields: Mapping[str, str]) -> Response:
+    """Accept an item's image that was rejected, as `darkroom catalog decide --accept` does."""
+    catalog, by, sku = _catalog(visit), visit.context.author(visit.who), fields.get("sku", "")
+    with visit.context.database.transaction() as tx:
+        found = rejections.named(tx, catalog.id, [sku]) if sku else {}
+    if sku not in found:
+        raise Problem(409, "conflict", "Nothing was changed: no image of this item was rejected, and none waits.")
+    decision = Decision(sku=sku, render_id=found[sku][1], verdict=Verdict.ACCEPT, said_at=by.now)
+    database, store = visit.context.database, visit.context.store
+    effect = decisions.decide(database, store, catalog.id, [decision], by=by.actor, now=by.now, new_id=by.new_id)
+    if effect.refused:
+        raise Problem(409, "decision_refused", f"Nothing was changed: {effect.refused[0].reason}.")
+    query = {"sku": sku, "did": "the image is live" if effect.accepted else "it was live already"}
     return page.redirect(visit.request, f"/catalogs/{quote(catalog.name, safe='')}/history?{urlencode(query)}")
 
 

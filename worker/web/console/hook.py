@@ -1,6 +1,5 @@
 """Hooks: who receives events, how their deliveries went, and what an administrator does with them."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,9 +12,8 @@ from worker.hooks.queries import deliveries
 from worker.hooks.subscriptions import Secret
 from worker.web.api.operations import not_found
 from worker.web.console import page, settings
+from worker.web.console.fields import Fields
 from worker.web.console.page import Visit
-
-Fields = Mapping[str, str]
 
 _SHOWN = 50
 _MISSED = timedelta(days=30)

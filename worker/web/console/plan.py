@@ -9,21 +9,37 @@ from worker.catalog import applying, approving, planning
 from worker.catalog.queries import catalogs, plans
 from worker.web.api.operations import not_found
 from worker.web.console import page
+from worker.web.console.fields import lines, whole
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 
 _SHOWN = 200
+_DAYS_MOST = 36_500
+"""As the command has it."""
 
 
-def make(visit: Visit, fields: Mapping[str, str]) -> Response:  # noqa: ARG001 - the form has no fields
+def make(visit: Visit, fields: Mapping[str, str]) -> Response:
     """Plan the refresh of a catalog, and lead to the plan; nothing is spent."""
     by = visit.context.author(visit.who)
+    older = whole(fields, "older_than", "Older than", least=1, most=_DAYS_MOST)
+    cap, sample = whole(fields, "cap", "Most credits"), whole(fields, "sample", "Sample", least=1)
     with visit.context.database.transaction() as tx:
         catalog = catalogs.by_name(tx, visit.request.path_params["name"])
         if catalog is None:
             raise not_found("catalog")
         above = visit.context.settings.approve_above
-        made = planning.make(tx, catalog, plan_id=by.new_id(), by=by.actor, now=by.now, approve_above=above)
+        made = planning.make(
+            tx,
+            catalog,
+            plan_id=by.new_id(),
+            by=by.actor,
+            now=by.now,
+            forced=lines(fields, "force"),
+            older_than_days=older,
+            credit_cap=cap,
+            sample=sample,
+            approve_above=above,
+        )
         planning.save(tx, made)
     return _to(visit, made.id)
 
@@ -36,11 +52,15 @@ def show(visit: Visit) -> Response:
             raise not_found("plan")
         catalog = catalogs.name_of(tx, row.catalog_id)
     renders, kept = row.document["renders"], row.document.get("keeps", {})
+    begin = min(whole(visit.request.query_params, "from", "From") or 0, max(0, len(renders) - 1))
     return visit.render(
         "plan.html",
         plan=row,
         catalog=catalog,
-        renders=renders[:_SHOWN],
+        options=planning.read_options(row.document),
+        renders=renders[begin : begin + _SHOWN],
+        begin=begin,
+        size=_SHOWN,
         count=len(renders),
         kept=[(reason, len(skus)) for reason, skus in kept.items()],
         is_open=row.applied_at is None and row.refused_at is None,

@@ -1,6 +1,5 @@
 """The review of a catalog's new images: one large image at a time, decided by a key and saved at once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -9,7 +8,9 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from worker.catalog import decisions, review
+from worker.catalog import decisions, planning, review
+from worker.catalog.decisions import Effect
+from worker.catalog.planning import Plan
 from worker.catalog.queries import catalogs
 from worker.catalog.queries.catalogs import CatalogRow
 from worker.catalog.queries.review_queue import Place, Queue, Queued, Show
@@ -19,6 +20,7 @@ from worker.catalog.rules.refresh import content_of
 from worker.contact_sheet.review import differing
 from worker.core.rules.fault import UnfitError
 from worker.web.console import page
+from worker.web.console.fields import Fields
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 from worker.web.rules import cursor
@@ -32,7 +34,6 @@ TABS = (
     (Show.ALL, "All"),
 )
 _DONE = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected"}
-Fields = Mapping[str, str]
 
 
 def routes() -> list[BaseRoute]:
@@ -211,7 +212,29 @@ def _apply(visit: Visit, fields: Fields) -> Response:
     """Let every saved decision of the catalog take effect, and say what came of it."""
     desk = _desk(visit, fields.get("show", ""))
     effect = desk.session.apply(visit.context.new_id)
-    return visit.render("review_applied.html", effect=effect, **desk.tally())
+    made, unfit = _again(desk, effect) if effect.rejected and visit.who.may(Right.SUBMIT) else (None, "")
+    return visit.render("review_applied.html", effect=effect, plan=made, unfit=unfit, **desk.tally())
+
+
+def _again(desk: Desk, effect: Effect) -> tuple[Plan | None, str]:
+    """Save a plan of the rejected alone, as `darkroom catalog decide` does; or say why they cannot be rendered."""
+    context = desk.visit.context
+    by = context.author(desk.visit.who)
+    try:
+        with context.database.bulk_transaction() as tx:
+            made = planning.make(
+                tx,
+                catalogs.by_id(tx, desk.catalog.id),
+                plan_id=by.new_id(),
+                by=by.actor,
+                now=by.now,
+                only=effect.rejected,
+                approve_above=context.settings.approve_above,
+            )
+            planning.save(tx, made)
+    except planning.PlanFaulty as error:
+        return None, str(error)
+    return made, ""
 
 
 def _ended(desk: Desk, image_id: UUID) -> str:

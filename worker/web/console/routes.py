@@ -3,13 +3,13 @@
 from starlette.routing import BaseRoute
 
 from worker.web.console import (
-    accounts,
     assets,
     audit_log,
     batch,
     batches,
     catalog_items,
     catalogs,
+    check,
     downloads,
     home,
     hook,
@@ -27,6 +27,8 @@ from worker.web.console import (
     settings,
     submit,
 )
+from worker.web.console.accounts import overview as accounts
+from worker.web.console.accounts import webhooks
 from worker.web.console.page import Entry
 from worker.web.rules.identity import Right
 
@@ -63,6 +65,8 @@ def routes() -> list[BaseRoute]:
         page.form("/batches/{batch_id}/cancel", batch.cancel, Right.CONTROL),
         page.form("/batches/{batch_id}/retry", batch.retry, Right.CONTROL),
         page.form("/batches/{batch_id}/cap", batch.cap, Right.FINANCE),
+        page.form("/batches/{batch_id}/deadline", batch.deadline, Right.CONTROL),
+        page.form("/batches/{batch_id}/priority", batch.priority, Right.CONTROL),
         page.page("/jobs/{job_id}", job.show),
         page.page("/search", search.show),
         page.page("/operations", operations.show),
@@ -76,6 +80,8 @@ def routes() -> list[BaseRoute]:
         page.page("/money", money.show, Right.FINANCE),
         page.stream("/money/report", report.download, Right.FINANCE),
         page.page("/money/verify", money.check, Right.FINANCE),
+        page.page("/money/check", check.show, Right.FINANCE),
+        page.upload("/money/check", check.take, Right.FINANCE),
         page.form("/money/cap", money.cap_owner, Right.FINANCE),
         page.form("/money/close", money.close, Right.FINANCE),
         page.form("/money/correct", money.correct_cost, Right.DECIDE),
@@ -85,6 +91,7 @@ def routes() -> list[BaseRoute]:
         page.upload("/catalogs/{name:path}/import", catalog_items.take, Right.SUBMIT),
         page.page("/catalogs/{name:path}/history", catalog_items.history),
         page.form("/catalogs/{name:path}/rollback", catalog_items.roll_back, Right.REVIEW),
+        page.form("/catalogs/{name:path}/accept", catalog_items.accept, Right.REVIEW),
         page.form("/catalogs/{name:path}/remove", catalog_items.remove, Right.CONTROL),
         page.stream("/catalogs/{name:path}/live.csv", catalog_items.export_live),
         page.stream("/catalogs/{name:path}/rejected.csv", catalog_items.export_rejected),
@@ -110,6 +117,13 @@ def routes() -> list[BaseRoute]:
         page.form("/accounts/pause", accounts.pause, Right.CONTROL),
         page.form("/accounts/resume", accounts.resume, Right.CONTROL),
         page.form("/accounts/limits", accounts.limit, Right.CONTROL),
+        page.form("/accounts/same-key", accounts.same_key, Right.CONTROL),
+        page.form("/accounts/owner", accounts.set_usual, Right.CONTROL),
+        page.page("/accounts/{account:path}/webhooks", webhooks.show, Right.CONTROL),
+        page.form("/accounts/{account:path}/webhooks", webhooks.add, Right.ADMIN),
+        page.form("/accounts/{account:path}/webhooks/test", webhooks.send_test, Right.ADMIN),
+        page.form("/accounts/{account:path}/webhooks/rotate", webhooks.rotate, Right.ADMIN),
+        page.form("/accounts/{account:path}/webhooks/remove", webhooks.remove, Right.ADMIN),
         page.page("/settings", settings.show, Right.ADMIN),
         page.form("/settings/users", settings.add_user, Right.ADMIN),
         page.form("/settings/users/set", settings.set_user, Right.ADMIN),

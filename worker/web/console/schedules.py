@@ -1,6 +1,6 @@
 """Schedules: what is refreshed when, the next runs in words, the last ones, and what a person does with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,11 +18,10 @@ from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
 from worker.catalog.schedule_control import ScheduleInvalid, Wanted
 from worker.web.api.operations import not_found
 from worker.web.console import page
+from worker.web.console.fields import Fields
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 from worker.web.rules import timetable
-
-Fields = Mapping[str, str]
 
 _RUNS = 5
 _NEXT = 3

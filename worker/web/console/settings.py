@@ -16,13 +16,12 @@ from worker.hooks.queries import hooks
 from worker.web import sessions, tokens
 from worker.web.api.operations import field_problem
 from worker.web.console import page
+from worker.web.console.fields import Fields, whole
 from worker.web.console.page import Visit
 from worker.web.problems import Forbidden, Problem
 from worker.web.queries import identity
 from worker.web.rules.identity import ROLES, Right
 from worker.web.tokens import IdentityFaulty, TokenRequest
-
-Fields = Mapping[str, str]
 
 _DONE = {
     "user": "The user is saved; its sessions have ended.",
@@ -102,7 +101,7 @@ def create_token(visit: Visit, fields: Fields) -> Response:
         rights=_rights(fields),
         owner=owner,
         max_priority=_priority(fields),
-        credit_cap=_whole("cap", fields),
+        credit_cap=whole(fields, "cap", "Most credits"),
         expires_at=_expiry(fields, by),
     )
     with _faults(), visit.context.database.transaction() as tx:
@@ -160,13 +159,6 @@ def _priority(fields: Fields) -> Priority | None:
         return Priority(text) if text else None
     except ValueError:
         raise Problem(422, "request_invalid", f"There is no priority {text!r}.") from None
-
-
-def _whole(name: str, fields: Fields) -> int | None:
-    digits = fields.get(name, "").replace(",", "")
-    if digits and not (digits.isascii() and digits.isdigit() and len(digits) < 16):  # noqa: PLR2004 - fits a bigint
-        raise Problem(422, "request_invalid", f"{name}: write a whole number, or leave it empty.")
-    return int(digits) if digits else None
 
 
 def _expiry(fields: Fields, by: Author) -> datetime | None:

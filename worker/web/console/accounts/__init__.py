@@ -1,0 +1,1 @@
+"""Pages about accounts at the provider."""
