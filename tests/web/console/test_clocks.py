@@ -36,7 +36,7 @@ def test_the_clocks_of_a_batch_are_shown_apart_where_the_provider_dates_the_end(
         undated = text_of(get(browser, web, path))
 
     assert kept == [{"is_kept": True}] * 2
-    assert "Where the time goes newest 2 images" in dated
+    assert "Where the time goes 2 images of the first attempt" in dated
     assert "At the provider, as it says" in dated
     assert "From its end until it was seen" in dated
     assert (found["provider"].half_s, found["detection"].half_s, found["detection"].images) == (2.0, 3.0, 2)
