@@ -6,7 +6,7 @@ changes it keeps the SHA-256 that the row had in its digest, and the one that it
 
 from collections.abc import Sequence
 
-from migrations import rights, scripts
+from migrations import contract, rights, scripts
 
 revision: str = "0074"
 down_revision: str | None = "0073"
@@ -321,6 +321,8 @@ END $$;
 
 
 def upgrade() -> None:
+    # The constraint bars what no node of before does: it is about jobs that were erased, and each of them has ended.
+    contract.require("0061")
     scripts.run(_TABLES + _REFUSE + _LINES + _ERASE)
     rights.AT_0074.grant()
 
