@@ -21,8 +21,8 @@ from worker.audit.sealing import LedgerBusy
 from worker.batches.actions import ChangedMeanwhile
 from worker.batches.bulk_operations import OperationEnded
 from worker.batches.control import CapTooLow
-from worker.batches.queries.results import BatchArchived
 from worker.batches.deadlines import NeverTaken
+from worker.batches.queries.results import BatchArchived
 from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale
 from worker.catalog.approving import ApprovalRefused, RunGoesOn
 from worker.catalog.planning import PlanFaulty

@@ -110,7 +110,7 @@ SHA256 = {
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
     "darkroom_enqueue": "e9e7cd16fe20b7dd4f525baa4dd92f132f65215e3b73d7f6c230548c6503567f",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
-    "grant_application_rights": "34b09826738d57eb61de986b27858712261476d029088dbdcd4340671e7771f2",
+    "grant_application_rights": "9635e13ea5c557527ac514f94817b4a60e9a118341fe6dbd1a3fe88a143d4d2b",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
     "keep_unarchived": "7c5e17324f0dc8220abafe37a31bbd39063b51b5329186fba3b9ca6191bd1640",
     "remove_archived": "c8b28a0b4c4da9da1b20d9eb2f540ea3c464c0c8bf1c24454377437975a4d53e",
