@@ -9,9 +9,12 @@ from tests.archive.conftest import archive, broken, counts, files, reader, seal,
 from tests.pipeline.hooked import Crash, Fuse
 from tests.pipeline.node import Node
 from tests.reports.conftest import World
+from worker.archive import parquet
 from worker.archive.reading import ArchiveDamaged
-from worker.audit import correct
+from worker.audit import correct, erasing
+from worker.audit.erasing import TextsArchived
 from worker.audit.evidence import Printed, printed
+from worker.audit.queries.erasures import Target
 from worker.audit.reports import ReportQuery
 from worker.audit.reports.snapshot import ArchiveNotRead
 from worker.audit.rules.dispute_decision import Signature
@@ -79,6 +82,23 @@ def test_more_work_after_archiving_is_sealed_reported_and_believed(small: Node) 
     archive(small)
     assert counts(small)["job"] == 0
     assert broken(small) == {}
+
+
+def test_an_erased_prompt_stays_erased_and_proved_in_the_archive_of_which_nothing_is_erased(small: Node) -> None:
+    erased = Target(subject="job", job_id=small.query("SELECT id FROM job WHERE key = 'a'")[0]["id"])
+    erasing.erase(small.services.database, small.services.store, erased, small.author("request 12"), approve_above=None)
+    seal(small)
+    batch = small.query("SELECT id FROM batch")[0]["id"]
+    archive(small)
+
+    with pytest.raises(TextsArchived, match="before it is archived"):
+        erasing.preview(small.services.database, Target(subject="batch", batch_id=batch))
+
+    assert counts(small)["job"] == 0
+    assert broken(small) == {}
+    written = [parquet.decode(each.file.read_bytes()) for each in files(small) if "-job-" in each.path]
+    prompts = {row[[each.name for each in names].index("prompt")] for names, rows in written for row in rows}
+    assert {prompt[:10] for prompt in prompts} == {"(erased on", "2"}
 
 
 def test_what_is_said_of_an_archived_batch_is_what_was_counted(small: Node) -> None:

@@ -44,7 +44,7 @@ def test_the_way_down_and_up_again_gives_the_same(database_url: str) -> None:
     command.upgrade(alembic_config(database_url), "head")
 
     assert tables(database_url) == before
-    assert names(database_url, TRIGGERS) == ["append_only", "books_closed"]
+    assert names(database_url, TRIGGERS) == ["append_only", "archived_only", "books_closed"]
     command.check(alembic_config(database_url))
 
 

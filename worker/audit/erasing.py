@@ -9,6 +9,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from worker.archive.queries import archived
 from worker.audit.queries import erasures, facts
 from worker.audit.queries.erasures import ErasureRow, Obstacle, Target
 from worker.audit.rules import fact_seal
@@ -46,6 +47,24 @@ class NotErasable(DarkroomError):
         return (
             f"{head}: the catalog {found.catalog} would render {found.sku} again: import it without that item, or"
             " remove the catalog, first"
+        )
+
+
+class TextsArchived(DarkroomError):
+    """The rows are in the archive, whose files are never written anew; nothing was changed."""
+
+    error_code = "texts_archived"
+
+    def __init__(self, batch_id: UUID) -> None:
+        """Keep the batch."""
+        super().__init__(batch_id)
+        self.batch_id = batch_id
+
+    def __str__(self) -> str:
+        """Return the message, with the next step."""
+        return (
+            f"batch {self.batch_id} is archived, and nothing of it can be erased: its files stay as they were written."
+            " Erase what has to go before it is archived (docs/privacy.md)"
         )
 
 
@@ -102,8 +121,14 @@ class Erased:
     """Files that were removed from the store."""
 
 
+def expect_not_archived(tx: Connection, batch_id: UUID) -> None:
+    """Raise TextsArchived when the rows of the batch's jobs are in the archive, or on their way there."""
+    if archived.of_batch(tx, batch_id) is not None:
+        raise TextsArchived(batch_id)
+
+
 def preview(database: Database, target: Target) -> Mapping[str, int]:
-    """Return how many rows of each table would be erased; raises NotErasable."""
+    """Return how many rows of each table would be erased; raises NotErasable and TextsArchived."""
     with database.transaction() as tx:
         _expect_erasable(tx, target)
         return erasures.count(tx, target)
@@ -120,7 +145,7 @@ def erase(
     """Erase the target in transactions of at most 5,000 jobs, then the files that only it needed.
 
     What was killed is completed by the same order again. Where costly orders need two people, so does this one. Raises
-    NotErasable, BooksDiffer, SecondPersonNeeded, ErasureBusy and FilesLeft.
+    NotErasable, TextsArchived, BooksDiffer, SecondPersonNeeded, ErasureBusy and FilesLeft.
     """
     done: list[ErasureRow] = []
     while (found := _erase_next(database, target, by, approve_above=None if done else approve_above)) is not None:
@@ -156,6 +181,8 @@ def _erase(tx: Connection, target: Target, by: Author) -> ErasureRow:
 
 
 def _expect_erasable(tx: Connection, target: Target) -> None:
+    if target.batch_id is not None:
+        expect_not_archived(tx, target.batch_id)
     if (obstacle := erasures.obstacle(tx, target)) is not None:
         raise NotErasable(target, obstacle)
 

@@ -65,6 +65,7 @@ def erase(
 
 def _named(tx: "Connection", job: str | None, batch: str | None) -> "Target":
     """Return the job or the batch that is meant; raise CliError."""
+    from worker.audit import erasing
     from worker.audit.queries import journal
     from worker.audit.queries.erasures import Target
     from worker.batches.queries import explaining
@@ -75,9 +76,10 @@ def _named(tx: "Connection", job: str | None, batch: str | None) -> "Target":
         assert job is not None
         job_id = journal.find_job(tx, job)
         if job_id is None:
-            raise CliError(f"no job has the id {plain(job)!r}: give the batch of a key with --batch")
+            raise CliError(f"no job in the tables has the id {plain(job)!r}: give the batch of a key with --batch")
         return Target(subject=f"job:{job_id}", job_id=job_id)
     row = lookup.one_batch(tx, batch)
+    erasing.expect_not_archived(tx, row.id)
     if job is None:
         return Target(subject=f"batch:{row.id}", batch_id=row.id)
     job_id = explaining.by_key(tx, row.id, job) or _of_batch(tx, job, row.id)
