@@ -1,12 +1,16 @@
 """The doctor says which scopes the key has, without spending anything."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import connect
 
 from tests.cli.conftest import Darkroom
 from tests.fixtures.provider import Provider
+from worker.cli.health import checks
+from worker.core.db.session import Database
 
 SCOPES = {"credits:read", "generations:read", "files:read", "generations:create", "files:create"}
 
@@ -65,3 +69,29 @@ def test_the_doctor_says_that_the_default_model_is_not_offered(darkroom: Darkroo
     found = finding(darkroom, sandbox, "prices")
 
     assert (found["verdict"], found["detail"]) == ("warning", "not offered: qwen-image (coming_soon)")
+
+
+def test_the_doctor_says_when_a_forgotten_transaction_keeps_dead_rows_and_how_to_find_it(
+    darkroom: Darkroom,
+    sandbox: Provider,
+    database: Database,
+    good_manifest: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    darkroom("submit", str(good_manifest))
+    assert finding(darkroom, sandbox, "vacuum")["verdict"] == "ok"
+    monkeypatch.setattr(checks, "DEAD_ROWS_MOST", 20)
+
+    with connect(database.conninfo) as forgotten:
+        forgotten.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        forgotten.execute("SELECT count(*) FROM job")
+        # A session counts what it did when it ends.
+        with connect(database.conninfo, autocommit=True) as busy:
+            for _ in range(30):
+                busy.execute("UPDATE account SET probes = probes")
+
+        found = finding(darkroom, sandbox, "vacuum")
+
+    assert found["verdict"] == "warning"
+    assert "dead rows in the table account" in found["detail"]
+    assert "FROM pg_stat_activity WHERE backend_xmin IS NOT NULL" in found["next_step"]

@@ -146,6 +146,14 @@ def server(tx: Connection) -> str:
     return f"Postgres {row[0]}, database {row[1]}"
 
 
+_DEAD_ROWS = text("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = 'account'::regclass")
+
+
+def dead_rows(tx: Connection) -> int:
+    """Return how many dead rows the table has that every round of dispatch reads, as the server last counted them."""
+    return int(tx.execute(_DEAD_ROWS).scalar_one())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pause:
     """Whether an account does paid work; ``reason`` None says that it does."""

@@ -1,9 +1,8 @@
 """Each part of Darkroom looked at once, without spending anything: what is found, and what to do about it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -15,38 +14,21 @@ from worker.audit.queries import instants
 from worker.batches.queries import overview
 from worker.cli import output
 from worker.cli.context import Context, no_database
-from worker.cli.health import nodes, serving
+from worker.cli.health import findings, nodes, provider, serving
+from worker.cli.health.findings import Finding, Verdict
 from worker.core.db import schema
-from worker.core.rules.errors import AccountPaused, NotFound, PauseReason, ProviderError
-from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
+from worker.core.rules.errors import PauseReason
 from worker.engine.queries import crashes, maintenance, results
 from worker.engine.rules import give_up
 from worker.engine.rules.give_up import ALARM_AFTER, GRAVE_AFTER
 from worker.hooks.queries import hooks
 from worker.intake.queries import messages
 from worker.node.queries.nodes import OFF_S
-from worker.provider.client import Client
-from worker.provider.wire import why_unavailable
 from worker.settings import variable_of
 from worker.storage.store import StoreUnavailable, WrongStore
 
-
-class Verdict(StrEnum):
-    """How one part is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One part, and what there is to say about it."""
-
-    part: str
-    verdict: Verdict
-    detail: str
-    next_step: str = ""
+DEAD_ROWS_MOST = 20_000
+"""Of a table of few rows, to which autovacuum comes each minute: a busy node leaves some 6,000 in that time."""
 
 
 def examine(context: Context) -> Iterator[Finding]:
@@ -54,24 +36,12 @@ def examine(context: Context) -> Iterator[Finding]:
     yield from _database(context)
     yield from _broker(context)
     yield _store(context)
-    yield from _provider(context)
-
-
-def _ok(part: str, detail: str) -> Finding:
-    return Finding(part=part, verdict=Verdict.OK, detail=detail)
-
-
-def _warning(part: str, detail: str, next_step: str) -> Finding:
-    return Finding(part=part, verdict=Verdict.WARNING, detail=detail, next_step=next_step)
-
-
-def _failed(part: str, detail: str, next_step: str) -> Finding:
-    return Finding(part=part, verdict=Verdict.FAILED, detail=detail, next_step=next_step)
+    yield from provider.examine(context)
 
 
 def _database(context: Context) -> Iterator[Finding]:
     if context.settings.database_url is None:
-        yield _failed("database", "none", no_database(context.found))
+        yield findings.failed("database", "none", no_database(context.found))
         return
     database = wiring.database(context.settings, connections=1)
     try:
@@ -81,6 +51,7 @@ def _database(context: Context) -> Iterator[Finding]:
             migrations = _migrations(tx)
             yield migrations
             if migrations.verdict is Verdict.OK:
+                yield _vacuum(tx)
                 yield from _node_problems(tx)
                 yield _instants(tx)
                 yield from _accounts(tx, context)
@@ -90,7 +61,7 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield _messages(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
-        yield _failed(
+        yield findings.failed(
             "database",
             f"does not answer: {reason}",
             "check DARKROOM_DATABASE_URL (host, port, sslmode, sslrootcert), and that it runs",
@@ -100,7 +71,7 @@ def _database(context: Context) -> Iterator[Finding]:
 
 
 def _server(tx: Connection) -> Finding:
-    return _ok("database", overview.server(tx))
+    return findings.ok("database", overview.server(tx))
 
 
 def _clock(tx: Connection) -> Finding:
@@ -108,20 +79,34 @@ def _clock(tx: Connection) -> Finding:
     offset_s = wiring.clock.wall_offset_s()
     if abs(offset_s) > OFF_S:
         detail = f"this machine's clock is {serving.off_by(offset_s)} the database's, which alone counts"
-        return _warning("clock", detail, serving.SET_THE_CLOCK)
-    return _ok("clock", f"{offset_s:+.3f} s against the database's")
+        return findings.warning("clock", detail, serving.SET_THE_CLOCK)
+    return findings.ok("clock", f"{offset_s:+.3f} s against the database's")
+
+
+def _vacuum(tx: Connection) -> Finding:
+    dead = overview.dead_rows(tx)
+    if dead <= DEAD_ROWS_MOST:
+        return findings.ok("vacuum", f"{dead:,} dead rows in the table account")
+    return findings.warning(
+        "vacuum",
+        f"{dead:,} dead rows in the table account, which every round reads past: a transaction keeps them, or"
+        " autovacuum does not come",
+        "as an administrator: SELECT pid, usename, application_name, xact_start FROM pg_stat_activity WHERE"
+        " backend_xmin IS NOT NULL ORDER BY xact_start, and end the oldest; then pg_replication_slots and"
+        " pg_prepared_xacts",
+    )
 
 
 def _instants(tx: Connection) -> Finding:
     found = instants.at_a_glance(tx)
     if not found:
-        return _ok("instants", "no impossible timestamps")
+        return findings.ok("instants", "no impossible timestamps")
     detail = f"{found[0]}, which is impossible" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     if instants.is_healed(found[0]):
-        return _warning(
+        return findings.warning(
             "instants", detail, "nothing; a running node corrects it within seconds, see instant.healed in its log"
         )
-    return _warning(
+    return findings.warning(
         "instants",
         detail,
         "keep the clock of the database's server in step (NTP), and upgrade old nodes: `darkroom audit verify` has all"
@@ -131,20 +116,20 @@ def _instants(tx: Connection) -> Finding:
 
 def _node_problems(tx: Connection) -> Iterator[Finding]:
     for found in serving.of_all(tx):
-        yield _warning(found.check, found.said, found.next_step)
+        yield findings.warning(found.check, found.said, found.next_step)
 
 
 def _migrations(tx: Connection) -> Finding:
     found, wanted = schema.current(tx), schema.head()
     if found == wanted:
-        return _ok("migrations", f"at {found}, the newest")
+        return findings.ok("migrations", f"at {found}, the newest")
     if found and not schema.is_known(found):
-        return _failed(
+        return findings.failed(
             "migrations",
             f"at {found}, which this version of Darkroom does not know",
             "use the version that the database was last used with, or a newer one",
         )
-    return _failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `darkroom migrate`")
+    return findings.failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `darkroom migrate`")
 
 
 def _accounts(tx: Connection, context: Context) -> Iterator[Finding]:
@@ -156,7 +141,7 @@ def _accounts(tx: Connection, context: Context) -> Iterator[Finding]:
         for each in _of_account(tx, name):
             yield each if each.part == "account" else replace(each, detail=f"{name}: {each.detail}")
     for name in maintenance.unserved(tx):
-        yield _warning(
+        yield findings.warning(
             "account",
             f"{name!r} has jobs, and no node works for it",
             f"start a node with its key ({variable_of('RIVYA_API_KEY', name)}); its account.not_served or"
@@ -174,13 +159,13 @@ def _of_account(tx: Connection, name: str) -> Iterator[Finding]:
 def _account(tx: Connection, name: str) -> Finding:
     found = overview.pause(tx, name)
     if found is None:
-        return _ok("account", f"{name!r} is new: the first node or batch creates it")
+        return findings.ok("account", f"{name!r} is new: the first node or batch creates it")
     if found.reason is None:
-        return _ok("account", f"{name!r} is not paused")
+        return findings.ok("account", f"{name!r} is not paused")
     since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
     words = f": {found.message}" if found.message else ""
     step = overview.next_step_of(PauseReason(found.reason))
-    return _warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
+    return findings.warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
 
 
 def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
@@ -192,19 +177,21 @@ def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
         f" {found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
     )
     if found.blocked_until - found.closed_at < PROBED_AFTER:
-        yield _ok("rate limit", detail)
+        yield findings.ok("rate limit", detail)
     else:
-        yield _warning("rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`")
+        yield findings.warning(
+            "rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`"
+        )
 
 
 def _not_downloaded(tx: Connection, name: str) -> Finding:
     found, now = results.not_downloaded_of_account(tx, name), wiring.clock()
     if found.since is None:
-        return _ok("images", "every paid image is downloaded")
+        return findings.ok("images", "every paid image is downloaded")
     detail = f"{found.count:,} paid and not downloaded yet, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
     if not found.is_older_than(ALARM_AFTER, now=now):
-        return _ok("images", f"{detail}: being downloaded")
-    judge = _failed if found.is_older_than(GRAVE_AFTER, now=now) else _warning
+        return findings.ok("images", f"{detail}: being downloaded")
+    judge = findings.failed if found.is_older_than(GRAVE_AFTER, now=now) else findings.warning
     return judge(
         "images",
         detail,
@@ -216,27 +203,27 @@ def _not_downloaded(tx: Connection, name: str) -> Finding:
 def _models(tx: Connection, name: str) -> Finding:
     paused = provider_health.paused_models_of(tx, name)
     if not paused:
-        return _ok("models", "none is paused")
+        return findings.ok("models", "none is paused")
     step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
-    return _warning("models", "; ".join(str(each) for each in paused), step)
+    return findings.warning("models", "; ".join(str(each) for each in paused), step)
 
 
 def _maintenance(tx: Connection) -> Finding:
     found = maintenance.failing(tx)
     if not found:
-        return _ok("maintenance", "runs as scheduled")
+        return findings.ok("maintenance", "runs as scheduled")
     parts = (
         f"{each.kind}: not done since {each.done_at:%Y-%m-%d %H:%M} UTC" + (f" ({each.error})" if each.error else "")
         for each in found
     )
     step = "look for maintenance.crashed in the nodes' log; if there is none, the nodes' threads or the broker hang"
-    return _warning("maintenance", "; ".join(parts), step)
+    return findings.warning("maintenance", "; ".join(parts), step)
 
 
 def _hooks(tx: Connection) -> Finding:
     found = hooks.failing(tx, now=wiring.clock())
     if found is None:
-        return _ok("hooks", "every event was taken, or was not sent yet")
+        return findings.ok("hooks", "every event was taken, or was not sent yet")
     parts = (
         f"{output.plural(found.disabled, 'hook')} disabled" if found.disabled else "",
         f"{output.plural(found.failing, 'hook')} failing" if found.failing else "",
@@ -247,20 +234,20 @@ def _hooks(tx: Connection) -> Finding:
         " HOOK` and `darkroom hook replay --failed`; `darkroom hook list` and `hook deliveries --failed` show each"
     )
     detail = f"{', '.join(filter(None, parts))}; {found.first}"
-    return _failed("hooks", detail, step) if found.disabled else _warning("hooks", detail, step)
+    return findings.failed("hooks", detail, step) if found.disabled else findings.warning("hooks", detail, step)
 
 
 def _crashes(tx: Connection) -> Finding:
     found = crashes.count(tx, now=wiring.clock())
     if not found.steps and not found.ended:
-        return _ok("crashes", "no job step keeps crashing")
+        return findings.ok("crashes", "no job step keeps crashing")
     words = f" ({found.error})" if found.error else ""
     detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {give_up.CRASHED} within a day"
     step = (
         "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --code"
         f" {give_up.CRASHED}`; what is in doubt: `darkroom audit in-doubt`"
     )
-    return (_failed if found.ended else _warning)("crashes", detail, step)
+    return (findings.failed if found.ended else findings.warning)("crashes", detail, step)
 
 
 _REFERENCES_LATE_AFTER = timedelta(minutes=15)
@@ -274,7 +261,7 @@ def _messages(tx: Connection) -> Finding:
     waiting = messages.count_waiting(tx)
     is_late = waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_LATE_AFTER
     if not total and not dropped and not is_late:
-        return _ok("messages", f"none refused or dropped within 7 days; {waiting}")
+        return findings.ok("messages", f"none refused or dropped within 7 days; {waiting}")
     parts, steps = [], []
     if is_late:
         parts.append(f"{waiting}, the first since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC")
@@ -286,160 +273,57 @@ def _messages(tx: Connection) -> Finding:
         f"{total:,} {noun} refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
     ]
     parts += [f"{each.messages:,} messages dropped from {each.queue}: {each.last_reason}" for each in dropped]
-    return _warning("messages", "; ".join(parts), "; ".join(steps))
+    return findings.warning("messages", "; ".join(parts), "; ".join(steps))
 
 
 def _unread(context: Context) -> Finding:
     found = nodes.unread_queues(context)
     if not found:
-        return _ok("queues", "no messages in misspelled queues")
+        return findings.ok("queues", "no messages in misspelled queues")
     parts = (f"{each.messages:,} messages in {each.name} (did you mean {each.meant}?)" for each in found)
     step = "no node reads them: send them again to the queue that was meant, then delete the other"
-    return _warning("queues", "; ".join(parts), step)
+    return findings.warning("queues", "; ".join(parts), step)
 
 
 def _broker(context: Context) -> Iterator[Finding]:
     if context.settings.broker_url is None:
-        yield _failed("broker", "none", "start Darkroom with `darkroom up`, or set DARKROOM_BROKER_URL")
+        yield findings.failed("broker", "none", "start Darkroom with `darkroom up`, or set DARKROOM_BROKER_URL")
         return
     try:
         found = nodes.alive(context)
     except nodes.BrokerUnreachable as error:
-        yield _failed("broker", str(error), "check DARKROOM_BROKER_URL, and that it runs")
+        yield findings.failed("broker", str(error), "check DARKROOM_BROKER_URL, and that it runs")
         return
     kind = context.settings.broker_url.get_secret_value().split(":", 1)[0]
-    yield _ok("broker", f"answers ({kind})")
+    yield findings.ok("broker", f"answers ({kind})")
     if found:
-        yield _ok("nodes", ", ".join(found))
+        yield findings.ok("nodes", ", ".join(found))
     else:
-        yield _warning("nodes", "none answers", "start one: `darkroom up`, or `darkroom node`")
+        yield findings.warning("nodes", "none answers", "start one: `darkroom up`, or `darkroom node`")
     try:
         yield _unread(context)
     except nodes.BrokerUnreachable as error:
-        yield _failed("queues", str(error), "check DARKROOM_BROKER_URL, and that it runs")
+        yield findings.failed("queues", str(error), "check DARKROOM_BROKER_URL, and that it runs")
 
 
 def _store(context: Context) -> Finding:
     place = context.settings.store_url
     if context.settings.database_url is None:
         # Opening a store makes its folder: without a Darkroom here, that would be one more home.
-        return _warning("store", f"{place}: not checked", "it is checked against the database: fix the database first")
+        return findings.warning(
+            "store", f"{place}: not checked", "it is checked against the database: fix the database first"
+        )
     database = wiring.database(context.settings, connections=1)
     try:
         wiring.store(context.settings, database).check()
     except WrongStore as error:
-        return _failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
+        return findings.failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
     except (StoreUnavailable, ValueError) as error:
-        return _failed(
+        return findings.failed(
             "store", str(error), "check DARKROOM_STORE, its free space and its permissions; work that needs it waits"
         )
     except DBAPIError:
-        return _warning("store", f"{place}: not checked against the database", "fix the database first")
+        return findings.warning("store", f"{place}: not checked against the database", "fix the database first")
     finally:
         database.close()
-    return _ok("store", f"{place}: the expected store, writable and readable")
-
-
-def _provider(context: Context) -> Iterator[Finding]:
-    if not context.has_provider:
-        yield _failed("provider", "no key, and no sandbox runs here", "set RIVYA_API_KEY, or start `darkroom up`")
-        return
-    kind = "sandbox" if context.is_play else "live"
-    in_use = _models_in_use(context)
-    several = context.settings.served if context.settings.accounts else ()
-    for settings in several or (context.settings,):
-        for each in _of_key(wiring.client(settings), kind, in_use):
-            yield replace(each, detail=f"{settings.account}: {each.detail}") if several else each
-
-
-def _of_key(client: Client, kind: str, in_use: set[str]) -> Iterator[Finding]:
-    yield _asked("key", lambda: _wallet(client, kind, in_use))
-    yield _asked("scopes", lambda: _scopes(client))
-    yield _asked("prices", lambda: _prices(client, in_use))
-
-
-def _models_in_use(context: Context) -> set[str]:
-    """Return the models that jobs wait for, and the one of a request that names none."""
-    if context.settings.database_url is None:
-        return {DEFAULT_MODEL}
-    database = wiring.database(context.settings, connections=1)
-    try:
-        with database.transaction() as tx:
-            return {DEFAULT_MODEL, *provider_health.in_use(tx)}
-    except DBAPIError:
-        return {DEFAULT_MODEL}
-    finally:
-        database.close()
-
-
-def _asked(part: str, ask: Callable[[], Finding]) -> Finding:
-    try:
-        return ask()
-    except ProviderError as error:
-        return _failed(part, str(error), "check RIVYA_API_KEY and RIVYA_BASE_URL, and the key at the provider's site")
-
-
-def _wallet(client: Client, kind: str, in_use: set[str]) -> Finding:
-    balance = client.credits()
-    detail = f"{kind}: key accepted, scope credits:read; wallet {balance:,} credits"
-    price = min(MODELS[model].credits for model in in_use if model in MODELS)
-    if balance < price:
-        return _warning("key", detail, f"the wallet is too low for one image ({price} credits): top it up")
-    return _ok("key", detail)
-
-
-def _scopes(client: Client) -> Finding:
-    present, lacking = _read_scopes(client)
-    if lacking:
-        step = "give the key these scopes at the provider's site, or use a new key, which has all of them"
-        return _failed("scopes", f"the key lacks {', '.join(lacking)}", step)
-    return _ok("scopes", f"{', '.join(present)}; {_UNPROVED_SCOPES}")
-
-
-def _prices(client: Client, in_use: set[str]) -> Finding:
-    """Compare every price with the provider's list; a model that is not offered matters only when jobs wait for it."""
-    views = client.models()
-    listed = {model.id: model.base_credits for model in views}
-    statuses = {model.id: model.api_status for model in views}
-    drifted = [
-        f"{spec.id} costs {listed[spec.id]} and {spec.credits} is held"
-        for spec in MODELS.values()
-        if listed.get(spec.id) not in (None, spec.credits)
-    ]
-    missing = [f"{model} ({why})" for model in sorted(in_use) if (why := why_unavailable(model, statuses))]
-    if drifted:
-        return _failed("prices", "; ".join(drifted), "upgrade Darkroom before you submit: caps and prices are off")
-    if missing:
-        step = "nothing; jobs of such a model wait until the provider offers it"
-        return _warning("prices", f"not offered: {', '.join(missing)}", step)
-    as_listed = (f"{spec.id} {spec.credits}" for spec in MODELS.values() if listed.get(spec.id) is not None)
-    return _ok("prices", f"credits as listed: {', '.join(as_listed)}")
-
-
-_NOBODYS = "darkroom_doctor_asks_for_nothing"
-"""An id that the provider never gave out."""
-
-
-_UNPROVED_SCOPES = (
-    "generations:create and files:create show only when they are used: a create may cost credits, an upload stays"
-)
-
-
-def _read_scopes(client: Client) -> tuple[list[str], list[str]]:
-    """Return the read scopes that the key has and those that it lacks; raise ProviderError on any other answer."""
-    asked: dict[str, Callable[[str], object]] = {"generations:read": client.get, "files:read": client.file}
-    found = {scope: _has_scope(ask) for scope, ask in asked.items()}
-    return [scope for scope, has in found.items() if has], [scope for scope, has in found.items() if not has]
-
-
-def _has_scope(ask: Callable[[str], object]) -> bool:
-    """Return whether the provider looked for the object: it looks at the scope before that."""
-    try:
-        ask(_NOBODYS)
-    except ProviderError as error:
-        if isinstance(error, AccountPaused) and error.reason is PauseReason.API_SCOPE_DENIED:
-            return False
-        # A 404 without the provider's code may come from any web server.
-        if not (isinstance(error, NotFound) and error.code == "not_found"):
-            raise
-    return True
+    return findings.ok("store", f"{place}: the expected store, writable and readable")
