@@ -69,7 +69,7 @@ def test_dependencies_are_ranges_and_servers_are_extras(metadata: Message) -> No
     required = metadata.get_all("Requires-Dist", [])
 
     assert [each for each in required if "==" in each.partition(";")[0]] == []
-    assert metadata.get_all("Provides-Extra") == ["embedded", "otel", "sandbox", "web"]
+    assert metadata.get_all("Provides-Extra") == ["archive", "embedded", "otel", "sandbox", "web"]
 
 
 def test_every_package_that_is_imported_is_declared(metadata: Message) -> None:
