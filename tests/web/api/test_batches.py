@@ -182,22 +182,24 @@ def test_results_come_in_the_order_of_lines_by_cursor_and_as_a_stream(web: Web) 
     assert len(stream.text.splitlines()) == 5
 
 
-def stored(web: Web, batch: str) -> tuple[str, bytes]:
-    """Store an image as the result of the first job; returns the job and the bytes."""
+def stored(web: Web, batch: str, *, line: int = 1) -> tuple[str, bytes]:
+    """Store an image as the result of a line's job; returns the job and the bytes."""
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     content = buffer.getvalue()
-    web.context.store.put_new("made/up.png", content, content_type="image/png")
+    path = "made/up.png" if line == 1 else f"made/up{line}.png"
+    web.context.store.put_new(path, content, content_type="image/png")
     with web.context.database.engine.begin() as tx:
         tx.execute(text("SET LOCAL ROLE NONE"))
-        job = tx.execute(text("SELECT id FROM job WHERE batch_id = :b"), {"b": batch}).scalar_one()
+        found = tx.execute(text("SELECT id FROM job WHERE batch_id = :b AND line = :line"), {"b": batch, "line": line})
+        job = found.scalar_one()
         tx.execute(text("SET LOCAL session_replication_role = replica"))
         tx.execute(
             text("""
                 INSERT INTO result (job_id, generation_id, source_url, path, sha256, size_bytes, mime_type, width,
                     height, frames, not_as_ordered, stored_at, recorded_at)
-                VALUES (:job, :job, '', 'made/up.png', :sha256, :size, 'image/png', 8, 8, 1, '{}', now(), now())"""),
-            {"job": job, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)},
+                VALUES (:job, :job, '', :path, :sha256, :size, 'image/png', 8, 8, 1, '{}', now(), now())"""),
+            {"job": job, "path": path, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)},
         )
     return str(job), content
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 
 import pytest
 import requests
@@ -188,6 +189,23 @@ def test_results_come_as_json_lines_and_as_a_table_and_are_in_the_log_of_changes
     assert [row["error_code"] for row in csv.DictReader(io.StringIO(table.text))] == ["", "made_up", ""]
     assert lines.headers["content-disposition"] == f'attachment; filename="{batch}.jsonl"'
     assert text_of(get(browser, web, f"/batches/{batch}")).count("exported: none → results") == 2
+
+
+def test_all_images_come_in_one_archive_that_lists_those_which_are_not_in_the_store(web: Web) -> None:
+    shop, browser = client(web), signed_in(web)
+    batch = submitted(shop, "vases", lines=2)
+    there, lost = stored(web, batch), stored(web, batch, line=2)
+    names = [f"{shop.get(f'/jobs/{job}').json()['key']}.png" for job, _ in (there, lost)]
+    web.context.store.remove("made/up2.png")
+
+    answer = get(browser, web, f"/batches/{batch}/images.zip")
+
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [names[0], "MISSING.txt"]
+        assert archive.read(names[0]) == there[1]
+        assert archive.read("MISSING.txt").decode() == f"{names[1]}: not in the store\n"
+    assert "exported: none → images" in text_of(get(browser, web, f"/batches/{batch}"))
 
 
 def test_a_file_is_for_who_is_signed_in(web: Web) -> None:

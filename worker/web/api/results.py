@@ -55,14 +55,14 @@ async def list_results(call: Call, query: ResultQuery) -> Response | dict[str, A
     return {"results": page, "next": None if last is None else cursor.encode(*last)}
 
 
-def visible(call: Call, *, is_export: bool) -> UUID:
-    """Return the batch of the path; who exports all of its results is in the log of changes."""
+def visible(call: Call, *, is_export: bool, what: str = "results") -> UUID:
+    """Return the batch of the path; who exports ``what`` of all of its jobs is in the log of changes."""
     with call.database.transaction() as tx:
         batch_id = call.batch(tx).id
         if results.is_archived(tx, batch_id):
             raise BatchArchived(batch_id)
         if is_export:
-            changes.record_export(tx, call.author(), f"batch:{batch_id}", "results")
+            changes.record_export(tx, call.author(), f"batch:{batch_id}", what)
         return batch_id
 
 

@@ -60,6 +60,7 @@ def routes() -> list[BaseRoute]:
         page.page("/batches/{batch_id}", batch.show),
         page.stream("/batches/{batch_id}/results.jsonl", downloads.as_lines),
         page.stream("/batches/{batch_id}/results.csv", downloads.as_csv),
+        page.stream("/batches/{batch_id}/images.zip", downloads.as_zip),
         page.form("/batches/{batch_id}/pause", batch.pause, Right.CONTROL),
         page.form("/batches/{batch_id}/resume", batch.resume, Right.CONTROL),
         page.form("/batches/{batch_id}/cancel", batch.cancel, Right.CONTROL),
