@@ -98,5 +98,8 @@ def test_a_look_at_the_wallet_of_a_paused_account_is_logged(node: Node, sandbox:
 
 @pytest.mark.parametrize("change", ["UPDATE call SET outcome = 'ok'", "DELETE FROM call", "TRUNCATE call"])
 def test_the_log_refuses_every_change_of_what_was_written(change: str, node: Node) -> None:
+    node.submit({"prompt": "A chair"})
+    node.run_until_quiet()
+
     with pytest.raises(DBAPIError, match=r"append-only|permission denied"):
         node.query(change)
