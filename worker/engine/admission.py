@@ -209,7 +209,7 @@ def _admit_from(
     first = _first_steps(admitted)
     _write_steps(tx, services, waiting.candidate.priority, admitted, ids, first, now)
     return [
-        Ticket(job_id=job.job_id, kind=kind, fence=1, not_before=now)
+        Ticket(job_id=job.job_id, kind=kind, fence=steps.first_fence(now), not_before=now)
         for job, (kind, is_first) in zip(admitted, first, strict=True)
         if is_first
     ]

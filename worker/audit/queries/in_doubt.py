@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from worker.core.rules.states import GenerationState, JobEvent, JobState, next_state
 from worker.engine.queries import batches
+from worker.engine.queries.steps import first_fence
 from worker.ledger.rules.entries import CreditAccount
 
 
@@ -159,9 +160,7 @@ def adopt(
             "generation_id": doubt.generation_id,
             "account_id": doubt.account_id,
             "now": now,
-            # Above every fence that an earlier step of this generation can have had: an answer that is still on its
-            # way to one of those must find a stale fence.
-            "fence": int(now.timestamp()),
+            "fence": first_fence(now),
             "polls": doubt.polls,
         },
     )

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.engine.queries.steps import first_fence
+
 STILL_WANTED = """NOT EXISTS (
     SELECT FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
     WHERE r.job_id = job.id AND (r.state NOT IN ('planned', 'failed') OR i.removed_at IS NOT NULL))"""
@@ -51,14 +53,14 @@ _RECALL = text(f"""
     active AS (UPDATE job SET state = 'active', ended_at = NULL FROM chosen WHERE job.id = chosen.id),
     undone AS (UPDATE batch SET done_at = NULL WHERE id = :id AND EXISTS (SELECT FROM chosen)),
     counted AS (UPDATE generation SET recalls = recalls + 1 FROM chosen WHERE generation.id = chosen.generation_id)
-    INSERT INTO step (account_id, job_id, generation_id, kind, priority, due_at, attempts, since)
-    SELECT chosen.account_id, chosen.id, generation_id, 'collect', b.priority, :now, 1, :now
+    INSERT INTO step (account_id, job_id, generation_id, kind, priority, due_at, attempts, fence, since)
+    SELECT chosen.account_id, chosen.id, generation_id, 'collect', b.priority, :now, 1, :fence, :now
     FROM chosen JOIN batch b ON b.id = :id""")
 
 
 def recall(tx: Connection, batch_id: UUID, *, code: str | None, now: datetime) -> int:
     """Let the batch's failed jobs that are paid collect their image; gives how many. The batch is locked."""
-    return tx.execute(_RECALL, {"id": batch_id, "code": code, "now": now}).rowcount
+    return tx.execute(_RECALL, {"id": batch_id, "code": code, "now": now, "fence": first_fence(now)}).rowcount
 
 
 _PUT_BACK = text(f"""

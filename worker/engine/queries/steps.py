@@ -230,13 +230,23 @@ _INSERT = text("""
 
 @dataclass(frozen=True, kw_only=True)
 class FirstStep:
-    """The step with which an admitted job begins; with a lease its ticket is good at once, under fence 1."""
+    """The step with which an admitted job begins; with a lease its ticket is good at once, under its first fence."""
 
     job_id: UUID
     generation_id: UUID
     kind: StepKind
     due_at: datetime
     lease_until: datetime | None
+
+
+def first_fence(now: datetime) -> int:
+    """Return the fence with which a step begins that is written at ``now``.
+
+    A job that is ordered again has a new row, and a message of the one before may still be on its way. Fences go up by
+    one for each lease and claim, far less often than sixteen times a second, so that the new row has none of the
+    earlier one's, and that message is stale. They come round after two years, below the most that a message may carry.
+    """
+    return int(now.timestamp() * 16) % 2**30
 
 
 def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, priority: Priority, now: datetime) -> None:
@@ -251,7 +261,7 @@ def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, prio
             "kinds": [s.kind for s in first],
             "due_ats": [s.due_at for s in first],
             "leases": [s.lease_until for s in first],
-            "fences": [0 if s.lease_until is None else 1 for s in first],
+            "fences": [first_fence(now)] * len(first),
             "now": now,
         },
     )
