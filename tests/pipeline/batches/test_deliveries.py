@@ -14,7 +14,8 @@ from worker.engine import dispatch
 ROWS = "SELECT id, state, body, sends, answers, polls, final FROM generation ORDER BY id"
 OPEN = """
     SELECT state, query FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"""
+    WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()
+        AND xact_start IS NOT NULL"""
 
 
 class Watch:
