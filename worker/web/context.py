@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from worker import wiring
+from worker.archive.reading import ArchiveReader
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
 from worker.engine.services import Services
@@ -28,6 +29,11 @@ class WebContext:
     """The time of the database."""
     new_id: Callable[[], UUID]
     limits: ApiLimits = field(default_factory=ApiLimits)
+
+    @property
+    def archive(self) -> ArchiveReader:
+        """What reads archived batches back from the store."""
+        return ArchiveReader(lambda: self.store)
 
     def author(self, principal: Principal, reason: str | None = None) -> Author:
         """Return the identity as the author of a change at this instant."""

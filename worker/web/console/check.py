@@ -39,7 +39,7 @@ def take(visit: Visit, sent: Upload) -> Response:
     document, evidence = _read(sent)
     found = check_file.read(document, evidence)
     faults = check_file.against_evidence(found) + check_file.rewritten(document, found)
-    faults += check_file.against_books(found, visit.context.database)
+    faults += check_file.against_books(found, visit.context.database, visit.context.archive)
     told = found.evidence
     verdict = Verdict(name=sent.manifest_name, report=str(told["report"]), as_of=str(told["as_of"]), faults=faults)
     return visit.render("check.html", verdict=verdict)

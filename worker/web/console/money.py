@@ -7,7 +7,6 @@ from datetime import date, timedelta
 
 from starlette.responses import Response
 
-from worker.archive.reading import ArchiveReader
 from worker.audit import correct, sealing, verify
 from worker.audit.queries import flows, in_doubt, seals
 from worker.audit.queries.flows import Scope
@@ -153,5 +152,5 @@ def _closed(text: str) -> str:
 def check(visit: Visit) -> Response:
     """Check the invariants of the ledger and of job states, as `darkroom audit verify` does."""
     with visit.context.database.bulk_transaction() as tx:
-        found = verify.verify(tx, known=[], archive=ArchiveReader(lambda: visit.context.store))
+        found = verify.verify(tx, known=[], archive=visit.context.archive)
     return visit.render("verify.html", found=found)

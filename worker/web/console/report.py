@@ -10,7 +10,6 @@ from uuid import UUID
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from worker.archive.reading import ArchiveReader
 from worker.audit import evidence, sealing
 from worker.audit.queries import journal
 from worker.audit.reports.report import ReportQuery
@@ -54,8 +53,8 @@ def _made(call: Call, asked: Mapping[str, str]) -> Response:
     report, as_format = _report(asked)
     limits = _limits(call, report, asked)
     instant = sealing.closed_instant(call.database, _instant(asked.get("as_of", "")), now=call.context.clock())
-    moved = ArchiveReader(lambda: call.context.store)
-    printed = evidence.printed(call.database, ReportQuery(report=report, as_of=instant, **limits), as_format, moved)
+    query = ReportQuery(report=report, as_of=instant, **limits)
+    printed = evidence.printed(call.database, query, as_format, call.context.archive)
     of = "".join(f", {name} {value}" for name, value in limits.items() if value is not None)
     with call.database.transaction() as tx:
         what = f"{as_format.value} as of {instant.isoformat()}{of}"
