@@ -123,7 +123,7 @@ class Erased:
 
 def expect_not_archived(tx: Connection, batch_id: UUID) -> None:
     """Raise TextsArchived when the rows of the batch's jobs are in the archive, or on their way there."""
-    if archived.of_batch(tx, batch_id) is not None:
+    if archived.is_archived(tx, batch_id):
         raise TextsArchived(batch_id)
 
 

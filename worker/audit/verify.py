@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from worker.archive.queries import archived, views
 from worker.archive.rules.tables import ArchivedRows, Need
@@ -12,7 +12,7 @@ from worker.audit import anchors
 from worker.audit.anchors import Anchor
 from worker.audit.chain import EXAMPLES, Check, verify_facts, verify_seals
 from worker.audit.queries import entry_proofs, erasures, instants, seals
-from worker.audit.reports.snapshot import ArchiveNotRead
+from worker.audit.reports import snapshot
 from worker.core.db import guards, proofs, rights
 
 PROOFS = (
@@ -47,10 +47,7 @@ def verify(tx: Connection, *, known: Sequence[Anchor] = (), archive: ArchivedRow
     The transaction must not have been used yet. Archived batches are read back from the ``archive``, whose files are
     checked too; raises ArchiveNotRead when there are some and it is None.
     """
-    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    tx.execute(text("SET LOCAL statement_timeout = 0"))
-    of_archive = _load(tx, archive)
-    tx.execute(text("SET TRANSACTION READ ONLY"))
+    of_archive = snapshot.begin(tx, lambda: _load(tx, archive))
     checks = (*run_checks(tx), *of_archive)
     if known:
         checks = (*checks, anchors.check(tx, known))
@@ -62,9 +59,7 @@ def _load(tx: Connection, archive: ArchivedRows | None) -> tuple[Check, ...]:
     batch_ids = archived.needed(tx, Need())
     if not batch_ids:
         return ()
-    if archive is None:
-        raise ArchiveNotRead(len(batch_ids))
-    faults = archive.prove(tx, batch_ids)
+    faults = snapshot.required(archive, batch_ids).prove(tx, batch_ids)
     return (
         _found("archive_files", "every file of the archive is there and as it was written", faults),
         _found(

@@ -76,9 +76,8 @@ def unremoved(tx: Connection) -> list[UUID]:
     return list(tx.execute(_UNREMOVED).scalars())
 
 
-_FILES = text("""
-    SELECT batch_id, part, name, path, sha256, size_bytes, rows, rows_sha256, first_job_id, last_job_id
-    FROM archived_file WHERE batch_id = ANY(:ids) ORDER BY batch_id, part, path""")
+_FILE_COLUMNS = "batch_id, part, name, path, sha256, size_bytes, rows, rows_sha256, first_job_id, last_job_id"
+_FILES = text(f"SELECT {_FILE_COLUMNS} FROM archived_file WHERE batch_id = ANY(:ids) ORDER BY batch_id, part, path")
 
 
 def files(tx: Connection, batch_ids: Sequence[UUID]) -> list[ArchivedFile]:
@@ -98,6 +97,15 @@ _ONE = text(f"{_LIST} WHERE a.batch_id = :id GROUP BY a.batch_id, b.id")
 def newest(tx: Connection, *, limit: int) -> list[ArchivedBatch]:
     """Return the batches that were archived last, the newest first."""
     return [ArchivedBatch(**row) for row in tx.execute(_NEWEST, {"limit": limit}).mappings()]
+
+
+_IS_ARCHIVED = text("SELECT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id)")
+
+
+def is_archived(tx: Connection, batch_id: UUID) -> bool:
+    """Return whether the rows of the batch's jobs are in the store, or on their way there."""
+    found: bool = tx.execute(_IS_ARCHIVED, {"id": batch_id}).scalar_one()
+    return found
 
 
 def of_batch(tx: Connection, batch_id: UUID) -> ArchivedBatch | None:
@@ -138,9 +146,8 @@ def rolled_up_to(tx: Connection, as_of: datetime) -> int:
     return found
 
 
-_GENERATION_FILES = text("""
-    SELECT batch_id, part, name, path, sha256, size_bytes, rows, rows_sha256, first_job_id, last_job_id
-    FROM archived_file WHERE name = 'generation' ORDER BY first_job_id DESC""")
+_GENERATION_FILES = text(f"""
+    SELECT {_FILE_COLUMNS} FROM archived_file WHERE name = 'generation' ORDER BY first_job_id DESC""")
 
 
 def generation_files(tx: Connection) -> list[ArchivedFile]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.archive.queries import archived
 from worker.core.rules.states import GenerationState, JobEvent, JobState, next_state
 from worker.engine.queries import batches
 from worker.engine.queries.steps import first_fence
@@ -311,9 +312,6 @@ _SPENT = text("""
     FROM credit_entry WHERE generation_id = :id""")
 
 
-_IS_ARCHIVED = text("SELECT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id)")
-
-
 def lock_ended(tx: Connection, generation_id: UUID) -> Paid | None:
     """Lock the batch, then the generation; None when there is none with this id, or its batch is archived."""
     batch_id = tx.execute(text("SELECT batch_id FROM generation WHERE id = :id"), {"id": generation_id}).scalar()
@@ -321,7 +319,7 @@ def lock_ended(tx: Connection, generation_id: UUID) -> Paid | None:
         return None
     batches.lock(tx, batch_id)
     row = tx.execute(_LOCK, {"id": generation_id}).mappings().one_or_none()
-    if row is None or tx.execute(_IS_ARCHIVED, {"id": batch_id}).scalar_one():
+    if row is None or archived.is_archived(tx, batch_id):
         return None
     spent = tx.execute(_SPENT, {"id": generation_id}).scalar_one()
     return Paid(**{**row, "state": GenerationState(row["state"]), "spent": spent})

@@ -35,5 +35,5 @@ def build(tx: Connection, asked: ReportQuery, archive: ArchivedRows | None = Non
 
     Raises ArchiveNotRead when archived rows are part of it and ``archive`` is None.
     """
-    snapshot.begin(tx, asked, archive)
+    snapshot.begin(tx, lambda: snapshot.load(tx, asked, archive))
     return _BUILDERS[asked.report](tx, asked)

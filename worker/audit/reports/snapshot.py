@@ -1,6 +1,7 @@
 """The snapshot that a report is made from, with the rows of archived batches that it reads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -10,6 +11,8 @@ from worker.archive.rules.tables import ArchivedRows, Need
 from worker.audit.reports.report import ReportQuery
 from worker.audit.rules.reporting import ReportName
 from worker.core.rules.errors import DarkroomError
+
+T = TypeVar("T")
 
 
 class ArchiveNotRead(DarkroomError):
@@ -30,24 +33,29 @@ class ArchiveNotRead(DarkroomError):
         )
 
 
-def begin(tx: Connection, asked: ReportQuery, archive: ArchivedRows | None) -> None:
-    """Let the transaction, which must not have been used yet, see one instant; it only reads from here on.
+def begin(tx: Connection, load: Callable[[], T]) -> T:
+    """Let the transaction, which must not have been used yet, see one instant; after ``load`` it only reads."""
+    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    tx.execute(text("SET LOCAL statement_timeout = 0"))
+    loaded = load()
+    tx.execute(text("SET TRANSACTION READ ONLY"))
+    return loaded
+
+
+def load(tx: Connection, asked: ReportQuery, archive: ArchivedRows | None) -> None:
+    """Let the statements of the transaction see the archived batches of which the report is made.
 
     Raises ArchiveNotRead, or what is wrong with a file of the archive.
     """
-    tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    tx.execute(text("SET LOCAL statement_timeout = 0"))
-    needed = _needed(tx, asked)
-    if needed:
-        load(tx, needed, archive)
-    tx.execute(text("SET TRANSACTION READ ONLY"))
+    if needed := _needed(tx, asked):
+        required(archive, needed).load(tx, needed)
 
 
-def load(tx: Connection, batch_ids: Sequence[UUID], archive: ArchivedRows | None) -> None:
-    """Let the statements of the transaction see these archived batches; raises ArchiveNotRead."""
+def required(archive: ArchivedRows | None, batch_ids: Sequence[UUID]) -> ArchivedRows:
+    """Return what reads these batches back; raise ArchiveNotRead where it is not known."""
     if archive is None:
         raise ArchiveNotRead(len(batch_ids))
-    archive.load(tx, batch_ids)
+    return archive
 
 
 def _needed(tx: Connection, asked: ReportQuery) -> list[UUID]:

@@ -112,7 +112,7 @@ def display_state(batch: BatchState, jobs: Mapping[JobState, int], obstacle: Obs
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
     """Return the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
     batch = batches.by_id(tx, batch.id) or batch
-    jobs = _jobs(tx, batch.id)
+    jobs = count_jobs(tx, [batch.id])[batch.id]
     is_unfinished = jobs[JobState.PENDING] + jobs[JobState.ACTIVE] > 0
     balances = entries.balances(tx, batch.id)
     return Overview(
@@ -191,15 +191,20 @@ def _by_prefix(tx: Connection, name: str) -> list[BatchRow]:
 
 # Of an archived batch what was counted when it was archived.
 _JOBS = text("""
-    SELECT state, count(*) FROM job
-    WHERE batch_id = :id AND NOT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id) GROUP BY state
+    SELECT batch_id, state, count(*) AS jobs FROM job
+    WHERE batch_id = ANY(:ids) AND NOT EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = job.batch_id)
+    GROUP BY batch_id, state
     UNION ALL
-    SELECT j.key, j.value::bigint FROM archived_batch a CROSS JOIN jsonb_each_text(a.jobs) j WHERE a.batch_id = :id""")
+    SELECT a.batch_id, j.key, j.value::bigint FROM archived_batch a CROSS JOIN jsonb_each_text(a.jobs) j
+    WHERE a.batch_id = ANY(:ids)""")
 
 
-def _jobs(tx: Connection, batch_id: UUID) -> Mapping[JobState, int]:
-    counted = tx.execute(_JOBS, {"id": batch_id})
-    return dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in counted}
+def count_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Mapping[JobState, int]]:
+    """Count the jobs of these batches by state."""
+    found: dict[UUID, dict[JobState, int]] = {each: dict.fromkeys(JobState, 0) for each in ids}
+    for row in tx.execute(_JOBS, {"ids": list(ids)}):
+        found[row.batch_id][JobState(row.state)] = row.jobs
+    return dict(found)
 
 
 _OBSTACLES = text(f"""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.archive.queries import archived
 from worker.archive.rules.tables import ArchivedRows
 from worker.core.db.session import Database
 from worker.core.rules.errors import DarkroomError
@@ -98,22 +99,13 @@ class BatchArchived(DarkroomError):
         return f"batch {self.batch_id} is archived: `darkroom results {self.batch_id}` reads its lines from the store"
 
 
-_IS_ARCHIVED = text("SELECT EXISTS (SELECT FROM archived_batch WHERE batch_id = :id)")
-
-
-def is_archived(tx: Connection, batch_id: UUID) -> bool:
-    """Return whether the rows of the batch's jobs are in the store."""
-    found: bool = tx.execute(_IS_ARCHIVED, {"id": batch_id}).scalar_one()
-    return found
-
-
 def outcomes(database: Database, batch_id: UUID, archive: ArchivedRows | None = None) -> Iterator[Outcome]:
     """Yield every job of the batch in line order, each page as it stands when it is read.
 
     Those of an archived batch are read back from the ``archive``; raises BatchArchived where it is None.
     """
     with database.transaction() as tx:
-        is_elsewhere = is_archived(tx, batch_id)
+        is_elsewhere = archived.is_archived(tx, batch_id)
     if is_elsewhere:
         yield from _archived(database, batch_id, archive)
         return

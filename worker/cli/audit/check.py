@@ -27,8 +27,8 @@ def check(
     from worker.cli.context import resolve
 
     try:
-        found = _read(file)
-        faults = check_file.against_evidence(found) + check_file.rewritten(file.read_bytes(), found)
+        document, found = _read(file)
+        faults = check_file.against_evidence(found) + check_file.rewritten(document, found)
         if not offline:
             settings = resolve().settings
             database = wiring.database(settings, connections=1)
@@ -43,16 +43,17 @@ def check(
         raise typer.Exit(1)
 
 
-def _read(file: Path) -> "Printed":
+def _read(file: Path) -> "tuple[bytes, Printed]":
+    """Return the file, and the report with its evidence; what is inside counts where there is none beside it."""
     from worker.audit import check_file
     from worker.audit.evidence import SUFFIX, separated
 
     beside = file.with_name(file.name + SUFFIX)
     try:
-        body = file.read_bytes()
-        if not beside.exists() and separated(body) is not None:
-            return check_file.read(body, None)
-        return check_file.read(body, beside.read_bytes())
+        document = file.read_bytes()
+        if not beside.exists() and (inside := separated(document)) is not None:
+            return document, inside
+        return document, check_file.read(document, beside.read_bytes())
     except FileNotFoundError as error:
         raise CliError(f"{error.filename} is not there: `audit check` needs the report and its evidence") from error
     except OSError as error:

@@ -11,7 +11,9 @@ from worker.audit.rules.reporting import By, Format, ReportName, SpendBy
 from worker.cli.errors import MISUSED, CliError
 
 if TYPE_CHECKING:
+    from worker.archive.reading import ArchiveReader
     from worker.archive.rules.tables import ArchivedFile
+    from worker.cli.context import Context
     from worker.core.db.session import Database
 AsOf = Annotated[
     str | None,
@@ -91,20 +93,21 @@ def job(
     output: To = None,
 ) -> None:
     """Show the history of one job: request, attempts, ledger entries, files, and outside calls."""
+    from worker import wiring
     from worker.archive.queries import archived
     from worker.audit.queries import journal
-    from worker.cli.errors import CliError
+    from worker.cli.context import opened
     from worker.core.rules.fault import plain
 
-    database = _database()
+    found = context, database = opened()
     with database.transaction() as tx:
         job_id = journal.find_job(tx, name)
         files = archived.generation_files(tx) if job_id is None else []
     if files:
-        job_id = _archived_job(database, files, name)
+        job_id = _archived_job(wiring.archive(context.settings, database), database, files, name)
     if job_id is None:
         raise CliError(f"nothing found for {plain(name)!r}: `darkroom results BATCH` lists the ids of jobs")
-    _print(ReportName.JOB, as_of, format_, output, database=database, job_id=job_id)
+    _print(ReportName.JOB, as_of, format_, output, found=found, job_id=job_id)
 
 
 def reconcile(
@@ -159,29 +162,22 @@ def changes(
     _print(ReportName.CHANGES, as_of, format_, output, subject=subject)
 
 
-def _archived_job(database: "Database", files: "list[ArchivedFile]", name: str) -> UUID | None:
+def _archived_job(
+    archive: "ArchiveReader", database: "Database", files: "list[ArchivedFile]", name: str
+) -> UUID | None:
     """Return the job that is meant among those that were archived."""
-    from worker import wiring
     from worker.archive.queries import archived
     from worker.archive.rules.tables import Need
-    from worker.cli.context import resolve
 
     try:
         job_id = UUID(name)
     except ValueError:
         job_id = None
-    found = wiring.archive(resolve().settings, database).find_job(files, name)
+    found = archive.find_job(files, name)
     if found is None and job_id is not None:
         with database.transaction() as tx:
             return job_id if archived.needed(tx, Need(job_id=job_id)) else None
     return found
-
-
-def _database() -> "Database":
-    from worker import wiring
-    from worker.cli.context import resolve
-
-    return wiring.database(resolve().settings, connections=1)
 
 
 def _print(
@@ -190,7 +186,7 @@ def _print(
     as_format: Format,
     to: Any,
     *,
-    database: "Database | None" = None,
+    found: "tuple[Context, Database] | None" = None,
     batch: str | None = None,
     **limits: Any,
 ) -> None:
@@ -200,22 +196,18 @@ def _print(
     from worker.audit.sealing import closed_instant
     from worker.cli import signing
     from worker.cli.audit import files
-    from worker.cli.context import resolve
+    from worker.cli.context import opened
 
     files.refuse_unwritable(as_format, to)
-    database = database or _database()
+    context, database = found or opened()
     instant = closed_instant(database, parse_instant(as_of), now=wiring.clock())
     limits["batch_id"] = batch_id(database, batch)
-    archive = wiring.archive(resolve().settings, database)
+    archive = wiring.archive(context.settings, database)
     made = printed(database, ReportQuery(report=report, as_of=instant, **limits), as_format, archive)
     if to is not None or as_format is not Format.TABLE:
         of = "".join(f", {name} {value}" for name, value in limits.items() if value is not None)
         signing.record_export(database, f"report:{report.value}", f"{as_format.value} as of {instant.isoformat()}{of}")
     files.write(made, as_format, to)
-
-
-if TYPE_CHECKING:
-    from worker.core.db.session import Database
 
 
 def parse_instant(text: str | None) -> datetime | None:

@@ -223,9 +223,9 @@ def _prompt_record(values: dict[str, Any]) -> PromptRecord | None:
 
 _INSERT = text("""
     INSERT INTO step (account_id, priority, job_id, generation_id, kind, due_at, lease_until, fence, since)
-    SELECT :account_id, :priority, t.*, :now FROM unnest(
+    SELECT :account_id, :priority, t.*, :fence, :now FROM unnest(
         CAST(:job_ids AS uuid[]), CAST(:generation_ids AS uuid[]), CAST(:kinds AS text[]),
-        CAST(:due_ats AS timestamptz[]), CAST(:leases AS timestamptz[]), CAST(:fences AS bigint[])) t""")
+        CAST(:due_ats AS timestamptz[]), CAST(:leases AS timestamptz[])) t""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +261,7 @@ def insert(tx: Connection, account_id: UUID, first: Sequence[FirstStep], *, prio
             "kinds": [s.kind for s in first],
             "due_ats": [s.due_at for s in first],
             "leases": [s.lease_until for s in first],
-            "fences": [first_fence(now)] * len(first),
+            "fence": first_fence(now),
             "now": now,
         },
     )

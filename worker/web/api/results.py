@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from worker.archive.queries import archived
 from worker.batches import views
 from worker.batches.queries import results
 from worker.batches.queries.results import BatchArchived, Outcome, RefusedLine
@@ -59,7 +60,7 @@ def visible(call: Call, *, is_export: bool, what: str = "results") -> UUID:
     """Return the batch of the path; who exports ``what`` of all of its jobs is in the log of changes."""
     with call.database.transaction() as tx:
         batch_id = call.batch(tx).id
-        if results.is_archived(tx, batch_id):
+        if archived.is_archived(tx, batch_id):
             raise BatchArchived(batch_id)
         if is_export:
             changes.record_export(tx, call.author(), f"batch:{batch_id}", what)

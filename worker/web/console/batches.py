@@ -102,7 +102,7 @@ def place(text: str) -> Place | None:
 
 def look(visit: Visit, tx: Connection, found: list[tuple[BatchRow, int]]) -> list[Listed]:
     """Return how the batches stand, all looked at together."""
-    jobs = batch_list.jobs(tx, [row.id for row, _ in found])
+    jobs = overview.count_jobs(tx, [row.id for row, _ in found])
     split = batch_list.split(tx, jobs)
     obstacles = overview.obstacles(
         tx,

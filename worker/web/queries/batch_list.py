@@ -1,6 +1,6 @@
 """The console's list of batches: filtered, counted under the same filter, and a page at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -97,23 +97,6 @@ def page(tx: Connection, wanted: Filter, *, after: Place | None, limit: int) -> 
 def owners(tx: Connection) -> list[str]:
     """Return the owners of all batches by name."""
     return list(tx.execute(text("SELECT DISTINCT owner FROM batch ORDER BY owner")).scalars())
-
-
-_JOBS = text("""
-    SELECT batch_id, state, count(*) AS jobs FROM job
-    WHERE batch_id = ANY(:ids) AND NOT EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = job.batch_id)
-    GROUP BY batch_id, state
-    UNION ALL
-    SELECT a.batch_id, j.key, j.value::bigint FROM archived_batch a CROSS JOIN jsonb_each_text(a.jobs) j
-    WHERE a.batch_id = ANY(:ids)""")
-
-
-def jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Mapping[JobState, int]]:
-    """Count the jobs of these batches by state."""
-    found: dict[UUID, dict[JobState, int]] = {each: dict.fromkeys(JobState, 0) for each in ids}
-    for row in tx.execute(_JOBS, {"ids": list(ids)}):
-        found[row.batch_id][JobState(row.state)] = row.jobs
-    return dict(found)
 
 
 _IN_FLIGHT = text("""
