@@ -23,9 +23,14 @@ def reference_path(sha256: str) -> str:
     return f"references/{sha256}"
 
 
+def image_name(key: str, mime_type: str) -> str:
+    """Name an image by the caller's key, which is unique in its batch and fit to be a file name."""
+    return f"{key}.{EXTENSIONS[mime_type]}"
+
+
 def result_path(batch_id: UUID, key: str, mime_type: str) -> str:
-    """Name a result by its batch and the caller's key, which is fit to be a file name."""
-    return f"{batch_id}/{key}.{EXTENSIONS[mime_type]}"
+    """Name a result by its batch and the caller's key."""
+    return f"{batch_id}/{image_name(key, mime_type)}"
 
 
 def result_paths(batch_id: UUID, key: str, mime_type: str, sha256: str, generation_id: UUID) -> Iterator[str]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from worker.storage.store import Store
 
 _TOLD_EVERY = 25
-_ENDINGS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
 @dataclass(kw_only=True)
@@ -71,11 +70,6 @@ def download(
         raise typer.Exit(1)
 
 
-def file_name(key: str, mime_type: str) -> str:
-    """Name a file by a job's key, which ``worker.intake.rules.request`` makes fit for that and unique in its batch."""
-    return key + _ENDINGS.get(mime_type, "." + mime_type.rpartition("/")[2])
-
-
 def _with_image(database: "Database", store: "Store", batch_id: UUID) -> "Iterator[Outcome]":
     from worker.archive.reading import ArchiveReader
     from worker.batches.queries import results
@@ -85,10 +79,11 @@ def _with_image(database: "Database", store: "Store", batch_id: UUID) -> "Iterat
 
 
 def _copy(found: "Outcome", store: "Store", folder: Path, counts: Counts) -> None:
+    from worker.storage import names
     from worker.storage.store import NotStored
 
     assert found.result is not None
-    place = folder / file_name(found.key, found.result.mime_type)
+    place = folder / names.image_name(found.key, found.result.mime_type)
     if _has(place, found.result.sha256):
         counts.present += 1
         return

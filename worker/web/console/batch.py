@@ -185,7 +185,7 @@ def priority(visit: Visit, fields: Fields) -> Response:
 
 def deadline(visit: Visit, fields: Fields) -> Response:
     """Set until when the batch may run; an empty field lifts it."""
-    by, text = visit.context.author(visit.who, fields.get("reason") or None), fields.get("when", "")
+    by, text = visit.author(fields), fields.get("when", "")
     at = api.deadline_at(text, by.now) if text else None
     with visit.context.database.transaction() as tx:
         batch_id = visit.call.batch(tx).id

@@ -77,7 +77,7 @@ def _add(archive: zipfile.ZipFile, store: Store, found: Outcome, missing: list[s
     """Put the job's image into the archive; what is not the image that was paid for is listed in its place."""
     if found.result is None:
         return
-    name = f"{found.key}.{names.EXTENSIONS.get(found.result.mime_type, 'bin')}"
+    name = names.image_name(found.key, found.result.mime_type)
     try:
         content = store.read(found.result.path)
     except NotStored:

@@ -30,7 +30,7 @@ def show(visit: Visit) -> Response:
 
 def add(visit: Visit, fields: Fields) -> Response:
     """Add a hook; the secret of a URL is shown this once."""
-    by = visit.context.author(visit.who, fields.get("reason") or None)
+    by = visit.author(fields)
     catalog_id = None if not fields.get("catalog") else _catalog_id(visit, fields["catalog"])
     chosen = [each.value for each in events.SUBSCRIBABLE if f"event-{each.value}" in fields]
     made = subscriptions.add(visit.context.database, by, fields.get("target", ""), chosen, catalog_id=catalog_id)
@@ -39,7 +39,7 @@ def add(visit: Visit, fields: Fields) -> Response:
 
 def rotate(visit: Visit, fields: Fields) -> Response:
     """Make a hook a new secret, which is shown this once."""
-    by = visit.context.author(visit.who, fields.get("reason") or None)
+    by = visit.author(fields)
     return _secret(visit, subscriptions.rotate(visit.context.database, by, _name(visit)))
 
 
@@ -51,14 +51,14 @@ def send_test(visit: Visit, fields: Fields) -> Response:  # noqa: ARG001 - the f
 
 def enable(visit: Visit, fields: Fields) -> Response:
     """Switch a hook on again."""
-    by = visit.context.author(visit.who, fields.get("reason") or None)
+    by = visit.author(fields)
     subscriptions.enable(visit.context.database, by, _name(visit))
     return settings.back(visit, "enabled")
 
 
 def remove(visit: Visit, fields: Fields) -> Response:
     """Remove a hook."""
-    by = visit.context.author(visit.who, fields.get("reason") or None)
+    by = visit.author(fields)
     subscriptions.remove(visit.context.database, by, _name(visit))
     return settings.back(visit, "removed")
 

@@ -90,7 +90,7 @@ def _by(visit: Visit) -> By:
 
 def cap_owner(visit: Visit, fields: Mapping[str, str]) -> Response:
     """Set, or with an empty field lift, what an owner may commit in a month; a dear one is ordered by two people."""
-    by = visit.context.author(visit.who, fields.get("reason") or None)
+    by = visit.author(fields)
     try:
         owner = label(fields.get("owner", ""))
     except UnfitError as unfit:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from worker.core.db.changes import Author
 from worker.core.rules.errors import DarkroomError
 from worker.settings import Settings
 from worker.web import problems
@@ -102,6 +103,10 @@ class Visit:
     def asked(self, name: str) -> str:
         """Return a parameter of the address without the space around it; empty when there is none."""
         return self.request.query_params.get(name, "").strip()
+
+    def author(self, fields: Mapping[str, str]) -> Author:
+        """Return who sends a form as the author of what it changes, with the reason that it has."""
+        return self.context.author(self.who, fields.get("reason") or None)
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Render a template of the console."""

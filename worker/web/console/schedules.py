@@ -151,7 +151,7 @@ def change(visit: Visit, fields: Fields) -> Response:
     """Change when a schedule runs and what a run may cost."""
     row, given = _found(visit), _given(fields)
     try:
-        by = visit.context.author(visit.who, fields.get("reason") or None)
+        by = visit.author(fields)
         schedule_control.change(visit.context.database, by, row.id, _wanted(given))
     except ScheduleInvalid as error:
         return _form(visit, {**given, "name": row.name, "catalog": row.catalog}, row, str(error))
@@ -172,7 +172,7 @@ def resume(visit: Visit, fields: Fields) -> Response:  # noqa: ARG001 - the form
 
 def remove(visit: Visit, fields: Fields) -> Response:
     """Take a schedule away, with its runs that wait."""
-    by = visit.context.author(visit.who, fields.get("reason") or None)
+    by = visit.author(fields)
     approving.remove(visit.context.database, _found(visit).id, by)
     return _back(visit, "removed")
 

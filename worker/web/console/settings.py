@@ -61,7 +61,7 @@ def _has_links(visit: Visit) -> bool:
 
 def add_user(visit: Visit, fields: Fields) -> Response:
     """Add a user with its roles."""
-    name, by = _label("name", fields), _author(visit, fields)
+    name, by = _label("name", fields), visit.author(fields)
     with _faults(), visit.context.database.transaction() as tx:
         sessions.add_user(tx, by, name=name, roles=_ticked("role", fields))
     return back(visit, "user")
@@ -73,7 +73,7 @@ def set_user(visit: Visit, fields: Fields) -> Response:
     if name == visit.who.name and (is_disabled or "admin" not in roles):
         raise Problem(409, "conflict", "You would lock yourself out: have another administrator change your roles.")
     with _faults(), visit.context.database.transaction() as tx:
-        sessions.set_user(tx, _author(visit, fields), name=name, roles=roles, is_disabled=is_disabled)
+        sessions.set_user(tx, visit.author(fields), name=name, roles=roles, is_disabled=is_disabled)
     return back(visit, "user")
 
 
@@ -91,7 +91,7 @@ def make_link(visit: Visit, fields: Fields) -> Response:
 
 def create_token(visit: Visit, fields: Fields) -> Response:
     """Make a token that acts for whoever makes it, with the bounds that are asked for; it is shown this once."""
-    name, by, owner = _label("name", fields), _author(visit, fields), fields.get("owner") or None
+    name, by, owner = _label("name", fields), visit.author(fields), fields.get("owner") or None
     if (owner is None) is not bool(fields.get("all_owners")):
         raise Problem(422, "request_invalid", "Say for which owner the token acts, or that it acts for all.")
     # A token for another user would let an administrator be the second person to their own order.
@@ -112,7 +112,7 @@ def create_token(visit: Visit, fields: Fields) -> Response:
 def revoke_token(visit: Visit, fields: Fields) -> Response:
     """Make a token worthless at once."""
     with _faults(), visit.context.database.transaction() as tx:
-        tokens.revoke(tx, _author(visit, fields), fields.get("name", ""))
+        tokens.revoke(tx, visit.author(fields), fields.get("name", ""))
     return back(visit, "revoked")
 
 
@@ -128,10 +128,6 @@ def _faults() -> Iterator[None]:
         yield
     except IdentityFaulty as error:
         raise Problem(422, error.error_code, str(error)) from None
-
-
-def _author(visit: Visit, fields: Fields) -> Author:
-    return visit.context.author(visit.who, fields.get("reason") or None)
 
 
 def _label(name: str, fields: Fields) -> str:

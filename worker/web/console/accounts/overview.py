@@ -5,7 +5,6 @@ from starlette.responses import Response
 from worker import wiring
 from worker.accounts import binding, choosing, control
 from worker.accounts.queries import account_limits, pools
-from worker.core.db.changes import Author
 from worker.core.rules.fault import UnfitError
 from worker.core.rules.text import label
 from worker.node.queries import nodes
@@ -49,13 +48,13 @@ def show(visit: Visit) -> Response:
 
 def pause(visit: Visit, fields: Fields) -> Response:
     """Stop paid work."""
-    control.pause(visit.context.database, _name(visit, fields), _author(visit, fields))
+    control.pause(visit.context.database, _name(visit, fields), visit.author(fields))
     return _back(visit, "paused")
 
 
 def resume(visit: Visit, fields: Fields) -> Response:
     """Let paid work go on, whatever it was paused for."""
-    control.resume(visit.context.database, _name(visit, fields), _author(visit, fields))
+    control.resume(visit.context.database, _name(visit, fields), visit.author(fields))
     return _back(visit, "resumed")
 
 
@@ -67,7 +66,7 @@ def limit(visit: Visit, fields: Fields) -> Response:
     control.set_limits(
         visit.context.database,
         _name(visit, fields),
-        _author(visit, fields),
+        visit.author(fields),
         rate=_rate("Requests a second", fields.get("rate", "")) or "auto",
         read_rate=_rate("Reads a second", fields.get("read_rate", "")) or account_limits.SHARED,
         max_in_flight=int(window),
@@ -86,7 +85,7 @@ def same_key(visit: Visit, fields: Fields) -> Response:
     with visit.context.database.transaction() as tx:
         account_id = pools.by_name(tx, name)
     assert account_id is not None
-    binding.same_key(visit.context.database, account_id, wiring.place(own), _author(visit, fields))
+    binding.same_key(visit.context.database, account_id, wiring.place(own), visit.author(fields))
     return _back(visit, "same")
 
 
@@ -105,7 +104,7 @@ def set_usual(visit: Visit, fields: Fields) -> Response:
             owner,
             account=name if kind == "account" else None,
             pool=name if kind == "pool" else None,
-            by=_author(visit, fields),
+            by=visit.author(fields),
         )
     return _back(visit, "owned")
 
@@ -118,10 +117,6 @@ def _rate(what: str, text: str) -> float | None:
     if found is not None and not 0 < found <= _RATE_MOST:
         raise Problem(422, "request_invalid", f"{what}: a number above 0 and up to {_RATE_MOST:,}, or nothing.")
     return found
-
-
-def _author(visit: Visit, fields: Fields) -> Author:
-    return visit.context.author(visit.who, fields.get("reason") or None)
 
 
 def _name(visit: Visit, fields: Fields) -> str:

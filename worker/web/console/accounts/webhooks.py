@@ -11,7 +11,6 @@ from worker import wiring
 from worker.accounts import webhooks
 from worker.accounts.queries import account_limits
 from worker.accounts.webhooks import RECEIVED_AT, Endpoint
-from worker.core.db.changes import Author
 from worker.core.rules.errors import ProviderError
 from worker.provider.client import Client
 from worker.provider.webhooks import Verifier
@@ -77,7 +76,7 @@ def add(visit: Visit, fields: Fields) -> Response:
             visit.context.database,
             provider,
             account_id,
-            _author(visit, fields),
+            visit.author(fields),
             address=fields.get("address", ""),
             name=fields.get("name") or _NAME,
             verifiers=schemes,
@@ -96,7 +95,7 @@ def send_test(visit: Visit, fields: Fields) -> Response:
 def rotate(visit: Visit, fields: Fields) -> Response:
     """Have the provider sign with a new secret."""
     account_id, client = _account(visit, visit.request.path_params["account"])
-    database, by, endpoint = visit.context.database, _author(visit, fields), fields.get("webhook", "")
+    database, by, endpoint = visit.context.database, visit.author(fields), fields.get("webhook", "")
     with _asked(client) as provider:
         webhooks.rotate_secret(database, provider, account_id, by, endpoint)
     return _back(visit, "rotated")
@@ -105,7 +104,7 @@ def rotate(visit: Visit, fields: Fields) -> Response:
 def remove(visit: Visit, fields: Fields) -> Response:
     """Remove a webhook at the provider and here."""
     account_id, client = _account(visit, visit.request.path_params["account"])
-    database, by, endpoint = visit.context.database, _author(visit, fields), fields.get("webhook", "")
+    database, by, endpoint = visit.context.database, visit.author(fields), fields.get("webhook", "")
     with _asked(client) as provider:
         webhooks.remove(database, provider, account_id, by, endpoint)
     return _back(visit, "removed")
@@ -132,10 +131,6 @@ def _asked(client: Client | None) -> Iterator[Client]:
         raise Problem(
             502, error.error_code, f"The provider did not do it: {error}. Nothing was changed here."
         ) from None
-
-
-def _author(visit: Visit, fields: Fields) -> Author:
-    return visit.context.author(visit.who, fields.get("reason") or None)
 
 
 def _back(visit: Visit, did: str) -> Response:
