@@ -63,7 +63,7 @@ def test_a_dear_plan_is_rendered_once_another_person_has_approved_it(team: Team,
 def test_a_plan_is_made_with_the_options_of_the_command_and_shown_page_by_page(
     team: Team, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.web.console.plan._SHOWN", 1)
+    monkeypatch.setattr("worker.web.console.catalog.plan._SHOWN", 1)
     team.recipe = RECIPE
     team.stock({"a": "red", "b": "blue", "c": "grey"})
     mia = signed_in(web, "operator")

@@ -7,8 +7,6 @@ from worker.web.console import (
     audit_log,
     batch,
     batches,
-    catalog_items,
-    catalogs,
     check,
     downloads,
     home,
@@ -19,9 +17,7 @@ from worker.web.console import (
     operations,
     page,
     pictures,
-    plan,
     report,
-    review,
     schedules,
     search,
     settings,
@@ -29,6 +25,8 @@ from worker.web.console import (
 )
 from worker.web.console.accounts import overview as accounts
 from worker.web.console.accounts import webhooks
+from worker.web.console.catalog import items, plan, review
+from worker.web.console.catalog import overview as catalogs
 from worker.web.console.page import Entry
 from worker.web.rules.identity import Right
 
@@ -87,15 +85,15 @@ def routes() -> list[BaseRoute]:
         page.form("/money/close", money.close, Right.FINANCE),
         page.form("/money/correct", money.correct_cost, Right.DECIDE),
         page.page("/catalogs", catalogs.show),
-        page.page("/catalogs/new", catalog_items.begin, Right.SUBMIT),
-        page.page("/catalogs/{name:path}/import", catalog_items.show, Right.SUBMIT),
-        page.upload("/catalogs/{name:path}/import", catalog_items.take, Right.SUBMIT),
-        page.page("/catalogs/{name:path}/history", catalog_items.history),
-        page.form("/catalogs/{name:path}/rollback", catalog_items.roll_back, Right.REVIEW),
-        page.form("/catalogs/{name:path}/accept", catalog_items.accept, Right.REVIEW),
-        page.form("/catalogs/{name:path}/remove", catalog_items.remove, Right.CONTROL),
-        page.stream("/catalogs/{name:path}/live.csv", catalog_items.export_live),
-        page.stream("/catalogs/{name:path}/rejected.csv", catalog_items.export_rejected),
+        page.page("/catalogs/new", items.begin, Right.SUBMIT),
+        page.page("/catalogs/{name:path}/import", items.show, Right.SUBMIT),
+        page.upload("/catalogs/{name:path}/import", items.take, Right.SUBMIT),
+        page.page("/catalogs/{name:path}/history", items.history),
+        page.form("/catalogs/{name:path}/rollback", items.roll_back, Right.REVIEW),
+        page.form("/catalogs/{name:path}/accept", items.accept, Right.REVIEW),
+        page.form("/catalogs/{name:path}/remove", items.remove, Right.CONTROL),
+        page.stream("/catalogs/{name:path}/live.csv", items.export_live),
+        page.stream("/catalogs/{name:path}/rejected.csv", items.export_rejected),
         page.form("/catalogs/{name:path}/plan", plan.make, Right.SUBMIT),
         page.page("/plans/{plan_id}", plan.show),
         page.form("/plans/{plan_id}/approve", plan.approve, Right.FINANCE),

@@ -1,0 +1,1 @@
+"""Pages about catalogs: their items, plans and review."""
