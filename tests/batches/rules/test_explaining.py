@@ -184,3 +184,10 @@ def test_a_batch_says_what_it_waits_for_and_what_goes_on(
     assert next_ in found.next
     assert bool(found.next) is bool(next_)
     assert to_do in found.to_do
+
+
+def test_each_kind_of_answer_is_said_in_words_of_its_own() -> None:
+    said = {verdict: verdict.words for verdict in Verdict}
+
+    assert said[Verdict.NEEDS_ACTION] == "it needs you"
+    assert len(set(said.values())) == len(Verdict)
