@@ -50,7 +50,7 @@ class Job(Table):
         CheckConstraint("erased_at IS NULL OR state IN ('succeeded', 'failed', 'cancelled')", name="erased_has_ended"),
         Index("uq_job_key_batch", "key", "batch_id", unique=True, postgresql_ops={"key": "text_pattern_ops"}),
         Index("ix_job_pending", "batch_id", "model", "line", postgresql_where=text("state = 'pending'")),
-        Index("ix_job_batch_line", "batch_id", "line", "state"),
+        Index("ix_job_batch_line", "batch_id", "line", postgresql_include=["state"]),
         Index("ix_job_faulty", "batch_id", "state", postgresql_where=text("state IN ('failed', 'in_doubt')")),
         Index("ix_job_failure", "failure_code", "id", postgresql_where=text("state IN ('failed', 'in_doubt')")),
         Index("ix_job_faulty_id", "id", postgresql_where=text("state IN ('failed', 'in_doubt')")),

@@ -23,13 +23,13 @@ class CreditEntry(Table):
         CheckConstraint("source <> target", name="moves"),
         CheckConstraint("kind <> 'correct' OR (reason IS NOT NULL AND actor IS NOT NULL)", name="correction_signed"),
         Index(
-            "uq_credit_entry_generation_kind",
+            "uq_credit_entry_generation",
             "generation_id",
             "kind",
+            # As PostgreSQL prints it, line by line, so that models and tables can be compared.
+            text("(\nCASE\nWHEN kind = 'correct'::text THEN id\nELSE 0::bigint\nEND)"),
             unique=True,
-            postgresql_where=text("kind <> 'correct'"),
         ),
-        Index("ix_credit_entry_generation", "generation_id"),
         Index("ix_credit_entry_batch", "batch_id", "source", "target", "credits"),
     )
 
