@@ -15,10 +15,11 @@ _EVERY_S = 94
 _STEPS = (
     """
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, size, has_pending, state,
-        created_at, committed)
+        created_at, done_at, committed)
     SELECT md5('b' || n)::uuid, %(account)s, 't' || n, 'h', 'batch ' || n, 'owner ' || n %% 20, 'bulk', 'bulk',
-        count(*), false, 'open', %(begin)s, 4 * count(*)
-    FROM (SELECT i / %(per_batch)s AS n FROM generate_series(0, %(jobs)s - 1) i) j GROUP BY n""",
+        count(*), false, 'open', min(at), max(at) + interval '4 seconds', 4 * count(*)
+    FROM (SELECT i / %(per_batch)s AS n, %(begin)s::timestamptz + i * %(every)s * interval '1 second' AS at
+          FROM generate_series(0, %(jobs)s - 1) i) j GROUP BY n""",
     """
     INSERT INTO catalog (id, name, recipe, recipe_hash, review, created_at, updated_at)
     SELECT md5('c' || n)::uuid, 'catalog ' || n, '{}', 'h', 'none', %(begin)s, %(begin)s
@@ -30,10 +31,11 @@ _STEPS = (
     FROM batch WHERE right(name, 1) < '5'""",
     """
     INSERT INTO job (id, batch_id, line, key, model, prompt, params, extra, fingerprint, price, state, generations,
-        created_at)
+        created_at, ended_at)
     SELECT md5('j' || i)::uuid, md5('b' || i / %(per_batch)s)::uuid, i, 'k' || i,
         CASE WHEN i / %(per_batch)s < %(mixed)s AND i %% 2 = 0 THEN 'z-image' ELSE 'qwen-image' END,
-        'A chair', '{}', '{}', 'f', 4, 'succeeded', 1, %(begin)s FROM generate_series(0, %(jobs)s - 1) i""",
+        'A chair', '{}', '{}', 'f', 4, 'succeeded', 1, %(begin)s,
+        %(begin)s::timestamptz + i * %(every)s * interval '1 second' FROM generate_series(0, %(jobs)s - 1) i""",
     """
     INSERT INTO generation (id, job_id, batch_id, account_id, number, idempotency_key, state, held, reserved, final,
         sends, answers, polls, admitted_at, body, first_sent_at, last_sent_at, accepted_at, ended_at, provider_id)

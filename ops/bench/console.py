@@ -3,8 +3,8 @@
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -99,27 +99,56 @@ class Taken:
         return sorted(self.milliseconds)[max(0, round(len(self.milliseconds) * 0.99) - 1)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Visitor:
+    """Somebody with every right, who requests pages for one sample after the other over one connection."""
+
+    connection: HTTPConnection
+    token: str
+    samples: Mapping[str, Sequence[str]]
+    process: psutil.Process
+    """The web process."""
+
+    def get(self, path: str, number: int) -> bytes:
+        """Return the page for the sample of that number; raises Stuck for any other answer than 200."""
+        asked = path.format(**{name: quote(values[number % len(values)]) for name, values in self.samples.items()})
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "text/html"}
+        self.connection.request("GET", asked, headers=headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:  # noqa: PLR2004 - OK
+            raise ground.Stuck(f"{asked} answered {answer.status}: {body[:300]!r}")
+        return body
+
+
 def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - as all benchmarks
     """Measure every page."""
     jobs, batches = _SIZES[is_quick]
     url = place.database_url("console")
     database = ground.database(url)
     _fill(database, url, jobs, jobs // batches)
-    token = _token(database)
-    samples = _samples(database, _TIMES[is_quick])
-    command = ["-m", "worker.cli", "web", "--listen", f"127.0.0.1:{_PORT}", "--no-link"]
+    database.close()
     environment = {
         "DARKROOM_DATABASE_URL": url,
         "DARKROOM_STORE": str(place.folder / "images"),
         "DARKROOM_HOME": str(place.folder / "home-of-web"),
     }
-    with ground.child(
-        [sys.executable, *command], environment, place.folder / "web.log", ready="Uvicorn running"
-    ) as web:
-        roots = (web, psutil.Process(place.services.postgres.pid))
-        taken = {name: _taken(path, token, samples, roots) for name, path in PAGES.items()}
-    database.close()
+    with visited(place, environment, _PORT, count=_TIMES[is_quick]) as visitor:
+        taken = {name: _taken(path, visitor, place) for name, path in PAGES.items()}
     return _finding(taken, jobs, batches, _TIMES[is_quick])
+
+
+@contextmanager
+def visited(place: Ground, environment: Mapping[str, str], port: int, *, count: int) -> Iterator[Visitor]:
+    """Yield a visitor of a web process of its own on that port, with so many samples of each kind."""
+    database = ground.database(environment["DARKROOM_DATABASE_URL"])
+    token, samples = _token(database), _samples(database, count)
+    database.close()
+    command = [sys.executable, "-m", "worker.cli", "web", "--listen", f"127.0.0.1:{port}", "--no-link"]
+    with ground.child(command, environment, place.folder / f"web-{port}.log", ready="Uvicorn running") as web:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        yield Visitor(connection=connection, token=token, samples=samples, process=web)
+        connection.close()
 
 
 def _fill(database: Database, url: str, jobs: int, per_batch: int) -> None:
@@ -167,23 +196,14 @@ def _worked_s(roots: Sequence[psutil.Process]) -> float:
     return used
 
 
-def _taken(path: str, token: str, samples: Mapping[str, Sequence[str]], roots: Sequence[psutil.Process]) -> Taken:
-    """Request a page for each sample, after two that are not counted, over one connection."""
-    connection = HTTPConnection("127.0.0.1", _PORT, timeout=60)
+def _taken(path: str, visitor: Visitor, place: Ground) -> Taken:
+    """Request a page for each sample, after two that are not counted."""
+    roots = (visitor.process, psutil.Process(place.services.postgres.pid))
     milliseconds, body, before_s = [], b"", _worked_s(roots)
-    paths = [
-        path.format(**{name: quote(values[at % len(values)]) for name, values in samples.items()})
-        for at in range(-2, len(samples["number"]))
-    ]
-    for each in paths:
+    for number in range(-2, len(visitor.samples["number"])):
         began = time.perf_counter()
-        connection.request("GET", each, headers={"Authorization": f"Bearer {token}", "Accept": "text/html"})
-        answer = connection.getresponse()
-        body = answer.read()
+        body = visitor.get(path, number)
         milliseconds.append((time.perf_counter() - began) * 1000)
-        if answer.status != 200:  # noqa: PLR2004 - OK
-            raise ground.Stuck(f"{each} answered {answer.status}: {body[:300]!r}")
-    connection.close()
     linked = {name for name in assets.NAMES if f"/{name}".encode() in body}
     return Taken(
         milliseconds=milliseconds[2:],

@@ -1,36 +1,45 @@
-"""What years of ended jobs cost those who work today: dispatch, enqueue, reports of a month, sealing."""
+"""What years of ended jobs cost those who work today: dispatch, enqueue, reports of a month, sealing, console pages."""
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from psycopg import connect
 
-from ops.bench import big_ledger, ground, node
+from ops.bench import big_ledger, console, dispatch_rounds, ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from ops.bench.node import Darkroom
-from worker import wiring
 from worker.audit import sealing
 from worker.audit.evidence import printed
 from worker.audit.reports import ReportQuery
 from worker.audit.rules.reporting import By, Format, ReportName
-from worker.core.db.session import Database
-from worker.engine import dispatch
 from worker.engine.services import Services
-from worker.settings import Settings
 
-ROUNDS, ENQUEUED, TIMES = 25, 2_000, 5
+ROUNDS, ENQUEUED, TIMES, PAGE_TIMES = 25, 2_000, 5, 25
 SEALED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 """After the last entry of a history."""
 MONTH = (date(2026, 10, 1), date(2026, 10, 31))
 MONTH_JOBS = 80_000
 """Images of a month, whatever the size: a longer history has more months, and not busier ones."""
+PAGES = (
+    "home",
+    "batches",
+    "batches with failures",
+    "a batch",
+    "a job",
+    "search by key",
+    "in doubt",
+    "money by day",
+    "audit log",
+)
+"""Of the console's: those that read what has ended."""
 _FAST = {"DARKROOM_RATE": "100000", "DARKROOM_MAX_IN_FLIGHT": "100000"}
+_FIRST_PORT = 8810
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,45 +59,57 @@ SIZES = (FIRST_MONTH, TENTH, Size(ended=5_000_000, pending=1_000_000))
 QUICK_SIZES = (FIRST_MONTH, TENTH)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """A Darkroom with a history of one size, and its console."""
+
+    darkroom: Darkroom
+    services: Services
+    pages: console.Visitor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is measured: so many times in each room, which is told the number of the time."""
+
+    times: int
+    do: Callable[[Room, int], object]
+
+
 def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signature for all benchmarks
-    """Measure the same work at each size, in a database of its own."""
+    """Fill a database of each size, then do the same work in all of them in turn."""
     sizes = QUICK_SIZES if is_quick else SIZES
-    taken = {size: _measure(place, size, number) for number, size in enumerate(sizes)}
-    names = list(taken[FIRST_MONTH])
+    with ExitStack() as stack:
+        rooms = [stack.enter_context(_room(place, size, number)) for number, size in enumerate(sizes)]
+        taken = {name: _medians(rooms, work) for name, work in _works().items()}
     return Finding(
         name="history",
         title="Work beside years of history",
         method=(
-            f"Ended and pending jobs, written by SQL, {MONTH_JOBS:,} images a month; the same work at each size,"
-            " medians in milliseconds, and the ratio to a database that is a month old."
+            f"Ended and pending jobs, written by SQL, {MONTH_JOBS:,} images a month. The same work at each size in"
+            " turn, so that whatever else the machine does falls on all of them; medians in milliseconds, and the ratio"
+            " to a database that is a month old."
         ),
         columns=("what", *map(str, sizes)),
-        rows=[_row(name, [taken[size][name] for size in sizes]) for name in names],
-        figures={str(size): figures for size, figures in taken.items()},
+        rows=[_row(name, medians) for name, medians in taken.items()],
+        figures={str(size): {name: taken[name][at] for name in taken} for at, size in enumerate(sizes)},
     )
 
 
-def _row(name: str, milliseconds: list[float]) -> tuple[str, ...]:
+def _row(name: str, milliseconds: Sequence[float]) -> tuple[str, ...]:
     return name, *(f"{each:,.1f} ({each / milliseconds[0]:.2f})" for each in milliseconds)
 
 
-def _measure(place: Ground, size: Size, number: int) -> Mapping[str, float]:
+@contextmanager
+def _room(place: Ground, size: Size, number: int) -> Iterator[Room]:
     with (
         ground.sandbox() as provider,
-        node.darkroom(place, provider, name=f"history_{number}", broker=8, **_FAST) as room,
-        _services(room) as services,
+        node.darkroom(place, provider, name=f"history_{number}", broker=8 + number, **_FAST) as darkroom,
+        dispatch_rounds.services_of(darkroom) as services,
     ):
-        _fill(room, services, size)
-        return dict(_taken(room, services))
-
-
-@contextmanager
-def _services(room: Darkroom) -> Iterator[Services]:
-    services = wiring.services(Settings.model_validate(dict(room.environment)))
-    try:
-        yield services
-    finally:
-        services.database.close()
+        _fill(darkroom, services, size)
+        with console.visited(place, darkroom.environment, _FIRST_PORT + number, count=PAGE_TIMES) as pages:
+            yield Room(darkroom=darkroom, services=services, pages=pages)
 
 
 def _fill(room: Darkroom, services: Services, size: Size) -> None:
@@ -108,36 +129,47 @@ def _fill(room: Darkroom, services: Services, size: Size) -> None:
         admin.execute("VACUUM ANALYZE")
 
 
-def _taken(room: Darkroom, services: Services) -> Iterator[tuple[str, float]]:
-    dispatch.run(services)
-    yield "a round of dispatch that admits 250", _median(lambda _: dispatch.run(services), ROUNDS)
-    yield f"enqueue of {ENQUEUED:,} lines", _median(lambda n: room.submit(ENQUEUED, name=f"more {n}"), TIMES)
-    for name, by in (("statement of a month by day", By.DAY), ("the same by model", By.MODEL)):
-        yield name, _median(partial(_statement, room.database, by), TIMES)
-    yield "trial balance", _median(lambda _: _trial_balance(room.database), TIMES)
-    yield "closing the books of the last minutes", _median(lambda _: sealing.seal(room.database, now=_now()), TIMES)
+def _works() -> Mapping[str, Work]:
+    """Return what is measured, by its name."""
+    return {
+        "a round of dispatch that admits 250": Work(
+            times=ROUNDS, do=lambda room, _: dispatch_rounds.admit(room.services)
+        ),
+        f"enqueue of {ENQUEUED:,} lines": Work(
+            times=TIMES, do=lambda room, number: room.darkroom.submit(ENQUEUED, name=f"more {number}")
+        ),
+        "statement of a month by day": Work(times=TIMES, do=partial(_statement, by=By.DAY)),
+        "the same by model": Work(times=TIMES, do=partial(_statement, by=By.MODEL)),
+        "trial balance": Work(times=TIMES, do=_trial_balance),
+        "closing the books of the last minutes": Work(
+            times=TIMES, do=lambda room, _: sealing.seal(room.darkroom.database, now=datetime.now(UTC))
+        ),
+        **{f"page: {name}": Work(times=PAGE_TIMES, do=partial(_page, name=name)) for name in PAGES},
+    }
 
 
-def _median(work: Callable[[int], object], times: int) -> float:
-    """Return the median of so many runs, in milliseconds, after one that is not counted."""
-    work(-1)
-    milliseconds = []
-    for number in range(times):
-        began = time.perf_counter()
-        work(number)
-        milliseconds.append((time.perf_counter() - began) * 1000)
-    return statistics.median(milliseconds)
+def _medians(rooms: Sequence[Room], work: Work) -> Sequence[float]:
+    """Return the median of each room, in milliseconds, after one time that is not counted."""
+    milliseconds: list[list[float]] = [[] for _ in rooms]
+    for number in range(-1, work.times):
+        for room, taken in zip(rooms, milliseconds, strict=True):
+            began = time.perf_counter()
+            work.do(room, number)
+            if number >= 0:
+                taken.append((time.perf_counter() - began) * 1000)
+    return [statistics.median(taken) for taken in milliseconds]
 
 
-def _statement(database: Database, by: By, _: int) -> None:
+def _statement(room: Room, _: int, *, by: By) -> None:
     first, last = MONTH
     asked = ReportQuery(report=ReportName.STATEMENT, as_of=SEALED_AT, by=by, from_day=first, to_day=last)
-    printed(database, asked, Format.TABLE)
+    printed(room.darkroom.database, asked, Format.TABLE)
 
 
-def _trial_balance(database: Database) -> None:
-    printed(database, ReportQuery(report=ReportName.TRIAL_BALANCE, as_of=SEALED_AT), Format.TABLE)
+def _trial_balance(room: Room, _: int) -> None:
+    asked = ReportQuery(report=ReportName.TRIAL_BALANCE, as_of=SEALED_AT)
+    printed(room.darkroom.database, asked, Format.TABLE)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _page(room: Room, number: int, *, name: str) -> None:
+    room.pages.get(console.PAGES[name], number)

@@ -12,9 +12,6 @@ from worker.audit.rules.reporting import By
 from worker.ledger.rules import entries
 from worker.ledger.rules.entries import Balance, CreditAccount, EntryKind, Flow
 
-PERIODS = frozenset({By.DAY, By.MONTH})
-"""Lines that follow each other in time: each begins with what the one before ended with."""
-
 _KEYS = {
     By.DAY: "day",
     By.MONTH: "month",
@@ -67,7 +64,7 @@ def statement(tx: Connection, asked: ReportQuery, *, is_raw: bool = False) -> Re
     by = By(asked.by or By.DAY)
     query = queries_flows.movements(by, asked.scope, is_raw=is_raw)
     groups = _grouped(query.rows(tx), width=len(_KEYS[by].split()))
-    lines = _in_sequence(groups) if by in PERIODS else _side_by_side(groups)
+    lines = _in_sequence(groups) if by in queries_flows.PERIODS else _side_by_side(groups)
     cols = columns(f"{_KEYS[by]} {_OPENING} entries:count {_MOVED} {_CORRECTED} {_CLOSING}", details=_RARE)
     rows = [line.cells for line in lines]
     whole = _Line(
