@@ -298,3 +298,4 @@ AT_0074 = AT_0073.plus(
     updated={"reference": "erased_at, name"}, called=("erase_texts(text, uuid[], uuid, text[], text, text)",)
 )
 AT_0075 = AT_0074.plus(updated={"generation": "took_ms"})
+AT_0078 = AT_0075.plus(inserted="job_count", deleted="job_count")

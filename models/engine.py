@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     Text,
@@ -56,7 +57,8 @@ class Job(Table):
         Index("ix_job_faulty_id", "id", postgresql_where=text("state IN ('failed', 'in_doubt')")),
         Index("ix_job_crashed", "ended_at", postgresql_where=text("failure_code = 'internal_error'")),
         Index("ix_job_ended", "batch_id", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
-        Index("ix_job_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+        # Its condition is one that only queries of all batches name: those of one batch have the index above.
+        Index("ix_job_ended_at", "ended_at", postgresql_where=text("ended_at > '-infinity'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
@@ -93,6 +95,27 @@ class Job(Table):
     erased_at: Mapped[datetime | None] = mapped_column(
         comment="When its prompt and what else it said was erased; NULL: it was not"
     )
+
+
+_CHANGE = "By how many the jobs in this state became more, or fewer (below 0)"
+
+
+class JobCount(Table):
+    """By how much the counts of a batch's jobs changed with one statement; the counts are the sums of these.
+
+    Triggers of ``job`` write them. No foreign key: it would lock the row of the batch with each change.
+    """
+
+    __tablename__ = "job_count"
+
+    batch_id: Mapped[UUID] = mapped_column(primary_key=True, comment="Whose jobs")
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Number of the change")
+    pending: Mapped[int] = mapped_column(Integer, comment=_CHANGE)
+    active: Mapped[int] = mapped_column(Integer, comment=_CHANGE)
+    succeeded: Mapped[int] = mapped_column(Integer, comment=_CHANGE)
+    failed: Mapped[int] = mapped_column(Integer, comment=_CHANGE)
+    in_doubt: Mapped[int] = mapped_column(Integer, comment=_CHANGE)
+    cancelled: Mapped[int] = mapped_column(Integer, comment=_CHANGE)
 
 
 class Generation(Table):

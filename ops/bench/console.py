@@ -166,6 +166,7 @@ def _fill(database: Database, url: str, jobs: int, per_batch: int) -> None:
         admin.execute("SET session_replication_role = replica")
         for step in _STANDINGS:
             admin.execute(step.encode())
+        admin.execute(big_ledger.RECOUNT)
         admin.execute("VACUUM ANALYZE")
     sealing.seal(database, now=datetime.now(UTC))
 

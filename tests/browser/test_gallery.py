@@ -55,6 +55,13 @@ def batch(web: Web) -> str:
             {"n": IMAGES},
         ).scalar_one()
         tx.execute(text("DELETE FROM job WHERE batch_id = :batch"), {"batch": found})
+        tx.execute(text("DELETE FROM job_count WHERE batch_id = :batch"), {"batch": found})
+        tx.execute(
+            text("""
+                INSERT INTO job_count (batch_id, pending, active, succeeded, failed, in_doubt, cancelled)
+                VALUES (:batch, 0, 0, :n, 0, 0, 0)"""),
+            {"batch": found, "n": IMAGES},
+        )
         tx.execute(
             text("""
                 INSERT INTO job (id, batch_id, state, created_at, ended_at, line, key, model, prompt, params, extra,

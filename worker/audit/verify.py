@@ -13,6 +13,7 @@ from worker.audit.anchors import Anchor
 from worker.audit.chain import EXAMPLES, Check, verify_facts, verify_seals
 from worker.audit.queries import entry_proofs, erasures, instants, seals
 from worker.audit.reports import snapshot
+from worker.batches.queries import job_counts
 from worker.core.db import guards, proofs, rights
 
 PROOFS = (
@@ -24,6 +25,7 @@ PROOFS = (
     *instants.PROOFS,
     *entry_proofs.SETTINGS_PROOFS,
     *erasures.PROOFS,
+    *job_counts.PROOFS,
 )
 """The rules that a query proves; the chain of seals is computed again instead."""
 

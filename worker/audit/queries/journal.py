@@ -96,19 +96,13 @@ def generations_of_job(job_id: UUID, *, as_of: datetime) -> Query:
     )
 
 
-# Each part by its own index: that of plain entries is partial, for a generation has one of each kind alone.
-_ENTRIES_OF = """
-    SELECT * FROM credit_entry WHERE generation_id = g.id AND kind <> 'correct'
-    UNION ALL SELECT * FROM credit_entry WHERE generation_id = g.id AND kind = 'correct'"""
-
-
 def entries_of_job(job_id: UUID, *, as_of: datetime) -> Query:
     """Ask for every entry of its attempts."""
     return Query(
         name="entries",
-        sql=f"""
+        sql="""
     SELECT e.id, e.posted_at, g.number, e.kind, e.source, e.target, e.credits, e.actor, e.reason
-    FROM generation g CROSS JOIN LATERAL ({_ENTRIES_OF}) e
+    FROM generation g JOIN credit_entry e ON e.generation_id = g.id
     WHERE g.job_id = :job_id AND e.posted_at <= :as_of ORDER BY e.id
     """,
         values={"job_id": job_id, "as_of": as_of},

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from worker.accounts.queries import provider_health
 from worker.accounts.queries.provider_health import PausedModel
 from worker.accounts.rules import pace
+from worker.batches.queries import job_counts
 from worker.batches.queries import results as queries_results
 from worker.batches.queries.results import ImagesNotAsOrdered
 from worker.core.rules.errors import STORE_UNAVAILABLE, PauseReason
@@ -112,7 +113,7 @@ def display_state(batch: BatchState, jobs: Mapping[JobState, int], obstacle: Obs
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
     """Return the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
     batch = batches.by_id(tx, batch.id) or batch
-    jobs = count_jobs(tx, [batch.id])[batch.id]
+    jobs = job_counts.of_batches(tx, [batch.id])[batch.id]
     is_unfinished = jobs[JobState.PENDING] + jobs[JobState.ACTIVE] > 0
     balances = entries.balances(tx, batch.id)
     return Overview(
@@ -187,24 +188,6 @@ def _by_prefix(tx: Connection, name: str) -> list[BatchRow]:
         {"prefix": prefix},
     ).scalars()
     return [row for row in (batches.by_id(tx, batch_id) for batch_id in ids) if row is not None]
-
-
-# Of an archived batch what was counted when it was archived.
-_JOBS = text("""
-    SELECT batch_id, state, count(*) AS jobs FROM job
-    WHERE batch_id = ANY(:ids) AND NOT EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = job.batch_id)
-    GROUP BY batch_id, state
-    UNION ALL
-    SELECT a.batch_id, j.key, j.value::bigint FROM archived_batch a CROSS JOIN jsonb_each_text(a.jobs) j
-    WHERE a.batch_id = ANY(:ids)""")
-
-
-def count_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Mapping[JobState, int]]:
-    """Count the jobs of these batches by state."""
-    found: dict[UUID, dict[JobState, int]] = {each: dict.fromkeys(JobState, 0) for each in ids}
-    for row in tx.execute(_JOBS, {"ids": list(ids)}):
-        found[row.batch_id][JobState(row.state)] = row.jobs
-    return dict(found)
 
 
 _OBSTACLES = text(f"""

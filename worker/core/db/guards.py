@@ -68,6 +68,10 @@ _TRIGGERS = (
     _Trigger(table="generation_reading", name="dated", function="date_generation_reading", type=_SEES_EACH),
     _Trigger(table="generation", name="dated", function="date_generation", type=_SEES_BOTH),
     _Trigger(table="job", name="dated", function="date_job", type=_SEES_CHANGES),
+    *(
+        _Trigger(table="job", name=f"count_{name}", function="count_jobs", type=event)
+        for name, event in {"added": 4, "changed": 16, "removed": 8}.items()
+    ),
     _Trigger(table="hook", name="settings", function="record_setting", type=_AFTER_EACH, arguments=_RECORDED),
     _Trigger(
         table="producer_login",
@@ -102,6 +106,7 @@ SHA256 = {
     "date_after_seal": "8901ae33565a838bf6c81669bafafe89ea670954d517b5972caff84c83240fe1",
     "date_generation": "eb753d4f1273d6737441678a53a2d273a59c686ac8d2be7a60455a4ecebf32ea",
     "date_generation_reading": "670872221696be33d12196ee1f17eae9c0ee757d3a6e84ae8bea870056f61299",
+    "count_jobs": "97df12c78005f5d095b552dc4bfd4678a68ca10d59cfe563a4e9004f4d40373c",
     "date_job": "62a7248411bc6b1b58c1a5f745c97b3702bd4e0fb51a864ae513b2b849a6564f",
     "refuse_seal_ahead": "edf09bf48fac98b38f29f3b3c8acdeb836907599c13c15309d5a2ef8a70d5aba",
     "record_setting": "cf2b7260341064c4ac586dd72d026f07dceb3cb83b00029a4a5fbe286663c781",
@@ -110,7 +115,7 @@ SHA256 = {
     "close_books": "7c63a77e92db30a600efa8e3a7eb75de35a05659e36d0373a8fdab1d5ef0f5fa",
     "darkroom_enqueue": "e9e7cd16fe20b7dd4f525baa4dd92f132f65215e3b73d7f6c230548c6503567f",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
-    "grant_application_rights": "9635e13ea5c557527ac514f94817b4a60e9a118341fe6dbd1a3fe88a143d4d2b",
+    "grant_application_rights": "1a72d3a981eb5a0feb189eb836b2dbac0293bf3a9dc7a425adb031a647df72c1",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
     "keep_unarchived": "7c5e17324f0dc8220abafe37a31bbd39063b51b5329186fba3b9ca6191bd1640",
     "remove_archived": "c8b28a0b4c4da9da1b20d9eb2f540ea3c464c0c8bf1c24454377437975a4d53e",

@@ -83,6 +83,7 @@ DELETED = (
     "failed_attempt",
     "feed_event",
     "hook_delivery",
+    "job_count",
     "node",
     "owner_account",
     "owner_cap",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.batches.queries import job_counts
 from worker.core.rules.states import JobState, StepKind
 
 TIMEOUT_S = 5
@@ -74,9 +75,6 @@ _ACCOUNTS = text("""
             min(admitted_at) AS admitted_at
         FROM generation WHERE account_id = a.id AND state IN ('held', 'sending', 'accepted', 'in_doubt')) g
     ORDER BY a.name""")
-_JOBS = text("""
-    SELECT job.state, count(*) FROM job
-    WHERE batch_id IN (SELECT id FROM batch WHERE done_at IS NULL AND state <> 'refused') GROUP BY job.state""")
 # Both sums are changed in the transaction of each hold, settlement and release: whatever they differ by is an error.
 _BOOKS = text("""
     SELECT (SELECT coalesce(sum(committed), 0) FROM batch)::bigint
@@ -117,10 +115,9 @@ def limit(tx: Connection) -> None:
 
 def read(tx: Connection) -> Fleet:
     """Return the gauges; raises the database's error when a query takes too long."""
-    counted = {JobState(state): count for state, count in tx.execute(_JOBS)}
     return Fleet(
         accounts=tuple(AccountGauges(**row) for row in tx.execute(_ACCOUNTS).mappings()),
-        jobs=dict.fromkeys(JobState, 0) | counted,
+        jobs=job_counts.of_undone(tx),
         books_difference=tx.execute(_BOOKS).scalar_one(),
         maintenance=tuple(MaintenanceGauges(**row) for row in tx.execute(_MAINTENANCE).mappings()),
     )
@@ -138,7 +135,7 @@ _CLOCKS = text("""
             extract(epoch FROM r.stored_at - g.ended_at)::float8 AS download_s
         FROM job j JOIN batch b ON b.id = j.batch_id JOIN result r ON r.job_id = j.id
         JOIN generation g ON g.id = r.generation_id
-        WHERE j.ended_at > :since ORDER BY j.ended_at DESC LIMIT :most) newest""")
+        WHERE j.ended_at > :since AND j.ended_at > '-infinity' ORDER BY j.ended_at DESC LIMIT :most) newest""")
 _ERRORS = text("""
     SELECT kind, error, count(*) AS steps FROM step WHERE error IS NOT NULL AND attempts > 0
     GROUP BY kind, error ORDER BY count(*) DESC, error LIMIT :limit""")

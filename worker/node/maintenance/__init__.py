@@ -28,6 +28,7 @@ JOBS: Mapping[str, MaintenanceJob] = {
         batches.DEADLINES,
         batches.BULK_OPERATIONS,
         batches.SYNC_RESULTS,
+        batches.JOB_COUNTS,
         batches.SCHEDULE,
         events.HOOKS,
         events.RETENTION,

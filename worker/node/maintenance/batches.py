@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from worker.batches import bulk_operations, deadlines
 from worker.batches.queries import bulk_operations as rows
+from worker.batches.queries import job_counts
 from worker.catalog import bulk_deciding, publishing, scheduling
 from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.services import Services
@@ -44,6 +45,14 @@ def _sync_results(services: Services) -> None:
     publishing.sync_results(services.database, now=services.clock(), new_id=services.new_id)
 
 
+def _fold_counts(services: Services) -> None:
+    """Add up the changes of how many jobs are in each state."""
+    with services.database.transaction() as tx:
+        is_all = job_counts.fold(tx)
+    if not is_all:
+        schedule_now(services, JOB_COUNTS.name)
+
+
 def _start_runs(services: Services) -> None:
     """Start the runs of schedules that are due."""
     scheduling.tick(services, now=services.clock())
@@ -54,4 +63,5 @@ BULK_OPERATIONS = MaintenanceJob(
     name="bulk_operations", every=lambda _: timedelta(seconds=5), run=_advance_bulk_operations
 )
 SYNC_RESULTS = MaintenanceJob(name="sync_results", every=lambda _: timedelta(seconds=5), run=_sync_results)
+JOB_COUNTS = MaintenanceJob(name="job_counts", every=lambda _: timedelta(minutes=1), run=_fold_counts)
 SCHEDULE = MaintenanceJob(name="schedule", every=lambda _: timedelta(seconds=15), run=_start_runs)

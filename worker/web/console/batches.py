@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from worker.batches.queries import overview, throughput
+from worker.batches.queries import job_counts, overview, throughput
 from worker.batches.queries.overview import Obstacle
 from worker.batches.queries.throughput import MeasuredPace
 from worker.core.rules.states import ENDED_JOBS, JobState
@@ -102,7 +102,7 @@ def place(text: str) -> Place | None:
 
 def look(visit: Visit, tx: Connection, found: list[tuple[BatchRow, int]]) -> list[Listed]:
     """Return how the batches stand, all looked at together."""
-    jobs = overview.count_jobs(tx, [row.id for row, _ in found])
+    jobs = job_counts.of_batches(tx, [row.id for row, _ in found])
     split = batch_list.split(tx, jobs)
     obstacles = overview.obstacles(
         tx,

@@ -75,7 +75,7 @@ def number_whole(tx: Connection, batch_id: UUID) -> bool:
 
 _NEWLY_ENDED = text("""
     SELECT DISTINCT j.batch_id FROM job j
-    WHERE j.ended_at > :since AND NOT EXISTS (
+    WHERE j.ended_at > :since AND j.ended_at > '-infinity' AND NOT EXISTS (
         SELECT FROM feed_event e WHERE e.job_id = j.id AND e.ended_at = j.ended_at)""")
 
 

@@ -28,17 +28,19 @@ class Activity:
 
 
 _ACTIVITY = text("""
-    SELECT (SELECT count(*) FROM job WHERE state = 'pending'
-                AND batch_id IN (SELECT id FROM batch WHERE account_id = :id AND state <> 'paused')) AS waiting,
-        (SELECT count(*) FROM job WHERE state = 'pending'
-            AND batch_id IN (SELECT id FROM batch WHERE account_id = :id AND state = 'paused')) AS held_back,
+    SELECT p.waiting, p.held_back,
         (SELECT count(*) FROM job j JOIN batch b ON b.id = j.batch_id
-            WHERE j.ended_at > :since AND j.state = 'succeeded' AND b.account_id = :id) AS ended_lately,
-        (SELECT max(ended_at) FROM job) AS last_ended_at,
+            WHERE j.ended_at > :since AND j.ended_at > '-infinity' AND j.state = 'succeeded'
+                AND b.account_id = :id) AS ended_lately,
+        (SELECT max(ended_at) FROM job WHERE ended_at > '-infinity') AS last_ended_at,
         d.in_doubt, d.doubted_credits, d.doubted_at
     FROM (SELECT count(*) AS in_doubt, coalesce(sum(coalesce(reserved, held)), 0)::bigint AS doubted_credits,
             min(ended_at) AS doubted_at
-        FROM generation WHERE account_id = :id AND state = 'in_doubt') d""")
+        FROM generation WHERE account_id = :id AND state = 'in_doubt') d,
+        (SELECT coalesce(sum(c.pending) FILTER (WHERE b.state <> 'paused'), 0)::bigint AS waiting,
+            coalesce(sum(c.pending) FILTER (WHERE b.state = 'paused'), 0)::bigint AS held_back
+        FROM batch b JOIN job_count c ON c.batch_id = b.id
+        WHERE b.account_id = :id AND b.done_at IS NULL AND b.state <> 'refused') p""")
 
 
 def activity(tx: Connection, account_id: UUID, *, now: datetime) -> Activity:
