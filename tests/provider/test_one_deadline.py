@@ -172,7 +172,7 @@ def test_a_connection_that_has_rested_is_not_used_for_another_create(monkeypatch
         kept.create(body=b"{}", idempotency_key="k1")
         kept.create(body=b"{}", idempotency_key="k2")
         before = scripted.connections
-        monkeypatch.setattr("worker.core.http.connection.RESTED_S", 0.0)
+        monkeypatch.setattr("worker.core.http.RESTED_S", 0.0)
 
         kept.create(body=b"{}", idempotency_key="k3")
 

@@ -15,8 +15,7 @@ from urllib.parse import SplitResult, quote
 from standardwebhooks import Webhook
 from urllib3.response import BaseHTTPResponse
 
-from worker.core.http.attempt import Attempt
-from worker.core.http.connection import FAILURES, cause_of
+from worker.core.http import FAILURES, Attempt, cause_of
 from worker.core.rules import events
 from worker.hooks.queries.deliveries import Due
 from worker.storage.fetch.addresses import AddressPolicy, system_addresses

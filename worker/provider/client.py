@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from worker.core import tracing
-from worker.core.http.attempt import Attempt
+from worker.core.http import Attempt
 from worker.core.rules.errors import REFUSED_CONTENT, ProviderError
 from worker.provider import answers, errors
 from worker.provider.session import BearerKey, Sending, checked_base_url, form, new_session

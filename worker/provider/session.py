@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.filepost import encode_multipart_formdata
 
-from worker.core.http.connection import PlainConnection, TlsConnection
+from worker.core.http import PlainConnection, TlsConnection
 
 _USABLE_KEY = re.compile(r"[!-~]+")
 

@@ -19,7 +19,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, KeySetSerialization
 
-from worker.core.http import attempt
+from worker.core import http
 from worker.core.rules.errors import DarkroomError
 from worker.provider.session import Adapter
 
@@ -86,7 +86,7 @@ def begin(client: Client) -> tuple[str, Attempt]:
 
 @contextmanager
 def _deadline() -> Iterator[None]:
-    with attempt.Attempt(total_s=TOTAL_S) as calls:
+    with http.Attempt(total_s=TOTAL_S) as calls:
         yield
     if calls.is_over:
         # A body without a length that was cut looks like a whole one.

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from urllib3 import HTTPResponse
 
 from worker.core import tracing
-from worker.core.http.attempt import Attempt
+from worker.core.http import Attempt
 from worker.storage.fetch import addresses
 from worker.storage.fetch.addresses import AddressPolicy, ProxyFor, Resolver, is_same_origin, system_addresses
 from worker.storage.fetch.hop import (

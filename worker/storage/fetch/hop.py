@@ -12,8 +12,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPResponse
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
 
-from worker.core.http.attempt import Attempt
-from worker.core.http.connection import FAILURES, PlainConnection, TlsConnection, cause_of
+from worker.core.http import FAILURES, Attempt, PlainConnection, TlsConnection, cause_of
 from worker.storage.fetch.addresses import AddressPolicy, Proxy, Resolver, is_address, is_loopback_name, port_of
 
 _READ_BYTES = 1 << 16

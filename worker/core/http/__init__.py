@@ -1,1 +1,0 @@
-"""Outgoing HTTP: what calls of the provider, downloads and hooks have in common."""
