@@ -11,7 +11,7 @@ from worker.core.db.clock import DatabaseClock
 from worker.core.db.session import Database
 from worker.node.consumer_watchdog import Threads
 from worker.node.heartbeat import Heartbeat
-from worker.node.metrics_server import ReadinessProbe
+from worker.node.metrics import ReadinessProbe
 
 
 class Watched:

@@ -206,7 +206,7 @@ class Latencies:
 class Meters:
     """What a process measures of its own work; safe to share between threads.
 
-    This one keeps nothing; a node has meters that count (``worker.node.meters``).
+    This one keeps nothing; a node has meters that count (``worker.node.metrics``).
     """
 
     def called(self, call: Call) -> None:

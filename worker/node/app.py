@@ -8,9 +8,8 @@ from kombu import Exchange, Queue
 
 from worker import logs, settings
 from worker.intake.rules import delivery
-from worker.node import broker, heartbeat
+from worker.node import broker, consumer, heartbeat
 from worker.node.bootsteps import Dispatcher
-from worker.node.broker import remote_control
 from worker.node.process import SPARE_THREADS
 
 ENQUEUE_QUEUE = delivery.ENQUEUE
@@ -70,7 +69,7 @@ def _configuration(current: settings.Settings) -> dict[str, Any]:
         "worker_enable_soft_shutdown_on_idle": False,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
-        remote_control.OPEN: current.remote_control,
+        consumer.OPEN: current.remote_control,
         "control_queue_exclusive": True,
         "event_queue_exclusive": True,
     }

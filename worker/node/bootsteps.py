@@ -31,7 +31,7 @@ from worker.node import process
 from worker.node.consumer_watchdog import ConsumerWatchdog, threads
 from worker.node.fetch_stage import FetchStage
 from worker.node.heartbeat import Heartbeat, StallWatch
-from worker.node.metrics_server import MetricsServer, ReadinessProbe
+from worker.node.metrics import MetricsServer, ReadinessProbe
 from worker.node.process import SPARE_THREADS
 from worker.node.unread_queues import UnreadQueues
 from worker.settings import Settings

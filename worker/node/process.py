@@ -17,7 +17,7 @@ from worker.engine.queries import maintenance as maintenance_queries
 from worker.engine.services import Services
 from worker.intake.rules import delivery
 from worker.node import maintenance
-from worker.node.meters import NodeMeters
+from worker.node.metrics import NodeMeters
 from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
