@@ -19,6 +19,10 @@ _FILE_WIDTH = 400
 """Wide enough for every table."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+HowMany = Annotated[int, typer.Option(min=1, max=10_000, help="How many.")]
+ItemRows = Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")]
+WithoutAsking = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
 BatchName = Annotated[
     str, typer.Argument(metavar="BATCH", help="A batch: its id, the beginning of its id, its token or its name.")
 ]

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 OperationId = Annotated[str, typer.Argument(metavar="OPERATION", help="Its id, as `darkroom bulk list` shows it.")]
 
 
-def list_(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20, as_json: output.AsJson = False
-) -> None:
+def list_(limit: output.HowMany = 20, as_json: output.AsJson = False) -> None:
     """List bulk operations, the newest first: action, filter, author, and how much is done."""
     from worker.batches import bulk_views
     from worker.batches.queries import bulk_operations
@@ -74,7 +72,7 @@ def decide(  # noqa: PLR0917 - typer gives each by its name
         bool, typer.Option("--not-as-ordered", help="Filter: those of another size or format than was ordered.")
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="All undecided images, instead of a filter.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: output.WithoutAsking = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which images.")] = False,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,

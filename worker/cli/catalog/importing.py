@@ -199,7 +199,7 @@ if TYPE_CHECKING:
 
 def remove(
     name: output.CatalogName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: output.WithoutAsking = False,
     by: signing.ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:

@@ -30,7 +30,7 @@ def plan(  # noqa: PLR0917 - typer gives each by its name
     sample: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Render N items first, then wait for approval of the rest.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
+    rows: output.ItemRows = 20,
     by: ByOption = None,
     as_json: output.AsJson = False,
 ) -> None:

@@ -1,9 +1,7 @@
 """`darkroom catalog list`, `show`, `show-plan`: catalogs, where one stands, and what a saved plan would render."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from worker.cli import output
 
@@ -153,7 +151,7 @@ if TYPE_CHECKING:
 
 def show_plan(
     plan: output.PlanName,
-    rows: Annotated[int, typer.Option(min=0, help="How many items are listed on the screen.")] = 20,
+    rows: output.ItemRows = 20,
     as_json: output.AsJson = False,
 ) -> None:
     """Show a saved plan: price, reasons, prompts, and the words that differ."""

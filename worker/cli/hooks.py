@@ -1,6 +1,7 @@
-"""`darkroom hook`: who receives events; and `rotate`, `test`, `enable`, `remove`."""
+"""`darkroom hook`: who receives events, how they were delivered, and sending them again."""
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,8 @@ _TARGET = (
 )
 _EVENTS = f"An event to receive: {', '.join(SUBSCRIBABLE)}; may be given again."
 HookId = Annotated[str, typer.Argument(metavar="HOOK", help="Its id.")]
+_WHEN = "Dead letters of then or later: 2026-11-30, or 2026-11-30T18:00:00Z. [default: the last 7 days]"
+_OF_HOOK = Annotated[str | None, typer.Option("--hook", metavar="HOOK", help="Only those of this hook.")]
 
 
 def add(
@@ -99,7 +102,7 @@ def send_test(
     delivery_id = subscriptions.test(database, signing.author(by, None), hook)
     found = _outcome(database, delivery_id, wait)
     if as_json:
-        output.print_json(shown(found))
+        output.print_json(_shown_delivery(found))
     elif found.delivered_at is not None:
         answered = "" if found.status is None else f" with HTTP {found.status}"
         output.answers().print(f"delivered{answered}", markup=False)
@@ -147,8 +150,74 @@ def remove(
         output.answers().print(f"removed; {output.plural(dropped, 'event')} will not be delivered")
 
 
-def shown(each: "DeliveryRow") -> dict[str, Any]:
-    """Return a delivery as scripts read it."""
+def list_deliveries(
+    failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, which are not tried any more.")] = False,
+    hook: _OF_HOOK = None,
+    limit: output.HowMany = 50,
+    as_json: output.AsJson = False,
+) -> None:
+    """List deliveries, newest event first: state, tries, the last answer and error."""
+    from worker import wiring
+    from worker.cli.context import resolve
+    from worker.core.rules import events
+    from worker.hooks import subscriptions
+    from worker.hooks.queries import deliveries
+
+    database = wiring.database(resolve().settings, connections=1)
+    with database.transaction() as tx:
+        hook_id = None if hook is None else subscriptions.find(tx, hook).id
+        found = deliveries.newest(tx, hook_id=hook_id, is_failed=failed, limit=limit)
+    if as_json:
+        output.print_json([_shown_delivery(each) for each in found])
+        return
+    table = output.table(
+        "delivery", "event", "type", "target", "state", "tries", "next try", "status", "last error",
+        numbers=("tries", "status"), whole=("delivery",), details=("last error", "event", "delivery"),
+    )  # fmt: skip
+    for each in found:
+        is_open = each.state in {"new", "waiting"}
+        next_try = f"{each.due_at:%Y-%m-%d %H:%M:%S}" if is_open else ""
+        row = (str(each.id), events.public_id(each.event_id), each.type, each.target, each.state)
+        table.add_row(*row, f"{each.attempts:,}", next_try, str(each.status or ""), each.last_error or "")
+    output.answers().print(table)
+
+
+def replay(
+    delivery: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DELIVERY|EVENT]", help="A delivery's id, or an event's: then to every hook it went to."
+        ),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All dead letters since an instant.")] = False,
+    since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help=_WHEN)] = None,
+    hook: _OF_HOOK = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Send deliveries again, with a fresh schedule of retries; each event keeps its id."""
+    from worker import wiring
+    from worker.cli.batches.bulk_commands import instant
+    from worker.cli.context import resolve
+    from worker.cli.errors import MISUSED, CliError
+    from worker.hooks import subscriptions
+
+    if (delivery is None) is not failed or (delivery is not None and (since or hook)):
+        raise CliError("give either a delivery or event, or --failed with --since and --hook", MISUSED)
+    database = wiring.database(resolve().settings, connections=1)
+    now = wiring.clock()
+    if delivery is not None:
+        count = subscriptions.replay(database, delivery, now=now)
+    else:
+        began = instant("--since", since) or now - timedelta(days=7)
+        count = subscriptions.replay_failed(database, since=began, hook=hook, now=now)
+    if as_json:
+        output.print_json({"replayed": count})
+    else:
+        noun = "delivery is" if count == 1 else "deliveries are"
+        output.answers().print(f"{count:,} {noun} sent again")
+
+
+def _shown_delivery(each: "DeliveryRow") -> dict[str, Any]:
     from worker.batches.views import instant
     from worker.core.rules import events
 
