@@ -253,5 +253,5 @@ def policies(settings: Settings) -> Policies:
         hooks=settings.hook_policy,
         event_retention=settings.event_retention,
         result_addresses=AddressPolicy.for_results(settings.base_url),
-        result_proxy=addresses.none if is_loopback_url(settings.base_url) else addresses.of_environment,
+        result_proxy=addresses.direct if is_loopback_url(settings.base_url) else addresses.of_environment,
     )

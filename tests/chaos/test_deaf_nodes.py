@@ -19,7 +19,7 @@ def test_a_node_that_no_longer_receives_from_its_broker_reconnects_and_continues
     local_world.wait_until_done_in_haste()
 
     books.check(local_world)
-    assert "node.deaf" in node.words()
+    assert "node.consumer_stalled" in node.words()
     assert node.is_running()
 
 

@@ -113,7 +113,7 @@ def test_an_address_that_is_not_permitted_is_not_asked_of_a_proxy_either(host: s
 
 def test_without_a_proxy_the_host_is_reached_directly(into: Path) -> None:
     with scripted_server(Step(reply=answer(b"x"))) as server:
-        fetch(server.url, into, limits=LIMITS, allow=HERE, proxy_for=addresses.none)
+        fetch(server.url, into, limits=LIMITS, allow=HERE, proxy_for=addresses.direct)
 
     assert server.requests[0].startswith(b"GET / HTTP/1.1\r\n")
 

@@ -106,7 +106,7 @@ def _example(tx: Connection, seal: Seal, number: int, what: str, strayed: str) -
 
 def _strayed(tx: Connection, seal: Seal) -> str:
     """Return what the roll-up, which was made with the seal, still knows of the entries as they were."""
-    rows = seals.strayed(tx, seal.id, limit=EXAMPLES)
+    rows = seals.changed_sums(tx, seal.id, limit=EXAMPLES)
     if not rows:
         return "the seal's sums are unharmed: what differs is generation, actor, reason or the time of day"
     return "; ".join(

@@ -206,7 +206,7 @@ def _accept(
     *,
     may_be_misdated: bool,
 ) -> Resolution:
-    """Go on with the locked generation; the patience with it begins at ``accepted_at``, or now."""
+    """Go on with the locked generation; the time that polls have for it begins at ``accepted_at``, or now."""
     now = services.clock()
     if view.model and view.model != doubt.model:
         raise UnfitTask(view.id, f"it is of the model {view.model}, and the generation asked for {doubt.model}")

@@ -31,7 +31,7 @@ class Settled:
     fingerprint: str
     reasons: tuple[Reason, ...]
     is_rejected: bool
-    """Whether a person did not want the image: what becomes of the item is another plan's matter."""
+    """Whether a person rejected the image; another plan may render the item."""
 
 
 class PlanFaulty(DarkroomError):

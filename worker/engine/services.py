@@ -47,7 +47,7 @@ class Policies:
     upload_reuse: timedelta
     max_attempts: int
     result_addresses: AddressPolicy
-    result_proxy: ProxyFor = addresses.none
+    result_proxy: ProxyFor = addresses.direct
     """The way to the results, as the environment says; references of producers are only fetched directly."""
     refused_content: frozenset[str] = errors.REFUSED_CONTENT
     """The provider's codes for content that it refuses."""

@@ -144,7 +144,7 @@ def _send(sender: Sender, due: Due) -> bool:
     with tracing.begun(f"deliver {due.type}", named) as span:
         if tracing.is_on() and "darkroom.batch.id" in named:
             with sender.database.transaction() as tx:
-                span.link(deliveries.producer(tx, UUID(named["darkroom.batch.id"])))
+                span.link(deliveries.producer_span(tx, UUID(named["darkroom.batch.id"])))
         is_taken = _try(sender, due)
         if not is_taken:
             span.fail("not_taken")

@@ -108,7 +108,7 @@ _FAULTS_IN_MEMORY_BYTES = 4_000_000
 
 
 class FaultSpool(Collection[Fault]):
-    """Written once, read once or more."""
+    """Faults of lines, in a temporary file: written once, read any number of times."""
 
     def __init__(self, folder: SpoolFolder) -> None:
         """Start with none; the file goes when the spool does."""

@@ -1,4 +1,4 @@
-"""What becomes of a message from a producer that only speaks Celery: a batch, or a refused batch, never nothing."""
+"""Messages of producers that only speak Celery: each becomes a batch or a refused batch, and none is lost."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -88,14 +88,14 @@ class ConsumerWatchdog:
         if self._look_at is not None and now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY
-        self._stall, remedy = judge(self._stall, is_stalled=self._is_stalled(), now=now)
-        if remedy is not None:
+        self._stall, action = judge(self._stall, is_stalled=self._is_stalled(), now=now)
+        if action is not None:
             log.error(
-                "node.deaf",
-                remedy=remedy,
+                "node.consumer_stalled",
+                action=action,
                 reason="messages are queued and threads are free, but the consumer receives none",
             )
-            self._apply(remedy)
+            self._apply(action)
 
     def _is_stalled(self) -> bool:
         before, self._taken = self._taken, threads.taken
@@ -109,8 +109,8 @@ class ConsumerWatchdog:
         with self._app.pool.acquire(block=True, timeout=_POOL_WAIT_S) as connection:
             return sum(_length(connection, name) for name in queues)
 
-    def _apply(self, remedy: Action) -> None:
-        match remedy:
+    def _apply(self, action: Action) -> None:
+        match action:
             case Action.RECONNECT:
                 self._hub.call_soon(_break_off)
             case Action.SHUT_DOWN:
@@ -118,7 +118,7 @@ class ConsumerWatchdog:
             case Action.EXIT:
                 os._exit(_FAILURE)
             case _:
-                assert_never(remedy)
+                assert_never(action)
 
 
 def _length(connection: Any, queue: str) -> int:
@@ -156,6 +156,6 @@ def judge(before: Stall, *, is_stalled: bool, now: datetime) -> tuple[Stall, Act
         return Stall(since=now, tried=before.tried), None
     if now < before.since + GRACE_PERIOD:
         return before, None
-    remedies = tuple(Action)
-    remedy = remedies[min(before.tried, len(remedies) - 1)]
-    return Stall(since=now, tried=before.tried + 1), remedy
+    actions = tuple(Action)
+    action = actions[min(before.tried, len(actions) - 1)]
+    return Stall(since=now, tried=before.tried + 1), action

@@ -194,8 +194,8 @@ PROOFS: tuple[Proof, ...] = (
 )
 
 
-def strayed(tx: Connection, seal_id: int, *, limit: int) -> list[dict[str, Any]]:
-    """Return the sums of one seal's roll-up that its entries do not give any more: what a change changed."""
+def changed_sums(tx: Connection, seal_id: int, *, limit: int) -> list[dict[str, Any]]:
+    """Return the sums of one seal's roll-up that its entries do not add up to any more."""
     query = text(f"SELECT * FROM ({_ROLLED_UP}) d WHERE seal = :seal ORDER BY day, batch, kind LIMIT :limit")
     return [dict(row) for row in tx.execute(query, {"seal": seal_id, "limit": limit}).mappings()]
 

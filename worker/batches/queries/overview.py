@@ -164,7 +164,7 @@ class Pause:
     since: datetime | None
 
 
-def pause(tx: Connection, account: str) -> Pause | None:
+def account_pause(tx: Connection, account: str) -> Pause | None:
     """Return the pause of the account with that name; None when there is no such account yet."""
     row = tx.execute(
         text("SELECT pause_reason, pause_message, paused_at FROM account WHERE name = :name"), {"name": account}

@@ -172,7 +172,7 @@ def _differences(item: Item) -> tuple[Reason, ...]:
 
 
 def _keep(item: Item, reasons: tuple[Reason, ...]) -> Keep | None:
-    """Return what speaks against rendering; a person's own wish is only held up by the same image being on its way."""
+    """Return what speaks against rendering; an image that a person asked for waits only for the same one on its way."""
     attempt = item.attempt
     is_same = attempt is not None and attempt.fingerprint == item.fingerprint
     if attempt is not None and is_same and attempt.state is RenderState.PLANNED:

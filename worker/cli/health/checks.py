@@ -157,7 +157,7 @@ def _of_account(tx: Connection, name: str) -> Iterator[Finding]:
 
 
 def _account(tx: Connection, name: str) -> Finding:
-    found = overview.pause(tx, name)
+    found = overview.account_pause(tx, name)
     if found is None:
         return findings.ok("account", f"{name!r} is new: the first node or batch creates it")
     if found.reason is None:

@@ -23,12 +23,12 @@ class Finding:
 
 
 def ok(part: str, detail: str) -> Finding:
-    """Return a part that is well."""
+    """Return a part that works."""
     return Finding(part=part, verdict=Verdict.OK, detail=detail)
 
 
 def warning(part: str, detail: str, next_step: str) -> Finding:
-    """Return a part that somebody should look at."""
+    """Return a part that needs attention."""
     return Finding(part=part, verdict=Verdict.WARNING, detail=detail, next_step=next_step)
 
 

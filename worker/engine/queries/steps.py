@@ -1,4 +1,4 @@
-"""Steps in the database: who has them, and what becomes of them."""
+"""Steps in the database: leases, and how they end."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What becomes of a job whose create the provider did not accept: only what is certain takes a hold back."""
+"""Outcomes of a create that the provider did not accept: a hold is released only when surely nothing was created."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -178,8 +178,8 @@ class Tried:
     """None: it was delivered."""
 
 
-def producer(tx: Connection, batch_id: UUID) -> str | None:
-    """Return the span of the batch's producer, if it named one."""
+def producer_span(tx: Connection, batch_id: UUID) -> str | None:
+    """Return the traceparent that the batch's producer gave; None when it gave none."""
     found: str | None = tx.execute(text("SELECT traceparent FROM batch WHERE id = :i"), {"i": batch_id}).scalar()
     return found
 

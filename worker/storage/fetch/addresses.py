@@ -132,8 +132,8 @@ ProxyFor = Callable[[str], Proxy | None]
 """The proxy for a URL; None: it is reached directly."""
 
 
-def none(_url: str) -> None:
-    """Go directly, wherever it is."""
+def direct(_url: str) -> None:
+    """Use no proxy, whatever the URL."""
 
 
 def of_environment(url: str) -> Proxy | None:

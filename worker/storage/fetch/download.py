@@ -56,7 +56,7 @@ def fetch(
     ca_file: str | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     credential: Callable[[], str] | None = None,
-    proxy_for: ProxyFor = addresses.none,
+    proxy_for: ProxyFor = addresses.direct,
 ) -> Fetched:
     """The file ``into`` holds all bytes of ``url``; raises FetchFailed, and then there is no such file.
 
