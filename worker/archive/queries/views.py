@@ -62,6 +62,9 @@ def show(tx: Connection) -> None:
             CREATE TEMP VIEW {table.name} AS SELECT * FROM {schema}.{table.name}
             UNION ALL SELECT * FROM {source_of(table)}""")
         )
+    # The server remembers which table a prepared statement reads, and does not look for a view of that name that has
+    # come since (Postgres, "PREPARE", notes): such a statement would find the rows of the tables alone.
+    tx.execute(text("DISCARD PLANS"))
 
 
 # What unique constraints hold in the tables holds across both, too.
