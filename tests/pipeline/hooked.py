@@ -108,8 +108,8 @@ class HookedDatabase(Database):
     listener: Listener
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        with super().transaction() as tx:
+    def transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
+        with super().transaction(is_snapshot=is_snapshot) as tx:
             yield tx
             self.listener("before commit")
         self.listener("after commit")

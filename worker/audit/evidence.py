@@ -41,7 +41,7 @@ class Printed:
 
 def printed(database: Database, asked: ReportQuery, as_format: Format, archive: ArchivedRows | None = None) -> Printed:
     """Return the report with its evidence, both from one snapshot; ``archive`` reads archived rows back."""
-    with database.transaction() as tx:
+    with database.bulk_transaction(is_snapshot=True) as tx:
         report = build(tx, asked, archive)
         seal, schema = seals.seal_at(tx, asked.as_of), seals.schema_revision(tx)
     body = render(report, as_format)

@@ -34,9 +34,14 @@ class ArchiveNotRead(DarkroomError):
 
 
 def begin(tx: Connection, load: Callable[[], T]) -> T:
-    """Let the transaction, which must not have been used yet, see one instant; after ``load`` it only reads."""
+    """Let the transaction see one instant, and after ``load`` only read.
+
+    It must not have been used yet, unless it is a snapshot already: behind a pooler each one is used as it begins.
+    """
     tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     tx.execute(text("SET LOCAL statement_timeout = 0"))
+    # Between two files of the archive the session rests for as long as the store takes.
+    tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     loaded = load()
     tx.execute(text("SET TRANSACTION READ ONLY"))
     return loaded

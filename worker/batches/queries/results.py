@@ -123,9 +123,7 @@ def _archived(database: Database, batch_id: UUID, archive: ArchivedRows | None) 
     if archive is None:
         raise BatchArchived(batch_id)
     line, last = -1, UUID(int=0)
-    with database.transaction() as tx:
-        tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    with database.bulk_transaction(is_snapshot=True) as tx:
         archive.load(tx, [batch_id])
         while found := page(tx, batch_id, after=(line, last), limit=PAGE):
             yield from found

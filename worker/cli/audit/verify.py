@@ -33,7 +33,7 @@ def verify(
     settings = resolve().settings
     database = wiring.database(settings, connections=2)
     archive = wiring.archive(settings, database)
-    with database.transaction() as tx:
+    with database.bulk_transaction(is_snapshot=True) as tx:
         found = prove(tx, known=known, archive=archive)
     if as_json:
         checks = [vars(each) | {"ok": each.ok} for each in found.checks]

@@ -137,7 +137,7 @@ def _show_audit(database: "Database", console: "Console") -> bool:
     from worker.audit.verify import verify
     from worker.cli.audit.verify import last_line
 
-    with database.transaction() as tx:
+    with database.transaction(is_snapshot=True) as tx:
         verification = verify(tx)
     console.print(last_line(verification), style="bold green" if verification.ok else "bold red", markup=False)
     return verification.ok

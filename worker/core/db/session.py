@@ -54,6 +54,7 @@ RESTED_S = 10.0
 """A connection that was not used for longer is tried before it is used again: the server may have ended it."""
 BULK_ANSWER_S = 900.0
 """How long the server may be silent in a transaction that moves a million rows."""
+_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 _TRACED = {"db.system.name": "postgresql"}
 CHANNEL = "darkroom"
 """What dispatchers listen to; a notification says only that something may be due now."""
@@ -157,9 +158,12 @@ class Database:
             raise DisconnectionError(str(error)) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Yield a connection; commit when the block ends, roll back when it raises."""
+    def transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
+        """Yield a connection; commit when the block ends, roll back when it raises; a snapshot sees one instant."""
         with tracing.inside("transaction", _TRACED, kind="client"), self.engine.begin() as connection:
+            if is_snapshot:
+                # The server takes it before the first query alone, and what a pooler needs are queries.
+                connection.execute(_SNAPSHOT)
             if self._has_pooler:
                 # Behind a pooler nothing that is set for a session stays with it.
                 connection.exec_driver_sql(self._settings(is_local=True))
@@ -168,7 +172,7 @@ class Database:
 
     @contextmanager
     def bulk_transaction(self, *, is_snapshot: bool = False) -> Iterator[Connection]:
-        """Yield a transaction that may take as long as a million rows take; a snapshot sees one instant, to be read."""
+        """Yield a transaction that may take as long as a million rows take; a snapshot sees one instant."""
         with (
             tracing.inside("bulk transaction", _TRACED, kind="client"),
             self.engine.connect() as connection,
@@ -178,7 +182,7 @@ class Database:
             driver.answer_s = BULK_ANSWER_S
             try:
                 if is_snapshot:
-                    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+                    connection.execute(_SNAPSHOT)
                 if self._has_pooler:
                     connection.exec_driver_sql(self._settings(is_local=True))
                     connection.exec_driver_sql(rights.TAKE_ROLE_LOCALLY)

@@ -151,6 +151,6 @@ def _closed(text: str) -> str:
 
 def check(visit: Visit) -> Response:
     """Check the invariants of the ledger and of job states, as `darkroom audit verify` does."""
-    with visit.context.database.bulk_transaction() as tx:
+    with visit.context.database.bulk_transaction(is_snapshot=True) as tx:
         found = verify.verify(tx, known=[], archive=visit.context.archive)
     return visit.render("verify.html", found=found)
