@@ -1,6 +1,7 @@
 """Rows as Parquet: exact, compressed with zstd, with the type of each column in Postgres as metadata."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -36,6 +37,18 @@ class UnknownType(DarkroomError):
         return f"the column {self.column} is of the type {self.type}, which the archive does not know: upgrade Darkroom"
 
 
+class NotParquet(Exception):
+    """The bytes are no file that was written here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Only:
+    """Rows that have one of these values in a column; values as the file has them, ids as their 16 bytes."""
+
+    column: str
+    values: Collection[bytes | str]
+
+
 def require() -> None:
     """Raise ArchiveExtraMissing where no file could be written or read."""
     _arrow()
@@ -66,24 +79,38 @@ def encode(names: Sequence[Column], rows: Iterator[Sequence[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def decode(content: bytes) -> tuple[tuple[Column, ...], Iterator[Sequence[Any]]]:
-    """Return the columns of a file, and its rows."""
+def decode(content: bytes, only: Only | None = None) -> tuple[tuple[Column, ...], Iterator[Sequence[Any]]]:
+    """Return the columns of a file, and its rows, or ``only`` some of them; both raise NotParquet."""
     arrow = _arrow()
     import pyarrow.parquet as files  # noqa: PLC0415 - as above
 
-    file = files.ParquetFile(arrow.BufferReader(content))
-    names = tuple(Column(name=each.name, type=each.metadata[_TYPE].decode()) for each in file.schema_arrow)
-    return names, _rows(file, names)
+    try:
+        file = files.ParquetFile(arrow.BufferReader(content))
+        names = tuple(Column(name=each.name, type=each.metadata[_TYPE].decode()) for each in file.schema_arrow)
+    except (arrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise NotParquet(str(error)) from error
+    return names, _rows(arrow, file, names, only)
 
 
-def _rows(file: Any, names: Sequence[Column]) -> Iterator[Sequence[Any]]:
+def _rows(arrow: Any, file: Any, names: Sequence[Column], only: Only | None) -> Iterator[Sequence[Any]]:
     ids = [at for at, each in enumerate(names) if each.type == "uuid"]
-    for batch in file.iter_batches():
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            values = list(row)
-            for at in ids:
-                values[at] = None if values[at] is None else UUID(bytes=values[at])
-            yield values
+    try:
+        for batch in file.iter_batches():
+            chosen = batch if only is None else _chosen(arrow, batch, only)
+            for row in zip(*(column.to_pylist() for column in chosen.columns), strict=True):
+                values = list(row)
+                for at in ids:
+                    values[at] = None if values[at] is None else UUID(bytes=values[at])
+                yield values
+    except (arrow.ArrowException, OSError, KeyError, ValueError) as error:
+        raise NotParquet(str(error)) from error
+
+
+def _chosen(arrow: Any, batch: Any, only: Only) -> Any:
+    from pyarrow import compute  # noqa: PLC0415 - as above
+
+    column = batch.column(only.column)
+    return batch.filter(compute.is_in(column, value_set=arrow.array(list(only.values), column.type)))
 
 
 def _type(arrow: Any, column: Column) -> Any:

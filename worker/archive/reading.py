@@ -6,15 +6,18 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from psycopg.errors import DatabaseError
 from sqlalchemy import Connection
 
 from worker.archive import parquet
+from worker.archive.parquet import NotParquet, Only
 from worker.archive.queries import archived, views
 from worker.archive.rules.tables import BY_NAME, TABLES, ArchivedFile, Column
 from worker.core.rules.errors import DarkroomError
 from worker.storage.store import NotStored, Store
 
 NEXT_STEP = "restore it from a copy of the store: the seals of the books prove whether it is the one that was written"
+GARBAGE = "has what the table does not take"
 
 
 class ArchiveDamaged(DarkroomError):
@@ -64,28 +67,40 @@ class ArchiveReader:
         """Return the job whose generation has this id, key or provider's id, from the files of generations."""
         wanted = name.removeprefix("darkroom-")
         for file in files:
-            names, found = self._read(file)
-            at = {each.name: number for number, each in enumerate(names)}
-            for row in found:
-                if name == row[at["provider_id"]] or wanted == str(row[at["id"]]):
-                    job_id: UUID = row[at["job_id"]]
-                    return job_id
+            try:
+                names, found = self.read(file)
+                at = {each.name: number for number, each in enumerate(names)}
+                for row in found:
+                    if name == row[at["provider_id"]] or wanted == str(row[at["id"]]):
+                        job_id: UUID = row[at["job_id"]]
+                        return job_id
+            except NotParquet:
+                raise ArchiveDamaged(file.path, GARBAGE) from None
         return None
 
     def _fill(self, tx: Connection, file: ArchivedFile) -> list[Mapping[str, Any]]:
         try:
-            names, found = self._read(file)
+            names, found = self.read(file)
+            # Rows that the table does not take must not end the transaction, in which other files are read.
+            with tx.begin_nested():
+                views.fill(tx, BY_NAME[file.name], names, found)
         except ArchiveDamaged as error:
-            return [{"file": error.path, "batch": file.batch_id, "what": error.what, "next_step": NEXT_STEP}]
-        table = BY_NAME[file.name]
-        views.fill(tx, table, names, found)
-        return []
+            what = error.what
+        except (NotParquet, DatabaseError):
+            what = GARBAGE
+        else:
+            return []
+        return [{"file": file.path, "batch": file.batch_id, "what": what, "next_step": NEXT_STEP}]
 
-    def _read(self, file: ArchivedFile) -> tuple[tuple[Column, ...], Any]:
+    def read(self, file: ArchivedFile, only: Only | None = None) -> tuple[tuple[Column, ...], Any]:
+        """Return the columns of a file and its rows, which raise NotParquet; raises ArchiveDamaged."""
         try:
             content = self._store.read(file.path)
         except NotStored:
             raise ArchiveDamaged(file.path, "is missing") from None
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise ArchiveDamaged(file.path, "is not as it was written")
-        return parquet.decode(content)
+        try:
+            return parquet.decode(content, only)
+        except NotParquet:
+            raise ArchiveDamaged(file.path, GARBAGE) from None

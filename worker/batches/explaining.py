@@ -6,11 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from worker.archive.queries import archived
 from worker.batches.queries import explaining as queries
 from worker.batches.queries import overview
 from worker.batches.queries.overview import Obstacle, Overview
 from worker.batches.rules import explaining as rules
-from worker.batches.rules.explaining import BatchFacts, Blocker, Explanation, JobFacts
+from worker.batches.rules.explaining import Archived, BatchFacts, Blocker, Explanation, JobFacts
 from worker.core.rules.errors import PauseReason
 from worker.core.rules.states import JobState
 from worker.engine.queries import batches
@@ -44,6 +45,7 @@ def explain_job(
         blocker=_blocker(obstacle, row.pause_reason),
         nodes=nodes,
         step=row.step,
+        archived=_archived(tx, row.batch_id),
     )
     return rules.explain_job(facts, now=now)
 
@@ -62,8 +64,14 @@ def explain_batch(
         blocker=_blocker(found.obstacle, row.pause_reason),
         nodes=nodes,
         next_due_at=row.next_due_at,
+        archived=_archived(tx, batch.id),
     )
     return rules.explain_batch(facts)
+
+
+def _archived(tx: Connection, batch_id: UUID) -> Archived | None:
+    found = archived.of_batch(tx, batch_id)
+    return None if found is None else Archived(at=found.archived_at, folder=found.folder)
 
 
 def _blocker(obstacle: Obstacle | None, pause_reason: str | None) -> Blocker | None:
@@ -81,4 +89,6 @@ def _blocker(obstacle: Obstacle | None, pause_reason: str | None) -> Blocker | N
 def as_json(found: Explanation) -> dict[str, Any]:
     """Return the explanation as commands and the HTTP API print it."""
     at = None if found.next_at is None else found.next_at.isoformat()
-    return vars(found) | {"verdict": found.verdict.value, "next_at": at}
+    moved = found.archived
+    shown = None if moved is None else {"at": moved.at.isoformat(), "folder": moved.folder}
+    return vars(found) | {"verdict": found.verdict.value, "next_at": at, "archived": shown}

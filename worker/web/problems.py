@@ -15,6 +15,9 @@ from worker.accounts.binding import OtherProvider
 from worker.accounts.choosing import NoAccount
 from worker.accounts.opening import NotConfigured
 from worker.accounts.webhooks import WebhookFaulty, WebhookUnregistered
+from worker.archive.jobs import ArchiveUnreadable
+from worker.archive.parquet import ArchiveExtraMissing
+from worker.archive.reading import ArchiveDamaged
 from worker.audit.check_file import NoEvidence
 from worker.audit.rules.dispute_decision import NotEnded, NotInDoubt, TooMuch, UnfitTask
 from worker.audit.sealing import LedgerBusy
@@ -159,6 +162,9 @@ _STATUSES: dict[type[DarkroomError], int] = {
     UnfitTask: 409,
     LedgerBusy: _UNAVAILABLE,
     StoreUnavailable: _UNAVAILABLE,
+    ArchiveDamaged: _UNAVAILABLE,
+    ArchiveExtraMissing: _UNAVAILABLE,
+    ArchiveUnreadable: _UNAVAILABLE,
     NotConfigured: _UNAVAILABLE,
 }
 """Errors that a client may expect; every other one of the catalogue is a failure of the server."""

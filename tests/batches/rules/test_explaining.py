@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from worker.batches.rules.explaining import (
+    Archived,
     BatchFacts,
     Blocker,
     Explanation,
@@ -184,6 +185,36 @@ def test_a_batch_says_what_it_waits_for_and_what_goes_on(
     assert next_ in found.next
     assert bool(found.next) is bool(next_)
     assert to_do in found.to_do
+
+
+ARCHIVED = Archived(at=BEFORE, folder="archive/b/")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why", "to_do"),
+    [
+        ({"state": JobState.SUCCEEDED, "ended_at": BEFORE, "charged": 4}, "4 credits were charged", ""),
+        ({"state": JobState.FAILED, "failure_code": "content_refused"}, "with content_refused", "in a new batch"),
+    ],
+)
+def test_an_archived_job_is_over_and_says_when_it_was_archived_and_where_it_lies(
+    changes: Mapping[str, object], why: str, to_do: str
+) -> None:
+    found = of(JOB, archived=ARCHIVED, **changes)
+
+    assert (found.verdict, found.archived) == (Verdict.ENDED, ARCHIVED)
+    assert why in found.why
+    assert found.why.endswith("; archived on 2026-11-30 into archive/b/ of the store")
+    assert to_do in found.to_do
+    assert "darkroom retry" not in found.to_do
+
+
+def test_an_archived_batch_is_over_and_says_how_its_lines_are_read() -> None:
+    found = explain_batch(replace(BATCH, archived=ARCHIVED, jobs=NONE | {JobState.SUCCEEDED: 7, JobState.FAILED: 1}))
+
+    assert found.verdict is Verdict.ENDED
+    assert "7 succeeded, 1 failed; archived on 2026-11-30" in found.why
+    assert found.to_do == "`darkroom results b` reads its lines from the store"
 
 
 def test_each_kind_of_answer_is_said_in_words_of_its_own() -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.archive.queries.candidates import CLOSED
-from worker.archive.rules.tables import ArchivedFile, Need
+from worker.archive.rules.tables import ArchivedFile, Need, folder_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,11 @@ class ArchivedBatch:
     files: int
     rows: int
     size_bytes: int
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie in the store."""
+        return folder_of(self.batch_id)
 
 
 _ADD = text(f"""
@@ -85,6 +90,25 @@ def files(tx: Connection, batch_ids: Sequence[UUID]) -> list[ArchivedFile]:
     return [ArchivedFile(**row) for row in tx.execute(_FILES, {"ids": list(batch_ids)}).mappings()]
 
 
+# The files of a part all have its first and its last job.
+_OF_JOB = text(f"""
+    SELECT {_FILE_COLUMNS} FROM archived_file WHERE :id BETWEEN first_job_id AND last_job_id
+        AND (CAST(:owner AS text) IS NULL OR EXISTS (SELECT FROM batch b WHERE b.id = batch_id AND b.owner = :owner))
+    ORDER BY batch_id, part, path""")
+_IS_IN_TABLES = text("SELECT EXISTS (SELECT FROM job WHERE id = :id)")
+
+
+def files_of_job(tx: Connection, job_id: UUID, *, owner: str | None = None) -> list[ArchivedFile]:
+    """Return the files of each part that may have the job; none where its rows are in the tables.
+
+    Only those of one owner's batches, where one is given.
+    Ids of jobs rise with time, so that only parts of batches that were submitted at the same time lie over each other.
+    """
+    if tx.execute(_IS_IN_TABLES, {"id": job_id}).scalar_one():
+        return []
+    return [ArchivedFile(**row) for row in tx.execute(_OF_JOB, {"id": job_id, "owner": owner}).mappings()]
+
+
 _LIST = """
     SELECT a.batch_id, b.name, b.owner, a.archived_at, a.jobs, a.spent, a.entries, a.removed_at,
         count(f.path) AS files, coalesce(sum(f.rows), 0)::bigint AS rows,
@@ -92,6 +116,15 @@ _LIST = """
     FROM archived_batch a JOIN batch b ON b.id = a.batch_id LEFT JOIN archived_file f ON f.batch_id = a.batch_id"""
 _NEWEST = text(f"{_LIST} GROUP BY a.batch_id, b.id ORDER BY a.archived_at DESC, a.batch_id LIMIT :limit")
 _ONE = text(f"{_LIST} WHERE a.batch_id = :id GROUP BY a.batch_id, b.id")
+
+
+_COUNT = text("SELECT count(*) FROM archived_batch")
+
+
+def count(tx: Connection) -> int:
+    """Return how many batches are archived."""
+    found: int = tx.execute(_COUNT).scalar_one()
+    return found
 
 
 def newest(tx: Connection, *, limit: int) -> list[ArchivedBatch]:

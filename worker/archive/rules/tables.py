@@ -71,9 +71,14 @@ class ArchivedFile:
     last_job_id: UUID
 
 
+def folder_of(batch_id: UUID) -> str:
+    """Return the folder of the store in which a batch's files lie."""
+    return f"archive/{batch_id}/"
+
+
 def path_of(batch_id: UUID, part: int, name: str, sha256: str) -> str:
     """Return where a file lies in the store; other content has another name."""
-    return f"archive/{batch_id}/{part:04d}-{name}-{sha256[:32]}.parquet"
+    return f"{folder_of(batch_id)}{part:04d}-{name}-{sha256[:32]}.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)

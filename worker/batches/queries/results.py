@@ -96,7 +96,10 @@ class BatchArchived(DarkroomError):
 
     def __str__(self) -> str:
         """Return the message, with the next step."""
-        return f"batch {self.batch_id} is archived: `darkroom results {self.batch_id}` reads its lines from the store"
+        return (
+            f"batch {self.batch_id} is archived: `darkroom results {self.batch_id}` reads its lines from the store,"
+            f" `darkroom explain {self.batch_id} KEY` one of them"
+        )
 
 
 def outcomes(database: Database, batch_id: UUID, archive: ArchivedRows | None = None) -> Iterator[Outcome]:

@@ -1,7 +1,7 @@
 """Waiting or lost? Where a job or a batch stands, why, what happens next and when, and what a person can do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -52,6 +52,16 @@ class Explanation:
     """When, at the earliest; None: not known."""
     to_do: str = ""
     """What a person can do; empty: nothing is needed."""
+    archived: "Archived | None" = None
+    """None: its rows are in the tables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archived:
+    """When the rows of a batch were archived, and where its files lie in the store."""
+
+    at: datetime
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +109,25 @@ class JobFacts:
     nodes: int
     """How many nodes are alive."""
     step: StepFacts | None
+    archived: Archived | None = None
 
 
 def explain_job(facts: JobFacts, *, now: datetime) -> Explanation:
     """Return where a job stands and why."""
+    found = _explain_job(facts, now)
+    if facts.archived is None:
+        return found
+    again = "submit its line in a new batch to order it again: archived jobs are not retried" if found.to_do else ""
+    return _archived(found, facts.archived, again)
+
+
+def _archived(found: Explanation, archived: Archived, to_do: str) -> Explanation:
+    """Return the same of what was archived, which stays as it is."""
+    why = f"{found.why}; archived on {archived.at:%Y-%m-%d} into {archived.folder} of the store"
+    return replace(found, verdict=Verdict.ENDED, why=why, to_do=to_do, archived=archived)
+
+
+def _explain_job(facts: JobFacts, now: datetime) -> Explanation:
     match facts.state:
         case JobState.PENDING:
             return _pending(facts)
@@ -269,10 +294,14 @@ class BatchFacts:
     nodes: int
     next_due_at: datetime | None
     """When the first step of its jobs is due; None: none is in progress."""
+    archived: Archived | None = None
 
 
 def explain_batch(facts: BatchFacts) -> Explanation:
     """Return where a batch stands and why."""
+    if facts.archived is not None:
+        step = f"`darkroom results {facts.batch_id}` reads its lines from the store"
+        return _archived(_done(facts), facts.archived, step)
     if facts.state is BatchState.REFUSED:
         return Explanation(
             verdict=Verdict.NEEDS_ACTION,

@@ -207,12 +207,16 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
         refused = [views.fault(fault) for fault in faults]
         reasons = {"failures": [vars(each) for each in failures], "faults": refused}
         at = None if moved is None else moved.archived_at.isoformat()
-        output.print_json(views.batch(found) | reasons | {"nodes": serving.count(database), "archived_at": at})
+        where = None if moved is None else moved.folder
+        archive = {"archived_at": at, "archive_folder": where}
+        output.print_json(views.batch(found) | reasons | {"nodes": serving.count(database)} | archive)
     else:
         _print_one(found, failures, faults)
         if moved is not None:
             said = (
-                f"archived on {moved.archived_at:%Y-%m-%d}: `darkroom results {row.id}` reads its lines from the store"
+                f"archived on {moved.archived_at:%Y-%m-%d} into {moved.folder} of the store"
+                f" ({output.plural(moved.files, 'file')}, {moved.size_bytes:,} bytes): `darkroom results {row.id}`"
+                f" reads its lines, `darkroom explain {row.id} KEY` one of them"
             )
             output.answers().print(said, markup=False)
     return found

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker.accounts.queries import account_limits
+from worker.archive.queries import archived
 from worker.batches import control, views
 from worker.batches.control import NewDeadline
 from worker.batches.queries import failed_jobs, overview
@@ -88,6 +89,7 @@ def show_batch(call: Call) -> dict[str, Any]:
         faults = batches.faults(tx, row.id)
         failures = failed_jobs.by_code(tx, row.id)
         alive = nodes.count_alive(tx)
+        moved = archived.of_batch(tx, row.id)
         found = look(call, tx, row)
     return {
         **views.batch(found),
@@ -95,6 +97,8 @@ def show_batch(call: Call) -> dict[str, Any]:
         "faults": [views.fault(each) for each in faults[:_FAULTS_SHOWN]],
         "fault_count": len(faults),
         "nodes": alive,
+        "archived_at": None if moved is None else views.instant(moved.archived_at),
+        "archive_folder": None if moved is None else moved.folder,
     }
 
 

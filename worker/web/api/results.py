@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from worker.archive import jobs
 from worker.archive.queries import archived
 from worker.batches import views
 from worker.batches.queries import results
@@ -31,16 +33,16 @@ _STREAMED = 500
 """Lines of a stream that are read at once; each page is a short transaction, so a slow reader holds nothing open."""
 
 
-def line(found: Outcome, batch_id: UUID) -> dict[str, Any]:
+def line(found: Outcome, batch_id: UUID, *, archived_at: datetime | None = None) -> dict[str, Any]:
     """Return what came of one job."""
     image = None if found.result is None else f"/api/v1/results/{found.job_id}/image"
-    values = views.job(found, file=None)
+    values = views.job(found, file=None) | {"archived_at": views.instant(archived_at)}
     values.pop("file")
     return {"job": str(found.job_id), "batch": str(batch_id), "image": image, **values}
 
 
 def _refused(found: RefusedLine, batch_id: UUID) -> dict[str, Any]:
-    values = views.refused_line(found)
+    values = views.refused_line(found) | {"archived_at": None}
     values.pop("file")
     return {"job": None, "batch": str(batch_id), "image": None, **values}
 
@@ -114,18 +116,20 @@ async def pages(call: Call, batch_id: UUID, after: tuple[int, UUID] = _FIRST) ->
 
 def show_job(call: Call) -> dict[str, Any]:
     """Return what came of one job."""
-    batch_id, found = _outcome(call)
-    return line(found, batch_id)
+    batch_id, found, archived_at = _outcome(call)
+    return line(found, batch_id, archived_at=archived_at)
 
 
-def _outcome(call: Call) -> tuple[UUID, Outcome]:
+def _outcome(call: Call) -> tuple[UUID, Outcome, datetime | None]:
+    """Return the job's batch, what came of the job, and when it was archived; raises Problem, ArchiveUnreadable."""
     job_id = call.id("job_id")
-    with call.database.transaction() as tx:
+    with jobs.seeing(call.database, call.context.archive, job_id, owner=call.principal.owner) as tx:
         batch_id = results.batch_of(tx, job_id)
         row = None if batch_id is None else batches.by_id(tx, batch_id)
         if row is None or not call.may_see(row):
             raise not_found("job")
-        return row.id, results.of_jobs(tx, [job_id])[job_id]
+        moved = archived.of_batch(tx, row.id)
+        return row.id, results.of_jobs(tx, [job_id])[job_id], None if moved is None else moved.archived_at
 
 
 async def show_image(call: Call) -> Response:
@@ -134,7 +138,7 @@ async def show_image(call: Call) -> Response:
 
 
 def _image(call: Call) -> Response:
-    _, found = _outcome(call)
+    _, found, _ = _outcome(call)
     stored = found.result
     if stored is None:
         raise Problem(404, "not_found", f"the job is {found.state} and has no image")

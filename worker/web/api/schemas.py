@@ -185,6 +185,8 @@ class BatchInFull(Batch):
     faults: list[Fault] = Field(description="Of lines that were left out; the first thousand")
     fault_count: int
     nodes: int = Field(description="Worker nodes that are alive")
+    archived_at: datetime | None = Field(description="When its lines were moved into the archive; null: they were not")
+    archive_folder: str | None = Field(description="Where their files lie in the store")
 
 
 class BatchPage(BaseModel):
@@ -240,6 +242,7 @@ class Line(BaseModel):
     prompt: str | None
     params: dict[str, Any] | None
     metadata: dict[str, Any] | None
+    archived_at: datetime | None = Field(description="When it was moved into the archive, from which it was read")
 
 
 class ResultPage(BaseModel):

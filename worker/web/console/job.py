@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 from starlette.responses import Response
 
+from worker.archive import jobs
 from worker.audit.queries import journal
 from worker.batches import explaining
 from worker.batches.queries import results
@@ -40,7 +41,7 @@ class Event:
 def show(visit: Visit) -> Response:
     """Show the page."""
     job_id = visit.call.id("job_id")
-    with visit.context.database.transaction() as tx:
+    with jobs.seeing(visit.context.database, visit.context.archive, job_id) as tx:
         batch_id = results.batch_of(tx, job_id)
         row = None if batch_id is None else batches.by_id(tx, batch_id)
         if row is None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from worker.archive import jobs
 from worker.batches.queries import results
 from worker.catalog.queries import review_queue
 from worker.storage import thumbnails
@@ -52,7 +53,7 @@ def _reference(visit: Visit) -> Response:
 
 def _thumbnail(visit: Visit) -> Response:
     job_id, wanted = visit.call.id("job_id"), visit.request.path_params["sha256"]
-    with visit.context.database.transaction() as tx:
+    with jobs.seeing(visit.context.database, visit.context.archive, job_id) as tx:
         stored = results.stored(tx, job_id)
     if stored is None or stored.sha256 != wanted:
         raise _missing()

@@ -8,6 +8,7 @@ from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
+from worker.archive.queries import archived
 from worker.engine.queries.batches import BatchRow
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
@@ -38,12 +39,27 @@ class Found:
     is_cut: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """How many batches are archived and not searched, and the id of a job that may be in one of them."""
+
+    batches: int
+    job_id: UUID | None = None
+
+
 def show(visit: Visit) -> Response:
     """Show the page; without words it says what can be searched for."""
     words = visit.asked("q").replace("\0", "")
     if not words:
         return visit.render(
-            "search.html", words="", found=[], batches=[], cut=[], has_errors_left=False, timeout_s=TIMEOUT_MS // 1000
+            "search.html",
+            words="",
+            found=[],
+            batches=[],
+            cut=[],
+            has_errors_left=False,
+            timeout_s=TIMEOUT_MS // 1000,
+            archive=Archive(batches=0),
         )
     kinds, after = _asked(visit)
     found: list[Found] = []
@@ -58,7 +74,20 @@ def show(visit: Visit) -> Response:
         cut=[each.label.lower() for each in found if each.is_cut],
         has_errors_left=len(found) < len(kinds),
         timeout_s=TIMEOUT_MS // 1000,
+        archive=_archive(visit, words, found),
     )
+
+
+def _archive(visit: Visit, words: str, found: Sequence[Found]) -> Archive:
+    """Return what the search leaves out; no file is read for it."""
+    try:
+        job_id = UUID(words)
+    except ValueError:
+        job_id = None
+    is_found = any(each.kind is Kind.ID and each.hits for each in found)
+    with visit.context.database.transaction() as tx:
+        may_have = job_id is not None and not is_found and bool(archived.files_of_job(tx, job_id))
+        return Archive(batches=archived.count(tx), job_id=job_id if may_have else None)
 
 
 def _is_name(words: str, found: Sequence[Found]) -> bool:
