@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes requirements.lock and its -image, -dev and -bench siblings from pyproject.toml: exact versions with hashes, for every
-# Python from 3.11 on and every platform, and no address of where they come from. Needs uv; keeps the versions that
-# the locks have unless called with --upgrade.
+# Makes requirements.lock and its -image, -image-archive, -dev and -bench siblings from pyproject.toml: exact versions
+# with hashes, for every Python from 3.11 on and every platform, and no address of where they come from. Needs uv; keeps
+# the versions that the locks have unless called with --upgrade.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,6 +23,8 @@ echo editables >>"$build"
 
 compile "$@" pyproject.toml "$build" --all-extras --output-file requirements.lock
 compile "$@" pyproject.toml "$build" --extra otel --extra web --extra sandbox --constraint requirements.lock --output-file requirements-image.lock
+compile "$@" pyproject.toml "$build" --extra archive --extra otel --extra web --extra sandbox --constraint requirements.lock \
+    --output-file requirements-image-archive.lock
 compile "$@" pyproject.toml "$build" --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
 compile "$@" pyproject.toml "$build" --all-extras --group bench --constraint requirements.lock --output-file requirements-bench.lock
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from tests.archive.conftest import broken, counts
-from tests.cli.conftest import run_here
+from tests.archive.conftest import archive, broken, counts
+from tests.cli.conftest import run, run_here
 from tests.pipeline.node import Node
 
 
@@ -37,3 +37,28 @@ def test_the_command_archives_and_the_others_read_the_archive(small: Node, tmp_p
     assert key in darkroom("audit", "job", key)
     assert "ok" in darkroom("audit", "verify")
     assert broken(small) == {}
+
+
+WITHOUT_PARQUET = "import sys; sys.modules['pyarrow'] = None; from worker.cli import main; main()"
+"""The commands as they are where the extra is not installed."""
+
+
+def test_without_the_extra_commands_say_what_is_missing_and_change_nothing(small: Node, tmp_path: Path) -> None:
+    environment = {
+        "DARKROOM_DATABASE_URL": small.services.database.url.render_as_string(hide_password=False),
+        "DARKROOM_STORE": str(small.folder),
+    }
+    job = str(small.query("SELECT id FROM job WHERE key = 'a'")[0]["id"])
+
+    def lacking(*arguments: str) -> str:
+        found = run(tmp_path, environment, *arguments, program=("-c", WITHOUT_PARQUET))
+        assert (found.returncode, "Traceback" in found.stderr) == (1, False), found.stderr
+        return " ".join(found.stderr.split())
+
+    refused = lacking("archive", "--before", "2100-01-01")
+    kept = counts(small)["job"]
+    archive(small)
+    unread = [lacking(*each) for each in (("explain", job), ("results", "pair"), ("audit", "verify"))]
+
+    assert kept == 2
+    assert all("pip install 'darkroom[archive]'" in each for each in (refused, *unread))

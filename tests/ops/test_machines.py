@@ -55,6 +55,24 @@ def test_the_image_has_no_embedded_servers() -> None:
     assert re.search(r"^starlette==", lock, re.MULTILINE)
 
 
+def test_the_image_for_the_archive_has_what_the_other_has_and_parquet() -> None:
+    def packages(name: str) -> set[str]:
+        return set(re.findall(r"^([\w.-]+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+    more = packages("requirements-image-archive.lock") - packages("requirements-image.lock")
+
+    assert packages("requirements-image.lock") <= packages("requirements-image-archive.lock")
+    assert {each.partition("==")[0] for each in more} == {"pyarrow"}
+
+
+def test_what_is_built_without_a_target_is_the_small_image() -> None:
+    lines = (OPS / "docker" / "Dockerfile").read_text().splitlines()
+    stages = [line.split()[-1] for line in lines if line.startswith("FROM ")]
+
+    assert "archive" in stages
+    assert stages[-1] == "darkroom"
+
+
 @pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
 def test_each_compose_file_is_one_of_the_specification(file: Path) -> None:
     merged = yaml.safe_dump(yaml.safe_load(file.read_text()))

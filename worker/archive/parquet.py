@@ -19,7 +19,10 @@ class ArchiveExtraMissing(DarkroomError):
 
     def __str__(self) -> str:
         """Return what is missing, with the next step."""
-        return "the archive needs pyarrow, which is not installed: pip install 'darkroom[archive]'"
+        return (
+            "the archive needs pyarrow, which is not installed: pip install 'darkroom[archive]', or run the image that"
+            " `docker build --target archive` makes"
+        )
 
 
 class UnknownType(DarkroomError):
