@@ -124,3 +124,45 @@ def test_many_uses_look_at_the_identity_once(bucket: Store, service: S3) -> None
 
 def test_the_location_in_a_bucket_is_its_url(bucket: Store) -> None:
     assert bucket.location("b/茶碗 1.png") == "s3://images/results/b/%E8%8C%B6%E7%A2%97%201.png"
+
+
+def test_what_a_person_wants_erased_is_removed_and_nothing_beside_it(bucket: Store, service: S3) -> None:
+    service.may_delete = True
+    bucket.put_new("references/a", b"face", content_type=PNG)
+    bucket.put_new("references/ab", b"chair", content_type=PNG)
+
+    done = [bucket.remove("references/a"), bucket.remove("references/a")]
+
+    assert done == [True, False]
+    assert not bucket.exists("references/a")
+    assert bucket.read("references/ab") == b"chair"
+    assert service.asked("DELETE") == ["results/references/a"]
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_removal_that_the_bucket_refuses_is_told_and_can_be_ordered_again(
+    bucket: Store, service: S3, status: int
+) -> None:
+    service.may_delete = True
+    bucket.put_new("references/a", b"face", content_type=PNG)
+    service.script = s3.first([status] * 3, method="DELETE", key="results/references/a")
+
+    with pytest.raises(StoreUnavailable, match="s3://images/results failed: "):
+        bucket.remove("references/a")
+    service.script = lambda *_: None
+
+    assert bucket.exists("references/a")
+    assert bucket.remove("references/a")
+
+
+def test_nothing_is_removed_from_a_bucket_that_is_another_store(bucket: Store, service: S3) -> None:
+    service.may_delete = True
+    bucket.put_new("references/a", b"face", content_type=PNG)
+    marker = next(key for key in service.objects if "references" not in key)
+    service.objects[marker] = service.objects[marker].replace(b"-", b"-", 1).translate(bytes.maketrans(b"0a", b"a0"))
+    bucket._looked_at = -1000.0
+
+    with pytest.raises(WrongStore):
+        bucket.remove("references/a")
+
+    assert service.objects["results/references/a"] == b"face"
