@@ -1,6 +1,7 @@
-"""What an image leaves in the database for ever: bytes per table and per index, and the WAL that wrote them."""
+"""What an image leaves: bytes per table and per index, the WAL that wrote them, and in Parquet once it is archived."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -9,7 +10,10 @@ from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from ops.bench.node import Darkroom
+from worker.archive import choosing
+from worker.audit import sealing
 from worker.core.db.session import Database
+from worker.storage.store import open_store
 
 IMAGES, QUICK_IMAGES = 10_000, 1_000
 FIRST = 500
@@ -26,6 +30,10 @@ SIZES = """
     JOIN pg_class t ON t.oid = coalesce(i.indrelid, c.oid)
     WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace
 """
+_PARQUET = """
+    SELECT f.name, (sum(f.size_bytes) / max(j.jobs))::float AS bytes
+    FROM archived_file f, (SELECT sum(value::bigint) AS jobs FROM archived_batch a, jsonb_each_text(a.jobs)) j
+    GROUP BY f.name"""
 
 
 def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signature for all benchmarks
@@ -39,8 +47,9 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signatu
         before, wal_before = _sizes(room.database), _wal(room.database)
         _render(room, images)
         after, wal_after = _sizes(room.database), _wal(room.database)
+        parquet = _archived(room)
     grown = {name: (after[name] - before.get(name, 0)) / images for name in after}
-    return _finding(images, grown, (wal_after - wal_before) / images)
+    return _finding(images, grown, (wal_after - wal_before) / images, parquet)
 
 
 def _render(room: Darkroom, images: int) -> None:
@@ -50,7 +59,24 @@ def _render(room: Darkroom, images: int) -> None:
     _vacuum(room.database)
 
 
-def _finding(images: int, grown: Mapping[tuple[str, str, bool], float], wal: float) -> Finding:
+def _archived(room: Darkroom) -> Mapping[str, float]:
+    """Archive all batches; gives the bytes of Parquet that an image takes, by table."""
+    sealing.close_books(room.database, datetime.now(UTC))
+    found = list(choosing.run(room.database, open_store(room.environment["DARKROOM_STORE"]), before=_LATER))
+    kept = {each.name: str(each.obstacle) for each in found if each.obstacle is not None}
+    if kept:
+        raise RuntimeError(f"not archived: {kept}")
+    with room.database.transaction() as tx:
+        rows: Any = tx.execute(text(_PARQUET))
+        return {row.name: row.bytes for row in rows}
+
+
+_LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _finding(
+    images: int, grown: Mapping[tuple[str, str, bool], float], wal: float, parquet: Mapping[str, float]
+) -> Finding:
     by_size = sorted(grown.items(), key=lambda item: -item[1])
     shown = [(key, size) for key, size in by_size if size >= REPORTED_BYTES]
     tables = sum(size for (_, _, is_index), size in grown.items() if not is_index)
@@ -63,7 +89,8 @@ def _finding(images: int, grown: Mapping[tuple[str, str, bool], float], wal: flo
         method=(
             f"{images:,} images without references, one attempt each, rendered by one node after {FIRST} others; sizes"
             " after VACUUM, less those before, divided by the images. A table's rows include what is stored out of"
-            " line. WAL is all that the server wrote meanwhile, with its vacuum and full pages."
+            " line. WAL is all that the server wrote meanwhile, with its vacuum and full pages. Parquet is what"
+            " `darkroom archive` wrote of all of them afterwards, by which the tables' bytes become free."
         ),
         columns=("table", "what", "bytes per image"),
         rows=[
@@ -72,6 +99,8 @@ def _finding(images: int, grown: Mapping[tuple[str, str, bool], float], wal: flo
             ("**all tables**", "", f"{tables:,.0f}"),
             ("**all indexes**", "", f"{indexes:,.0f}"),
             ("**WAL**", "", f"{wal:,.0f}"),
+            *((table, "archived, in Parquet", f"{size:,.0f}") for table, size in sorted(parquet.items())),
+            ("**all archived, in Parquet**", "", f"{sum(parquet.values()):,.0f}"),
         ],
         figures={
             "images": images,
@@ -79,6 +108,7 @@ def _finding(images: int, grown: Mapping[tuple[str, str, bool], float], wal: flo
             "indexes": indexes,
             "wal": wal,
             "by_name": {name: size for (_, name, _), size in by_size},
+            "parquet": dict(parquet),
         },
     )
 
