@@ -58,7 +58,7 @@ def test_of_two_documents_about_an_image_the_one_that_was_saved_later_counts() -
         (b"[" * 200_000, "it is not JSON: "),
         (b"[]", "it is not a file of decisions"),
         (document(darkroom="plan"), "it is not a file of decisions"),
-        (document(version=2), "its version is 'int', and only 1 can be read"),
+        (document(version=2), "its version is '2', and only 1 can be read"),
         (document(catalog="bowls"), "it is about the catalog 'bowls', not 'mugs'"),
         (document(decisions={}), '"decisions" must be a list'),
         (document(7), "decision 1 is not an object"),

@@ -130,7 +130,9 @@ def _lines(document: Any, catalog: str) -> Sequence[object]:
     if not isinstance(document, Mapping) or document.get("darkroom") != FORM:
         raise DecisionsFaulty(['it is not a file of decisions: one begins with "darkroom": "decisions"'])
     if document.get("version") != VERSION:
-        raise DecisionsFaulty([f"its version is {quoted(document.get('version'))}, and only {VERSION} can be read"])
+        raise DecisionsFaulty(
+            [f"its version is {quoted(str(document.get('version')))}, and only {VERSION} can be read"]
+        )
     if document.get("catalog") != catalog:
         raise DecisionsFaulty([f"it is about the catalog {quoted(document.get('catalog'))}, not {quoted(catalog)}"])
     lines = document.get("decisions")

@@ -25,7 +25,7 @@ from worker.web.console import (
 )
 from worker.web.console.accounts import overview as accounts
 from worker.web.console.accounts import webhooks
-from worker.web.console.catalog import items, plan, review
+from worker.web.console.catalog import items, plan, review, sheet
 from worker.web.console.catalog import overview as catalogs
 from worker.web.console.page import Entry
 from worker.web.rules.identity import Right
@@ -100,6 +100,8 @@ def routes() -> list[BaseRoute]:
         page.form("/plans/{plan_id}/refuse", plan.refuse, Right.FINANCE),
         page.form("/plans/{plan_id}/apply", plan.apply, Right.SUBMIT),
         *review.routes(),
+        page.stream("/catalogs/{name:path}/review/sheet.zip", sheet.download, Right.REVIEW),
+        page.upload("/catalogs/{name:path}/review/files", sheet.take, Right.REVIEW),
         *pictures.routes(),
         page.page("/schedules", schedules.show),
         page.form("/schedules", schedules.create, Right.SUBMIT),

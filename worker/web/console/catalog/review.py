@@ -112,7 +112,7 @@ class Desk:
         return decisions.objection(context.database, None, self.catalog.id, decision, now=self.visit.now)
 
 
-def _desk(visit: Visit, asked: str) -> Desk:
+def desk_of(visit: Visit, asked: str = "") -> Desk:
     """Return the person's desk; raises Problem for a catalog or a filter that there is not."""
     name = visit.request.path_params["name"]
     with visit.context.database.transaction() as tx:
@@ -130,7 +130,7 @@ def _desk(visit: Visit, asked: str) -> Desk:
 
 def show(visit: Visit) -> Response:
     """Show the page at an image, at the one behind or ahead of a place, or where the person was."""
-    desk = _desk(visit, visit.asked("show"))
+    desk = desk_of(visit, visit.asked("show"))
     session, claims = desk.session, desk.may_decide
     if text := visit.asked("image"):
         image_id = _image(text)
@@ -144,12 +144,12 @@ def show(visit: Visit) -> Response:
 
 def _tally(visit: Visit) -> Response:
     """Show the live figures alone; nothing is claimed by that."""
-    return visit.render("review_tally.html", **_desk(visit, visit.asked("show")).tally())
+    return visit.render("review_tally.html", **desk_of(visit, visit.asked("show")).tally())
 
 
 def _decide(visit: Visit, fields: Fields) -> Response:
     """Save a decision and go on to the next image; what cannot be saved is said at the image as it is now."""
-    desk = _desk(visit, fields.get("show", ""))
+    desk = desk_of(visit, fields.get("show", ""))
     image_id = _image(fields.get("image", ""))
     seen = _number(fields.get("seen", ""))
     try:
@@ -189,7 +189,7 @@ def _decision(desk: Desk, image_id: UUID, fields: Fields) -> Decision:
 
 def _undo(visit: Visit, fields: Fields) -> Response:
     """Take the person's last decision back and show its image."""
-    desk = _desk(visit, fields.get("show", ""))
+    desk = desk_of(visit, fields.get("show", ""))
     undone = desk.session.undo()
     if undone is None:
         current = fields.get("image", "")
@@ -203,15 +203,20 @@ def _undo(visit: Visit, fields: Fields) -> Response:
 
 def _renew(visit: Visit, fields: Fields) -> Response:
     """Keep the image for the person; 409 when another one has it, or it is not as it is shown."""
-    desk = _desk(visit, "")
+    desk = desk_of(visit)
     is_kept = desk.session.renew(_image(fields.get("image", "")), seen=_number(fields.get("seen", "")))
     return Response(status_code=204 if is_kept else 409)
 
 
 def _apply(visit: Visit, fields: Fields) -> Response:
     """Let every saved decision of the catalog take effect, and say what came of it."""
-    desk = _desk(visit, fields.get("show", ""))
-    effect = desk.session.apply(visit.context.new_id)
+    desk = desk_of(visit, fields.get("show", ""))
+    return applied(desk, desk.session.apply(visit.context.new_id))
+
+
+def applied(desk: Desk, effect: Effect) -> Response:
+    """Say what came of decisions that took effect, with a plan of the rejected alone for who may submit it."""
+    visit = desk.visit
     made, unfit = _again(desk, effect) if effect.rejected and visit.who.may(Right.SUBMIT) else (None, "")
     return visit.render("review_applied.html", effect=effect, plan=made, unfit=unfit, **desk.tally())
 
