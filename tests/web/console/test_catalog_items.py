@@ -27,11 +27,13 @@ def upload(
     name: str = "mugs",
     query: str = "",
     files: dict[str, bytes] | None = None,
+    extra: str = "",
 ) -> requests.Response:
     """Send the form as a browser does: a textarea's lines end with CR and LF."""
     parts: list[tuple[str, object]] = [
         ("manifest", ("items.csv", items, "text/csv")),
         ("batch", (None, recipe.replace("\n", "\r\n"))),
+        ("allow_extra", (None, extra)),
         *(("references", (each, content, "image/png")) for each, content in (files or {}).items()),
     ]
     return browser.post(f"{web.url}/catalogs/{name}/import{query}", files=parts, timeout=60)  # type: ignore[arg-type]
@@ -145,3 +147,16 @@ def test_who_may_only_read_imports_and_removes_nothing(web: Web, manager: reques
         assert reader.post(f"{web.url}/catalogs/mugs/{what}", timeout=30).status_code == 403
     get(reader, web, "/catalogs/mugs/import", status=403)
     assert len(items(web)) == 2
+
+
+def test_an_own_column_that_looks_like_another_is_kept_when_the_form_names_it(
+    web: Web, manager: requests.Session
+) -> None:
+    lines = "sku,colour,refrence\na,red,7\n"
+
+    refused = upload(manager, web, lines)
+    done = upload(manager, web, lines, extra="refrence")
+
+    assert refused.status_code == 422
+    assert "Here: name it under Own columns in the form." in text_of(refused)
+    assert "1 item of a new catalog" in text_of(done)

@@ -2,6 +2,7 @@
 
 import pytest
 import requests
+from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
 from tests.web.console.pages import get, names_of, signed_in, text_of
@@ -92,3 +93,13 @@ def test_an_operation_that_there_is_not_is_said_on_a_page(web: Web, operation: s
     answer = get(signed_in(web), web, f"/operations/{operation}", status=404)
 
     assert "there is no such" in text_of(answer)
+
+
+def test_a_weight_is_given_to_many_batches(web: Web) -> None:
+    batch, browser = submitted(client(web), "meant", owner="studio"), signed_in(web, "operator")
+
+    path = ordered(browser, web, {"action": "reprioritise", "owner": "studio", "weight": "7"})
+    browser.post(f"{web.url}{path}/start", timeout=30)
+
+    with web.context.database.transaction() as tx:
+        assert tx.execute(text("SELECT weight FROM batch WHERE id = :id"), {"id": batch}).scalar_one() == 7

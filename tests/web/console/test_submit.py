@@ -14,6 +14,8 @@ from tests.web.api.client import client, count
 from tests.web.api.test_submit import spooled
 from tests.web.console.pages import get, signed_in, text_of
 from tests.web.serving import Web, serving, with_settings
+from worker.accounts import choosing
+from worker.accounts.queries import accounts, pools
 from worker.web.context import WebContext
 
 CSV = b"prompt,key,shelf\na vase,one,a\na bowl,two,b\n"
@@ -257,3 +259,65 @@ def test_a_batch_of_the_api_is_not_mistaken_for_a_form(web: Web) -> None:
 
     assert answer.status_code == 409
     assert count(web.context.database, "batch") == 1
+
+
+def test_an_own_column_that_looks_like_another_is_kept_when_the_form_names_it(web: Web) -> None:
+    browser, lines = signed_in(web, "operator"), b"prompt,key,size,Seeds\na vase,one,big,7\n"
+    path = begun(browser, web)
+
+    refused = text_of(posted(browser, web, f"{path}/check", lines))
+    answer = submitted(browser, web, path, lines, allow_extra="size, Seeds")
+
+    assert "Here: name it under Own columns in the form." in refused
+    assert answer.status_code == 303
+    with web.context.database.transaction() as tx:
+        assert tx.execute(text("SELECT extra FROM job")).scalar_one() == {"size": "big", "Seeds": "7"}
+
+
+@pytest.fixture
+def second(web: Web) -> str:
+    """Return the name of a second account, of the pool ``night``, whose wallet has 4 credits."""
+    with web.context.database.transaction() as tx:
+        made = accounts.ensure(tx, account_id=web.context.new_id(), name="second", now=web.context.clock())
+        pools.set_pools(tx, made, ["night"])
+        now = web.context.clock()
+        accounts.record_wallet(tx, reading_id=web.context.new_id(), account_id=made, balance=4, now=now)
+    return "second"
+
+
+@pytest.mark.parametrize("pays", ["account:second", "pool:night"])
+def test_an_account_or_a_pool_is_chosen_and_the_check_is_about_its_wallet(web: Web, second: str, pays: str) -> None:
+    browser = signed_in(web)
+    path = begun(browser, web)
+
+    said = text_of(posted(browser, web, f"{path}/check", pays=pays))
+    answer = submitted(browser, web, path, pays=pays)
+
+    assert "paid by ann, account second" in said
+    assert "enough for 1 of 2 images" in said
+    with web.context.database.transaction() as tx:
+        query = text("SELECT a.name FROM batch b JOIN account a ON a.id = b.account_id")
+        assert tx.execute(query).scalar_one() == second
+    assert answer.status_code == 303
+
+
+def test_the_check_is_about_the_account_that_pays_for_the_owner(web: Web, second: str) -> None:
+    browser = signed_in(web)
+    with web.context.database.transaction() as tx:
+        choosing.set_usual(tx, "studio", account=second, pool=None, by=web.by)
+
+    said = text_of(posted(browser, web, f"{begun(browser, web)}/check", owner="studio"))
+
+    assert "paid by studio, account second" in said
+    assert "enough for 1 of 2 images" in said
+
+
+@pytest.mark.parametrize("pays", ["account:nobody", "pool:nobody", "owner:nobody"])
+def test_an_account_that_there_is_not_is_said_and_nothing_is_kept(web: Web, pays: str) -> None:
+    browser = signed_in(web)
+
+    answer = posted(browser, web, f"{begun(browser, web)}/check", pays=pays)
+
+    assert answer.status_code == 422
+    assert "nobody" in answer.text or "Choose an account" in answer.text
+    assert count(web.context.database, "batch") == 0

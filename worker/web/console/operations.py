@@ -57,6 +57,7 @@ def create(visit: Visit, fields: Mapping[str, str]) -> Response:
         "filter": {**asked, **({"all": True} if fields.get("all") else {})},
         "reason": fields.get("reason") or None,
         "priority": fields.get("to") or None,
+        "weight": fields.get("weight") or None,
         "code": fields.get("code") or None,
     }
     return _create(visit, body)

@@ -224,13 +224,16 @@ def form(path: str, handler: FormHandler, right: Right) -> Route:
 UploadHandler = Callable[[Visit, Upload], Response]
 
 
-def upload(path: str, handler: UploadHandler, right: Right) -> Route:
-    """Route a form with files to a handler that finds them on the disk; who sends it is looked up before it is read."""
+def upload(path: str, handler: UploadHandler, right: Right, *, takes_fields: bool = False) -> Route:
+    """Route a form with files to a handler that finds them on the disk; who sends it is looked up before it is read.
+
+    ``takes_fields``: the form has further fields, which are in ``Upload.fields``.
+    """
 
     async def take(call: Call) -> Response:
         bodies.boundary_of(call.request)
         with call.api.uploads.taking(call.principal.actor):
-            async with submit.received(call) as sent:
+            async with submit.received(call, takes_fields=takes_fields) as sent:
                 route = page(path, lambda visit: handler(visit, sent), right, method="POST")
                 answer: Response = await run_in_threadpool(route.endpoint, call.request)
                 return answer

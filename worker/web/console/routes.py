@@ -87,7 +87,7 @@ def routes() -> list[BaseRoute]:
         page.page("/catalogs", catalogs.show),
         page.page("/catalogs/new", items.begin, Right.SUBMIT),
         page.page("/catalogs/{name:path}/import", items.show, Right.SUBMIT),
-        page.upload("/catalogs/{name:path}/import", items.take, Right.SUBMIT),
+        page.upload("/catalogs/{name:path}/import", items.take, Right.SUBMIT, takes_fields=True),
         page.page("/catalogs/{name:path}/history", items.history),
         page.form("/catalogs/{name:path}/rollback", items.roll_back, Right.REVIEW),
         page.form("/catalogs/{name:path}/accept", items.accept, Right.REVIEW),

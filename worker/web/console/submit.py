@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
 import anyio
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
-from worker.accounts.queries import account_limits
+from worker.accounts import choosing
+from worker.accounts.queries import account_limits, accounts, pools
 from worker.accounts.rules import pace
 from worker.batches.queries import overview, throughput
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
-from worker.core.rules.errors import PauseReason
 from worker.core.rules.fault import Fault
 from worker.core.rules.models_catalogue import SizePolicy
 from worker.engine.queries import batches
@@ -37,7 +38,19 @@ from worker.web.problems import Problem
 PATH = "/batches/new"
 _FAULTS_SHOWN = 100
 _KEPT_SHOWN = 20
-_FIELDS = ("name", "owner", "purpose", "priority", "credit_cap", "deadline", "size_policy", "skip_invalid")
+_FIELDS = (
+    "name",
+    "owner",
+    "purpose",
+    "priority",
+    "credit_cap",
+    "deadline",
+    "size_policy",
+    "skip_invalid",
+    "pays",
+    "allow_extra",
+)
+_OF_QUERY = tuple(name for name in _FIELDS if name not in {"pays", "allow_extra"})
 _AGAIN_S, _TRIES = 0.2, 150
 """How often, and for how long, a second click waits for the first to be taken."""
 
@@ -63,6 +76,8 @@ class Preview:
     """What the wallet lets all batches commit now; None: not known."""
     owner_left: int | None
     """What the owner may still commit this month; None: it has no cap."""
+    account: str
+    """The account whose key pays."""
     duration: str
     second_person_above: int | None
     """The batch is dearer than this and waits for a second person; None: it does not."""
@@ -196,7 +211,12 @@ def _prepared(
     visit: Visit, upload: Upload, fields: Mapping[str, str], *, dry_run: bool
 ) -> Iterator[tuple[SubmitQuery, BatchRequest, Prepared]]:
     """Yield the checked lines; raise Problem for settings that cannot be, or when nothing can be read."""
-    given: dict[str, Any] = {name: fields[name] for name in _FIELDS if name in fields}
+    given: dict[str, Any] = {name: fields[name] for name in _OF_QUERY if name in fields}
+    kind, _, name = fields.get("pays", "").partition(":")
+    if kind not in {"", "account", "pool"}:
+        raise Problem(422, "request_invalid", "Choose an account, a pool, or neither.")
+    given |= {kind: name} if kind else {}
+    given["allow_extra"] = [each.strip() for each in fields.get("allow_extra", "").split(",") if each.strip()] or None
     given["credit_cap"] = fields.get("credit_cap", "").replace(",", "") or None
     query = operations.parsed(SubmitQuery, {**given, "dry_run": dry_run}, "form")
     assert isinstance(query, SubmitQuery)
@@ -220,8 +240,9 @@ def _preview(visit: Visit, query: SubmitQuery, request: BatchRequest, prepared: 
     above = visit.context.settings.approve_above
     content = f"{prepared.spool.content_hash}:{api.fields_hash(query, request)}:{prepared.credits}"
     with visit.context.database.transaction() as tx:
-        bounds = _bounds(visit, tx, request)
-        measured = throughput.pace(tx, visit.context.account_id)
+        account_id = choosing.account_of(tx, request, jobs=prepared.jobs, default=visit.context.account_id)
+        bounds = _bounds(visit, tx, request, account_id)
+        measured = throughput.pace(tx, account_id)
     return Preview(
         name=request.name,
         owner=request.owner,
@@ -242,20 +263,22 @@ def _preview(visit: Visit, query: SubmitQuery, request: BatchRequest, prepared: 
     )
 
 
-def _bounds(visit: Visit, tx: Connection, request: BatchRequest) -> dict[str, Any]:
-    """Return what the wallet and the owner's month allow, and why the account is paused."""
+def _bounds(visit: Visit, tx: Connection, request: BatchRequest, account_id: UUID) -> dict[str, Any]:
+    """Return which account pays, what its wallet and the owner's month allow, and why the account is paused."""
     settings, now = visit.context.settings, visit.now
-    account = account_limits.view(tx, settings.account, now=now)
+    account = accounts.read(tx, account_id)
+    of_account = settings if account is None else settings.of_account(account.name) or settings
     cap = budgets.owner_cap(tx, request.owner)
     wallet, paused = None, ""
     if account is not None:
         wallet = pace.spendable_credits(
-            left=account.wallet_left, read_at=account.wallet_read_at, floor=settings.wallet_floor, now=now
+            left=account.wallet_left, read_at=account.wallet_read_at, floor=of_account.wallet_floor, now=now
         )
         if account.pause_reason is not None:
-            reason = PauseReason(account.pause_reason)
+            reason = account.pause_reason
             paused = f"The account is paused ({reason}): the batch waits. Next step: {overview.next_step_of(reason)}"
     return {
+        "account": settings.account if account is None else account.name,
         "wallet": wallet,
         "owner_left": None if cap is None else cap - budgets.committed_by_owner(tx, request.owner, now=now),
         "paused": paused,
@@ -265,6 +288,8 @@ def _bounds(visit: Visit, tx: Connection, request: BatchRequest) -> dict[str, An
 def _page(
     visit: Visit, fields: Mapping[str, str], preview: Preview | None = None, *, problem: str = "", status: int = 200
 ) -> Response:
+    with visit.context.database.transaction() as tx:
+        named, offered = account_limits.names(tx), pools.names(tx)
     return visit.render(
         "submit.html",
         status=status,
@@ -275,4 +300,6 @@ def _page(
         purposes=[each.value for each in Purpose],
         priorities=[each.value for each in Priority],
         size_policies=[each.value for each in SizePolicy],
+        accounts=named,
+        pools=offered,
     )

@@ -1,6 +1,6 @@
 """A catalog's items and recipe: imported from a file, what that changed, older images shown again, and its removal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
@@ -63,6 +63,11 @@ def take(visit: Visit, upload: Upload) -> Response:
     """Replace the items with those of the file, by the recipe of the form, and show what that changed."""
     context, name = visit.context, visit.request.path_params["name"]
     toml = upload.batch.replace(b"\r\n", b"\n")
+    extra = [
+        each.strip()
+        for each in upload.fields.get("allow_extra", b"").decode("utf-8", "replace").split(",")
+        if each.strip()
+    ]
     settings = context.settings
     bounds = FetchBounds(
         time=settings.references_timeout, count=settings.references_count, size_bytes=settings.references_bytes
@@ -72,7 +77,7 @@ def take(visit: Visit, upload: Upload) -> Response:
         wanted = importing.recipe_of(toml, "the recipe")
         rows = importing.from_file(_lines(upload), form=_form_of(upload), sku=wanted.sku)
         reference_store = ReferenceStore(context.store, budget=FetchBudget(bounds))
-        items = prepare(rows, wanted, base=upload.files, reference_store=reference_store)
+        items = prepare(rows, wanted, base=upload.files, reference_store=reference_store, extra=extra)
         done = importing.import_items(
             context.database,
             checked,
@@ -84,11 +89,11 @@ def take(visit: Visit, upload: Upload) -> Response:
             may_remove_many=visit.asked("remove_many") == "1",
         )
     except UnfitError as unfit:
-        return _wrong(visit, name, toml, Wrong(said=f"The catalog's name {unfit.reason}."))
+        return _wrong(visit, name, toml, Wrong(said=f"The catalog's name {unfit.reason}."), extra)
     except ItemsRefused as refused:
-        return _wrong(visit, name, toml, Wrong(said="Some rows cannot be items.", faults=refused.faults))
+        return _wrong(visit, name, toml, Wrong(said="Some rows cannot be items.", faults=refused.faults), extra)
     except (RecipeFaulty, ManifestError, TooManyRemoved) as error:
-        return _wrong(visit, name, toml, Wrong(said=str(error)))
+        return _wrong(visit, name, toml, Wrong(said=str(error)), extra)
     with context.database.transaction() as tx:
         merge = done.merge
         fates = {"added": merge.added, "changed": merge.changed, "back": merge.returned, "removed": merge.removed}
@@ -110,11 +115,19 @@ def _form_of(upload: Upload) -> Form | None:
     return Form.CSV if upload.manifest_type == "text/csv" else None
 
 
-def _wrong(visit: Visit, name: str, toml: bytes, wrong: Wrong) -> Response:
-    return _form(visit, name, toml.decode("utf-8", "replace"), wrong=wrong)
+def _wrong(visit: Visit, name: str, toml: bytes, wrong: Wrong, extra: list[str]) -> Response:
+    return _form(visit, name, toml.decode("utf-8", "replace"), wrong=wrong, extra=extra)
 
 
-def _form(visit: Visit, name: str, toml: str, *, is_new: bool = False, wrong: Wrong | None = None) -> Response:
+def _form(
+    visit: Visit,
+    name: str,
+    toml: str,
+    *,
+    is_new: bool = False,
+    wrong: Wrong | None = None,
+    extra: Sequence[str] = (),
+) -> Response:
     return visit.render(
         "catalog_import.html",
         status=200 if wrong is None else 422,
@@ -122,6 +135,7 @@ def _form(visit: Visit, name: str, toml: str, *, is_new: bool = False, wrong: Wr
         toml=toml,
         is_new=is_new,
         wrong=wrong,
+        extra=", ".join(extra),
         shown=_SHOWN,
     )
 
