@@ -126,7 +126,7 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - as all benc
     jobs, batches = _SIZES[is_quick]
     url = place.database_url("console")
     database = ground.database(url)
-    _fill(database, url, jobs, jobs // batches)
+    fill(database, url, jobs, jobs // batches)
     database.close()
     environment = {
         "DARKROOM_DATABASE_URL": url,
@@ -142,7 +142,7 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - as all benc
 def visited(place: Ground, environment: Mapping[str, str], port: int, *, count: int) -> Iterator[Visitor]:
     """Yield a visitor of a web process of its own on that port, with so many samples of each kind."""
     database = ground.database(environment["DARKROOM_DATABASE_URL"])
-    token, samples = _token(database), _samples(database, count)
+    token, samples = _token(database), samples_of(database, count)
     database.close()
     command = [sys.executable, "-m", "worker.cli", "web", "--listen", f"127.0.0.1:{port}", "--no-link"]
     with ground.child(command, environment, place.folder / f"web-{port}.log", ready="Uvicorn running") as web:
@@ -151,7 +151,7 @@ def visited(place: Ground, environment: Mapping[str, str], port: int, *, count: 
         connection.close()
 
 
-def _fill(database: Database, url: str, jobs: int, per_batch: int) -> None:
+def fill(database: Database, url: str, jobs: int, per_batch: int) -> None:
     """Write the jobs, and close the books over them, as nodes do each hour."""
     with database.transaction() as tx:
         account_id = accounts.ensure(tx, account_id=uuid7(), name="default", now=datetime.now(UTC))
@@ -178,7 +178,8 @@ def _token(database: Database) -> str:
         return tokens.create(tx, by, TokenRequest(name="bench", user=user, rights=frozenset(Right), owner=None))
 
 
-def _samples(database: Database, count: int) -> Mapping[str, Sequence[str]]:
+def samples_of(database: Database, count: int) -> Mapping[str, Sequence[str]]:
+    """Return so many batches, jobs, keys and tasks, spread over the database, and numbers, by what they are."""
     with database.transaction() as tx:
         found = {
             name: [str(each) for each in tx.execute(text(statement), {"n": count}).scalars()]

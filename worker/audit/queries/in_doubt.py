@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -78,13 +78,17 @@ def all_of_them(tx: Connection) -> list[InDoubt]:
 
 
 _OLDEST = text(f"""{_SELECT} AND g.id IN (
-        SELECT id FROM generation WHERE state = 'in_doubt' ORDER BY ended_at, id LIMIT :limit)
+        SELECT id FROM generation WHERE state = 'in_doubt' AND (ended_at, id) > (:after_at, :after_id)
+        ORDER BY ended_at, id LIMIT :limit)
     ORDER BY g.ended_at, g.id""")
+BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+"""The place from which the oldest doubt is the first."""
 
 
-def oldest(tx: Connection, *, limit: int) -> list[InDoubt]:
-    """Return the oldest doubts; of the others nothing but their age is read."""
-    return [_read(row) for row in tx.execute(_OLDEST, {"limit": limit})]
+def oldest(tx: Connection, *, limit: int, after: tuple[datetime, UUID] = BEFORE_ALL) -> list[InDoubt]:
+    """Return the oldest doubts behind a place, their end and id; of the others nothing but their age is read."""
+    asked = {"limit": limit, "after_at": after[0], "after_id": after[1]}
+    return [_read(row) for row in tx.execute(_OLDEST, asked)]
 
 
 _TOTAL = text("""

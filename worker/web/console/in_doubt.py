@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from starlette.responses import Response
@@ -17,9 +18,11 @@ from worker.web.api.operations import not_found
 from worker.web.console import page
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
-from worker.web.rules import wording
+from worker.web.rules import cursor, wording
 
-_PAGE = 20
+_PAGE = 10
+_CALLS_SHOWN = 8
+"""Of each generation, its newest: one that was asked about for days has thousands."""
 DONE_BY = {"charged": "charged", "not-charged": "not-charged", "adopt": "adopted"}
 DONE = {
     "charged": "Decided: it was charged. Its credits are spent, and its job has failed without an image.",
@@ -38,6 +41,11 @@ class Doubt:
     calls: list[LoggedCall]
 
     @property
+    def newest_calls(self) -> list[LoggedCall]:
+        """The calls that the page lists."""
+        return self.calls[-_CALLS_SHOWN:]
+
+    @property
     def task(self) -> str:
         """The provider's task that it may be, by its own answers; empty when none was ever named."""
         return self.row.provider_id or next((each.provider_id for each in self.calls if each.provider_id), "")
@@ -49,10 +57,12 @@ class Doubt:
 
 
 def show(visit: Visit) -> Response:
-    """Show the oldest doubts."""
+    """Show a page of the doubts, the oldest first."""
+    after = _place(visit.asked("after"))
     with visit.context.database.transaction() as tx:
         count, credits_ = in_doubt.total(tx)
-        rows = in_doubt.oldest(tx, limit=_PAGE)
+        found = in_doubt.oldest(tx, limit=_PAGE + 1, after=after)
+        rows = found[:_PAGE]
         wallets = in_doubt.wallet_around(tx, rows)
         said = in_doubt.last_said(tx, [row.generation_id for row in rows])
         sent = {row.generation_id: calls.for_generation(tx, row.generation_id) for row in rows}
@@ -71,7 +81,23 @@ def show(visit: Visit) -> Response:
         count=count,
         credits=credits_,
         did=DONE.get(visit.asked("did"), ""),
+        is_first=after == in_doubt.BEFORE_ALL,
+        following=cursor.encode(rows[-1].doubted_at.isoformat(), rows[-1].generation_id) if found[_PAGE:] else None,
     )
+
+
+def _place(text: str) -> tuple[datetime, UUID]:
+    """Return where a page begins; raise Problem for a place that no page has named."""
+    if not text:
+        return in_doubt.BEFORE_ALL
+    try:
+        at, generation_id = cursor.decode(text, parts=2)
+        found = datetime.fromisoformat(at), UUID(generation_id)
+    except ValueError:
+        found = None
+    if found is None or found[0].tzinfo is None:
+        raise Problem(404, "not_found", "This place of the list is not known: begin at the oldest doubt.")
+    return found
 
 
 def decide(visit: Visit, fields: Mapping[str, str]) -> Response:

@@ -24,6 +24,8 @@ from worker.web.console.pictures import DRAWN
 from worker.web.rules import wording
 
 _LIVE = frozenset({JobState.PENDING, JobState.ACTIVE})
+_FIRST, _LAST = 20, 80
+"""Events of a long timeline that are shown; a job that was asked about for days has thousands between them."""
 _TONES = {Verdict.ENDED: "good", Verdict.WORKING: "info", Verdict.WAITING: "info", Verdict.NEEDS_ACTION: "warn"}
 
 
@@ -51,11 +53,14 @@ def show(visit: Visit) -> Response:
         floor, alive = visit.context.settings.wallet_floor, nodes.count_alive(tx)
         said = explaining.explain_job(tx, job_id, nodes=alive, now=visit.now, wallet_floor=floor)
         assert said is not None
+    left_out = max(0, len(events) - _FIRST - _LAST)
     return visit.render(
         "job.html",
         found=found,
         batch=row,
-        events=events,
+        events=[*events[:_FIRST], *events[_FIRST + left_out :]],
+        left_out=left_out,
+        first=_FIRST,
         said=said,
         tone="bad" if found.state is JobState.FAILED else _TONES[said.verdict],
         is_live=found.state in _LIVE,

@@ -36,7 +36,7 @@ def show(visit: Visit) -> Response:
     """Show the newest operations, and the form of a new one."""
     with visit.context.database.transaction() as tx:
         found = bulk_operations.newest(tx, owner=None, limit=_NEWEST)
-        names = [each.name for each in catalogs.all_by_name(tx)]
+        names = catalogs.names(tx)
     return visit.render(
         "operations.html",
         operations=found,
