@@ -28,29 +28,29 @@ class Filter:
 
 
 # As overview.display_state has it, but for running and waiting, which are both open here. A batch that is known to be
-# done is not looked into; LIMIT has the others looked at by the index, where EXISTS would read all jobs once.
+# done is not looked into.
 _SHOWN = """CASE
         WHEN b.state = 'refused' THEN 'refused'
         WHEN b.state = 'cancelled' AND (
             b.done_at IS NULL
-                AND (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1)
-            OR (SELECT true FROM job WHERE batch_id = b.id AND state = 'cancelled' LIMIT 1)
+                AND (SELECT sum(pending + active) > 0 FROM job_count WHERE batch_id = b.id)
+            OR (SELECT sum(cancelled) > 0 FROM job_count WHERE batch_id = b.id)
             OR (SELECT jobs -> 'cancelled' IS NOT NULL FROM archived_batch WHERE batch_id = b.id)) THEN 'cancelled'
         WHEN b.done_at IS NOT NULL
-            OR (SELECT true FROM job WHERE batch_id = b.id AND state IN ('pending', 'active') LIMIT 1) IS NULL
+            OR (SELECT sum(pending + active) > 0 FROM job_count WHERE batch_id = b.id) IS NOT TRUE
             THEN 'done'
         WHEN b.state = 'paused' THEN 'paused' ELSE 'open' END"""
 _MATCHES = """(CAST(:owner AS text) IS NULL OR b.owner = :owner)
       AND (CAST(:words AS text) IS NULL OR strpos(lower(b.name), lower(:words)) > 0 OR b.token = :words
         OR starts_with(b.id::text, lower(:words)))"""
-# Failed and doubtful jobs are few: to count their batches they are read once, by the index of such jobs. A page looks
+# To count batches with failures the counts of all are read once. A page looks
 # into one batch after the other, newest first, until it is full.
 _COUNT = text(f"""
     SELECT {_SHOWN} AS shown, count(*) AS batches, count(*) FILTER (WHERE f.has_failed) AS failed,
         count(*) FILTER (WHERE f.has_doubt) AS in_doubt
     FROM batch b LEFT JOIN (
-        SELECT batch_id, bool_or(state = 'failed') AS has_failed, bool_or(state = 'in_doubt') AS has_doubt
-        FROM job WHERE state IN ('failed', 'in_doubt') GROUP BY batch_id) f ON f.batch_id = b.id
+        SELECT batch_id, sum(failed) > 0 AS has_failed, sum(in_doubt) > 0 AS has_doubt
+        FROM job_count GROUP BY batch_id) f ON f.batch_id = b.id
     WHERE {_MATCHES} GROUP BY shown""")
 _PAGE = """
     SELECT b.id, b.committed FROM batch b
