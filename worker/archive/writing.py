@@ -48,10 +48,14 @@ def archive(database: Database, store: Store, batch_id: UUID) -> Obstacle | None
         obstacle = candidates.lock(tx, batch_id)
         if obstacle is not None:
             return obstacle
-        for each in files:
-            _expect(each, _digest(tx, each), "its rows have changed since they were written")
-        archived.add(tx, batch_id, files, store_id=store.identity)
-    log.info("batch.archived", batch=str(batch_id), files=len(files), bytes=sum(each.size_bytes for each in files))
+        # Another run may have archived it since it was chosen; it removes the rows, and so does this one.
+        is_new = not archived.is_archived(tx, batch_id)
+        if is_new:
+            for each in files:
+                _expect(each, _digest(tx, each), "its rows have changed since they were written")
+            archived.add(tx, batch_id, files, store_id=store.identity)
+    if is_new:
+        log.info("batch.archived", batch=str(batch_id), files=len(files), bytes=sum(each.size_bytes for each in files))
     remove(database, batch_id)
     return None
 
