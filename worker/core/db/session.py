@@ -54,7 +54,6 @@ RESTED_S = 10.0
 """A connection that was not used for longer is tried before it is used again: the server may have ended it."""
 BULK_ANSWER_S = 900.0
 """How long the server may be silent in a transaction that moves a million rows."""
-_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 _TRACED = {"db.system.name": "postgresql"}
 CHANNEL = "darkroom"
 """What dispatchers listen to; a notification says only that something may be due now."""
@@ -163,7 +162,7 @@ class Database:
         with tracing.inside("transaction", _TRACED, kind="client"), self.engine.begin() as connection:
             if is_snapshot:
                 # The server takes it before the first query alone, and what a pooler needs are queries.
-                connection.execute(_SNAPSHOT)
+                _see_one_instant(connection)
             if self._has_pooler:
                 # Behind a pooler nothing that is set for a session stays with it.
                 connection.exec_driver_sql(self._settings(is_local=True))
@@ -182,7 +181,7 @@ class Database:
             driver.answer_s = BULK_ANSWER_S
             try:
                 if is_snapshot:
-                    connection.execute(_SNAPSHOT)
+                    _see_one_instant(connection)
                 if self._has_pooler:
                     connection.exec_driver_sql(self._settings(is_local=True))
                     connection.exec_driver_sql(rights.TAKE_ROLE_LOCALLY)
@@ -200,6 +199,10 @@ class Database:
     def conninfo(self) -> str:
         """The URL as psycopg itself takes it, password included."""
         return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _see_one_instant(connection: Connection) -> None:
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 def violated(error: IntegrityError) -> str | None:
