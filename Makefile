@@ -50,11 +50,12 @@ rules: $(SETUP_DEV) ## Run the tests of the pure rules; fail unless they alone t
 	@$(BIN)/coverage report --include='worker/*/rules/*' --fail-under=100
 
 .PHONY: coverage
-coverage: rules ## As rules, then run the whole suite with branch coverage and report all of worker/
+coverage: rules ## As rules, then run the whole suite with branch coverage, report it and write docs/coverage.md
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n $(PROCESSES)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
+	@$(BIN)/python -m ops.coverage_table
 
 .PHONY: check
 check: $(SETUP_DEV) ## Lint, formatting, types, who may import whom, how long modules are, and what migrations lock
