@@ -299,3 +299,4 @@ AT_0074 = AT_0073.plus(
 )
 AT_0075 = AT_0074.plus(updated={"generation": "took_ms"})
 AT_0078 = AT_0075.plus(inserted="job_count", deleted="job_count")
+AT_0079 = AT_0078.plus(updated={"job": "account_id"}, inserted="batch_account pool_rollup")

@@ -138,3 +138,19 @@ class LedgerRollup(Table):
     target: Mapped[str] = mapped_column(primary_key=True, comment="The account that has more afterwards")
     entries: Mapped[int] = mapped_column(comment="How many")
     credits: Mapped[int] = mapped_column(comment="Their sum")
+
+
+class PoolRollup(Table):
+    """The same sums by account of the batches whose jobs are spread over a pool, made with the seal."""
+
+    __tablename__ = "pool_rollup"
+
+    batch_id: Mapped[UUID] = mapped_column(primary_key=True, comment="A batch whose jobs are spread over a pool")
+    account_id: Mapped[UUID] = mapped_column(primary_key=True, comment="The account of their generations")
+    seal_id: Mapped[int] = mapped_column(ForeignKey("seal.id"), primary_key=True, comment="The seal that binds them")
+    day: Mapped[date] = mapped_column(Date, primary_key=True, comment="UTC date on which they were posted")
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="Why they moved")
+    source: Mapped[str] = mapped_column(primary_key=True, comment="The account that has less afterwards")
+    target: Mapped[str] = mapped_column(primary_key=True, comment="The account that has more afterwards")
+    entries: Mapped[int] = mapped_column(comment="How many")
+    credits: Mapped[int] = mapped_column(comment="Their sum")

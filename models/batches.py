@@ -29,13 +29,16 @@ class Batch(Table):
         CheckConstraint("committed >= 0", name="committed_not_negative"),
         CheckConstraint("weight >= 1", name="weight_positive"),
         Index("ix_batch_waiting", "account_id", postgresql_where=text("has_pending AND state = 'open'")),
+        Index("ix_batch_pooled", "id", postgresql_where=text("pool IS NOT NULL AND has_pending")),
         Index("ix_batch_created_at", "created_at"),
         Index("ix_batch_not_done", "id", postgresql_where=text("done_at IS NULL AND state <> 'refused'")),
         Index("ix_batch_deadline", "account_id", "deadline_at", postgresql_where=text("has_pending")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv7")
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), comment="Who pays for it")
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("account.id"), comment="Who pays for it; of a pool the account that keeps its deadline"
+    )
     token: Mapped[str] = mapped_column(unique=True, comment="The producer's own; the same token is the same batch")
     content_hash: Mapped[str] = mapped_column(comment="SHA-256 over the requests, to tell a reused token")
     name: Mapped[str] = mapped_column(comment="What people call it")
@@ -69,6 +72,22 @@ class Batch(Table):
     created_at: Mapped[datetime] = mapped_column(comment="When it was submitted")
     done_at: Mapped[datetime | None] = mapped_column(
         comment="When it was noticed that all its jobs had ended; NULL: not so now"
+    )
+    pool: Mapped[str | None] = mapped_column(
+        comment="Over whose accounts its jobs are spread; NULL: one account pays for all"
+    )
+
+
+class BatchAccount(Table):
+    """One account of a batch whose jobs are spread over a pool; written once, with the batch."""
+
+    __tablename__ = "batch_account"
+
+    batch_id: Mapped[UUID] = mapped_column(
+        ForeignKey("batch.id"), primary_key=True, comment="A batch whose jobs are spread over a pool"
+    )
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("account.id"), primary_key=True, comment="One that was of its pool when it was submitted"
     )
 
 
@@ -181,7 +200,7 @@ class OwnerAccount(Table):
 
     owner: Mapped[str] = mapped_column(primary_key=True, comment="As batches name it")
     account_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"), comment="That pays; NULL: one of a pool")
-    pool: Mapped[str | None] = mapped_column(comment="Of whose accounts the one with the most room pays")
+    pool: Mapped[str | None] = mapped_column(comment="Over whose accounts their jobs are spread")
 
 
 class OwnerMonth(Table):

@@ -95,6 +95,10 @@ class Job(Table):
     erased_at: Mapped[datetime | None] = mapped_column(
         comment="When its prompt and what else it said was erased; NULL: it was not"
     )
+    account_id: Mapped[UUID | None] = mapped_column(
+        comment="In a batch of a pool the account that began it and makes all its attempts;"
+        " NULL: none yet, or its batch's",
+    )
 
 
 _CHANGE = "By how many the jobs in this state became more, or fewer (below 0)"

@@ -182,11 +182,12 @@ def make(
     listener: Listener = lambda _: None,
     window: timedelta = timedelta(hours=1),
     binding: int = 1,
+    account: str = "default",
 ) -> Node:
-    """Return a node; any number of them may share a database, a folder, a clock and a provider."""
+    """Return a node of one account; any number of them may share a database, a folder, a clock and a provider."""
     database = HookedDatabase(database_url, connections=2)
     database.listener = lambda _: None
-    account_id = _account(database, clock)
+    account_id = _account(database, clock, account)
     client = HookedClient(
         base_url=base_url,
         api_key=key,
@@ -219,9 +220,9 @@ def make(
     return Node(services=services, clock=clock, folder=folder)
 
 
-def _account(database: HookedDatabase, clock: Clock) -> UUID:
+def _account(database: HookedDatabase, clock: Clock, name: str) -> UUID:
     with database.engine.begin() as tx:
-        account_id = accounts.ensure(tx, account_id=uuid7(), name="default", now=clock())
+        account_id = accounts.ensure(tx, account_id=uuid7(), name=name, now=clock())
         accounts.configure(tx, account_id, rate=None, max_in_flight=100, now=clock())
         return account_id
 

@@ -1,6 +1,7 @@
-"""Which account pays for a batch, and what an owner's batches use that name none."""
+"""Which accounts pay for a batch, and what an owner's batches use that name none."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -31,17 +32,30 @@ class NoAccount(DarkroomError):
         return f"there is no {self.kind} {plain(self.name)!r}; there are {others}"
 
 
-def account_of(tx: Connection, request: BatchRequest, *, jobs: int, default: UUID, follows_owner: bool = True) -> UUID:
-    """Return the account for a batch of so many jobs; raise NoAccount.
+@dataclass(frozen=True, kw_only=True)
+class Payers:
+    """Who pays for the jobs of a batch."""
 
-    In this order: what the batch names, what its owner's batches use (if ``follows_owner``), and ``default``.
+    account_id: UUID
+    """The account; of several the one that keeps the batch's deadline."""
+    pool: str | None = None
+    """Over whose accounts the jobs are spread; None: all are the one account's."""
+    accounts: tuple[Member, ...] = ()
+    """All accounts of the pool; none where the jobs are not spread."""
+
+
+def payers_of(tx: Connection, request: BatchRequest, *, jobs: int, default: UUID, follows_owner: bool = True) -> Payers:
+    """Return the accounts for a batch of so many jobs; raise NoAccount.
+
+    In this order: what the batch names, what its owner's batches use (if ``follows_owner``), and ``default``. Jobs are
+    spread over a pool of several accounts; while nodes run that do not know of this, one of them has all.
     """
     account, pool = request.account, request.pool
     if follows_owner and account is None and pool is None and (usual := pools.usual(tx, request.owner)) is not None:
         account, pool = usual.account, usual.pool
     if account is not None:
-        return _by_name(tx, account)
-    return default if pool is None else _of_pool(tx, pool, jobs)
+        return Payers(account_id=_by_name(tx, account))
+    return Payers(account_id=default) if pool is None else _of_pool(tx, pool, jobs)
 
 
 def set_usual(tx: Connection, owner: str, *, account: str | None, pool: str | None, by: Author) -> None:
@@ -66,11 +80,14 @@ def _by_name(tx: Connection, name: str) -> UUID:
     return found
 
 
-def _of_pool(tx: Connection, pool: str, jobs: int) -> UUID:
+def _of_pool(tx: Connection, pool: str, jobs: int) -> Payers:
     members = pools.members(tx, pool)
     if not members:
         raise NoAccount("pool", pool, tuple(pools.names(tx)))
-    return most_room(members, jobs=jobs).account_id
+    first = most_room(members, jobs=jobs).account_id
+    if len(members) == 1 or not pools.can_spread(tx):
+        return Payers(account_id=first)
+    return Payers(account_id=first, pool=pool, accounts=tuple(members))
 
 
 def most_room(members: Sequence[Member], *, jobs: int) -> Member:

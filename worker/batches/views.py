@@ -32,6 +32,7 @@ def batch(found: Overview) -> dict[str, Any]:
         "owner": row.owner,
         "purpose": row.purpose,
         "priority": row.priority,
+        "pool": row.pool,
         "deadline": instant(row.deadline_at),
         "token": row.token,
         "size": row.size,

@@ -16,7 +16,7 @@ from worker.core.rules.batch_request import Priority
 from worker.core.rules.errors import PauseReason
 from worker.core.rules.states import QUEUED_LEASE, StepKind
 from worker.engine.queries import batches, generations, jobs, maintenance, step_moves, steps
-from worker.engine.queries.batches import Waiting
+from worker.engine.queries.batches import Locked, Waiting
 from worker.engine.queries.jobs import Admitted
 from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.queries.steps import FirstStep, Ticket
@@ -39,6 +39,8 @@ class Admission:
     """Of the jobs that were admitted, leased."""
     due: Mapping[Priority, int]
     """How many due steps of each class have a slot."""
+    is_contended: bool = False
+    """Whether another account's round had a batch of a pool, so that jobs may wait that this round could not see."""
 
 
 def admit(
@@ -59,9 +61,10 @@ def admit(
     if account.pause_reason is not None:
         slots = min(slots, sum(due.values()) + 1)
     rooms = fairness.rooms(_window(services, account, now), step_moves.in_flight(tx, account.id))
-    waiting = _lock_waiting(tx, account, rooms, slots, due, now)
+    locked = _lock_waiting(tx, account, rooms, slots, due, now)
+    waiting = locked.waiting
     if not waiting and not due:
-        return Admission(tickets=(), due={})
+        return Admission(tickets=(), due={}, is_contended=locked.is_contended)
     budget = BudgetTracker(
         owners=budgets.lock_left(tx, (w.candidate.owner for w in waiting), now=now),
         wallet=_wallet(services, account, now),
@@ -78,7 +81,7 @@ def admit(
     if share.jobs:
         budgets.take_from_wallet(tx, account.id, budget.taken)
     _read_wallet_soon(tx, account, waiting, budget, now)
-    return Admission(tickets=tickets, due=share.due)
+    return Admission(tickets=tickets, due=share.due, is_contended=locked.is_contended)
 
 
 def _lock_waiting(
@@ -88,15 +91,23 @@ def _lock_waiting(
     slots: int,
     due: Mapping[Priority, int],
     now: datetime,
-) -> list[Waiting]:
+) -> Locked:
     """Lock the batches that may be served: of the classes that the window has room for, and that are not busy.
 
     A class whose due steps would take all the slots admits nothing, so its batches are left alone.
     """
     classes = [p for p in Priority if fairness.room_of(p, rooms) > 0 and due.get(p, 0) < slots]
     if not classes or (account.pause_reason is not None and not _may_try(tx, account, now)):
-        return []
-    return batches.lock_waiting(tx, account.id, classes, room=slots, now=now, paused_models=_paused(account))
+        return Locked(waiting=())
+    return batches.lock_waiting(
+        tx,
+        account.id,
+        classes,
+        room=slots,
+        now=now,
+        paused_models=_paused(account),
+        has_pooled=account.has_pooled,
+    )
 
 
 PROVED_FOR = timedelta(minutes=10)
@@ -194,6 +205,7 @@ def _admit_from(
         now=now,
         paused_models=_paused(account),
         prefers_fresh=account.pause_reason is not None or account.is_provider_suspect,
+        is_pooled=waiting.is_pooled,
     )
     if not admitted:
         return []

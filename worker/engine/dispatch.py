@@ -32,6 +32,8 @@ REPLACED_WAIT = timedelta(minutes=1)
 """How often a node says that it may not work, because the account is used with another key now."""
 LONGEST_WAIT = timedelta(seconds=1)
 """Between two rounds, however quiet it is; a lost notification costs no more."""
+CONTENDED_WAIT = timedelta(milliseconds=25)
+"""Before a batch of a pool is looked for again that another account's round had: rounds are short, slots go by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +75,11 @@ def run(services: Services) -> Round:
         if account.binding != services.binding:
             return Round(began_at=now, is_replaced=True, look_again_at=now + REPLACED_WAIT)
         free = step_moves.lease_free(tx, account.id, limit=MOST_PER_ROUND, now=now)
-        requests = hand_out(tx, services, account, now)
+        given = hand_out(tx, services, account, now)
         is_probe_due = _begin_probes(tx, services, account, now)
         due = maintenance.claim_due(tx, account.id, now=now)
-        look_again_at = _look_again_at(tx, account, now, handed_out=len(requests), maintenance_at=due.next_at)
-    tickets = (*free, *requests)
+        look_again_at = _look_again_at(tx, account, now, given=given, maintenance_at=due.next_at)
+    tickets = (*free, *given.tickets)
     return Round(
         began_at=now, tickets=tickets, is_probe_due=is_probe_due, maintenance=due.kinds, look_again_at=look_again_at
     )
@@ -103,10 +105,12 @@ def _begin_probe(tx: Connection, services: Services, account: AccountRow, now: d
 
 
 def _look_again_at(
-    tx: Connection, account: AccountRow, now: datetime, *, handed_out: int, maintenance_at: datetime | None
+    tx: Connection, account: AccountRow, now: datetime, *, given: "HandedOut", maintenance_at: datetime | None
 ) -> datetime | None:
     """Return when the next round is worth while: at once after a full one, else when the next step is due."""
-    if handed_out:
+    if given.is_contended:
+        return now + CONTENDED_WAIT
+    if given.tickets:
         return now + GATHER
     due = step_moves.next_due(tx, account.id, kinds=permitted(account))
     # What is due already and was not handed out waits for a slot, as pending jobs do, or for the key to be open again.
@@ -135,7 +139,16 @@ READS = (StepKind.POLL, StepKind.COLLECT)
 WRITES = (StepKind.UPLOAD, StepKind.SUBMIT)
 
 
-def hand_out(tx: Connection, services: Services, account: AccountRow, now: datetime) -> tuple[Ticket, ...]:
+@dataclass(frozen=True, kw_only=True)
+class HandedOut:
+    """What has a slot of the pace."""
+
+    tickets: tuple[Ticket, ...]
+    is_contended: bool
+    """Whether more jobs may wait in a batch of a pool that another account's round had."""
+
+
+def hand_out(tx: Connection, services: Services, account: AccountRow, now: datetime) -> HandedOut:
     """Assign each slot of the pace to a due step or a pending job; reads may have a pace of their own."""
     services.latencies.saturation = account.saturation
     if account.read_pace is None:
@@ -143,7 +156,8 @@ def hand_out(tx: Connection, services: Services, account: AccountRow, now: datet
     reads = _by_pace_of_reads(tx, services, account, account.read_pace, now)
     writes = _by_pace(tx, services, account, WRITES, now)
     # They are published one after the other, each when its slot begins.
-    return tuple(sorted((*reads, *writes), key=lambda ticket: ticket.not_before))
+    tickets = tuple(sorted((*reads, *writes.tickets), key=lambda ticket: ticket.not_before))
+    return replace(writes, tickets=tickets)
 
 
 def opens_at(account: AccountRow, *, now: datetime) -> datetime | None:
@@ -162,13 +176,15 @@ def permitted(account: AccountRow) -> Collection[StepKind]:
 
 def _by_pace(
     tx: Connection, services: Services, account: AccountRow, kinds: Collection[StepKind], now: datetime
-) -> tuple[Ticket, ...]:
+) -> HandedOut:
     """Return each slot of the account's pace to a due step of these kinds, or to a pending job."""
     offer = pace.grant(account.pace, now=now, wanted=MOST_PER_ROUND).slots
-    tickets = _fill(tx, services, account, kinds, len(offer), now) if offer else []
-    if offer:
-        _save_pace(tx, account, now, used=len(tickets), is_full=len(tickets) == len(offer))
-    return _at(tickets, offer)
+    if not offer:
+        return HandedOut(tickets=(), is_contended=False)
+    filled = _fill(tx, services, account, kinds, len(offer), now)
+    is_full = len(filled.tickets) == len(offer)
+    _save_pace(tx, account, now, used=len(filled.tickets), is_full=is_full)
+    return HandedOut(tickets=_at(filled.tickets, offer), is_contended=filled.is_contended and not is_full)
 
 
 def _save_pace(tx: Connection, account: AccountRow, now: datetime, *, used: int, is_full: bool) -> None:
@@ -205,15 +221,17 @@ def _by_pace_of_reads(
 
 def _fill(
     tx: Connection, services: Services, account: AccountRow, kinds: Collection[StepKind], slots: int, now: datetime
-) -> list[Ticket]:
+) -> HandedOut:
     """Lease what is due, and admit what there is room for; where not all can be served, each class has its share."""
     kinds = [kind for kind in kinds if kind in permitted(account)]
     due = step_moves.lease_all(tx, account.id, kinds=kinds, fewer_than=slots, now=now)
     if due is not None:
-        return [*due, *admit(tx, services, account, slots - len(due), now).tickets]
+        given = admit(tx, services, account, slots - len(due), now)
+        return HandedOut(tickets=(*due, *given.tickets), is_contended=given.is_contended)
     waiting = _ranked(tx, services, account, kinds, now)
     given = admit(tx, services, account, slots, now, due=_counts(waiting))
-    return [*_lease_ranked(tx, waiting, given.due, now), *given.tickets]
+    tickets = (*_lease_ranked(tx, waiting, given.due, now), *given.tickets)
+    return HandedOut(tickets=tickets, is_contended=given.is_contended)
 
 
 def _fill_with_reads(

@@ -1,7 +1,7 @@
 """A prepared batch written: the batch, its references, its jobs, all in the caller's transaction."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from psycopg import Cursor
 from sqlalchemy import Connection
 
 from worker.accounts import choosing
-from worker.accounts.choosing import NoAccount
+from worker.accounts.choosing import NoAccount, Payers
 from worker.core import tracing
 from worker.core.db import session
 from worker.core.db.changes import Author
@@ -27,6 +27,7 @@ from worker.intake.prepare import Prepared, Referring
 from worker.ledger import second_person
 from worker.storage.queries import references, stores
 from worker.storage.queries.references import ReferenceFacts
+from worker.storage.queries.stores import StoreRow
 from worker.storage.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -105,9 +106,10 @@ def write(
     stored reference is not known, or the deadline of a new batch has passed, and StoreUnavailable when the references
     lie in another store than the account's.
     """
-    account_id = _account(tx, request, prepared.jobs, default=account_id, follows_owner=follows_owner)
+    payers = _payers(tx, request, prepared.jobs, default=account_id, follows_owner=follows_owner)
+    account_id = payers.account_id
     request = replace(request, traceparent=request.traceparent or tracing.traceparent())
-    _expect_right_store(tx, prepared, account_id)
+    _expect_right_store(tx, prepared, payers)
     _write_references(tx, prepared, now)
     batch_id = new_id()
     token = request.token or str(batch_id)
@@ -131,9 +133,12 @@ def write(
         now=now,
         models=prepared.models,
         fields_hash=fields_hash,
+        pool=payers.pool,
     )
     if not is_new:
         return _earlier(tx, token, prepared)
+    if payers.accounts:
+        batches.spread(tx, batch_id, [each.account_id for each in payers.accounts])
     tracing.note({"darkroom.batch.id": str(batch_id), "darkroom.account.id": str(account_id)})
     _copy_jobs(tx, prepared, batch_id, now, new_id)
     batches.insert_faults(tx, _with_ids(prepared.faults, new_id), batch_id=batch_id)
@@ -153,22 +158,34 @@ def write(
     )
 
 
-def _account(tx: Connection, request: BatchRequest, jobs: int, *, default: UUID, follows_owner: bool) -> UUID:
+def _payers(tx: Connection, request: BatchRequest, jobs: int, *, default: UUID, follows_owner: bool) -> Payers:
     try:
-        return choosing.account_of(tx, request, jobs=jobs, default=default, follows_owner=follows_owner)
+        return choosing.payers_of(tx, request, jobs=jobs, default=default, follows_owner=follows_owner)
     except NoAccount as error:
         fault = Fault(line=0, field=error.kind, reason=str(error), permitted=error.known)
         raise RequestsRefused((fault,)) from None
 
 
-def _expect_right_store(tx: Connection, prepared: Prepared, account_id: UUID) -> None:
-    known = stores.read(tx, account_id).identity
+def _expect_right_store(tx: Connection, prepared: Prepared, payers: Payers) -> None:
+    known = stores.read(tx, payers.account_id).identity
+    if payers.accounts:
+        known = _one_store(payers.pool, [stores.read(tx, each.account_id) for each in payers.accounts])
     if prepared.store is not None and known not in {None, prepared.store}:
         raise StoreUnavailable(
             str(prepared.store),
             f"the references were put into it, and the account's images lie in the store {known}:"
             " give this process the DARKROOM_STORE of the nodes",
         )
+
+
+def _one_store(pool: str | None, accounts: Sequence[StoreRow]) -> UUID | None:
+    """Return the store of all accounts of a pool; None: none has been used yet. Raises RequestsRefused."""
+    used = [each for each in accounts if each.identity is not None]
+    if len({each.identity for each in used}) > 1:
+        listed = ", ".join(f"{each.account} in {each.identity}" for each in used)
+        reason = f"the accounts of the pool {pool!r} keep their images in different stores: {listed}; name one account"
+        raise RequestsRefused((Fault(line=0, field="pool", reason=reason),))
+    return used[0].identity if used else None
 
 
 def tell(receipt: Receipt) -> None:

@@ -10,6 +10,7 @@ from tests.audit.test_tampering import task_of
 from tests.fixtures import databases, provider
 from tests.pipeline import node as nodes
 from tests.pipeline.node import Clock, Node
+from worker.accounts.queries import accounts, pools
 from worker.audit import erasing, resolve, sealing
 from worker.audit.queries.erasures import Target
 from worker.audit.rules.dispute_decision import Signature
@@ -63,6 +64,11 @@ def _work(made: Node, sandbox: provider.Provider) -> None:
     control.cap_batch(made.services.database, well.batch_id, 100, author, approve_above=None)
     control.cap_owner(made.services.database, "shop", 1000, author, approve_above=None)
     maintenance.run(made.services, "wallet")
+    with made.services.database.transaction() as tx:
+        other = accounts.ensure(tx, account_id=made.services.new_id(), name="second", now=made.clock())
+        for account_id in (made.services.account_id, other):
+            pools.set_pools(tx, account_id, ["both"])
+    made.submit({"prompt": "6"}, name="spread", pool="both")
     erased = made.submit({"prompt": "5"}, name="erased")
     made.run_until_quiet()
     sealing.close_books(made.services.database, datetime.now(UTC))

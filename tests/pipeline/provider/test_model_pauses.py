@@ -263,11 +263,11 @@ def test_a_round_does_not_read_the_jobs_of_a_paused_model_that_wait_before_other
         account = accounts.read(tx, node.services.account_id)
         assert account is not None
         before = tx.exec_driver_sql(ROWS_READ).scalar_one()
-        waiting = batches.lock_waiting(
+        locked = batches.lock_waiting(
             tx, account.id, [Priority.BULK], room=10, now=node.clock(), paused_models=["nano-banana"]
         )
         rows = tx.exec_driver_sql(ROWS_READ).scalar_one() - before
 
     assert node.jobs()[-3:] == ["succeeded"] * 3
-    assert (waiting, dispatch.run(node.services).tickets) == ([], ())
+    assert (locked.waiting, dispatch.run(node.services).tickets) == ([], ())
     assert rows < 20

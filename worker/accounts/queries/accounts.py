@@ -26,6 +26,12 @@ CANARY_TIMEOUT = timedelta(minutes=15)
 """A job that tries whether the provider works, and has not ended after so long, does not keep the next from trying."""
 
 
+OF_POOLS = """
+    SELECT p.id FROM batch p JOIN batch_account m ON m.batch_id = p.id AND m.account_id = {account}
+    WHERE p.pool IS NOT NULL AND p.has_pending AND p.state = 'open'"""
+"""The open batches with pending jobs whose jobs are spread over a pool that had the ``account``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccountRow:
     """One account as the dispatcher needs it."""
@@ -58,6 +64,8 @@ class AccountRow:
     """Whether generations of different prompts fail in a row: whatever is created now may fail, too."""
     canary_at: datetime | None = None
     """When the job was admitted that tries whether the provider works again; None: none is under way."""
+    has_pooled: bool = False
+    """Whether a batch waits whose jobs are spread over a pool with this account."""
 
     def is_canary_due(self, now: datetime) -> bool:
         """Whether one job may try if the provider works again."""
@@ -128,7 +136,8 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
                    coalesce((SELECT score >= :narrowing FROM provider_health WHERE account_id = account.id), false)
                        AS are_failures_suspect,
                    (SELECT h.canary_at FROM provider_health h JOIN step s ON s.job_id = h.canary_job_id
-                    WHERE h.account_id = account.id) AS canary_at
+                    WHERE h.account_id = account.id) AS canary_at,
+                   EXISTS ({OF_POOLS.format(account="account.id")}) AS has_pooled
             FROM account WHERE id = :id {locking}"""),
         {"id": account_id, "suspect": provider_failing.SUSPECT, "narrowing": provider_failing.NARROWING},
     ).one_or_none()
@@ -156,6 +165,7 @@ def _read(tx: Connection, account_id: UUID, locking: str) -> AccountRow | None:
         is_provider_suspect=row.is_provider_suspect,
         are_failures_suspect=row.are_failures_suspect,
         canary_at=row.canary_at,
+        has_pooled=row.has_pooled,
     )
 
 
@@ -346,8 +356,9 @@ def lowest_price(tx: Connection, account_id: UUID) -> int:
     """Return the fewest credits that any waiting batch's next job needs; 1 when none waits."""
     price = tx.execute(
         text(f"""
-            SELECT min({NEXT.format(batch="b")}) FROM batch b
-            WHERE b.account_id = :id AND b.state = 'open' AND b.has_pending"""),
+            SELECT min({NEXT.format(batch="b", account=":id")}) FROM batch b
+            WHERE b.state = 'open' AND b.has_pending AND ((b.account_id = :id AND b.pool IS NULL)
+                OR b.id = ANY(ARRAY({OF_POOLS.format(account=":id")})))"""),
         {"id": account_id},
     ).scalar()
     return price or 1

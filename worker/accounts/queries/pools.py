@@ -1,4 +1,4 @@
-"""Which account a batch is for: by its name, by room among those of a pool, or as its owner's batches usually are."""
+"""Which accounts a batch is for: one by its name, those of a pool, or as its owner's batches usually are."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -50,6 +50,18 @@ _MEMBERS = text("""
 def members(tx: Connection, pool: str) -> list[Member]:
     """Return the accounts of a pool, by their names."""
     return [Member(**row._asdict()) for row in tx.execute(_MEMBERS, {"pool": pool})]
+
+
+# A node of before migration 0079 that still runs would take all jobs of such a batch for its account's own. Started
+# again it refuses the tables.
+_CAN_SPREAD = text("""
+    SELECT NOT EXISTS (SELECT FROM node WHERE seen_at > clock_timestamp() - interval '30 seconds'
+        AND (knows IS NULL OR knows COLLATE "C" < '0079'))""")
+
+
+def can_spread(tx: Connection) -> bool:
+    """Return whether every node that is alive knows of batches whose jobs are spread over a pool."""
+    return bool(tx.execute(_CAN_SPREAD).scalar_one())
 
 
 _NAMES = text("SELECT DISTINCT unnest(pools) AS pool FROM account ORDER BY pool")

@@ -30,15 +30,37 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         name="one_batch",
-        rule="an entry, its generation and its job are of one batch, and batch and generation of one account",
+        rule="an entry, its generation and its job are of one batch, and the generation of an account of its batch",
         query="""
             SELECT g.id, j.batch_id AS batch_of_job, g.batch_id AS batch_of_generation,
                 b.account_id AS account_of_batch, g.account_id AS account_of_generation, NULL::bigint AS entry
             FROM generation g JOIN job j ON j.id = g.job_id JOIN batch b ON b.id = g.batch_id
-            WHERE j.batch_id <> g.batch_id OR b.account_id <> g.account_id
+            WHERE j.batch_id <> g.batch_id OR (b.account_id <> g.account_id AND NOT EXISTS (
+                SELECT FROM batch_account m WHERE m.batch_id = b.id AND m.account_id = g.account_id))
             UNION ALL
             SELECT g.id, NULL, g.batch_id, e.batch_id, NULL, e.id
             FROM credit_entry e JOIN generation g ON g.id = e.generation_id WHERE e.batch_id <> g.batch_id""",
+    ),
+    Proof(
+        name="one_account",
+        rule="all attempts at a job are of one account, which a job of a batch over a pool names",
+        query="""
+            SELECT g.id, g.job_id, g.account_id AS account_of_generation, j.account_id AS account_of_job
+            FROM generation g JOIN job j ON j.id = g.job_id JOIN batch b ON b.id = j.batch_id
+            WHERE g.account_id <> coalesce(j.account_id, b.account_id)
+                OR (j.account_id IS NULL) <> (b.pool IS NULL)
+            UNION ALL
+            SELECT NULL, j.id, NULL, j.account_id FROM job j
+            WHERE j.account_id IS NOT NULL AND j.generations = 0""",
+    ),
+    Proof(
+        name="pools",
+        rule="a batch over a pool, and no other, has accounts that are written with it; its own is one of them",
+        query="""
+            SELECT b.id, b.pool, b.account_id, m.accounts FROM batch b LEFT JOIN (
+                SELECT batch_id, array_agg(account_id) AS accounts FROM batch_account GROUP BY batch_id) m
+                ON m.batch_id = b.id
+            WHERE (b.pool IS NULL) <> (m.accounts IS NULL) OR b.account_id <> ALL(m.accounts)""",
     ),
     Proof(
         name="kinds",

@@ -92,6 +92,13 @@ DIGESTS: dict[str, TextClause] = {
     "job": _digest("job", "e.id", _JOB, _HELD),
     "request": _digest("request", "e.id", "g.id, encode(sha256(g.body), 'hex')", _RESERVED),
     "salted_batch": _digest("salted_batch", "b.id", f"{_BATCH}, b.salt", _BATCHES),
+    "batch_account": _digest(
+        "batch_account",
+        """concat_ws(' ', m.batch_id, m.account_id) COLLATE "C" """,
+        "m.batch_id, m.account_id, b.pool",
+        """batch_account m JOIN batch b ON b.id = m.batch_id
+            WHERE b.id IN (SELECT e.batch_id FROM credit_entry e WHERE e.id BETWEEN :first AND :last)""",
+    ),
     "salted_job": _digest("salted_job", "e.id", f"{_JOB}, j.salt, j.erased_at", _HELD),
     "salted_request": _digest(
         "salted_request", "e.id", "g.id, encode(sha256(coalesce(uuid_send(j.salt), '') || g.body), 'hex')", _RESERVED

@@ -68,6 +68,18 @@ RAW_FLOW = """
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
     WHERE e.posted_at <= :as_of"""
 """The same from the entries alone."""
+# The account of a batch is that of all its generations, unless its jobs are spread over a pool: then the sums of its
+# sealed entries by account lie beside the roll-up, and of those that no seal binds yet the generation says it.
+_ACCOUNT_FLOW = f"""
+    SELECT b.account_id, f.kind, f.source, f.target, f.credits FROM ({FLOW}) f
+    JOIN batch b ON b.id = f.batch_id AND b.pool IS NULL
+    UNION ALL
+    SELECT r.account_id, r.kind, r.source, r.target, r.credits FROM pool_rollup r JOIN seal s ON s.id = r.seal_id
+    WHERE s.sealed_at <= :as_of OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT g.account_id, e.kind, e.source, e.target, e.credits
+    FROM credit_entry e JOIN generation g ON g.id = e.generation_id
+    JOIN batch b ON b.id = e.batch_id AND b.pool IS NOT NULL WHERE {_UNSEALED}"""
 # A plan names its batches in the transaction that makes them, and never others. They are joined once, for a subquery
 # would be made for each line of the roll-up; grouped, so that nothing is counted twice whatever plans say.
 _CATALOG_OF = "coalesce(k.name, 'no catalog')"
@@ -163,7 +175,7 @@ def per_account(scope: Scope) -> Query:
         sum(f.credits * ((f.target = 'reserved')::int - (f.source = 'reserved')::int))::bigint AS reserved,
         sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent,
         coalesce(sum({moved}) FILTER (WHERE f.kind = 'correct'), 0)::bigint AS corrected
-    FROM ({FLOW}) f JOIN batch b ON b.id = f.batch_id JOIN account a ON a.id = b.account_id
+    FROM ({_ACCOUNT_FLOW}) f JOIN account a ON a.id = f.account_id
     GROUP BY a.id, a.name ORDER BY a.name COLLATE "C"
     """,
         values={"as_of": scope.as_of},

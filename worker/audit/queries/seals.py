@@ -104,12 +104,21 @@ _ROLL_UP = text("""
         sum(e.credits)
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
     WHERE e.id BETWEEN :first AND :last GROUP BY 2, 3, 4, 5, 6, 7""")
+_ROLL_UP_POOLS = text("""
+    INSERT INTO pool_rollup (seal_id, day, batch_id, account_id, kind, source, target, entries, credits)
+    SELECT :seal_id, (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, g.account_id, e.kind, e.source, e.target,
+        count(*), sum(e.credits)
+    FROM credit_entry e JOIN generation g ON g.id = e.generation_id
+    JOIN batch b ON b.id = e.batch_id AND b.pool IS NOT NULL
+    WHERE e.id BETWEEN :first AND :last GROUP BY 2, 3, 4, 5, 6, 7""")
 
 
 def add(tx: Connection, seal: Seal, *, digests: bytes, first: int) -> None:
-    """Write a seal, and the roll-up of the entries from ``first`` on that it binds."""
+    """Write a seal, and the roll-up of the entries from ``first`` on that it binds; by account where there are more."""
     tx.execute(_ADD, {**vars(seal), "digests": digests})
-    tx.execute(_ROLL_UP, {"seal_id": seal.id, "first": first, "last": seal.last_entry_id})
+    bound = {"seal_id": seal.id, "first": first, "last": seal.last_entry_id}
+    tx.execute(_ROLL_UP, bound)
+    tx.execute(_ROLL_UP_POOLS, bound)
 
 
 def walk(tx: Connection) -> Iterator[tuple[Seal, bytes]]:
@@ -138,6 +147,21 @@ _ROLLED_UP = f"""
         LEFT JOIN generation g ON g.id = c.generation_id LEFT JOIN job j ON j.id = g.job_id
         GROUP BY 1, 2, 3, 4, 5, 6, 7) e
     USING (seal_id, day, batch_id, model, kind, source, target)
+    WHERE (r.entries, r.credits) IS DISTINCT FROM (e.entries, e.credits)"""
+_ROLLED_UP_POOLS = f"""
+    SELECT coalesce(r.seal_id, e.seal_id) AS seal, coalesce(r.day, e.day) AS day,
+        coalesce(r.batch_id, e.batch_id) AS batch, coalesce(r.account_id, e.account_id) AS account,
+        coalesce(r.kind, e.kind) AS kind, coalesce(r.entries, 0) AS sealed_entries,
+        coalesce(e.entries, 0) AS found_entries, coalesce(r.credits, 0) AS sealed_credits,
+        coalesce(e.credits, 0) AS found_credits
+    FROM pool_rollup r FULL JOIN (
+        SELECT s.id AS seal_id, (c.posted_at AT TIME ZONE 'UTC')::date AS day, c.batch_id, g.account_id, c.kind,
+            c.source, c.target, count(*) AS entries, sum(c.credits) AS credits
+        FROM (SELECT id, last_entry_id, lag(last_entry_id, 1, {LOWEST_ID}) OVER (ORDER BY id) AS before FROM seal) s
+        JOIN credit_entry c ON c.id > s.before AND c.id <= s.last_entry_id
+        JOIN batch b ON b.id = c.batch_id AND b.pool IS NOT NULL JOIN generation g ON g.id = c.generation_id
+        GROUP BY 1, 2, 3, 4, 5, 6, 7) e
+    USING (seal_id, day, batch_id, account_id, kind, source, target)
     WHERE (r.entries, r.credits) IS DISTINCT FROM (e.entries, e.credits)"""
 # An entry may wait for its seal while one sealing is lost with its node, and the next is not due yet.
 _UNSEALED = """
@@ -172,6 +196,11 @@ PROOFS: tuple[Proof, ...] = (
         name="rollup",
         rule="the sums that each seal was given are the sums of the entries that it binds",
         query=_ROLLED_UP,
+    ),
+    Proof(
+        name="pool_rollup",
+        rule="of batches over a pool each seal has the sums of the entries that it binds for each account, too",
+        query=_ROLLED_UP_POOLS,
     ),
     Proof(
         name="seal_totals",

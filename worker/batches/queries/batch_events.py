@@ -50,12 +50,13 @@ class HeldUp:
     once_key: str
 
 
+_NEXT_JOB = NEXT.format(batch="b", account="b.account_id")
 _CANDIDATES = f"""
     SELECT b.id, b.name, b.owner, 'cap_reached' AS reason, b.committed, b.credit_cap AS cap,
-        {NEXT.format(batch="b")} AS next_job, b.deadline_at, 'cap:' || b.id || ':' || b.credit_cap AS once_key
+        {_NEXT_JOB} AS next_job, b.deadline_at, 'cap:' || b.id || ':' || b.credit_cap AS once_key
     FROM batch b WHERE b.state = 'open' AND b.has_pending AND b.credit_cap IS NOT NULL
     UNION ALL
-    SELECT b.id, b.name, b.owner, 'deadline_near', b.committed, b.credit_cap, {NEXT.format(batch="b")}, b.deadline_at,
+    SELECT b.id, b.name, b.owner, 'deadline_near', b.committed, b.credit_cap, {_NEXT_JOB}, b.deadline_at,
         'deadline:' || b.id || ':' || extract(epoch FROM b.deadline_at)
     FROM batch b WHERE b.done_at IS NULL AND b.state IN ('open', 'paused') AND b.deadline_at > :now
         AND b.deadline_at <= :now + least(CAST(:near AS interval), (b.deadline_at - b.created_at) / 10)"""

@@ -9,13 +9,19 @@ from sqlalchemy import Connection, text
 from worker.batches.rules.explaining import StepFacts
 from worker.core.rules.states import JobState, StepKind
 
-_JOB = text("""
+# What stops a batch of a pool stops the account of it that is nearest to working; a job, the account that began it.
+_ACCOUNT = """JOIN LATERAL (
+        SELECT pause_reason FROM account
+        WHERE account.id = coalesce({own}, {batch}.account_id) OR ({own} IS NULL AND account.id IN (
+            SELECT account_id FROM batch_account WHERE batch_id = {batch}.id))
+        ORDER BY pause_reason IS NOT NULL, name LIMIT 1) a ON true"""
+_JOB = text(f"""
     SELECT j.batch_id, j.key, j.state, j.ended_at, j.failure_code, j.failure_message, g.charged, g.held,
         s.kind, s.due_at, s.lease_until, s.attempts, s.error, g.accepted_at, a.pause_reason,
         CASE WHEN j.state = 'pending' THEN (SELECT count(*) FROM (
             SELECT FROM job b WHERE b.batch_id = j.batch_id AND b.model = j.model AND b.state = 'pending'
                 AND b.line < j.line LIMIT CAST(:most AS integer)) before) ELSE 0 END AS ahead
-    FROM job j JOIN batch ON batch.id = j.batch_id JOIN account a ON a.id = batch.account_id
+    FROM job j JOIN batch ON batch.id = j.batch_id {_ACCOUNT.format(batch="batch", own="j.account_id")}
     LEFT JOIN step s ON s.job_id = j.id
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(final), 0)::bigint AS charged,
@@ -74,10 +80,10 @@ def job(tx: Connection, job_id: UUID, *, ahead_most: int | None) -> JobRow | Non
 
 
 _BY_KEY = text("SELECT id FROM job WHERE batch_id = :batch_id AND key = :key")
-_OF_BATCH = text("""
+_OF_BATCH = text(f"""
     SELECT a.pause_reason, (
         SELECT min(s.due_at) FROM step s JOIN generation g ON g.id = s.generation_id WHERE g.batch_id = b.id) AS due_at
-    FROM batch b JOIN account a ON a.id = b.account_id WHERE b.id = :id""")
+    FROM batch b {_ACCOUNT.format(batch="b", own="NULL::uuid")} WHERE b.id = :id""")
 
 
 def by_key(tx: Connection, batch_id: UUID, key: str) -> UUID | None:

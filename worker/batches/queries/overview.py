@@ -190,6 +190,7 @@ def _by_prefix(tx: Connection, name: str) -> list[BatchRow]:
     return [row for row in (batches.by_id(tx, batch_id) for batch_id in ids) if row is not None]
 
 
+# Of a batch of a pool what is said is what stops the account that is nearest to working: then it stops all.
 _OBSTACLES = text(f"""
     SELECT b.id, b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
         (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
@@ -198,10 +199,14 @@ _OBSTACLES = text(f"""
         c.monthly_cap,
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
-        CASE WHEN b.state = 'open' THEN {NEXT.format(batch="b")} END AS price,
-        ({provider_health.AS_JSON.format(account_id="b.account_id")} AND EXISTS (
+        CASE WHEN b.state = 'open' THEN {NEXT.format(batch="b", account="a.id")} END AS price,
+        ({provider_health.AS_JSON.format(account_id="a.id")} AND EXISTS (
             SELECT FROM job WHERE batch_id = b.id AND model = p.model AND state = 'pending')) AS paused_models
-    FROM batch b JOIN account a ON a.id = b.account_id
+    FROM batch b JOIN LATERAL (
+        SELECT * FROM account WHERE account.id = b.account_id OR (b.pool IS NOT NULL AND account.id IN (
+            SELECT account_id FROM batch_account WHERE batch_id = b.id))
+        ORDER BY pause_reason IS NOT NULL, coalesce(blocked_until > :now, false), coalesce(wallet_left, 1) < 1, name
+        LIMIT 1) a ON true
     LEFT JOIN owner_cap c ON c.owner = b.owner
     LEFT JOIN owner_month m ON m.owner = b.owner AND m.month = :month
     WHERE b.id = ANY(:ids)""")

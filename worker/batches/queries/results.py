@@ -70,7 +70,7 @@ _SELECT = """
         j.failure_code, j.failure_message, j.request_id, j.ended_at,
         r.path, r.sha256, r.size_bytes, r.mime_type, r.width, r.height, r.frames, r.not_as_ordered, b.size_policy,
         r.store_id, r.store_id <> a.store_id AS is_stored_elsewhere
-    FROM job j JOIN batch b ON b.id = j.batch_id JOIN account a ON a.id = b.account_id
+    FROM job j JOIN batch b ON b.id = j.batch_id JOIN account a ON a.id = coalesce(j.account_id, b.account_id)
     LEFT JOIN LATERAL (SELECT * FROM generation WHERE job_id = j.id ORDER BY number DESC LIMIT 1) g ON true
     LEFT JOIN result r ON r.job_id = j.id
     LEFT JOIN reference f ON f.sha256 = j.reference_hash

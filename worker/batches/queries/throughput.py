@@ -1,5 +1,6 @@
 """Recent throughput of an account, and the bounds of a forecast made from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.accounts.rules.learned_rate import CEILING
+from worker.engine.queries.batches import BatchRow
 
 _NEWEST = 500
 _STRETCHES = 10
@@ -115,6 +117,31 @@ _PACE = """
 def pace(tx: Connection, account_id: UUID) -> MeasuredPace:
     """Return the pace of the account."""
     return _pace(tx.execute(text(_PACE.format(column="id")), _asked(account_id)).one())
+
+
+_OPEN = text("""
+    SELECT a.id FROM batch_account m JOIN account a ON a.id = m.account_id
+    WHERE m.batch_id = :id AND a.pause_reason IS NULL ORDER BY a.name""")
+
+
+def of_batch(tx: Connection, batch: BatchRow) -> MeasuredPace:
+    """Return the pace of the batch's account, or of those of its pool together that are not paused."""
+    found = [] if batch.pool is None else tx.execute(_OPEN, {"id": batch.id}).scalars().all()
+    return _together([pace(tx, account_id) for account_id in found or [batch.account_id]])
+
+
+def _together(paces: Sequence[MeasuredPace]) -> MeasuredPace:
+    """Add up rates and windows; polls and latencies are the means, and without bounds where one has none."""
+    if len(paces) == 1:
+        return paces[0]
+    count = len(paces)
+    return MeasuredPace(
+        rate=sum(each.rate for each in paces),
+        window=sum(each.window for each in paces),
+        latency_s=sum(each.latency_s for each in paces) / count,
+        polls=sum(each.polls for each in paces) / count,
+        images=sum(each.images for each in paces),
+    )
 
 
 def pace_of(tx: Connection, account: str) -> MeasuredPace | None:

@@ -53,7 +53,7 @@ def list_(as_json: output.AsJson = False) -> None:
 def default(
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="As batches name it.")],
     account: Annotated[str | None, typer.Option(help="The account that pays.")] = None,
-    pool: Annotated[str | None, typer.Option(help="Of its accounts the one with the most room pays.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Their jobs are spread over its accounts.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="As for owners without a default.")] = False,
     by: signing.ByOption = None,
     reason: signing.ReasonOption = None,

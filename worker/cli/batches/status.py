@@ -1,6 +1,6 @@
 """`darkroom status`: the newest batches, or one batch in full."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -14,6 +14,7 @@ from worker.core.rules.states import JobState
 if TYPE_CHECKING:
     from worker.batches.queries.failed_jobs import FailureGroup
     from worker.batches.queries.overview import Overview
+    from worker.batches.queries.payers import Payer
     from worker.core.db.session import Database
     from worker.core.rules.fault import Fault
     from worker.engine.queries.batches import BatchRow
@@ -192,7 +193,7 @@ def _list(found: "list[Overview]") -> Any:
 def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
     from worker.archive.queries import archived
     from worker.batches import views
-    from worker.batches.queries import failed_jobs
+    from worker.batches.queries import failed_jobs, payers
     from worker.cli import lookup
     from worker.cli.health import serving
     from worker.engine.queries import batches
@@ -203,15 +204,18 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
         faults = batches.faults(tx, row.id)
         failures = failed_jobs.by_code(tx, row.id)
     found = lookup.overview_of(database, row)
+    with database.transaction() as tx:
+        paying = payers.of_batch(tx, row.id, spent=found.spent)
     if as_json:
         refused = [views.fault(fault) for fault in faults]
         reasons = {"failures": [vars(each) for each in failures], "faults": refused}
+        reasons["accounts"] = [vars(each) for each in paying]
         at = None if moved is None else moved.archived_at.isoformat()
         where = None if moved is None else moved.folder
         archive = {"archived_at": at, "archive_folder": where}
         output.print_json(views.batch(found) | reasons | {"nodes": serving.count(database)} | archive)
     else:
-        _print_one(found, failures, faults)
+        _print_one(found, failures, faults, paying)
         if moved is not None:
             said = (
                 f"archived on {moved.archived_at:%Y-%m-%d} into {moved.folder} of the store"
@@ -222,7 +226,9 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
     return found
 
 
-def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[Fault]") -> None:
+def _print_one(
+    found: "Overview", failures: "list[FailureGroup]", faults: "list[Fault]", paying: "Sequence[Payer]"
+) -> None:
     from rich.text import Text
 
     row = found.batch
@@ -237,6 +243,9 @@ def _print_one(found: "Overview", failures: "list[FailureGroup]", faults: "list[
         "token": Text(row.token),
         "submitted": f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
     }
+    if row.pool is not None:
+        spent = ", ".join(f"{each.account} {each.spent:,}" for each in paying)
+        lines["pool"] = Text(f"{row.pool}; spent by {spent}")
     if row.deadline_at is not None:
         lines["deadline"] = f"{row.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
     lines |= _attention(found)

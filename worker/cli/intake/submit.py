@@ -61,9 +61,7 @@ def submit(  # noqa: PLR0917 - typer gives each by its name
     account: Annotated[
         str | None, typer.Option(help="The account that pays. [default: the owner's, else DARKROOM_ACCOUNT]")
     ] = None,
-    pool: Annotated[
-        str | None, typer.Option(help="Instead: of the accounts of this pool the one with the most room.")
-    ] = None,
+    pool: Annotated[str | None, typer.Option(help="Instead: spread the jobs over the accounts of this pool.")] = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Check a manifest and submit it as one batch."""

@@ -46,7 +46,7 @@ UPDATED = {
     ),
     "hook": "disabled_at, disabled_reason, failing_since, leased_until, removed_at, rotated_at, secret, took_s",
     "hook_delivery": ("attempts, delivered_at, due_at, failures, given_up_at, last_error, response, status, tried_at"),
-    "job": "ended_at, failure_code, failure_message, failures, generations, request_id, state",
+    "job": "account_id, ended_at, failure_code, failure_message, failures, generations, request_id, state",
     "latency": "counts, updated_at",
     "maintenance": "done_at, due_at, error, every_s, last_run_at",
     "model_pause": "message, paused_at, probe_at, probes, resumed_at, status",

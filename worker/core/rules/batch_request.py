@@ -62,7 +62,7 @@ class BatchRequest:
     account: str | None = None
     """The account whose key pays; None: one of the pool, the owner's, or the one that is meant where none is named."""
     pool: str | None = None
-    """Of the accounts of this pool the one with the most room pays; not together with ``account``."""
+    """Its jobs are spread over the accounts of this pool; not together with ``account``."""
     allow_extra: frozenset[str] = frozenset()
     """Columns of the requests that are kept as metadata although they look like others; not stored."""
     traceparent: str | None = None

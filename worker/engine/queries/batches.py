@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from worker.accounts.queries.accounts import OF_POOLS
 from worker.core.rules import batch_request
 from worker.core.rules.batch_request import BatchRequest, Priority
 from worker.core.rules.fault import Fault, plain
@@ -39,6 +40,8 @@ class BatchRow:
     deadline_at: datetime | None
     created_at: datetime
     size_policy: SizePolicy
+    pool: str | None = None
+    """Over whose accounts its jobs are spread; None: all are ``account_id``'s."""
 
     @property
     def place(self) -> "Place":
@@ -49,10 +52,10 @@ class BatchRow:
 _INSERT = text("""
     INSERT INTO batch (id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size,
                        size_policy, models, has_pending, state, deadline_at, created_at, fields_hash,
-                       traceparent)
+                       traceparent, pool)
     VALUES (:id, :account_id, :token, :content_hash, :name, :owner, :purpose, :priority, :credit_cap, :size,
             :size_policy, :models, :has_pending, :state, :deadline_at, :now, :fields_hash,
-            :traceparent)
+            :traceparent, :pool)
     ON CONFLICT (token) DO NOTHING RETURNING id""")
 
 
@@ -69,6 +72,7 @@ def insert(
     now: datetime,
     models: Collection[str] = (),
     fields_hash: str | None = None,
+    pool: str | None = None,
 ) -> bool:
     """Write a batch; False when its token is taken (then wait for nothing: the other one is committed)."""
     row = tx.execute(
@@ -92,9 +96,20 @@ def insert(
             "now": now,
             "fields_hash": fields_hash,
             "traceparent": request.traceparent,
+            "pool": pool,
         },
     ).scalar()
     return row is not None
+
+
+_SPREAD = text("""
+    INSERT INTO batch_account (batch_id, account_id)
+    SELECT :batch_id, account_id FROM unnest(CAST(:accounts AS uuid[])) account_id ORDER BY account_id""")
+
+
+def spread(tx: Connection, batch_id: UUID, accounts: Collection[UUID]) -> None:
+    """Write over which accounts the jobs of a new batch are spread."""
+    tx.execute(_SPREAD, {"batch_id": batch_id, "accounts": list(accounts)})
 
 
 def insert_faults(tx: Connection, rows: Iterable[tuple[UUID, Fault]], *, batch_id: UUID) -> None:
@@ -123,7 +138,7 @@ def _refused(fault_id: UUID, fault: Fault, batch_id: UUID) -> dict[str, Any]:
 
 _COLUMNS = """
     id, account_id, token, content_hash, name, owner, purpose, priority, credit_cap, size, state, deadline_at,
-    created_at, size_policy"""
+    created_at, size_policy, pool"""
 
 
 def by_token(tx: Connection, token: str) -> BatchRow | None:
@@ -227,21 +242,49 @@ class Waiting:
     """Credits that its next job holds."""
     cap_left: int | None
     """Credits that it may still commit; None: it has no cap."""
+    is_pooled: bool = False
+    """Whether its jobs are spread over the accounts of a pool."""
 
 
 _LOCK_WAITING = text("""
     SELECT id FROM batch
-    WHERE account_id = :account_id AND state = 'open' AND has_pending AND priority = ANY(:classes)
+    WHERE account_id = :account_id AND state = 'open' AND has_pending AND pool IS NULL AND priority = ANY(:classes)
       AND (deadline_at IS NULL OR deadline_at > :now) AND NOT models <@ CAST(:paused AS text[])
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""")
+
+# A statement of its own, which only accounts with such batches run. They are few; each is locked by one account at a
+# time, whose round is short.
+_LOCK_POOLED = text(f"""
+    WITH waiting AS (
+        SELECT id FROM batch
+        WHERE id IN ({OF_POOLS.format(account=":account_id")}) AND priority = ANY(:classes)
+          AND (deadline_at IS NULL OR deadline_at > :now) AND NOT models <@ CAST(:paused AS text[])),
+    locked AS (
+        SELECT id FROM batch WHERE id IN (SELECT id FROM waiting) AND state = 'open' AND has_pending
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT ARRAY(SELECT id FROM locked) AS ids, (SELECT count(*) FROM waiting) AS waiting""")
 
 # A statement of its own, so that its snapshot is younger than the locks: a job that went back in line just before
 # is seen, and its batch is not taken for empty.
 _WAITING = text(f"""
     SELECT id, owner, priority, weight, virtual_time, credit_cap - committed AS cap_left,
-           {NEXT.format(batch="batch")} AS price, EXISTS (
+           pool IS NOT NULL AS is_pooled, {NEXT.format(batch="batch", account=":account_id")} AS price, EXISTS (
                SELECT FROM job WHERE batch_id = batch.id AND model = ANY(:paused) AND state = 'pending') AS has_paused
     FROM batch WHERE id = ANY(:ids) ORDER BY id""")
+
+# Of a pool only those that another account has begun can be left: few, and that account's to see.
+_EMPTY = text("""
+    UPDATE batch SET has_pending = false WHERE id = ANY(:ids)
+      AND (pool IS NULL OR NOT EXISTS (SELECT FROM job WHERE batch_id = batch.id AND state = 'pending'))""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """The batches that a round may admit jobs of."""
+
+    waiting: Sequence[Waiting]
+    is_contended: bool = False
+    """Whether another account's round has a batch of a pool: it is free again in a moment."""
 
 
 def lock_waiting(
@@ -252,19 +295,27 @@ def lock_waiting(
     room: int,
     now: datetime,
     paused_models: Sequence[str] = (),
-) -> list[Waiting]:
+    has_pooled: bool = False,
+) -> Locked:
     """Lock the open batches of these classes that have pending jobs and time left, each with all the room.
 
-    One that waits for paused models alone, or is locked by another transaction, is left out of this round.
+    With ``has_pooled`` those of pools with the account are among them, of which it sees the jobs that it has begun or
+    nobody has. One that waits for paused models alone, or is locked by another transaction, is left out of this round.
     """
     paused = list(paused_models)
     values = {"account_id": account_id, "classes": list(classes), "now": now, "paused": paused}
-    ids = tx.execute(_LOCK_WAITING, values).scalars().all()
-    rows = tx.execute(_WAITING, {"ids": ids, "paused": paused}).all() if ids else []
+    ids = list(tx.execute(_LOCK_WAITING, values).scalars())
+    is_contended = False
+    if has_pooled:
+        pooled = tx.execute(_LOCK_POOLED, values).one()
+        ids += pooled.ids
+        is_contended = len(pooled.ids) < pooled.waiting
+    values = {"ids": ids, "paused": paused, "account_id": account_id}
+    rows = tx.execute(_WAITING, values).all() if ids else []
     empty = [r.id for r in rows if r.price is None and not r.has_paused]
     if empty:
-        tx.execute(text("UPDATE batch SET has_pending = false WHERE id = ANY(:ids)"), {"ids": empty})
-    return [
+        tx.execute(_EMPTY, {"ids": empty})
+    waiting = [
         Waiting(
             candidate=Candidate(
                 batch_id=r.id,
@@ -276,10 +327,12 @@ def lock_waiting(
             ),
             price=r.price,
             cap_left=r.cap_left,
+            is_pooled=r.is_pooled,
         )
         for r in rows
         if r.price is not None
     ]
+    return Locked(waiting=waiting, is_contended=is_contended)
 
 
 def save_turn(tx: Connection, batch_id: UUID, *, virtual_time: float) -> None:

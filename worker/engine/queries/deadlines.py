@@ -36,6 +36,9 @@ _PASSED = text(f"""
     SELECT id FROM batch
     WHERE account_id = :account_id AND has_pending AND deadline_at <= :now AND state IN ('open', 'paused')
     UNION
+    SELECT b.id FROM batch b JOIN batch_account m ON m.batch_id = b.id AND m.account_id = :account_id
+    WHERE b.pool IS NOT NULL AND b.has_pending AND b.deadline_at <= :now AND b.state IN ('open', 'paused')
+    UNION
     SELECT b.id FROM step s JOIN generation g ON g.id = s.generation_id JOIN batch b ON b.id = g.batch_id
     WHERE s.account_id = :account_id AND s.kind <> 'collect' AND b.deadline_at <= :now AND NOT {_IS_TAKEN_UP}
     ORDER BY id""")

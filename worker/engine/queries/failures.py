@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.accounts.queries import provider_health
+from worker.accounts.queries.accounts import OF_POOLS
 from worker.core.rules.states import JobEvent, JobState, next_state
 from worker.engine.queries.steps import Work
 from worker.engine.rules.give_up import BREAKER_CLOSES_AFTER, PROMPT_BREAKER_OPEN, PromptRecord
@@ -92,6 +93,7 @@ class Known:
 
 _OF_FAILED = text(f"""
     SELECT f.account_id, f.model, f.prompt_hash FROM prompt_failure f JOIN batch b ON b.account_id = f.account_id
+        OR EXISTS (SELECT FROM batch_account m WHERE m.batch_id = b.id AND m.account_id = f.account_id)
     WHERE b.id = :batch_id AND EXISTS (
         SELECT FROM job j
         WHERE j.batch_id = b.id AND j.state = 'failed' AND (CAST(:code AS text) IS NULL OR j.failure_code = :code)
@@ -191,7 +193,7 @@ def forget_attempt(tx: Connection, generation_id: UUID) -> None:
     tx.execute(text("DELETE FROM failed_attempt WHERE generation_id = :id"), {"id": generation_id})
 
 
-_IS_MORE_TO_COME = text("""
+_IS_MORE_TO_COME = text(f"""
     SELECT EXISTS (
         SELECT FROM step s JOIN job j ON j.id = s.job_id
         WHERE s.account_id = :account_id AND s.kind IN ('upload', 'submit', 'poll') AND j.failures = 0
@@ -200,8 +202,10 @@ _IS_MORE_TO_COME = text("""
     OR EXISTS (
         SELECT FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
             SELECT prompt, failures FROM job
-            WHERE batch_id = b.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT :limit) j
-        WHERE b.account_id = :account_id AND b.state = 'open' AND b.has_pending
+            WHERE batch_id = b.id AND job.model = m.model AND state = 'pending'
+                AND (job.account_id IS NULL OR job.account_id = :account_id) ORDER BY line LIMIT :limit) j
+        WHERE ((b.account_id = :account_id AND b.pool IS NULL)
+            OR b.id = ANY(ARRAY({OF_POOLS.format(account=":account_id")}))) AND b.state = 'open' AND b.has_pending
           AND j.failures = 0 AND j.prompt <> :prompt)""")
 _LOOKED_AT = 20
 """So many pending jobs of a batch, the next in line, are looked at for another prompt."""

@@ -38,6 +38,7 @@ _ADMIT = text(f"""
         SELECT first.* FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
             SELECT id, {HOLD.format(account_id=":account_id")} AS price, line, generations FROM job
             WHERE batch_id = :batch_id AND job.model = m.model AND state = 'pending'
+                AND (job.account_id IS NULL OR job.account_id = :account_id)
             ORDER BY line LIMIT :considered FOR NO KEY UPDATE SKIP LOCKED) first
         WHERE b.id = :batch_id AND m.model <> ALL(CAST(:paused AS text[]))
         ORDER BY CASE WHEN :prefers_fresh THEN first.generations END, first.line LIMIT :limit),
@@ -45,7 +46,7 @@ _ADMIT = text(f"""
         SELECT id, line, price FROM (SELECT id, line, price, sum(price) OVER (ORDER BY line) AS total FROM picked) t
         WHERE CAST(:cap_left AS bigint) IS NULL OR total <= :cap_left),
     admitted AS (
-        UPDATE job SET state = 'active', generations = generations + 1, ended_at = NULL
+        UPDATE job SET state = 'active', generations = generations + 1, ended_at = NULL, account_id = :bound_to
         FROM affordable WHERE job.id = affordable.id
         RETURNING job.id, job.batch_id, job.generations, affordable.price, job.reference_hash, job.further_references,
                   job.line)
@@ -74,11 +75,13 @@ def admit(
     now: datetime,
     paused_models: Sequence[str] = (),
     prefers_fresh: bool = False,
+    is_pooled: bool = False,
 ) -> list[Admitted]:
     """Make the first pending jobs of a batch active, in line order, as far as their prices fit under ``cap_left``.
 
     Those of paused models are left in line. With ``prefers_fresh`` those of the next in line that were tried least
-    often come first: others may have bad prompts.
+    often come first: others may have bad prompts. Of a batch ``is_pooled`` those of other accounts are passed over, and
+    the admitted are this account's for ever.
     The caller has locked the batch and posts their holds in the same transaction.
     """
     rows = tx.execute(
@@ -89,6 +92,7 @@ def admit(
             "limit": limit,
             "considered": max(limit, FRESH_LOOKED_AT) if prefers_fresh else limit,
             "prefers_fresh": prefers_fresh,
+            "bound_to": account_id if is_pooled else None,
             "cap_left": cap_left,
             "fresh_after": fresh_after,
             "now": now,

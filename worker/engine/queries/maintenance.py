@@ -9,6 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.accounts.queries.accounts import OF_POOLS
+
 _CONFIGURE = text("""
     INSERT INTO maintenance (account_id, kind, every_s, due_at, done_at)
     VALUES (:account_id, :kind, :every_s, :now, :now)
@@ -99,9 +101,13 @@ def failing(tx: Connection) -> list[Failing]:
     return [Failing(kind=row["kind"], done_at=row["done_at"], error=row["error"]) for row in rows]
 
 
-_UNSERVED = text("""
+# Of a pool only what the account has begun waits for it.
+_UNSERVED = text(f"""
     SELECT a.name FROM account a
-    WHERE EXISTS (SELECT FROM batch b WHERE b.account_id = a.id AND b.state = 'open' AND b.has_pending)
+    WHERE (EXISTS (SELECT FROM batch b
+            WHERE b.account_id = a.id AND b.pool IS NULL AND b.state = 'open' AND b.has_pending)
+        OR EXISTS (SELECT FROM job j
+            WHERE j.batch_id IN ({OF_POOLS.format(account="a.id")}) AND j.state = 'pending' AND j.account_id = a.id))
       AND NOT EXISTS (
           SELECT FROM maintenance m
           WHERE m.account_id = a.id AND m.last_run_at > clock_timestamp() - CAST(:lately AS interval))

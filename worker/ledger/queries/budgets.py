@@ -97,15 +97,17 @@ HOLD = """greatest(job.price, coalesce((
 """What a ``job`` holds when it is admitted: its list price, or the provider's last figure if that was higher."""
 NEXT = f"""(
     SELECT first.price FROM unnest({{batch}}.models) m(model) CROSS JOIN LATERAL (
-        SELECT {HOLD.replace("{account_id}", "{batch}.account_id")} AS price, line FROM job
-        WHERE batch_id = {{batch}}.id AND job.model = m.model AND state = 'pending' ORDER BY line LIMIT 1) first
+        SELECT {HOLD.replace("{account_id}", "{account}")} AS price, line FROM job
+        WHERE batch_id = {{batch}}.id AND job.model = m.model AND state = 'pending'
+            AND (job.account_id IS NULL OR job.account_id = {{account}}) ORDER BY line LIMIT 1) first
     WHERE NOT EXISTS (
         SELECT FROM model_pause p
-        WHERE p.account_id = {{batch}}.account_id AND p.model = m.model AND p.paused_at IS NOT NULL)
+        WHERE p.account_id = {{account}} AND p.model = m.model AND p.paused_at IS NOT NULL)
     ORDER BY first.line LIMIT 1)"""
-"""What the next pending job of a ``batch`` holds whose model is not paused; NULL: there is none.
+"""What the next pending job of a ``batch`` holds that ``account`` may begin, and whose model is not paused; NULL: none.
 
-Each model's first job is found by the index, however many of a paused model wait before it.
+Each model's first job is found by the index, however many of a paused model wait before it. Of a batch of a pool those
+that another account has begun are passed over; they are no more than that account had open at once.
 """
 # A figure that is known already is not written again: the row is shared by all jobs of the model.
 _NOTE = text("""

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from worker.accounts.queries.accounts import OF_POOLS
 from worker.core.rules.errors import PauseReason
 from worker.ledger.queries.budgets import NEXT, month_of
 from worker.metrics.rules.demand import AHEAD, DemandFacts
@@ -21,19 +22,22 @@ _DEMAND = text(f"""
         SELECT sum(jobs)::bigint AS jobs, min(price) AS price FROM (
             SELECT b.price, (
                 SELECT count(*) FROM (
-                    SELECT FROM job WHERE batch_id = b.id AND state = 'pending' AND NOT EXISTS (
+                    SELECT FROM job WHERE batch_id = b.id AND state = 'pending'
+                        AND (job.account_id IS NULL OR job.account_id = a.id) AND NOT EXISTS (
                         SELECT FROM model_pause p
                         WHERE p.account_id = a.id AND p.model = job.model AND p.paused_at IS NOT NULL)
                     LIMIT CASE WHEN b.room IS NULL THEN a.max_in_flight
                         ELSE least(a.max_in_flight, greatest(b.room / b.price, 0)) END) counted
                 ) AS jobs
             FROM (
-                SELECT batch.id, {NEXT.format(batch="batch")} AS price,
+                SELECT batch.id, {NEXT.format(batch="batch", account="a.id")} AS price,
                     least(batch.credit_cap - batch.committed, c.monthly_cap - coalesce(m.committed, 0)) AS room
                 FROM batch
                 LEFT JOIN owner_cap c ON c.owner = batch.owner
                 LEFT JOIN owner_month m ON m.owner = batch.owner AND m.month = :month
-                WHERE batch.account_id = a.id AND batch.has_pending AND batch.state = 'open'
+                WHERE ((batch.account_id = a.id AND batch.pool IS NULL)
+                        OR batch.id = ANY(ARRAY({OF_POOLS.format(account="a.id")})))
+                    AND batch.has_pending AND batch.state = 'open'
                     AND (batch.deadline_at IS NULL OR batch.deadline_at > :now)
                 ORDER BY batch.id LIMIT 1000) b
             WHERE b.price IS NOT NULL) counted) w ON true

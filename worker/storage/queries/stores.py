@@ -112,13 +112,14 @@ class StoredFile:
 _RESULTS = """
     SELECT r.path, r.sha256, r.size_bytes, j.batch_id || ' ' || j.key AS whose, r.store_id, r.job_id::text AS id
     FROM result r JOIN job j ON j.id = r.job_id JOIN batch b ON b.id = j.batch_id
-    JOIN account a ON a.id = b.account_id WHERE a.name = :account"""
+    JOIN account a ON a.id = coalesce(j.account_id, b.account_id) WHERE a.name = :account"""
 # A reference of another account's jobs may lie in another store.
 _REFERENCES = """
     SELECT 'references/' || f.sha256 AS path, f.sha256, f.size_bytes, f.name AS whose, NULL::uuid AS store_id,
         f.sha256 AS id
     FROM reference f WHERE ((SELECT count(*) FROM account) = 1 OR EXISTS (
-        SELECT FROM job j JOIN batch b ON b.id = j.batch_id JOIN account a ON a.id = b.account_id
+        SELECT FROM job j JOIN batch b ON b.id = j.batch_id
+        JOIN account a ON a.id = coalesce(j.account_id, b.account_id)
         WHERE j.reference_hash = f.sha256 AND a.name = :account))"""
 _ALL = f"SELECT path, sha256, size_bytes, whose, store_id FROM ({_RESULTS} UNION ALL {_REFERENCES}) known"
 _COUNT = text(f"SELECT count(*) FROM ({_ALL}) counted")

@@ -10,7 +10,7 @@ from worker.accounts.queries import account_limits
 from worker.archive.queries import archived
 from worker.batches import control, views
 from worker.batches.control import NewDeadline
-from worker.batches.queries import failed_jobs, overview
+from worker.batches.queries import failed_jobs, overview, payers
 from worker.batches.queries.overview import Overview
 from worker.batches.retrying import RetryEffect
 from worker.core.rules import batch_request
@@ -91,8 +91,10 @@ def show_batch(call: Call) -> dict[str, Any]:
         alive = nodes.count_alive(tx)
         moved = archived.of_batch(tx, row.id)
         found = look(call, tx, row)
+        paying = payers.of_batch(tx, row.id, spent=found.spent)
     return {
         **views.batch(found),
+        "accounts": [vars(each) for each in paying],
         "failures": [vars(each) for each in failures],
         "faults": [views.fault(each) for each in faults[:_FAULTS_SHOWN]],
         "fault_count": len(faults),

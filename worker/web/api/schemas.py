@@ -40,7 +40,7 @@ class BatchFields(Asked):
     )
     size_policy: SizePolicy | None = None
     account: str | None = Field(None, description="The account that pays")
-    pool: str | None = Field(None, description="Instead: of the accounts of this pool the one with the most room")
+    pool: str | None = Field(None, description="Instead: the jobs are spread over the accounts of this pool")
     allow_extra: list[Label] | None = Field(
         None,
         json_schema_extra=LISTED,
@@ -163,6 +163,7 @@ class Batch(BaseModel):
     owner: str
     purpose: Purpose
     priority: Priority
+    pool: str | None = Field(description="Over whose accounts its jobs are spread; null: one account pays for all")
     deadline: datetime | None
     token: str
     size: int
@@ -178,9 +179,17 @@ class FailureGroup(BaseModel):
     message: str | None
 
 
+class BatchPayer(BaseModel):
+    """An account that pays for a batch, and the credits that it has spent for it."""
+
+    account: str
+    spent: int
+
+
 class BatchInFull(Batch):
     """Where a batch stands, with what is wrong in it."""
 
+    accounts: list[BatchPayer]
     failures: list[FailureGroup]
     faults: list[Fault] = Field(description="Of lines that were left out; the first thousand")
     fault_count: int

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from worker.archive.queries import archived
 from worker.batches import deadlines
-from worker.batches.queries import clocks, failed_jobs, results, throughput
+from worker.batches.queries import clocks, failed_jobs, payers, results, throughput
 from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
 from worker.core.rules.batch_request import Priority
@@ -62,6 +62,7 @@ def show(visit: Visit) -> Response:
             "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
             "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
             "left": _left(tx, found),
+            "payers": payers.of_batch(tx, row.id, spent=found.spent),
             "archived": archived.of_batch(tx, row.id),
             "retry": failed_jobs.price(tx, row.id, code=None),
         }
@@ -91,7 +92,7 @@ def _left(tx: Connection, found: Overview) -> str:
     if found.state != "running":
         return ""
     remaining = found.jobs[JobState.PENDING] + found.jobs[JobState.ACTIVE]
-    return batch_pages.time_left(throughput.pace(tx, found.batch.account_id), remaining)
+    return batch_pages.time_left(throughput.of_batch(tx, found.batch), remaining)
 
 
 def _actions(found: Overview) -> set[str]:

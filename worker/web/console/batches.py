@@ -133,9 +133,10 @@ def _listed(
 ) -> Listed:
     left, state = "", overview.display_state(row.state, jobs, obstacle)
     if state == "running":
-        if row.account_id not in paces:
-            paces[row.account_id] = throughput.pace(tx, row.account_id)
-        left = time_left(paces[row.account_id], _remaining(jobs))
+        whose = row.account_id if row.pool is None else row.id
+        if whose not in paces:
+            paces[whose] = throughput.of_batch(tx, row)
+        left = time_left(paces[whose], _remaining(jobs))
     return Listed(row=row, jobs=jobs, split=split, committed=committed, state=state, obstacle=obstacle, left=left)
 
 

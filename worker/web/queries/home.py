@@ -31,7 +31,7 @@ _ACTIVITY = text("""
     SELECT p.waiting, p.held_back,
         (SELECT count(*) FROM job j JOIN batch b ON b.id = j.batch_id
             WHERE j.ended_at > :since AND j.ended_at > '-infinity' AND j.state = 'succeeded'
-                AND b.account_id = :id) AS ended_lately,
+                AND coalesce(j.account_id, b.account_id) = :id) AS ended_lately,
         (SELECT max(ended_at) FROM job WHERE ended_at > '-infinity') AS last_ended_at,
         d.in_doubt, d.doubted_credits, d.doubted_at
     FROM (SELECT count(*) AS in_doubt, coalesce(sum(coalesce(reserved, held)), 0)::bigint AS doubted_credits,
