@@ -1,4 +1,4 @@
-"""How much of the limits of several accounts one fleet uses, whether or not another account hangs."""
+"""How much of their limits several accounts use: a batch for each, one batch over all, and one account that hangs."""
 
 import time
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ class Use:
 
     accounts: int
     has_hanging: bool
+    is_one_batch: bool
+    """Whether all jobs are those of one batch over the pool of the accounts."""
     share: float
     """Requests that were answered, by what all limits together would have permitted."""
     refused: int
@@ -30,9 +32,10 @@ class Use:
 
 
 def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signature for all benchmarks
-    """Measure one node with one account, two and three, and with a further one whose provider hangs."""
+    """Measure one node with one account, two and three, one batch over these, and a further one that hangs."""
     counts, measured_s = (QUICK_COUNTS, QUICK_MEASURED_S) if is_quick else (COUNTS, MEASURED_S)
-    cases = [*((count, False) for count in counts), (counts[-1] - 1, True)]
+    last = counts[-1]
+    cases = [*((count, False, False) for count in counts), (last, False, True), (last - 1, True, False)]
     uses = [_measured(place, number, *case, measured_s) for number, case in enumerate(cases)]
     return Finding(
         name="accounts",
@@ -41,17 +44,25 @@ def run(place: Ground, is_quick: bool) -> Finding:  # noqa: FBT001 - one signatu
             f"One node, k accounts with a key and a limit R of {RATE} requests per second each, counted in fixed"
             f" windows of {WINDOW_S:g} s; median latency {LATENCY_S:g} s; measured for {measured_s:g} s after"
             f" {WARM_UP_S:g} s. *Hanging*: a further account whose provider takes {HANGS_S:g} s for each create."
+            " *One batch*: all jobs are those of one batch over the pool of the accounts, else each has its own."
         ),
-        columns=("k", "hanging", "share of k * R", "429s", "images/s"),
+        columns=("k", "hanging", "one batch", "share of k * R", "429s", "images/s"),
         rows=[
-            (str(u.accounts), "one more" if u.has_hanging else "none", f"{u.share:.1%}", str(u.refused),
-             f"{u.images_per_second:.1f}") for u in uses
+            (str(u.accounts), "one more" if u.has_hanging else "none", "yes" if u.is_one_batch else "no",
+             f"{u.share:.1%}", str(u.refused), f"{u.images_per_second:.1f}") for u in uses
         ],
         figures={"uses": uses},
     )  # fmt: skip
 
 
-def _measured(place: Ground, number: int, count: int, has_hanging: bool, measured_s: float) -> Use:  # noqa: FBT001
+def _measured(
+    place: Ground,
+    number: int,
+    count: int,
+    has_hanging: bool,  # noqa: FBT001
+    is_one_batch: bool,  # noqa: FBT001
+    measured_s: float,
+) -> Use:
     settings = {
         "rate_limit": round(RATE * WINDOW_S),
         "rate_window_s": WINDOW_S,
@@ -65,13 +76,18 @@ def _measured(place: Ground, number: int, count: int, has_hanging: bool, measure
         environment = {"RIVYA_API_KEY": "", "DARKROOM_ACCOUNTS": ",".join(keys), "DARKROOM_MAX_IN_FLIGHT": "2000"}
         for name, (url, key) in keys.items():
             environment |= {f"RIVYA_API_KEY__{name.upper()}": key, f"RIVYA_BASE_URL__{name.upper()}": url}
-        environment["DARKROOM_RATE"] = str(RATE)
+        environment |= {"DARKROOM_RATE": str(RATE), "DARKROOM_POOLS": "bulk" if is_one_batch else ""}
         with (
             node.darkroom(place, provider, name=f"accounts_{number}", broker=5 + number, **environment) as room,
             room.node(),
         ):
-            for name in reversed(keys):
-                room.submit(int(RATE * (WARM_UP_S + measured_s)) + 50, name=name, account=name)
+            jobs = int(RATE * (WARM_UP_S + measured_s)) + 50
+            if is_one_batch:
+                room.wait_for_pool(count)
+                room.submit(jobs * count, name="all", pool="bulk")
+            else:
+                for name in reversed(keys):
+                    room.submit(jobs, name=name, account=name)
             time.sleep(WARM_UP_S)
             before, started = _counted(provider), time.monotonic()
             time.sleep(measured_s)
@@ -80,6 +96,7 @@ def _measured(place: Ground, number: int, count: int, has_hanging: bool, measure
     return Use(
         accounts=count,
         has_hanging=has_hanging,
+        is_one_batch=is_one_batch,
         share=answered / (count * RATE * seconds),
         refused=refused,
         images_per_second=downloads / seconds,

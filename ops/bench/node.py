@@ -46,6 +46,16 @@ class Darkroom:
             enqueue(tx, {"name": name, **batch}, requests, base=self.folder, store=store)
         return time.perf_counter() - started
 
+    def wait_for_pool(self, accounts: int) -> None:
+        """Return when a node has made known that so many accounts are of pools."""
+
+        def known() -> bool:
+            with self.database.transaction() as tx:
+                found = tx.execute(text("SELECT count(*) FROM account WHERE pools <> '{}'")).scalar_one()
+            return int(found) == accounts
+
+        ground.wait_until(known, "the node has said its pools", timeout_s=30)
+
     def unfinished(self) -> int:
         """Count the jobs that have not ended."""
         with self.database.transaction() as tx:

@@ -38,6 +38,19 @@ def studio(world: World) -> Provider:
 
 
 @pytest.fixture
+def pool(world: World, studio: Provider) -> dict[str, Provider]:
+    """Return three accounts of one pool; the Darkroom has them as ``club``, ``shop`` and ``studio``."""
+    club = world.provider.sibling("club")
+    world.environment |= {
+        "DARKROOM_ACCOUNTS": "club,shop,studio",
+        "RIVYA_API_KEY__CLUB": club.key,
+        "DARKROOM_POOLS": "bulk",
+        "DARKROOM_MAX_IN_FLIGHT": "5",
+    }
+    return {"club": club, "shop": world.provider, "studio": studio}
+
+
+@pytest.fixture
 def slow_provider() -> Iterator[Provider]:
     """Yield another provider, which takes longer for each create than a test waits."""
     with running() as provider:
@@ -71,6 +84,24 @@ def test_a_node_works_for_each_account_with_its_key_and_the_books_agree_for_each
     assert (done(world, "shop"), done(world, "studio")) == (JOBS, JOBS)
     assert spent(world, "shop") == world.provider.wallet()["charged"] > 0
     assert spent(world, "studio") == studio.wallet()["charged"] > 0
+    check_jobs(world)
+    check_images(world)
+    check_proofs(world)
+
+
+def test_the_jobs_of_one_batch_are_made_by_all_accounts_of_its_pool_and_the_books_agree_for_each(
+    world: World, pool: dict[str, Provider]
+) -> None:
+    world.provider.set(latency_median_s=0.5)
+    world.node()
+    until(lambda: world.count("account", "pools = '{bulk}'") == len(pool), "the node has said its pools")
+    world.submit(manifests.plain(JOBS), token="spread", pool="bulk")
+
+    world.wait_until_done()
+
+    charged = {name: account.wallet()["charged"] for name, account in pool.items()}
+    assert {name: spent(world, name) for name in pool} == charged
+    assert min(charged.values()) > 0
     check_jobs(world)
     check_images(world)
     check_proofs(world)
