@@ -250,3 +250,18 @@ def test_a_doubt_is_decided_by_keyboard_alone_with_a_reason(browser: Browser, we
     browser.event("Page.loadEventFired")
 
     assert "it was not charged" in browser.value("document.querySelector('[role=status].good').textContent")
+
+
+def test_a_double_click_on_a_form_sends_it_once(browser: Browser, web: Web) -> None:
+    console.sign_in(browser, web)
+    browser.open(web.url + "/settings")
+    browser.click("[data-dialog='#add-token']")
+    browser.value("Object.assign(document.querySelector('#add-token [name=name]'), { value: 'till' })")
+    browser.click("#add-token [name=all_owners]")
+    browser.click("#add-token [name=right-read]")
+
+    browser.value("[1, 2].forEach(() => document.querySelector('#add-token button.main').click())")
+    browser.event("Page.loadEventFired")
+
+    assert "It is not shown again: keep it safe." in browser.value("document.body.innerText")
+    assert browser.complaints() == []

@@ -103,8 +103,8 @@ def test_a_secret_is_rotated_and_the_one_before_is_kept_beside_it(
     assert len(after) == 2
     assert before[0] not in after
     with database.transaction() as tx:
-        kept = tx.execute(text("SELECT actor, after FROM change WHERE field = 'secret'")).all()
-    assert [tuple(each) for each in kept] == [("mia", "rotated")] * 2
+        kept = tx.execute(text("SELECT actor, after FROM change WHERE field = 'secret' ORDER BY id")).all()
+    assert [tuple(each) for each in kept] == [("mia", "to be rotated"), ("mia", "rotated")] * 2
 
 
 def test_an_endpoint_that_the_provider_has_no_more_is_not_rotated(command: Darkroom, sandbox: Provider) -> None:

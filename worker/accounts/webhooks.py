@@ -147,6 +147,9 @@ def rotate_secret(database: Database, client: Client, account_id: UUID, by: Auth
         where = "here" if found.row is None else "at the provider"
         raise WebhookFaulty(f"endpoint {endpoint_id} is not known {where}: remove it, and add it again")
     again = f"`darkroom webhook rotate-secret {found.row.id}` again"
+    with database.transaction() as tx:
+        # The intent comes first, so that of two copies of one request the second asks for nothing.
+        changes.record(tx, by, _subject(found.row.id), "secret", before=None, after="to be rotated")
     try:
         secret = client.rotate_webhook_secret(found.view.id).signing_secret
     except Unavailable as error:

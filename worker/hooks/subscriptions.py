@@ -94,17 +94,28 @@ def add(database: Database, by: Author, target: str, event_names: list[str], *, 
     return made
 
 
-def rotate(database: Database, by: Author, name: str) -> Secret:
-    """Make a hook a new secret; the one before signs too for a day, so that its receiver can follow without a gap."""
+def rotate(database: Database, by: Author, name: str, *, seen: str | None = None) -> Secret:
+    """Make a hook a new secret; the one before signs too for a day, so that its receiver can follow without a gap.
+
+    ``seen`` is when the secret that is to be replaced was made, empty for the first one; of two copies of one request
+    the second is refused with BadHook, else its receiver's secret would be forgotten. None: whichever it is.
+    """
     with database.transaction() as tx:
         found = find(tx, name)
         before = hooks.lock_secrets(tx, found.id)
         if before.secret is None:
             raise BadHook("the hook runs a command, which needs no signature")
+        if seen is not None and seen != secret_mark(before.rotated_at):
+            raise BadHook("the hook was given a new secret since its page was loaded: load it again")
         new = _new_secret()
         after = rules.rotated(before.secret, new, rotated_at=before.rotated_at, now=by.now)
         hooks.set_secrets(tx, by, found.id, after)
     return Secret(hook_id=found.id, secret=new)
+
+
+def secret_mark(rotated_at: datetime | None) -> str:
+    """Return what tells a secret of a hook from the one before."""
+    return "" if rotated_at is None else rotated_at.isoformat()
 
 
 def test(database: Database, by: Author, name: str) -> UUID:

@@ -146,3 +146,17 @@ def test_nodes_are_listed_with_their_state(web: Web) -> None:
     assert "No worker node runs" in before
     assert "studio-1 1 at work" in after
     assert "off by 3.0 s lost" in after
+
+
+def test_a_webhook_that_is_asked_for_twice_is_registered_and_given_a_secret_once(web: Web, path: str) -> None:
+    browser, form = signed_in(web), {"form": str(NODE)}
+
+    answers = [added(browser, web, path, **form) for _ in range(2)]
+    with web.context.database.transaction() as tx:
+        [webhook] = tx.execute(text("SELECT id FROM webhook_endpoint")).scalars()
+    rotated = [post(browser, web, f"{path}/rotate", webhook=str(webhook), **form) for _ in range(2)]
+
+    assert [each.status_code for each in (*answers, *rotated)] == [200, 409, 200, 409]
+    with web.context.database.transaction() as tx:
+        changed = "SELECT count(*) FROM change WHERE after = 'rotated'"
+        assert tx.execute(text(changed)).scalar_one() == 1

@@ -83,8 +83,9 @@ class Call:
 
     @property
     def context(self) -> WebContext:
-        """The parts of the process."""
-        return self.api.context
+        """The parts of the process; a form that is sent once has some of its own."""
+        context: WebContext = getattr(self.request.state, "context", self.api.context)
+        return context
 
     @property
     def database(self) -> Database:

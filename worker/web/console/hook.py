@@ -40,7 +40,7 @@ def add(visit: Visit, fields: Fields) -> Response:
 def rotate(visit: Visit, fields: Fields) -> Response:
     """Make a hook a new secret, which is shown this once."""
     by = visit.author(fields)
-    return _secret(visit, subscriptions.rotate(visit.context.database, by, _name(visit)))
+    return _secret(visit, subscriptions.rotate(visit.context.database, by, _name(visit), seen=fields.get("seen")))
 
 
 def send_test(visit: Visit, fields: Fields) -> Response:  # noqa: ARG001 - the form has no fields

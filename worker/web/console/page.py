@@ -1,14 +1,18 @@
 """What every page of the console has in common: who looks, the frame around it, and errors that a person can read."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from psycopg.errors import UniqueViolation
+from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -25,7 +29,7 @@ from worker.web.authentication import context_of, is_https, principal
 from worker.web.console import assets
 from worker.web.context import WebContext
 from worker.web.problems import Forbidden, Problem, Unauthenticated
-from worker.web.rules import origins, wording
+from worker.web.rules import form_ids, origins, wording
 from worker.web.rules.identity import Principal, Right
 
 HTMX_CONFIG = '{"extensions": "hx-csp", "noSwap": [204, 304, "4xx", "5xx"], "includeIndicatorCSS": false}'
@@ -111,7 +115,15 @@ class Visit:
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Render a template of the console."""
         text = _templates.get_template(f"console/{template}").render(**self._frame(), **values)
-        return HTMLResponse(text, status)
+        return HTMLResponse(_FORM.sub(self._named, text), status)
+
+    def _named(self, form: re.Match[str]) -> str:
+        """Return the tag of a form with its name; files are sent by forms that have other means against copies."""
+        if "multipart/" in form[0]:
+            return form[0]
+        return (
+            f'{form[0]}<input type="hidden" name="{form_ids.FIELD}" value="{self.request.app.state.context.new_id()}">'
+        )
 
     def _frame(self) -> dict[str, Any]:
         return {
@@ -188,6 +200,10 @@ def page(path: str, handler: Handler, right: Right = Right.READ, *, method: str 
         visit = Visit(request=request, who=who, now=context_of(request).clock())
         try:
             return handler(visit)
+        except IntegrityError as error:
+            if not (hasattr(request.state, "context") and isinstance(error.orig, UniqueViolation)):
+                raise
+            return visit.render("error.html", status=409, title=_title(409), said=_SENT_BEFORE)
         except Problem as error:
             return visit.render("error.html", status=error.status, title=_title(error.status), said=error.detail)
         except DarkroomError as error:
@@ -215,10 +231,36 @@ def form(path: str, handler: FormHandler, right: Right) -> Route:
         except ValueError:
             return _refused(request, 400, _title(400), f"A form has at most {_FORM_FIELDS} fields.")
         fields = {name: value.strip().replace("\0", "").replace("\r\n", "\n") for name, value in sent}
-        route = page(path, lambda visit: handler(visit, fields), right, method="POST")
+        name = fields.pop(form_ids.FIELD, "")
+
+        def take(visit: Visit) -> Response:
+            _send_once(visit, name)
+            return handler(visit, fields)
+
+        route = page(path, take, right, method="POST")
         return await run_in_threadpool(route.endpoint, request)
 
     return Route(path, endpoint, methods=["POST"])
+
+
+_FORM = re.compile(r'<form[^>]* method="post"[^>]*>')
+_SENT_BEFORE = (
+    "This form was sent before, and what it asks for was done once. To do it again, load its page and send it anew."
+)
+
+
+def _send_once(visit: Visit, name: str) -> None:
+    """Have what the form writes get ids that follow from its name, so that a copy of it is refused by the database."""
+    if not name:
+        return
+    try:
+        form_id = UUID(name)
+    except ValueError:
+        raise Problem(
+            400, "bad_request", "The form has a name that no page has given it: load its page again."
+        ) from None
+    new_id = form_ids.new_ids(form_id, actor=visit.who.actor, path=visit.request.url.path)
+    visit.request.state.context = replace(visit.context, new_id=new_id)
 
 
 UploadHandler = Callable[[Visit, Upload], Response]

@@ -12,6 +12,7 @@ from worker.core.rules.batch_request import Priority, deadline, falls_at
 from worker.core.rules.events import SUBSCRIBABLE
 from worker.core.rules.fault import UnfitError
 from worker.core.rules.text import label
+from worker.hooks import subscriptions
 from worker.hooks.queries import hooks
 from worker.web import sessions, tokens
 from worker.web.api.operations import field_problem
@@ -48,6 +49,7 @@ def show(visit: Visit, secret: Mapping[str, str] | None = None) -> Response:
         priorities=list(Priority),
         events=SUBSCRIBABLE,
         secret=secret,
+        secret_mark=subscriptions.secret_mark,
         did=_DONE.get(visit.asked("did"), ""),
         has_links=_has_links(visit),
     )

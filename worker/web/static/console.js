@@ -43,6 +43,15 @@
     }
   });
 
+  // A form is sent once: a second click does nothing until the page is shown again.
+  const sent = new WeakSet();
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method !== "post") return;
+    if (sent.has(event.target)) event.preventDefault();
+    sent.add(event.target);
+  });
+  addEventListener("pageshow", () => { for (const form of document.forms) sent.delete(form); });
+
   // A form may show what it would lead to: its page is asked for with what is filled in, and one part of it replaced.
   let asked = 0;
   document.addEventListener("change", async (event) => {
