@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from tests.browser import console
@@ -76,7 +77,9 @@ def web(node: Node, sandbox: Provider, database_url: str, tmp_path: Path) -> Ite
     render(node, "Spring lookbook", prompts("vase", 40), owner="lookbooks", credit_cap=200)
     sandbox.set(faults={"create": {"fail_generation": 0.0}})
     node.clock.now = max(node.clock.now, datetime.now(UTC) - timedelta(minutes=3))
-    with catalog.shown(node, database_url, tmp_path) as found:
+    sandbox.set(webhook_loopback=True)
+    key = SecretStr(sandbox.key)
+    with catalog.shown(node, database_url, tmp_path, base_url=sandbox.base_url, api_key=key) as found:
         with found.context.database.engine.begin() as tx:
             tx.execute(text("SET LOCAL ROLE NONE"))
             tx.execute(
@@ -115,6 +118,17 @@ def places(web: Web) -> dict[str, str]:
         ).scalar_one()
     operator = signed_in(web, "operator")
     plan = operator.post(f"{web.url}/catalogs/mugs/plan", timeout=30, allow_redirects=False).headers["location"]
+    admin = signed_in(web, "admin")
+    admin.post(
+        f"{web.url}/settings/hooks",
+        data={"target": "https://shop.example.com/events", "event-batch.done": "1", "event-image.live": "1"},
+        timeout=30,
+    )
+    webhooks = f"/accounts/{web.context.settings.account}/webhooks"
+    address = {"address": "http://127.0.0.1:9/webhooks/provider", "verifier-standard": "1"}
+    assert admin.post(web.url + webhooks, data=address, timeout=30).ok
+    with web.context.database.transaction() as tx:
+        hook = f"/settings/hooks/{tx.execute(text('SELECT id FROM hook')).scalar_one()}"
     bulk = ordered(operator, web, {"action": "pause", "owner": "lookbooks", "reason": "the sale begins on Monday"})
     return {
         "home": "/",
@@ -130,8 +144,15 @@ def places(web: Web) -> dict[str, str]:
         "plan": plan,
         "schedules": "/schedules",
         "audit-log": "/audit-log",
+        "import": "/catalogs/mugs/import",
+        "history": "/catalogs/mugs/history?sku=mug-01",
+        "schedule": "/schedules/new",
         "accounts": "/accounts",
+        "webhooks": webhooks,
+        "verify": "/money/verify",
+        "check": "/money/check",
         "settings": "/settings",
+        "hook": hook,
     }
 
 

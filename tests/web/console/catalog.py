@@ -57,10 +57,10 @@ def _stock(team: Team, colours: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def shown(node: Node, database_url: str, home: Path) -> Iterator[Web]:
-    """Yield a web process on the node's database and store."""
+def shown(node: Node, database_url: str, home: Path, **further: object) -> Iterator[Web]:
+    """Yield a web process on the node's database and store, with further settings."""
     settings = Settings.model_validate({}).model_copy(
-        update={"database_url": SecretStr(database_url), "home": home, "store": str(node.folder)}
+        update={"database_url": SecretStr(database_url), "home": home, "store": str(node.folder)} | further
     )
     opened = server.context(settings)
     with serving(opened) as web:
