@@ -301,6 +301,20 @@ def test_an_account_or_a_pool_is_chosen_and_the_check_is_about_its_wallet(web: W
     assert answer.status_code == 303
 
 
+def test_a_check_of_a_pool_is_about_the_wallets_of_all_its_accounts(web: Web, second: str) -> None:
+    browser = signed_in(web)
+    with web.context.database.transaction() as tx:
+        made = accounts.ensure(tx, account_id=web.context.new_id(), name="third", now=web.context.clock())
+        pools.set_pools(tx, made, ["night"])
+        now = web.context.clock()
+        accounts.record_wallet(tx, reading_id=web.context.new_id(), account_id=made, balance=4, now=now)
+
+    said = text_of(posted(browser, web, f"{begun(browser, web)}/check", pays="pool:night"))
+
+    assert f"paid by ann, accounts {second}, third" in said
+    assert "enough for all" in said
+
+
 def test_the_check_is_about_the_account_that_pays_for_the_owner(web: Web, second: str) -> None:
     browser = signed_in(web)
     with web.context.database.transaction() as tx:

@@ -127,7 +127,12 @@ _OPEN = text("""
 def of_batch(tx: Connection, batch: BatchRow) -> MeasuredPace:
     """Return the pace of the batch's account, or of those of its pool together that are not paused."""
     found = [] if batch.pool is None else tx.execute(_OPEN, {"id": batch.id}).scalars().all()
-    return _together([pace(tx, account_id) for account_id in found or [batch.account_id]])
+    return of_accounts(tx, found or [batch.account_id])
+
+
+def of_accounts(tx: Connection, account_ids: Sequence[UUID]) -> MeasuredPace:
+    """Return the pace of these accounts together; there is at least one."""
+    return _together([pace(tx, account_id) for account_id in account_ids])
 
 
 def _together(paces: Sequence[MeasuredPace]) -> MeasuredPace:

@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from worker.accounts import choosing
+from worker.accounts.choosing import Payers
 from worker.accounts.queries import account_limits, accounts, pools
+from worker.accounts.queries.accounts import AccountRow
 from worker.accounts.rules import pace
 from worker.batches.queries import overview, throughput
 from worker.core.rules.batch_request import BatchRequest, Priority, Purpose
@@ -240,9 +242,9 @@ def _preview(visit: Visit, query: SubmitQuery, request: BatchRequest, prepared: 
     above = visit.context.settings.approve_above
     content = f"{prepared.spool.content_hash}:{api.fields_hash(query, request)}:{prepared.credits}"
     with visit.context.database.transaction() as tx:
-        account_id = choosing.account_of(tx, request, jobs=prepared.jobs, default=visit.context.account_id)
-        bounds = _bounds(visit, tx, request, account_id)
-        measured = throughput.pace(tx, account_id)
+        payers = choosing.payers_of(tx, request, jobs=prepared.jobs, default=visit.context.account_id)
+        bounds = _bounds(visit, tx, request, payers)
+        measured = throughput.of_accounts(tx, _open_accounts(payers))
     return Preview(
         name=request.name,
         owner=request.owner,
@@ -263,26 +265,35 @@ def _preview(visit: Visit, query: SubmitQuery, request: BatchRequest, prepared: 
     )
 
 
-def _bounds(visit: Visit, tx: Connection, request: BatchRequest, account_id: UUID) -> dict[str, Any]:
-    """Return which account pays, what its wallet and the owner's month allow, and why the account is paused."""
+def _open_accounts(payers: Payers) -> list[UUID]:
+    """Return the accounts that work on the batch at present: those of a pool that are not paused, else the one."""
+    return [each.account_id for each in payers.accounts if each.is_open] or [payers.account_id]
+
+
+def _bounds(visit: Visit, tx: Connection, request: BatchRequest, payers: Payers) -> dict[str, Any]:
+    """Return who pays, what the wallets and the owner's month allow, and why the account is paused."""
     settings, now = visit.context.settings, visit.now
-    account = accounts.read(tx, account_id)
-    of_account = settings if account is None else settings.of_account(account.name) or settings
+    found = [accounts.read(tx, account_id) for account_id in _open_accounts(payers)]
+    paying = [account for account in found if account is not None]
+    wallets = [_spendable(visit, account) for account in paying]
     cap = budgets.owner_cap(tx, request.owner)
-    wallet, paused = None, ""
-    if account is not None:
-        wallet = pace.spendable_credits(
-            left=account.wallet_left, read_at=account.wallet_read_at, floor=of_account.wallet_floor, now=now
-        )
-        if account.pause_reason is not None:
-            reason = account.pause_reason
-            paused = f"The account is paused ({reason}): the batch waits. Next step: {overview.next_step_of(reason)}"
+    paused = ""
+    if len(paying) == 1 and (reason := paying[0].pause_reason) is not None:
+        paused = f"The account is paused ({reason}): the batch waits. Next step: {overview.next_step_of(reason)}"
     return {
-        "account": settings.account if account is None else account.name,
-        "wallet": wallet,
+        "account": ", ".join(account.name for account in paying) or settings.account,
+        "wallet": None if None in wallets or not wallets else sum(each for each in wallets if each is not None),
         "owner_left": None if cap is None else cap - budgets.committed_by_owner(tx, request.owner, now=now),
         "paused": paused,
     }
+
+
+def _spendable(visit: Visit, account: AccountRow) -> int | None:
+    """Return the credits of an account's wallet above its floor; None: not known at present."""
+    settings = visit.context.settings.of_account(account.name) or visit.context.settings
+    return pace.spendable_credits(
+        left=account.wallet_left, read_at=account.wallet_read_at, floor=settings.wallet_floor, now=visit.now
+    )
 
 
 def _page(
