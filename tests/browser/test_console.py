@@ -196,7 +196,7 @@ def test_a_dialog_outlives_live_changes_and_what_is_typed_in_it_stays(browser: B
     console.sign_in(browser, web)
     browser.open(f"{web.url}/batches/{batch}")
     browser.click("[data-dialog='#cancel']")
-    browser.click("#cancel input")
+    browser.click("#cancel input:not([type=hidden])")
     browser.write("a sale")
 
     end_jobs(web.context.database, batch, [2])
@@ -204,7 +204,7 @@ def test_a_dialog_outlives_live_changes_and_what_is_typed_in_it_stays(browser: B
     console.wait(browser, "!document.querySelector('#state').textContent.includes('1 in our queue')", "a live change")
 
     assert (
-        browser.value("document.querySelector('#cancel').open && document.querySelector('#cancel input').value")
+        browser.value("document.querySelector('#cancel').open && document.querySelector('#cancel input:not([type=hidden])').value")
         == "a sale"
     )
     browser.press("Escape")
