@@ -7,15 +7,15 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.dialects import postgresql
 
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
-from worker.batches.queries import clocks, completion_feed, job_counts
+from worker.batches.queries import clocks, completion_feed, explaining, job_counts, overview
 from worker.core.rules.states import JobState
 from worker.engine.queries import jobs
-from worker.web.queries import feed
+from worker.web.queries import batch_list, feed
 
 
 def counted(node: Node, *batch_ids: UUID) -> list[dict[str, int]]:
@@ -100,17 +100,36 @@ def test_folding_at_once_and_beside_changes_counts_each_change_once(node: Node) 
     assert counted(node, batch) == [{"cancelled": 60}]
 
 
+def plan_of(node: Node, statement: TextClause, batch: UUID, *settings: str) -> str:
+    values = {"batch_id": batch, "id": batch, "ids": [batch], "most": 500, "limit": 500, "ended_at": node.clock()}
+    values |= {"attempts": 2, "store": "store"}
+    compiled = statement.compile(dialect=postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]
+    with node.services.database.transaction() as tx:
+        for setting in settings:
+            tx.execute(text(f"SET LOCAL {setting} = off"))
+        return "\n".join(
+            tx.execute(text(f"EXPLAIN {statement}"), {name: values[name] for name in compiled.params}).scalars()
+        )
+
+
+@pytest.mark.parametrize(
+    "statement", [batch_list._IN_FLIGHT, overview._MOST, explaining._OF_BATCH, completion_feed._HAS_LIVE]
+)
+def test_generations_of_steps_are_looked_up_and_never_merged_with_all(node: Node, statement: TextClause) -> None:
+    """The planner took a merge join for a batch, and read the index of every generation there is."""
+    batch = node.submit({"prompt": "a"}).batch_id
+
+    plan = plan_of(node, statement, batch, "enable_nestloop", "enable_seqscan", "enable_bitmapscan")
+
+    assert "Index Cond: (id = s.generation_id)" in plan
+
+
 @pytest.mark.parametrize("statement", [clocks._CLOCKS, completion_feed._AFTER, feed._NUMBER, feed._NUMBER_WHOLE])
-def test_the_ends_of_one_batch_are_never_looked_for_among_those_of_all(node: Node, statement: object) -> None:
+def test_the_ends_of_one_batch_are_never_looked_for_among_those_of_all(node: Node, statement: TextClause) -> None:
     """The planner took that index for a batch without any, and read every ended job there is."""
     batch = node.submit({"prompt": "a"}).batch_id
-    compiled = statement.compile(dialect=postgresql.dialect(paramstyle="named"))  # type: ignore[attr-defined,no-untyped-call]
-    values = {"batch_id": batch, "most": 500, "limit": 500, "id": batch, "ended_at": node.clock()}
-    with node.services.database.transaction() as tx:
-        tx.execute(text("SET LOCAL enable_seqscan = off"))
-        tx.execute(text("SET LOCAL enable_bitmapscan = off"))
-        asked = {name: values[name] for name in compiled.params}
-        plan = "\n".join(tx.execute(text(f"EXPLAIN {statement}"), asked).scalars())
+
+    plan = plan_of(node, statement, batch, "enable_seqscan", "enable_bitmapscan")
 
     assert "ix_job_ended_at" not in plan
     assert "ix_job_ended" in plan

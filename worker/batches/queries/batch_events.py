@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from worker.core.db import outbox
 from worker.core.rules.events import EventType
+from worker.engine.queries import steps
 from worker.ledger.queries.budgets import NEXT
 
 NEAR = timedelta(hours=1)
@@ -17,11 +18,11 @@ MOST = 200
 """Batches that one look notes at the most."""
 
 # Neither part looks at the whole batch: the completion feed's ``has_live`` in words for many batches.
-_IS_DONE = """done_at IS NULL AND state <> 'refused' AND NOT EXISTS (
+_IS_DONE = f"""done_at IS NULL AND state <> 'refused' AND NOT EXISTS (
         SELECT FROM unnest(b.models) m(model) CROSS JOIN LATERAL (
             SELECT line FROM job WHERE batch_id = b.id AND model = m.model AND state = 'pending'
             ORDER BY line LIMIT 1) first)
-    AND NOT EXISTS (SELECT FROM step s JOIN job j ON j.id = s.job_id WHERE j.batch_id = b.id)"""
+    AND NOT EXISTS (SELECT FROM {steps.WITH_GENERATION} WHERE g.batch_id = b.id)"""
 _LOCK_DONE = text(f"""
     SELECT id FROM batch b WHERE {_IS_DONE} ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED""")
 # A statement of its own, so that its snapshot is younger than the locks: jobs that were just put back are seen.

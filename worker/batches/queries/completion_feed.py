@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from worker.batches.queries import results
 from worker.batches.queries.results import Outcome
 from worker.core.db.session import Database
+from worker.engine.queries import steps
 
 OVERLAP = timedelta(minutes=2)
 """So far back each look goes again: an end is dated before it is committed, by clocks that differ a little."""
@@ -113,13 +114,13 @@ def _after(tx: Connection, batch_id: UUID, last: End) -> list[End]:
 
 # Neither part looks at the whole batch: a pending job of each model is found by the index, as the dispatcher does, and
 # steps are as few as jobs are in flight.
-_HAS_LIVE = text("""
+_HAS_LIVE = text(f"""
     SELECT EXISTS (
             SELECT FROM batch b CROSS JOIN unnest(b.models) m(model) CROSS JOIN LATERAL (
                 SELECT line FROM job
                 WHERE batch_id = b.id AND model = m.model AND state = 'pending' ORDER BY line LIMIT 1) first
             WHERE b.id = :id)
-        OR EXISTS (SELECT FROM step s JOIN job j ON j.id = s.job_id WHERE j.batch_id = :id)""")
+        OR EXISTS (SELECT FROM {steps.WITH_GENERATION} WHERE g.batch_id = :id)""")
 
 
 def has_live(tx: Connection, batch_id: UUID) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from worker.batches.rules.explaining import StepFacts
 from worker.core.rules.states import JobState, StepKind
+from worker.engine.queries import steps
 
 # What stops a batch of a pool stops the account of it that is nearest to working; a job, the account that began it.
 _ACCOUNT = """JOIN LATERAL (
@@ -82,7 +83,7 @@ def job(tx: Connection, job_id: UUID, *, ahead_most: int | None) -> JobRow | Non
 _BY_KEY = text("SELECT id FROM job WHERE batch_id = :batch_id AND key = :key")
 _OF_BATCH = text(f"""
     SELECT a.pause_reason, (
-        SELECT min(s.due_at) FROM step s JOIN generation g ON g.id = s.generation_id WHERE g.batch_id = b.id) AS due_at
+        SELECT min(s.due_at) FROM {steps.WITH_GENERATION} WHERE g.batch_id = b.id) AS due_at
     FROM batch b {_ACCOUNT.format(batch="b", own="NULL::uuid")} WHERE b.id = :id""")
 
 

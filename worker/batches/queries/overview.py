@@ -17,7 +17,7 @@ from worker.batches.queries import results as queries_results
 from worker.batches.queries.results import ImagesNotAsOrdered
 from worker.core.rules.errors import STORE_UNAVAILABLE, PauseReason
 from worker.core.rules.states import ENDED_JOBS, BatchState, JobState, StepKind
-from worker.engine.queries import batches, results
+from worker.engine.queries import batches, results, steps
 from worker.engine.queries.batches import BatchRow
 from worker.engine.rules.give_up import NotDownloaded
 from worker.ledger.queries import budgets, entries
@@ -379,10 +379,10 @@ class RetryReason:
         return f"{what} tried again: {self.error}; next try {self.next_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-_MOST = text("""
+_MOST = text(f"""
     SELECT DISTINCT ON (g.batch_id) g.batch_id, s.kind, count(*) AS jobs,
         (array_agg(s.error ORDER BY s.due_at DESC))[1] AS error, min(s.due_at) AS next_at
-    FROM step s JOIN generation g ON g.id = s.generation_id
+    FROM {steps.WITH_GENERATION}
     WHERE g.batch_id = ANY(:ids) AND s.error IS NOT NULL AND (s.attempts >= :attempts OR starts_with(s.error, :store))
     GROUP BY g.batch_id, s.kind ORDER BY g.batch_id, count(*) DESC, s.kind""")
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db.statements import Row, StatementPart
+from worker.engine.queries import steps
 from worker.engine.rules.give_up import NotDownloaded
 
 
@@ -82,12 +83,12 @@ def remember_collected(tx: Connection, account_id: UUID, *, now: datetime) -> No
     tx.execute(text("UPDATE account SET collected_at = :now WHERE id = :id"), {"now": now, "id": account_id})
 
 
-_COUNT = """
+_COUNT = f"""
     SELECT count(*) AS images, min(s.since) AS since, count(s.error) AS failing, min(s.due_at) FILTER (
             WHERE s.error IS NOT NULL) AS next_at,
         (array_agg(s.error ORDER BY s.due_at DESC) FILTER (WHERE s.error IS NOT NULL))[1] AS error
-    FROM step s JOIN generation g ON g.id = s.generation_id AND g.state = 'succeeded'
-    WHERE s.kind = 'collect'"""
+    FROM {steps.WITH_GENERATION}
+    WHERE s.kind = 'collect' AND g.state = 'succeeded'"""
 
 
 def not_downloaded_of_batch(tx: Connection, batch_id: UUID) -> NotDownloaded:

@@ -15,6 +15,13 @@ from worker.core.rules.models_catalogue import ParamValue
 from worker.core.rules.states import GenerationState, StepKind
 from worker.engine.rules.give_up import PromptRecord
 
+WITH_GENERATION = """step s CROSS JOIN LATERAL (
+        SELECT * FROM generation WHERE id = s.generation_id OFFSET 0) g"""
+"""Steps as ``s``, each with its generation as ``g``, looked up one by one: steps are as few as jobs are in flight.
+
+As a join it was merged, where a batch is asked for, with the index of all generations: 22 s beside 5,000,000 of them.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ticket:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.rules.states import JobState, StepKind
-from worker.engine.queries import batches
+from worker.engine.queries import batches, steps
 from worker.engine.queries.batches import BatchRow, Place
 
 
@@ -99,10 +99,10 @@ def owners(tx: Connection) -> list[str]:
     return list(tx.execute(text("SELECT DISTINCT owner FROM batch ORDER BY owner")).scalars())
 
 
-_IN_FLIGHT = text("""
+_IN_FLIGHT = text(f"""
     SELECT g.batch_id, s.kind, count(*) AS steps,
         count(*) FILTER (WHERE s.hinted_at IS NOT NULL AND (s.looked_at IS NULL OR s.looked_at < s.hinted_at)) AS hinted
-    FROM step s JOIN generation g ON g.id = s.generation_id
+    FROM {steps.WITH_GENERATION}
     WHERE g.batch_id = ANY(:ids) GROUP BY g.batch_id, s.kind""")
 
 
