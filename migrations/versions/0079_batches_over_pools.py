@@ -1,4 +1,4 @@
-"""Let the jobs of one batch be spread over the accounts of a pool, each job staying with the account that began it.
+"""Spread the jobs of one batch over the accounts of a pool; a job stays with the account that begins it.
 
 The accounts of such a batch are rows, written with it. Its credits by account are added up beside the roll-up of each
 seal, so that a report per account reads no entries that are sealed. The account of a job has no foreign key, which

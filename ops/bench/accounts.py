@@ -24,7 +24,7 @@ class Use:
     accounts: int
     has_hanging: bool
     is_one_batch: bool
-    """Whether all jobs are those of one batch over the pool of the accounts."""
+    """Whether one batch over the pool of the accounts has all jobs; else each account has a batch of its own."""
     share: float
     """Requests that were answered, by what all limits together would have permitted."""
     refused: int

@@ -101,7 +101,7 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class Visitor:
-    """Somebody with every right, who requests pages for one sample after the other over one connection."""
+    """A client with every right that requests pages over one connection, each for the next sample."""
 
     connection: HTTPConnection
     token: str

@@ -136,7 +136,7 @@ def empty(names: list[str], row: list[Any]) -> None:
 GARBLED: dict[str, Callable[[Node], bytes]] = {
     "no Parquet": lambda _: b"PAR1 and nothing that follows PAR1",
     "nothing": lambda _: b"",
-    "Parquet of somebody else": lambda _: as_parquet(pa.table({"id": [1], "credits": [4]})),
+    "Parquet with other columns": lambda _: as_parquet(pa.table({"id": [1], "credits": [4]})),
     "a column that the table does not have": lambda _: parquet.encode(
         [Column(name="colour", type="text")], iter([["red"]])
     ),

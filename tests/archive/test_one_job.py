@@ -145,7 +145,7 @@ def test_of_several_parts_only_that_of_the_job_is_read(small: Node, monkeypatch:
 
 
 def test_a_store_that_hangs_is_given_up_and_the_next_step_said(small: Node) -> None:
-    """A file that never ends is a pipe to which nobody writes."""
+    """A named pipe without a writer never answers a read."""
     wanted = job_id(small)
     archive(small)
     with small.services.database.transaction() as tx:
@@ -157,7 +157,7 @@ def test_a_store_that_hangs_is_given_up_and_the_next_step_said(small: Node) -> N
     with pytest.raises(ArchiveUnreadable, match=r"did not answer within 0\.2 s: check DARKROOM_STORE"):
         jobs.read(reader(small), found, Only(column="id", values=[wanted.bytes]), within_s=0.2)
 
-    # The thread that waits ends when somebody writes.
+    # The reading thread ends when a writer opens and closes the pipe.
     os.close(os.open(of_jobs, os.O_WRONLY))
 
 
