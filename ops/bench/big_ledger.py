@@ -5,6 +5,9 @@ from uuid import UUID
 
 from psycopg import connect, sql
 
+from worker.batches.queries.job_counts import COUNTED
+from worker.core.rules.states import JobState
+
 ENTRIES_PER_JOB = 3
 JOBS_PER_BATCH = 1_667
 BATCHES_OF_TWO_MODELS = 20
@@ -72,13 +75,10 @@ _STEPS = (
 
 
 # What the triggers would have written, which are off here.
-RECOUNT = """
+RECOUNT = f"""
     WITH gone AS (DELETE FROM job_count)
-    INSERT INTO job_count (batch_id, pending, active, succeeded, failed, in_doubt, cancelled)
-    SELECT batch_id, count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'active'),
-        count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE state = 'failed'),
-        count(*) FILTER (WHERE state = 'in_doubt'), count(*) FILTER (WHERE state = 'cancelled')
-    FROM job GROUP BY batch_id"""
+    INSERT INTO job_count (batch_id, {", ".join(JobState)})
+    SELECT batch_id, {COUNTED} FROM job GROUP BY batch_id"""  # noqa: S608 - names of states
 
 
 def fill(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from tests.catalog.team import NAME, RECIPE, Team
@@ -66,3 +67,16 @@ def shown(node: Node, database_url: str, home: Path, **further: object) -> Itera
     with serving(opened) as web:
         yield web
     opened.database.close()
+
+
+@pytest.fixture
+def team(node: Node) -> Team:
+    """Return a team with three images that wait."""
+    return waiting(node, 3)
+
+
+@pytest.fixture
+def web(team: Team, database_url: str, tmp_path: Path) -> Iterator[Web]:
+    """Yield a web process that shows its catalog."""
+    with shown(team.node, database_url, tmp_path) as found:
+        yield found

@@ -1,35 +1,19 @@
 """One decision on many images is previewed, started and followed, in the console and over HTTP; nobody is overruled."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import requests
 from sqlalchemy import text
 
 from tests.catalog.team import Team
 from tests.pipeline.conftest import clock, folder, node, node_for, process, sandbox
-from tests.pipeline.node import Node
-from tests.web.console import catalog
+from tests.web.console.catalog import team, web
 from tests.web.console.pages import get, names_of, signed_in, text_of
 from tests.web.serving import Web
 from worker.batches import bulk_operations
 from worker.node.maintenance.batches import BULK_OPERATIONS
 from worker.web.rules.identity import Right
 
-__all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
-
-
-@pytest.fixture
-def team(node: Node) -> Team:
-    """Return a team with three images that wait."""
-    return catalog.waiting(node, 3)
-
-
-@pytest.fixture
-def web(team: Team, database_url: str, tmp_path: Path) -> Iterator[Web]:
-    with catalog.shown(team.node, database_url, tmp_path) as found:
-        yield found
+__all__ = ["clock", "folder", "node", "node_for", "process", "sandbox", "team", "web"]
 
 
 def post(browser: requests.Session, web: Web, path: str, **fields: str) -> requests.Response:

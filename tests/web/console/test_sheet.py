@@ -3,36 +3,20 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
 from tests.catalog.team import Team, accept
 from tests.pipeline.conftest import clock, folder, node, node_for, process, sandbox
-from tests.pipeline.node import Node
-from tests.web.console import catalog
+from tests.web.console.catalog import team, web
 from tests.web.console.pages import get, signed_in, text_of
 from tests.web.serving import Web
 
-__all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
+__all__ = ["clock", "folder", "node", "node_for", "process", "sandbox", "team", "web"]
 
 PATH = "/catalogs/mugs/review"
 EARLY, LATE = "2030-01-01T08:00:00.000Z", "2030-01-01T09:00:00.000Z"
-
-
-@pytest.fixture
-def team(node: Node) -> Team:
-    """Return a team with three images that wait."""
-    return catalog.waiting(node, 3)
-
-
-@pytest.fixture
-def web(team: Team, database_url: str, tmp_path: Path) -> Iterator[Web]:
-    """Yield a web process that shows them."""
-    with catalog.shown(team.node, database_url, tmp_path) as found:
-        yield found
 
 
 def saved(team: Team, at: str = EARLY, *, about: str = "mugs", **verdicts: str) -> bytes:

@@ -30,6 +30,9 @@ OF_POOLS = """
     SELECT p.id FROM batch p JOIN batch_account m ON m.batch_id = p.id AND m.account_id = {account}
     WHERE p.pool IS NOT NULL AND p.has_pending AND p.state = 'open'"""
 """The open batches with pending jobs whose jobs are spread over a pool that had the ``account``."""
+WORKS_FOR = f"""(({{batch}}.account_id = {{account}} AND {{batch}}.pool IS NULL)
+        OR {{batch}}.id = ANY(ARRAY({OF_POOLS})))"""
+"""Whether the ``account`` may begin pending jobs of an open ``batch``: it is its own, or spread over a pool with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,8 +360,7 @@ def lowest_price(tx: Connection, account_id: UUID) -> int:
     price = tx.execute(
         text(f"""
             SELECT min({NEXT.format(batch="b", account=":id")}) FROM batch b
-            WHERE b.state = 'open' AND b.has_pending AND ((b.account_id = :id AND b.pool IS NULL)
-                OR b.id = ANY(ARRAY({OF_POOLS.format(account=":id")})))"""),
+            WHERE b.state = 'open' AND b.has_pending AND {WORKS_FOR.format(batch="b", account=":id")}"""),
         {"id": account_id},
     ).scalar()
     return price or 1

@@ -16,6 +16,8 @@ from worker.core.rules.states import JobState
 _STATES = tuple(JobState)
 _ROWS_TO_FOLD = 10
 _BATCHES_AT_ONCE = 500
+COUNTED = ", ".join(f"count(*) FILTER (WHERE state = '{state}') AS {state}" for state in _STATES)
+"""What counts jobs by state anew, for a SELECT from ``job`` by batch: a column for each state."""
 _SUMS = ", ".join(f"coalesce(sum({state}), 0)::bigint AS {state}" for state in _STATES)
 
 # Of an archived batch what was counted when it was archived.
@@ -74,9 +76,7 @@ PROOFS: tuple[Proof, ...] = (
             ", ".join(f"coalesce(c.{state}, 0) AS {state}, coalesce(j.{state}, 0) AS {state}_jobs" for state in _STATES)
         }
             FROM (SELECT batch_id, {_SUMS} FROM job_count GROUP BY batch_id) c
-            FULL JOIN (SELECT batch_id, {
-            ", ".join(f"count(*) FILTER (WHERE state = '{state}') AS {state}" for state in _STATES)
-        } FROM job GROUP BY batch_id) j ON j.batch_id = c.batch_id
+            FULL JOIN (SELECT batch_id, {COUNTED} FROM job GROUP BY batch_id) j ON j.batch_id = c.batch_id
             WHERE ({", ".join(f"coalesce(c.{state}, 0)" for state in _STATES)})
                     <> ({", ".join(f"coalesce(j.{state}, 0)" for state in _STATES)})
                 AND NOT EXISTS (

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.accounts.queries import provider_health
-from worker.accounts.queries.accounts import OF_POOLS
+from worker.accounts.queries.accounts import WORKS_FOR
 from worker.core.rules.states import JobEvent, JobState, next_state
 from worker.engine.queries.steps import Work
 from worker.engine.rules.give_up import BREAKER_CLOSES_AFTER, PROMPT_BREAKER_OPEN, PromptRecord
@@ -204,8 +204,7 @@ _IS_MORE_TO_COME = text(f"""
             SELECT prompt, failures FROM job
             WHERE batch_id = b.id AND job.model = m.model AND state = 'pending'
                 AND (job.account_id IS NULL OR job.account_id = :account_id) ORDER BY line LIMIT :limit) j
-        WHERE ((b.account_id = :account_id AND b.pool IS NULL)
-            OR b.id = ANY(ARRAY({OF_POOLS.format(account=":account_id")}))) AND b.state = 'open' AND b.has_pending
+        WHERE {WORKS_FOR.format(batch="b", account=":account_id")} AND b.state = 'open' AND b.has_pending
           AND j.failures = 0 AND j.prompt <> :prompt)""")
 _LOOKED_AT = 20
 """So many pending jobs of a batch, the next in line, are looked at for another prompt."""

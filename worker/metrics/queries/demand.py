@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from worker.accounts.queries.accounts import OF_POOLS
+from worker.accounts.queries.accounts import WORKS_FOR
 from worker.core.rules.errors import PauseReason
 from worker.ledger.queries.budgets import NEXT, month_of
 from worker.metrics.rules.demand import AHEAD, DemandFacts
@@ -35,8 +35,7 @@ _DEMAND = text(f"""
                 FROM batch
                 LEFT JOIN owner_cap c ON c.owner = batch.owner
                 LEFT JOIN owner_month m ON m.owner = batch.owner AND m.month = :month
-                WHERE ((batch.account_id = a.id AND batch.pool IS NULL)
-                        OR batch.id = ANY(ARRAY({OF_POOLS.format(account="a.id")})))
+                WHERE {WORKS_FOR.format(batch="batch", account="a.id")}
                     AND batch.has_pending AND batch.state = 'open'
                     AND (batch.deadline_at IS NULL OR batch.deadline_at > :now)
                 ORDER BY batch.id LIMIT 1000) b

@@ -1,4 +1,4 @@
-"""Fields of forms: whole numbers, and lists with one entry on each line."""
+"""Fields of forms: whole numbers, and lists with one entry on each line or commas between them."""
 
 from collections.abc import Mapping
 
@@ -22,3 +22,8 @@ def whole(fields: Fields, name: str, label: str, *, least: int = 0, most: int = 
 def lines(fields: Fields, name: str) -> list[str]:
     """Return what stands on the lines of a field, without empty ones."""
     return [each for line in fields.get(name, "").splitlines() if (each := line.strip())]
+
+
+def listed(text: str) -> list[str]:
+    """Return what stands between the commas of a field, without empty ones."""
+    return [each for part in text.split(",") if (each := part.strip())]

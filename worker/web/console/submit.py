@@ -34,6 +34,7 @@ from worker.web.api.operations import Call
 from worker.web.api.schemas import SubmitQuery
 from worker.web.console import batches as batch_pages
 from worker.web.console import page
+from worker.web.console.fields import listed
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 
@@ -218,7 +219,7 @@ def _prepared(
     if kind not in {"", "account", "pool"}:
         raise Problem(422, "request_invalid", "Choose an account, a pool, or neither.")
     given |= {kind: name} if kind else {}
-    given["allow_extra"] = [each.strip() for each in fields.get("allow_extra", "").split(",") if each.strip()] or None
+    given["allow_extra"] = listed(fields.get("allow_extra", "")) or None
     given["credit_cap"] = fields.get("credit_cap", "").replace(",", "") or None
     query = operations.parsed(SubmitQuery, {**given, "dry_run": dry_run}, "form")
     assert isinstance(query, SubmitQuery)

@@ -26,6 +26,7 @@ from worker.storage.fetch.budget import FetchBounds, FetchBudget
 from worker.web.api.bodies import Upload
 from worker.web.api.operations import Call, not_found
 from worker.web.console import page
+from worker.web.console.fields import listed
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
 
@@ -63,11 +64,7 @@ def take(visit: Visit, upload: Upload) -> Response:
     """Replace the items with those of the file, by the recipe of the form, and show what that changed."""
     context, name = visit.context, visit.request.path_params["name"]
     toml = upload.batch.replace(b"\r\n", b"\n")
-    extra = [
-        each.strip()
-        for each in upload.fields.get("allow_extra", b"").decode("utf-8", "replace").split(",")
-        if each.strip()
-    ]
+    extra = listed(upload.fields.get("allow_extra", b"").decode("utf-8", "replace"))
     settings = context.settings
     bounds = FetchBounds(
         time=settings.references_timeout, count=settings.references_count, size_bytes=settings.references_bytes
