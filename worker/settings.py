@@ -242,8 +242,8 @@ class Settings(BaseModel):
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether nothing here costs money, because there is no key."""
-        return self.api_key is None
+        """Whether nothing here costs money, because there is no key of any account."""
+        return not self.served
 
     @property
     def hook_policy(self) -> HookPolicy:

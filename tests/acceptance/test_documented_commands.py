@@ -55,6 +55,7 @@ _CLUSTER = "needs a cluster: tests/ops/test_machines.py checks the files that it
 _CONTAINERS = "needs a daemon of containers: tests/ops/test_machines.py checks the files that it runs"
 _UNTIL_STOPPED = "runs until it is stopped"
 _BUILDS = "builds the environment that this test runs in"
+_SEVERAL = "needs several accounts: tests/cli/local/test_several_accounts.py"
 NOT_RUN = {
     "make demo": "tests/cli/local/test_demo.py runs what it calls",
     "make test": "runs this suite: .ci/run",
@@ -74,6 +75,8 @@ NOT_RUN = {
     "export DARKROOM_ACCOUNTS=shop,studio": "settings of nodes: tests/acceptance/test_accounts.py",
     "export DARKROOM_RATE__SHOP=10 DARKROOM_POOLS__SHOP=bulk"
     " DARKROOM_POOLS__STUDIO=bulk": "settings of nodes: tests/acceptance/test_accounts.py",
+    "export DARKROOM_ACCOUNTS=shop,studio DARKROOM_POOLS__SHOP=bulk DARKROOM_POOLS__STUDIO=bulk": _SEVERAL,
+    "darkroom submit chairs.jsonl --pool bulk --wait": _SEVERAL,
     "export RIVYA_API_KEY__SHOP_FILE=/etc/darkroom/key-of-shop"
     " RIVYA_API_KEY__STUDIO_FILE=/etc/darkroom/key-of-studio": "names files of secrets: tests/cli/test_secret_files.py",
     "darkroom web": f"{_UNTIL_STOPPED}: tests/web",

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,14 @@ def good_manifest(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield `darkroom up`, at work."""
-    log = tmp_path / "up.log"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+@contextmanager
+def started_up(folder: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `darkroom up` in the folder from its readiness to its end; what it leaves in the home stays."""
+    log = folder / "up.log"
+    found = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment}
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli", "up"], cwd=tmp_path, env=environment, stdout=stream, stderr=stream
+            [sys.executable, "-m", "worker.cli", "up"], cwd=folder, env=found, stdout=stream, stderr=stream
         )
     try:
         until(lambda: "ready  in another" in log.read_text(), "it is ready")
@@ -114,4 +115,13 @@ def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield `darkroom up`, at work."""
+    try:
+        with started_up(tmp_path) as process:
+            yield process
+    finally:
         services.erase(tmp_path / ".darkroom")

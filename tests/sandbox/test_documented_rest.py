@@ -48,6 +48,16 @@ def test_a_key_that_lost_its_rights_is_turned_away(
     assert code(sandbox.get("/api/v1/credits", key=key)) == expected
 
 
+def test_the_key_of_an_account_that_has_one_is_given_again_on_demand(sandbox: Sandbox) -> None:
+    first = sandbox.post("/sandbox/keys", {"account": "shop", "reuse": True})["api_key"]
+    other = sandbox.post("/sandbox/keys", {"account": "shop"})["api_key"]
+
+    again = sandbox.post("/sandbox/keys", {"account": "shop", "reuse": True})["api_key"]
+
+    assert again == first != other
+    assert sandbox.get("/api/v1/credits", key=again).ok
+
+
 def test_a_disabled_api_answers_503_to_everything(sandbox: Sandbox) -> None:
     sandbox.post("/sandbox/hooks", {"api_disabled": True})
 

@@ -6,6 +6,7 @@ is the database ``darkroom_sandbox``, the broker's database 1 and the folder ``s
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from worker.cli.local import running
 from worker.cli.local import sandbox as local_sandbox
 from worker.local import services
 from worker.local.services import Services
-from worker.settings import FILE, SECRETS, Settings, in_file, load
+from worker.settings import FILE, SECRETS, Settings, in_file, load, variable_of
 
 if TYPE_CHECKING:
     from worker.core.db.session import Database
@@ -86,19 +87,26 @@ class Context:
         return {name: value for name, value in found.items() if value}
 
     def provider_variables(self) -> dict[str, str]:
-        """The provider's address and key, if there is one; those of several accounts are inherited."""
-        if not self.has_provider or self.settings.accounts:
+        """The provider's address and key, if there is one; those of several accounts that have keys are inherited."""
+        if not self.has_provider:
             return {}
+        if self.settings.accounts:
+            return dict(self._sandbox_accounts()) if self.is_home_sandbox else {}
         return {
             "RIVYA_BASE_URL": self.settings.base_url,
             "RIVYA_API_KEY": _revealed(self.settings.api_key),
         }
 
+    def _sandbox_accounts(self) -> Iterator[tuple[str, str]]:
+        for each in self.settings.served:
+            yield variable_of("RIVYA_BASE_URL", each.account), each.base_url
+            yield variable_of("RIVYA_API_KEY", each.account), _revealed(each.api_key)
+
 
 def resolve(*, needs_database: bool = True) -> Context:
     """Return the context of this process; raise CliError when there is no database and one is needed."""
     given = load()
-    if given.api_key is None and "base_url" in given.model_fields_set:
+    if not given.served and "base_url" in given.model_fields_set:
         raise CliError(
             "RIVYA_BASE_URL is set and RIVYA_API_KEY is not: set the key too, or unset RIVYA_BASE_URL to use the"
             " sandbox",
@@ -170,30 +178,36 @@ def with_services(context: Context, found: Services | None) -> Context:
 
 
 def with_sandbox(context: Context, found: local_sandbox.SandboxRecord) -> Context:
-    """Use this sandbox as the provider."""
-    changed = _changed(context, base_url=found.url, api_key=SecretStr(found.key))
+    """Use this sandbox as the provider; of several accounts those that it has opened."""
+    keys = found.keys if context.settings.accounts else {context.settings.account: found.key}
+
+    def in_sandbox(settings: Settings) -> dict[str, object]:
+        key = keys.get(settings.account)
+        return {"base_url": found.url, "api_key": None if key is None else SecretStr(key)}
+
+    accounts = tuple(each.model_copy(update=in_sandbox(each)) for each in context.settings.accounts)
+    changed = _changed(context, **in_sandbox(context.settings), accounts=accounts)
     return replace(changed, is_play=True, has_provider=True, is_home_sandbox=True)
 
 
 def _with_provider(given: Settings, place: Home) -> Context:
-    is_play = given.api_key is None or _is_sandbox(given)
+    served = given.served
+    is_play = all(_is_sandbox(address, given) for address in sorted({each.base_url for each in served}))
     store = _absolute(given.store) or str(place.path / ("sandbox-images" if is_play else "images"))
     settings = given.model_copy(update={"home": place.path, "store": store})
-    context = Context(
-        settings=settings, home=place.path, found=place, is_play=is_play, has_provider=given.api_key is not None
-    )
-    sandbox = local_sandbox.running(place.path) if given.api_key is None else None
+    context = Context(settings=settings, home=place.path, found=place, is_play=is_play, has_provider=bool(served))
+    sandbox = None if served else local_sandbox.running(place.path)
     return context if sandbox is None else with_sandbox(context, sandbox)
 
 
-def _is_sandbox(given: Settings) -> bool:
+def _is_sandbox(address: str, given: Settings) -> bool:
     """Have an address on this machine prove that it is a sandbox; raise CliError where the database hangs on it."""
     from worker.cli.local import sandbox as local_sandbox
 
-    proved = local_sandbox.is_sandbox(given.base_url)
+    proved = local_sandbox.is_sandbox(address)
     if proved is None and given.database_url is None:
         raise CliError(
-            f"{given.base_url} does not answer, so it is not known whether it is a sandbox or spends credits: start it,"
+            f"{address} does not answer, so it is not known whether it is a sandbox or spends credits: start it,"
             " or unset RIVYA_BASE_URL and RIVYA_API_KEY to use the sandbox of this home"
         )
     return bool(proved)

@@ -117,11 +117,20 @@ async def change_wallet(request: web.Request) -> web.StreamResponse:
 
 
 async def add_key(request: web.Request) -> web.StreamResponse:
-    """One more key, of the main account or of `account`, which is opened if it is new; `scopes` as wanted."""
+    """One more key, of the main account or of `account`, which is opened if it is new; `scopes` as wanted.
+
+    With `reuse` it is the account's first key if it has one.
+    """
     world, data = request.app[WORLD], await _object(request)
+    if data.get("reuse") and (known := _first_key(world, str(data.get("account", MAIN_ACCOUNT)))) is not None:
+        return answer({"api_key": known.secret, "account": known.account, "scopes": known.scopes})
     key = new_key(str(data.get("account", MAIN_ACCOUNT)), scopes=_scopes(data.get("scopes", list(SCOPES))))
     world.add_key(key)
     return answer({"api_key": key.secret, "account": key.account, "scopes": key.scopes}, status=201)
+
+
+def _first_key(world: World, account: str) -> ApiKey | None:
+    return next((key for key in world.keys.values() if key.account == account), None)
 
 
 async def use_hooks(request: web.Request) -> web.StreamResponse:

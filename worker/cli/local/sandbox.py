@@ -3,8 +3,10 @@
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import typer
@@ -21,6 +23,8 @@ class SandboxRecord:
     """Seconds since 1970, as the system tells it: a process id alone may be used again."""
     url: str
     key: str = field(repr=False)
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
+    """By account of Darkroom, as far as they were opened in it; empty: there is one account, with ``key``."""
 
     @property
     def port(self) -> int | None:
@@ -51,7 +55,20 @@ def write(home: Path, *, pid: int, url: str, key: str) -> SandboxRecord:
     """Remember a sandbox that has just been started; only its owner can read the file."""
     import psutil
 
-    record = SandboxRecord(pid=pid, started_at=psutil.Process(pid).create_time(), url=url, key=key)
+    return _written(home, SandboxRecord(pid=pid, started_at=psutil.Process(pid).create_time(), url=url, key=key))
+
+
+def open_accounts(home: Path, record: SandboxRecord, names: Iterable[str]) -> SandboxRecord:
+    """Open an account in the sandbox for each of these names that has none, and remember their keys.
+
+    The sandbox keeps accounts and keys across restarts, so that each account comes back with the same key. Raise
+    CliError if the sandbox does not answer.
+    """
+    keys = {name: str(_told(record, "keys", {"account": name, "reuse": True})["api_key"]) for name in names}
+    return _written(home, replace(record, keys=record.keys | keys)) if keys else record
+
+
+def _written(home: Path, record: SandboxRecord) -> SandboxRecord:
     place = path(home)
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_name(f"{place.name}.{os.getpid()}")
@@ -99,7 +116,7 @@ def is_sandbox(base_url: str) -> bool | None:
     return f'"object": "{SIGN}"'.encode() in content or f'"object":"{SIGN}"'.encode() in content
 
 
-_TOP_UP_TIMEOUT_S = 10
+_ORDER_TIMEOUT_S = 10
 DEFAULT_CREDITS = 10_000
 
 
@@ -123,11 +140,10 @@ def sandbox(context: typer.Context) -> None:
 
 
 def _top_up(arguments: list[str]) -> None:
-    import requests
-
     from worker.cli import output
     from worker.cli.context import home
     from worker.cli.errors import MISUSED, CliError
+    from worker.settings import load
 
     text = arguments[0] if arguments else str(DEFAULT_CREDITS)
     if len(arguments) > 1 or not text.isdecimal() or not int(text):
@@ -135,15 +151,27 @@ def _top_up(arguments: list[str]) -> None:
     found = running(home())
     if found is None:
         raise CliError(f"no sandbox runs in {home()}: `darkroom up` starts one")
+    account = load().account
+    whose = {"account": account} if account in found.keys else {}
+    available = int(_told(found, "wallet", {"add": int(text), **whose})["available"])
+    output.answers().print(f"{available:,} sandbox credits available{f' to {account}' if whose else ''}.")
+
+
+def _told(record: SandboxRecord, what: str, order: Mapping[str, object]) -> dict[str, Any]:
+    """Give the sandbox an order; raise CliError if it refuses it or does not answer."""
+    import requests
+
+    from worker.cli.errors import CliError
+
     try:
         answer = requests.post(
-            f"{found.url}/sandbox/wallet",
-            json={"add": int(text)},
-            headers={"Authorization": f"Bearer {found.key}"},
-            timeout=_TOP_UP_TIMEOUT_S,
+            f"{record.url}/sandbox/{what}",
+            json=order,
+            headers={"Authorization": f"Bearer {record.key}"},
+            timeout=_ORDER_TIMEOUT_S,
         )
         answer.raise_for_status()
-        available = int(answer.json()["available"])
-    except (requests.RequestException, ValueError, KeyError) as error:
-        raise CliError(f"the sandbox did not take the credits: {error}") from error
-    output.answers().print(f"{available:,} sandbox credits available.")
+        found: dict[str, Any] = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise CliError(f"the sandbox at {record.url} did not carry out an order about its {what}: {error}") from error
+    return found

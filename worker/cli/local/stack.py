@@ -173,7 +173,8 @@ class LocalStack:
                 found = sandbox.running(context.home)
         if found is None:
             raise CliError(f"the sandbox ended at once; look at {context.home / 'log' / 'sandbox.log'}")
-        return with_sandbox(context, found)
+        names = [each.account for each in context.settings.accounts]
+        return with_sandbox(context, sandbox.open_accounts(context.home, found, names))
 
     def _show_logs(self) -> None:
         if self._shown is not None:
