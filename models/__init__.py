@@ -2,7 +2,7 @@
 
 from models.accounts import Account, FailedAttempt, Latency, ModelPause, ModelPrice, PromptFailure, ProviderHealth
 from models.archive import ArchivedBatch, ArchivedFile
-from models.audit import Change, ErasedRow, Erasure, LedgerRollup, Seal, SealFact
+from models.audit import Change, ErasedRow, Erasure, LedgerOpening, LedgerRollup, Seal, SealFact
 from models.batches import Approval, Batch, OwnerCap, OwnerMonth, RefusedLine
 from models.catalog import (
     Catalog,
@@ -57,6 +57,7 @@ __all__ = [
     "HookDelivery",
     "Job",
     "Latency",
+    "LedgerOpening",
     "LedgerRollup",
     "Maintenance",
     "ModelPause",

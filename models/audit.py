@@ -124,10 +124,14 @@ class ErasedRow(Table):
     )
 
 
+_SUMMED = ["seal_id", "batch_id", "model", "kind", "source", "target", "entries", "credits"]
+
+
 class LedgerRollup(Table):
     """The sums of a seal's entries by day, batch and movement, made with the seal; what statements are printed from."""
 
     __tablename__ = "ledger_rollup"
+    __table_args__ = (Index("ix_ledger_rollup_day", "day", postgresql_include=_SUMMED),)
 
     seal_id: Mapped[int] = mapped_column(ForeignKey("seal.id"), primary_key=True, comment="The seal that binds them")
     day: Mapped[date] = mapped_column(Date, primary_key=True, comment="UTC date on which they were posted")
@@ -149,6 +153,24 @@ class PoolRollup(Table):
     account_id: Mapped[UUID] = mapped_column(primary_key=True, comment="The account of their generations")
     seal_id: Mapped[int] = mapped_column(ForeignKey("seal.id"), primary_key=True, comment="The seal that binds them")
     day: Mapped[date] = mapped_column(Date, primary_key=True, comment="UTC date on which they were posted")
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="Why they moved")
+    source: Mapped[str] = mapped_column(primary_key=True, comment="The account that has less afterwards")
+    target: Mapped[str] = mapped_column(primary_key=True, comment="The account that has more afterwards")
+    entries: Mapped[int] = mapped_column(comment="How many")
+    credits: Mapped[int] = mapped_column(comment="Their sum")
+
+
+class LedgerOpening(Table):
+    """The sums of all sealed entries before a month, made once with the first seal that reaches into it."""
+
+    __tablename__ = "ledger_opening"
+    __table_args__ = (CheckConstraint("extract(day FROM month) = 1", name="first_day"),)
+
+    month: Mapped[date] = mapped_column(
+        Date, primary_key=True, comment="The first day of a month, UTC; the sums are those of all entries before it"
+    )
+    owner: Mapped[str] = mapped_column(primary_key=True, comment="Who answers for their batches")
+    model: Mapped[str] = mapped_column(primary_key=True, comment="The provider's model id of what was made")
     kind: Mapped[str] = mapped_column(primary_key=True, comment="Why they moved")
     source: Mapped[str] = mapped_column(primary_key=True, comment="The account that has less afterwards")
     target: Mapped[str] = mapped_column(primary_key=True, comment="The account that has more afterwards")

@@ -1,5 +1,6 @@
 """What archiving leaves as it was: every report to the byte, every proof, every cap; and what it removes."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -65,6 +66,23 @@ def test_every_report_and_proof_is_the_same_when_its_rows_are_in_the_store(own_w
     assert broken(node) == {}
     assert verified(node).totals == totals
     assert [each.name for each in archive(node)] == ["doubts"]
+
+
+@pytest.mark.parametrize("by", [By.DAY, By.OWNER, By.MODEL])
+def test_a_statement_of_a_later_month_opens_the_same_when_the_month_before_is_archived(by: By, small: Node) -> None:
+    small.clock.advance(timedelta(days=40))
+    small.submit({"key": "c", "prompt": "3"}, name="later")
+    small.run_until_quiet()
+    seal(small)
+    asked = ReportQuery(report=ReportName.STATEMENT, as_of=small.clock(), by=by, from_day=small.clock().date())
+    before = printed(small.services.database, asked, Format.JSON, reader(small))
+
+    archived = [each.name for each in archive(small)]
+
+    assert archived == ["pair", "later"]
+    assert before.evidence["control_totals"]["accounts.opening"] == 8
+    assert printed(small.services.database, asked, Format.JSON, reader(small)) == before
+    assert broken(small) == {}
 
 
 def test_more_work_after_archiving_is_sealed_reported_and_believed(small: Node) -> None:

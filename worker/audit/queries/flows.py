@@ -39,29 +39,42 @@ class Scope:
 # that is younger than the instant the whole days before it count, and of its last day the entries themselves.
 _SEALED = """
     SELECT r.day, r.batch_id, r.model, r.kind, r.source, r.target, r.entries, r.credits
-    FROM ledger_rollup r JOIN seal s ON s.id = r.seal_id
-    WHERE s.sealed_at <= :as_of OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date"""
+    FROM ledger_rollup r
+    WHERE (r.seal_id <= (SELECT id FROM seal WHERE sealed_at <= :as_of ORDER BY id DESC LIMIT 1)
+           OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date)"""
 # The bound above is that of all entries: PostgreSQL takes an unknown range for a small part of a table, as it is here,
-# and an unknown bound for a third, for which it would read all of it.
+# and an unknown bound for a third, for which it would read all of it. Later seals reach further, so that the last one
+# at an instant says it for all before.
 _UNSEALED = """
     e.posted_at <= :as_of
-      AND e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal WHERE sealed_at <= :as_of)
+      AND e.id > coalesce(
+          (SELECT last_entry_id FROM seal WHERE sealed_at <= :as_of ORDER BY id DESC LIMIT 1), 0)
       AND e.id <= (SELECT max(id) FROM credit_entry)
       AND (e.posted_at >= date_trunc('day', CAST(:as_of AS timestamptz), 'UTC')
-           OR e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal))"""
-FLOW = f"""{_SEALED}
+           OR e.id > coalesce((SELECT last_entry_id FROM seal ORDER BY id DESC LIMIT 1), 0))"""
+
+
+def _flow(*, since: str = "") -> str:
+    """Return what moved by day, batch and movement, without the model of what no seal binds yet."""
+    return f"""{_SEALED}{since}
     UNION ALL
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, NULL, e.kind, e.source, e.target, count(*),
         sum(e.credits)
     FROM credit_entry e WHERE {_UNSEALED}
     GROUP BY 1, 2, 4, 5, 6"""
-"""Without the model of what no seal binds yet."""
-_MODEL_FLOW = f"""{_SEALED}
+
+
+def _model_flow(*, since: str = "") -> str:
+    """Return the same with each model."""
+    return f"""{_SEALED}{since}
     UNION ALL
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, j.model, e.kind, e.source, e.target, count(*),
         sum(e.credits)
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id WHERE {_UNSEALED}
     GROUP BY 1, 2, 3, 4, 5, 6"""
+
+
+FLOW = _flow()
 RAW_FLOW = """
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date AS day, e.batch_id, j.model, e.kind, e.source, e.target, 1 AS entries,
         e.credits
@@ -98,6 +111,10 @@ _KEYS = {
 }
 PERIODS = frozenset({By.DAY, By.MONTH})
 """Lines of a statement that follow each other in time: each begins with what the one before ended with."""
+_OF_ENTRIES = PERIODS | {By.MODEL}
+"""Lines that the roll-up names itself."""
+_OPENED = _OF_ENTRIES | {By.OWNER}
+"""Lines whose sums before a month are kept (``ledger_opening``); of batches and catalogs all days are read."""
 _LABELS = {By.BATCH: ("b.name", "b.owner")}
 
 
@@ -105,9 +122,11 @@ def movements(by: By, scope: Scope, *, is_raw: bool = False) -> Query:
     """Ask for the sums of each line of a statement; ``is_opening`` marks what was before the first day.
 
     Periods follow each other, so what was before the first day is one sum under an empty key.
-    ``is_raw`` asks the entries alone and not the roll-up; the rows are the same.
+    ``is_raw`` asks the entries alone, and neither the roll-up nor the openings of months; the rows are the same.
     """
-    source = RAW_FLOW if is_raw else _MODEL_FLOW if by is By.MODEL else FLOW
+    is_opened = scope.from_day is not None and scope.batch_id is None and by in _OPENED and not is_raw
+    since = f" AND r.day >= coalesce({_newest_opening(scope)}, '-infinity')" if is_opened else ""
+    source = RAW_FLOW if is_raw else _model_flow(since=since) if by is By.MODEL else _flow(since=since)
     name, owner = _LABELS.get(by, ("NULL::text", "NULL::text"))
     opening = "f.day < :from_day" if scope.from_day else "false"
     key = f"CASE WHEN {opening} THEN '' ELSE {_KEYS[by]} END" if by in PERIODS else _KEYS[by]
@@ -116,15 +135,36 @@ def movements(by: By, scope: Scope, *, is_raw: bool = False) -> Query:
         name=f"movements by {by}",
         sql=f"""
     SELECT * FROM (
-        SELECT {key} AS key, {name} AS name, {owner} AS owner, {opening} AS is_opening, f.kind, f.source, f.target,
-            sum(f.entries)::bigint AS entries, sum(f.credits)::bigint AS credits
-        FROM ({source}) f JOIN batch b ON b.id = f.batch_id{_CATALOGS if by is By.CATALOG else ""}
-        WHERE true{last}{scope.conditions()}
-        GROUP BY 1, 2, 3, 4, f.kind, f.source, f.target) m
+        SELECT m.key, m.name, m.owner, m.is_opening, m.kind, m.source, m.target, sum(m.entries)::bigint AS entries,
+            sum(m.credits)::bigint AS credits
+        FROM (
+            SELECT {key} AS key, {name} AS name, {owner} AS owner, {opening} AS is_opening, f.kind, f.source, f.target,
+                f.entries, f.credits
+            FROM ({source}) f
+            {_batches(by, scope)}
+            WHERE true{last}{scope.conditions()}{_opened(by, scope) if is_opened else ""}) m
+        GROUP BY 1, 2, 3, 4, m.kind, m.source, m.target) m
     ORDER BY key COLLATE "C", is_opening DESC, kind COLLATE "C", source COLLATE "C", target COLLATE "C"
     """,
         values=scope.values(),
     )
+
+
+def _opened(by: By, scope: Scope) -> str:
+    """Return these sums as rows to come after those of the flow."""
+    key = {By.OWNER: "o.owner", By.MODEL: "o.model"}.get(by, "''")
+    owner = " AND o.owner = :owner" if scope.owner is not None else ""
+    return f"""
+            UNION ALL
+            SELECT {key}, NULL, NULL, true, o.kind, o.source, o.target, o.entries, o.credits
+            FROM ledger_opening o WHERE o.month = {_newest_opening(scope)}{owner}"""
+
+
+def _newest_opening(scope: Scope) -> str:
+    """Return the last month as whose first day all entries before it belong to the opening of the report."""
+    last = ", CAST(:to_day AS date) + 1" if scope.to_day else ""
+    as_of = "(CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date"
+    return f"(SELECT max(n.month) FROM ledger_opening n WHERE n.month <= least(CAST(:from_day AS date), {as_of}{last}))"
 
 
 def spent(by: By, scope: Scope) -> Query:
@@ -132,19 +172,26 @@ def spent(by: By, scope: Scope) -> Query:
 
     Only the roll-up of these days is read, where a statement adds up all that was before them.
     """
-    source = _MODEL_FLOW if by is By.MODEL else FLOW
+    source = _model_flow() if by is By.MODEL else FLOW
     last = " AND f.day <= :to_day" if scope.to_day else ""
     return Query(
         name=f"spent by {by}",
         sql=f"""
     SELECT {_KEYS[by]} AS key,
         sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent
-    FROM ({source}) f JOIN batch b ON b.id = f.batch_id{_CATALOGS if by is By.CATALOG else ""}
+    FROM ({source}) f {_batches(by, scope)}
     WHERE f.day >= :from_day{last} AND 'spent' IN (f.source, f.target){scope.conditions()}
     GROUP BY 1 ORDER BY 1
     """,
         values=scope.values(),
     )
+
+
+def _batches(by: By, scope: Scope) -> str:
+    """Return the join with the batches, where the line or a limit is about them."""
+    if by in _OF_ENTRIES and not scope.conditions():
+        return ""
+    return f"JOIN batch b ON b.id = f.batch_id{_CATALOGS if by is By.CATALOG else ''}"
 
 
 def per_batch(scope: Scope) -> Query:

@@ -163,6 +163,30 @@ _ROLLED_UP_POOLS = f"""
         GROUP BY 1, 2, 3, 4, 5, 6, 7) e
     USING (seal_id, day, batch_id, account_id, kind, source, target)
     WHERE (r.entries, r.credits) IS DISTINCT FROM (e.entries, e.credits)"""
+# Every month into which a seal reaches is carried forward; each is the month before and what was rolled up in between.
+_OPENED = """
+    WITH due AS (
+        SELECT generate_series(
+            (SELECT date_trunc('month', min(day)::timestamp) + interval '1 month' FROM ledger_rollup),
+            (SELECT max(sealed_at) AT TIME ZONE 'UTC' FROM seal), interval '1 month')::date AS month
+        UNION SELECT month FROM ledger_opening),
+    following AS (SELECT month, lag(month) OVER (ORDER BY month) AS before FROM due),
+    summed AS (
+        SELECT month, owner, model, kind, source, target, sum(entries)::bigint AS entries,
+            sum(credits)::bigint AS credits
+        FROM (
+            SELECT f.month, o.owner, o.model, o.kind, o.source, o.target, o.entries, o.credits
+            FROM following f JOIN ledger_opening o ON o.month = f.before
+            UNION ALL
+            SELECT f.month, b.owner, r.model, r.kind, r.source, r.target, r.entries, r.credits
+            FROM ledger_rollup r JOIN batch b ON b.id = r.batch_id
+            JOIN following f ON f.month = (date_trunc('month', r.day::timestamp) + interval '1 month')::date) s
+        GROUP BY month, owner, model, kind, source, target)
+    SELECT month, owner, model, kind, source, target,
+        coalesce(o.entries, 0) AS opening_entries, coalesce(s.entries, 0) AS found_entries,
+        coalesce(o.credits, 0) AS opening_credits, coalesce(s.credits, 0) AS found_credits
+    FROM ledger_opening o FULL JOIN summed s USING (month, owner, model, kind, source, target)
+    WHERE (o.entries, o.credits) IS DISTINCT FROM (s.entries, s.credits)"""
 # An entry may wait for its seal while one sealing is lost with its node, and the next is not due yet.
 _UNSEALED = """
     SELECT e.id AS entry, e.posted_at, s.last_entry_id AS sealed_up_to, m.last_run_at AS sealing_ran_at,
@@ -201,6 +225,11 @@ PROOFS: tuple[Proof, ...] = (
         name="pool_rollup",
         rule="of batches over a pool each seal has the sums of the entries that it binds for each account, too",
         query=_ROLLED_UP_POOLS,
+    ),
+    Proof(
+        name="openings",
+        rule="what each month opened with is the sum of all that was sealed before it, and no month was left out",
+        query=_OPENED,
     ),
     Proof(
         name="seal_totals",

@@ -9,6 +9,7 @@ WRITTEN_ONCE = (
     "seal",
     "seal_fact",
     "ledger_rollup",
+    "ledger_opening",
     "pool_rollup",
     "batch_account",
     "call",
@@ -29,7 +30,7 @@ REMOVABLE = ("credit_entry", "call", "generation_reading")
 # tgtype: 2 before, 32 truncate, 16 update, 8 delete; 1 for each row, 2 before, 4 insert (pg_trigger.h).
 _REFUSES, _SEES_EACH, _SEES_CHANGES, _SEES_BOTH = 2 + 8 + 16 + 32, 1 + 2 + 4, 1 + 2 + 16, 1 + 2 + 4 + 16
 _REFUSES_CHANGES, _REFUSES_REMOVAL, _SEES_REMOVAL = 2 + 16 + 32, 2 + 8 + 32, 1 + 2 + 8
-_AFTER_EACH, _AFTER_CHANGES = 1 + 4 + 8 + 16, 1 + 16
+_AFTER_EACH, _AFTER_CHANGES, _AFTER_ADDED = 1 + 4 + 8 + 16, 1 + 16, 1 + 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ _TRIGGERS = (
         for each in ("call", "result", "wallet_reading")
     ),
     _Trigger(table="change", name="recorded", function="date_after_seal", type=_SEES_EACH),
+    _Trigger(table="seal", name="months", function="open_months", type=_AFTER_ADDED),
     _Trigger(table="seal", name="not_ahead", function="refuse_seal_ahead", type=_SEES_EACH),
     _Trigger(table="generation_reading", name="dated", function="date_generation_reading", type=_SEES_EACH),
     _Trigger(table="generation", name="dated", function="date_generation", type=_SEES_BOTH),
@@ -122,6 +124,7 @@ SHA256 = {
     "keep_unarchived": "7c5e17324f0dc8220abafe37a31bbd39063b51b5329186fba3b9ca6191bd1640",
     "remove_archived": "c8b28a0b4c4da9da1b20d9eb2f540ea3c464c0c8bf1c24454377437975a4d53e",
     "bind_producer": "c087328f8a3a67d7185e484c7f1a67c8dceb1dbc109ba008b9d68e34a8afd678",
+    "open_months": "0a70958a09b170281bca90b178a702bbc2e3d832f7f6e0ca6ffed4dcc6d6a316",
 }
 """Of each function's language, rights, settings and text, as the migrations make it (schema left out)."""
 
