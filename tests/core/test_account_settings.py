@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.core.rules.states import StepKind
 from worker.node.app import queues, threads
 from worker.settings import SettingsFaulty, load
 
@@ -49,7 +50,7 @@ def test_without_a_list_the_one_account_is_that_of_before(monkeypatch: pytest.Mo
     assert (chosen.account, chosen.accounts) == ("default", ())
     assert chosen.served == (chosen,)
     assert queues(chosen) == (
-        *("darkroom.upload", "darkroom.submit", "darkroom.poll", "darkroom.collect"),
+        *(f"darkroom.{kind}" for kind in StepKind),
         *("darkroom.probe", "darkroom.maintenance", "darkroom.enqueue"),
     )
     assert threads(chosen) == 16

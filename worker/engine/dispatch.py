@@ -14,7 +14,7 @@ from worker.accounts.rules import learned_rate, pace
 from worker.accounts.rules.pace import Pace
 from worker.core.rules import retry
 from worker.core.rules.batch_request import Priority
-from worker.core.rules.states import StepKind
+from worker.core.rules.states import READS, WRITES, StepKind
 from worker.engine.admission import admit
 from worker.engine.queries import calls, maintenance, step_moves
 from worker.engine.queries.steps import Ticket
@@ -134,9 +134,6 @@ def _probe_at(account: AccountRow, now: datetime) -> datetime | None:
 
 MOST_PER_ROUND = 250
 """Steps that one round hands out at the most, so that its transaction stays short."""
-READS = (StepKind.POLL, StepKind.COLLECT)
-"""Steps that only ask how a generation stands."""
-WRITES = (StepKind.UPLOAD, StepKind.SUBMIT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from worker.accounts.rules import pace
 from worker.batches.queries import job_counts
 from worker.batches.queries import results as queries_results
 from worker.batches.queries.results import ImagesNotAsOrdered
+from worker.batches.rules.explaining import STEP_WORDS
 from worker.core.rules.errors import STORE_UNAVAILABLE, PauseReason
 from worker.core.rules.states import ENDED_JOBS, BatchState, JobState, StepKind
 from worker.engine.queries import batches, results, steps
@@ -354,12 +355,6 @@ def _after(month: date) -> date:
 
 RETRIES_SHOWN_FROM = 2
 """Tries that failed in a row: one alone is nothing unusual. What waits for the store counts no tries."""
-_NAMES = {
-    StepKind.UPLOAD: ("upload", "uploads"),
-    StepKind.SUBMIT: ("create", "creates"),
-    StepKind.POLL: ("poll", "polls"),
-    StepKind.COLLECT: ("download", "downloads"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,8 +369,8 @@ class RetryReason:
 
     def __str__(self) -> str:
         """Return it in one line."""
-        one, many = _NAMES[self.kind]
-        what = f"1 {one} is" if self.count == 1 else f"{self.count:,} {many} are"
+        words = STEP_WORDS[self.kind]
+        what = f"1 {words.one} is" if self.count == 1 else f"{self.count:,} {words.many} are"
         return f"{what} tried again: {self.error}; next try {self.next_at:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
-from worker.core.rules.states import ENDED_JOBS, BatchState, JobState, StepKind
+from worker.core.rules.states import ENDED_JOBS, WRITES, BatchState, JobState, StepKind
 
 START_A_NODE = "start a worker node: `darkroom up`, or `darkroom node`"
 _NO_NODE = "no worker node of this database is alive"
@@ -193,13 +193,22 @@ def _pending(facts: JobFacts) -> Explanation:
     )
 
 
-_WORK = {
-    StepKind.UPLOAD: "its reference is uploaded to the provider",
-    StepKind.SUBMIT: "its generation is created at the provider",
-    StepKind.POLL: "the provider is asked whether its generation has ended",
-    StepKind.COLLECT: "its image, which is paid, is downloaded",
+@dataclass(frozen=True, kw_only=True)
+class StepWords:
+    """What people are told of a kind of step."""
+
+    doing: str
+    """What happens to the job, as the end of a sentence."""
+    one: str
+    many: str
+
+
+STEP_WORDS: Final[Mapping[StepKind, StepWords]] = {
+    StepKind.UPLOAD: StepWords(doing="its reference is uploaded to the provider", one="upload", many="uploads"),
+    StepKind.SUBMIT: StepWords(doing="its generation is created at the provider", one="create", many="creates"),
+    StepKind.POLL: StepWords(doing="the provider is asked whether its generation has ended", one="poll", many="polls"),
+    StepKind.COLLECT: StepWords(doing="its image, which is paid, is downloaded", one="download", many="downloads"),
 }
-_WRITES = frozenset({StepKind.UPLOAD, StepKind.SUBMIT})
 
 
 def _active(facts: JobFacts, now: datetime) -> Explanation:
@@ -212,7 +221,7 @@ def _active(facts: JobFacts, now: datetime) -> Explanation:
             next="",
             to_do="`darkroom audit verify` checks the books; report it with `darkroom audit job`",
         )
-    work = _WORK[step.kind]
+    work = STEP_WORDS[step.kind].doing
     if not facts.nodes:
         return Explanation(
             verdict=Verdict.NEEDS_ACTION,
@@ -222,7 +231,7 @@ def _active(facts: JobFacts, now: datetime) -> Explanation:
             to_do=START_A_NODE,
         )
     blocker = facts.blocker
-    if blocker is not None and blocker.is_account_paused and (blocker.stops_reads or step.kind in _WRITES):
+    if blocker is not None and blocker.is_account_paused and (blocker.stops_reads or step.kind in WRITES):
         return Explanation(
             verdict=Verdict.WAITING if blocker.ends_by_itself else Verdict.NEEDS_ACTION,
             state=facts.state,
@@ -234,7 +243,7 @@ def _active(facts: JobFacts, now: datetime) -> Explanation:
 
 
 def _in_progress(facts: JobFacts, step: StepFacts, now: datetime) -> Explanation:
-    work = _WORK[step.kind]
+    work = STEP_WORDS[step.kind].doing
     if step.attempts and step.error:
         times = "once" if step.attempts == 1 else f"{step.attempts} times in a row"
         return Explanation(

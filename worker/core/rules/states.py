@@ -135,6 +135,11 @@ class StepKind(StrEnum):
     """Download the image."""
 
 
+WRITES = (StepKind.UPLOAD, StepKind.SUBMIT)
+"""Steps that send something to the provider, up to the create."""
+READS = tuple(kind for kind in StepKind if kind not in WRITES)
+"""All others: they only ask for what the provider has made."""
+
 HTTP_CONNECT = timedelta(seconds=5)
 """The longest wait for a connection to the provider."""
 HTTP_SEND = timedelta(seconds=45)

@@ -7,7 +7,7 @@ import structlog
 from worker.accounts.queries import accounts
 from worker.core.rules import errors, retry
 from worker.core.rules.errors import AccountPaused, ContentRefused, ProviderError, Throttled
-from worker.core.rules.states import GenerationState, JobEvent, StepKind
+from worker.core.rules.states import READS, GenerationState, JobEvent, StepKind
 from worker.engine.queries import generations
 from worker.engine.queries.generations import Outcome
 from worker.engine.queries.jobs import End, Requeue
@@ -48,7 +48,7 @@ def _is_closed(work: Work, now: datetime) -> bool:
 
 def _is_paused(work: Work) -> bool:
     reason = work.pause_reason
-    if reason is None or (work.kind is StepKind.POLL and reason.permits_reading):
+    if reason is None or (work.kind in READS and reason.permits_reading):
         return False
     # Asking again under the same key buys nothing that was not bought, and its answer says whether the provider works.
     return not (reason.sends_canaries and (work.is_canary or work.has_unanswered_send))
@@ -67,7 +67,7 @@ def hold_up(services: Services, work: Work) -> Transition:
     if _is_closed(work, now) or not _is_paused(work):
         # The key may have opened since the claim.
         return postpone(work, due_at=max(now, work.blocked_until or now))
-    if work.kind is StepKind.POLL or work.has_unanswered_send:
+    if work.kind in READS or work.has_unanswered_send:
         return postpone(work, due_at=now + RECHECK_PAUSED)
     assert work.pause_reason is not None
     return void_and_requeue(work, AccountPaused(work.pause_reason))
