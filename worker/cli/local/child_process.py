@@ -1,8 +1,15 @@
-"""A child process that ends with this one, is stopped in order, and is started again when it ends by itself."""
+"""A child process that ends with this one, is stopped in order, and is started again when it ends by itself.
+
+The starter holds one end of a pipe, and the child runs this module with the other: ``child_process FD MODULE
+ARGUMENTS``. When the starter is gone, even if it was killed, the pipe ends, and the child asks itself to end in order.
+"""
 
 import os
+import runpy
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,6 +23,8 @@ _PACKAGES = str(Path(worker.__path__[0]).resolve().parent)
 _LONGEST_PAUSE_S = 30.0
 _STEADY_S = 60.0
 """A process that lived so long is forgiven its earlier ends."""
+_GRACE_S = 45.0
+"""Longer than a warm shutdown takes; then a child without its starter ends at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +111,7 @@ class ChildProcess:
 
     def _spawn(self, watched: int) -> "subprocess.Popen[bytes]":
         spec = self.spec
-        command = [sys.executable, "-m", "worker.cli.local.parent_watch", str(watched), spec.module, *spec.arguments]
+        command = [sys.executable, "-m", __name__, str(watched), spec.module, *spec.arguments]
         with ExitStack() as stack:
             log = None if spec.log is None else stack.enter_context(spec.log.open("ab"))
             return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
@@ -120,3 +129,24 @@ class ChildProcess:
 def _with_packages(environment: Mapping[str, str]) -> str:
     earlier = environment.get("PYTHONPATH")
     return os.pathsep.join([_PACKAGES, earlier] if earlier else [_PACKAGES])
+
+
+def main() -> None:
+    """Run, in the child, the module as its own main program, with the rest of the arguments."""
+    descriptor, module = int(sys.argv[1]), sys.argv[2]
+    os.set_inheritable(descriptor, False)
+    threading.Thread(target=_end_with, args=(descriptor,), name="parent-watch", daemon=True).start()
+    sys.argv = [module, *sys.argv[3:]]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_with(descriptor: int) -> None:
+    while os.read(descriptor, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
