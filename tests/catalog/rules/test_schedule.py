@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.web.rules import timetable
+from worker.catalog.rules import schedule
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from worker.web.rules import timetable
     ],
 )
 def test_a_word_and_a_time_make_a_cron_line(often: str, clock: str, cron: str | None) -> None:
-    assert timetable.cron_of(often, clock) == cron
+    assert schedule.cron_of(often, clock) == cron
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_a_word_and_a_time_make_a_cron_line(often: str, clock: str, cron: str | 
 def test_a_cron_line_is_said_in_words_where_there_are_some(
     cron: str, often: tuple[str, str] | None, words: str | None
 ) -> None:
-    assert (timetable.often_of(cron), timetable.in_words(cron)) == (often, words)
+    assert (schedule.often_of(cron), schedule.in_words(cron)) == (often, words)
 
 
-@pytest.mark.parametrize("word", [word for word, _, _ in timetable.OFTEN])
+@pytest.mark.parametrize("word", [word for word, _, _ in schedule.OFTEN])
 def test_every_word_comes_back_from_its_cron_line(word: str) -> None:
-    cron = timetable.cron_of(word, "07:30")
+    cron = schedule.cron_of(word, "07:30")
 
     assert cron is not None
-    assert timetable.often_of(cron) == (word, "07:30")
+    assert schedule.often_of(cron) == (word, "07:30")

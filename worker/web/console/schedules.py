@@ -14,6 +14,7 @@ from worker.catalog.cron import BadTiming, Timing, timing
 from worker.catalog.queries import catalogs, schedule_runs, schedules
 from worker.catalog.queries.schedule_runs import RunRow
 from worker.catalog.queries.schedules import NameTaken, ScheduleRow
+from worker.catalog.rules import schedule as rules
 from worker.catalog.rules.schedule import MissedPolicy, OverlapPolicy
 from worker.catalog.schedule_control import ScheduleInvalid, Wanted
 from worker.web.api.operations import not_found
@@ -21,7 +22,6 @@ from worker.web.console import page
 from worker.web.console.fields import Fields
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
-from worker.web.rules import timetable
 
 _RUNS = 5
 _NEXT = 3
@@ -50,7 +50,7 @@ class Schedule:
     @property
     def words(self) -> str | None:
         """When it runs, as people say it; None: the cron line has to say it."""
-        return timetable.in_words(self.row.cron)
+        return rules.in_words(self.row.cron)
 
     @property
     def next_in_words(self) -> list[str]:
@@ -88,7 +88,7 @@ def new(visit: Visit) -> Response:
 def edit(visit: Visit) -> Response:
     """Show the form of a schedule as it is, or as it was just filled in."""
     row = _found(visit)
-    often, at = timetable.often_of(row.cron) or (timetable.OTHERWISE, "02:00")
+    often, at = rules.often_of(row.cron) or (rules.OTHERWISE, "02:00")
     given = {
         "name": row.name,
         "catalog": row.catalog,
@@ -121,8 +121,8 @@ def _form(visit: Visit, given: Fields, row: ScheduleRow | None = None, wrong: st
         row=row,
         given=given,
         catalogs=names,
-        often=timetable.OFTEN,
-        otherwise=timetable.OTHERWISE,
+        often=rules.OFTEN,
+        otherwise=rules.OTHERWISE,
         overlaps=list(OverlapPolicy),
         misseds=list(MissedPolicy),
         next_runs=next_runs,
@@ -204,9 +204,9 @@ def _given(fields: Fields) -> dict[str, str]:
 
 def _cron(given: Fields) -> str:
     """Return the cron line that is meant; where the time cannot be read, what was typed, for the message."""
-    if given["often"] == timetable.OTHERWISE:
+    if given["often"] == rules.OTHERWISE:
         return given["cron"]
-    return timetable.cron_of(given["often"], given["at"]) or given["at"]
+    return rules.cron_of(given["often"], given["at"]) or given["at"]
 
 
 def _wanted(given: Fields) -> Wanted:
