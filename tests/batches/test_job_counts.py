@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from tests.fixtures.provider import Provider
 from tests.pipeline.node import Node
-from worker.batches.queries import clocks, completion_feed, explaining, job_counts, overview
+from worker.batches.queries import completion_feed, explaining, job_counts, overview, throughput
 from worker.core.rules.states import JobState
 from worker.engine.queries import jobs
 from worker.web.queries import batch_list, feed
@@ -124,7 +124,7 @@ def test_generations_of_steps_are_looked_up_and_never_merged_with_all(node: Node
     assert "Index Cond: (id = s.generation_id)" in plan
 
 
-@pytest.mark.parametrize("statement", [clocks._CLOCKS, completion_feed._AFTER, feed._NUMBER, feed._NUMBER_WHOLE])
+@pytest.mark.parametrize("statement", [throughput._CLOCKS, completion_feed._AFTER, feed._NUMBER, feed._NUMBER_WHOLE])
 def test_the_ends_of_one_batch_are_never_looked_for_among_those_of_all(node: Node, statement: TextClause) -> None:
     """The planner took that index for a batch without any, and read every ended job there is."""
     batch = node.submit({"prompt": "a"}).batch_id

@@ -9,7 +9,7 @@ from tests.pipeline.conftest import clock, folder, node, node_for, process, sand
 from tests.pipeline.node import Node
 from tests.web.console import catalog
 from tests.web.console.pages import get, signed_in, text_of
-from worker.batches.queries import clocks
+from worker.batches.queries import throughput
 
 __all__ = ["clock", "folder", "node", "node_for", "process", "sandbox"]
 
@@ -28,7 +28,7 @@ def test_the_clocks_of_a_batch_are_shown_apart_where_the_provider_dates_the_end(
             tx.execute(text("SET LOCAL ROLE NONE"))
             tx.execute(text("UPDATE generation SET took_ms = 2000, ended_at = accepted_at + interval '5 s'"))
         with web.context.database.transaction() as tx:
-            found = {each.clock: each for each in clocks.newest(tx, receipt.batch_id)}
+            found = {each.clock: each for each in throughput.clocks(tx, receipt.batch_id)}
         dated = text_of(get(browser, web, path))
         with web.context.database.engine.begin() as tx:
             tx.execute(text("SET LOCAL ROLE NONE"))

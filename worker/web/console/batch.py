@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from worker.archive.queries import archived
 from worker.batches import deadlines
-from worker.batches.queries import clocks, failed_jobs, payers, results, throughput
+from worker.batches.queries import failed_jobs, payers, results, throughput
 from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
 from worker.core.rules.batch_request import Priority
@@ -57,7 +57,7 @@ def show(visit: Visit) -> Response:
         values: dict[str, Any] = {
             "found": found,
             "split": batch_list.split(tx, jobs)[row.id],
-            "clocks": clocks.newest(tx, row.id),
+            "clocks": throughput.clocks(tx, row.id),
             "failures": failed_jobs.by_code(tx, row.id),
             "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
             "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
