@@ -10,6 +10,7 @@ from types import FrameType
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -21,6 +22,9 @@ from worker.local.services import Services as Embedded
 
 IN_MEMORY = Path("/dev/shm")
 ROOMY_BYTES = 2 * 1024**3
+# How long an example takes says how busy the machine is, and nothing of the rule that it tries.
+settings.register_profile("darkroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("darkroom")
 BROKERS = pytest.StashKey[Mapping[str, str]]()
 
 
