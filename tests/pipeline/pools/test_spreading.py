@@ -8,6 +8,7 @@ from tests.archive.conftest import LATER, broken
 from tests.fixtures import pictures
 from tests.pipeline.pools.conftest import NAMES, Fleet
 from worker.batches import deadlines
+from worker.batches.queries import explaining
 from worker.engine import dispatch
 from worker.intake.write import RequestsRefused
 
@@ -185,3 +186,23 @@ def test_each_account_uploads_a_reference_to_itself_once(fleet: Fleet) -> None:
     assert fleet.any.jobs() == ["succeeded"] * 6
     assert [row["name"] for row in uploads] == sorted(set(filter(None, fleet.accounts())))
     assert broken(fleet.any) == {}
+
+
+def test_status_and_explain_name_what_stops_the_same_account_of_a_pool(fleet: Fleet) -> None:
+    """All are paused; the first by name is closed to requests too, so that another is nearer to working."""
+    receipt = fleet.submit(1)
+    fleet.any.query(
+        """
+        UPDATE account SET paused_at = :now, pause_message = name,
+            pause_reason = CASE name WHEN 'club' THEN 'api_key_revoked' ELSE 'insufficient_credits' END,
+            blocked_until = CASE name WHEN 'club' THEN timestamptz '9000-01-01' END RETURNING id""",
+        now=fleet.any.clock(),
+    )
+
+    with fleet.any.services.database.transaction() as tx:
+        explained = explaining.batch(tx, receipt.batch_id)
+    obstacle = fleet.any.overview().obstacle
+
+    assert explained.pause_reason == "insufficient_credits"
+    assert obstacle is not None
+    assert "shop" in obstacle.reason

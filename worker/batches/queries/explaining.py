@@ -6,16 +6,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from worker.batches.queries import overview
 from worker.batches.rules.explaining import StepFacts
 from worker.core.rules.states import JobState, StepKind
 from worker.engine.queries import steps
 
 # What stops a batch of a pool stops the account of it that is nearest to working; a job, the account that began it.
-_ACCOUNT = """JOIN LATERAL (
+_ACCOUNT = f"""JOIN LATERAL (
         SELECT pause_reason FROM account
-        WHERE account.id = coalesce({own}, {batch}.account_id) OR ({own} IS NULL AND account.id IN (
-            SELECT account_id FROM batch_account WHERE batch_id = {batch}.id))
-        ORDER BY pause_reason IS NOT NULL, name LIMIT 1) a ON true"""
+        WHERE account.id = coalesce({{own}}, {{batch}}.account_id) OR ({{own}} IS NULL AND account.id IN (
+            SELECT account_id FROM batch_account WHERE batch_id = {{batch}}.id))
+        ORDER BY {overview.NEAREST_TO_WORKING.format(now="now()")} LIMIT 1) a ON true"""
 _JOB = text(f"""
     SELECT j.batch_id, j.key, j.state, j.ended_at, j.failure_code, j.failure_message, g.charged, g.held,
         s.kind, s.due_at, s.lease_until, s.attempts, s.error, g.accepted_at, a.pause_reason,

@@ -191,7 +191,9 @@ def _by_prefix(tx: Connection, name: str) -> list[BatchRow]:
     return [row for row in (batches.by_id(tx, batch_id) for batch_id in ids) if row is not None]
 
 
-# Of a batch of a pool what is said is what stops the account that is nearest to working: then it stops all.
+NEAREST_TO_WORKING = """
+    pause_reason IS NOT NULL, coalesce(blocked_until > {now}, false), coalesce(wallet_left, 1) < 1, name"""
+"""In this order the first account of a pool is the one that is nearest to working: what stops it stops all of them."""
 _OBSTACLES = text(f"""
     SELECT b.id, b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
         (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
@@ -206,7 +208,7 @@ _OBSTACLES = text(f"""
     FROM batch b JOIN LATERAL (
         SELECT * FROM account WHERE account.id = b.account_id OR (b.pool IS NOT NULL AND account.id IN (
             SELECT account_id FROM batch_account WHERE batch_id = b.id))
-        ORDER BY pause_reason IS NOT NULL, coalesce(blocked_until > :now, false), coalesce(wallet_left, 1) < 1, name
+        ORDER BY {NEAREST_TO_WORKING.format(now=":now")}
         LIMIT 1) a ON true
     LEFT JOIN owner_cap c ON c.owner = b.owner
     LEFT JOIN owner_month m ON m.owner = b.owner AND m.month = :month
