@@ -44,14 +44,17 @@ _SEALED = """
            OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date)"""
 # The bound above is that of all entries: PostgreSQL takes an unknown range for a small part of a table, as it is here,
 # and an unknown bound for a third, for which it would read all of it. Later seals reach further, so that the last one
-# at an instant says it for all before.
-_UNSEALED = """
-    e.posted_at <= :as_of
-      AND e.id > coalesce(
-          (SELECT last_entry_id FROM seal WHERE sealed_at <= :as_of ORDER BY id DESC LIMIT 1), 0)
-      AND e.id <= (SELECT max(id) FROM credit_entry)
-      AND (e.posted_at >= date_trunc('day', CAST(:as_of AS timestamptz), 'UTC')
-           OR e.id > coalesce((SELECT last_entry_id FROM seal ORDER BY id DESC LIMIT 1), 0))"""
+# at an instant says it for all before. OFFSET makes the bounds a row that no parallel worker may read: a small part of
+# a large table is thought large enough for workers, whose start takes longer than all the rest.
+_UNSEALED = """(
+    SELECT n.* FROM (
+        SELECT
+            coalesce((SELECT last_entry_id FROM seal WHERE sealed_at <= :as_of ORDER BY id DESC LIMIT 1), 0) AS after,
+            (SELECT max(id) FROM credit_entry) AS until,
+            coalesce((SELECT last_entry_id FROM seal ORDER BY id DESC LIMIT 1), 0) AS sealed
+        OFFSET 0) u
+    JOIN credit_entry n ON n.id > u.after AND n.id <= u.until AND n.posted_at <= :as_of
+        AND (n.posted_at >= date_trunc('day', CAST(:as_of AS timestamptz), 'UTC') OR n.id > u.sealed)) e"""
 
 
 def _flow(*, since: str = "") -> str:
@@ -60,7 +63,7 @@ def _flow(*, since: str = "") -> str:
     UNION ALL
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, NULL, e.kind, e.source, e.target, count(*),
         sum(e.credits)
-    FROM credit_entry e WHERE {_UNSEALED}
+    FROM {_UNSEALED}
     GROUP BY 1, 2, 4, 5, 6"""
 
 
@@ -70,7 +73,7 @@ def _model_flow(*, since: str = "") -> str:
     UNION ALL
     SELECT (e.posted_at AT TIME ZONE 'UTC')::date, e.batch_id, j.model, e.kind, e.source, e.target, count(*),
         sum(e.credits)
-    FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id WHERE {_UNSEALED}
+    FROM {_UNSEALED} JOIN generation g ON g.id = e.generation_id JOIN job j ON j.id = g.job_id
     GROUP BY 1, 2, 3, 4, 5, 6"""
 
 
@@ -91,8 +94,8 @@ _ACCOUNT_FLOW = f"""
     WHERE s.sealed_at <= :as_of OR r.day < (CAST(:as_of AS timestamptz) AT TIME ZONE 'UTC')::date
     UNION ALL
     SELECT g.account_id, e.kind, e.source, e.target, e.credits
-    FROM credit_entry e JOIN generation g ON g.id = e.generation_id
-    JOIN batch b ON b.id = e.batch_id AND b.pool IS NOT NULL WHERE {_UNSEALED}"""
+    FROM {_UNSEALED} JOIN generation g ON g.id = e.generation_id
+    JOIN batch b ON b.id = e.batch_id AND b.pool IS NOT NULL"""
 # A plan names its batches in the transaction that makes them, and never others. They are joined once, for a subquery
 # would be made for each line of the roll-up; grouped, so that nothing is counted twice whatever plans say.
 _CATALOG_OF = "coalesce(k.name, 'no catalog')"
