@@ -23,11 +23,11 @@ REGISTRIES = {
     "worker.engine.steps.perform",
     "worker.node.maintenance",
     "worker.web.api.routes",
-    "worker.web.app",
+    "worker.web.server",
     "worker.web.console.routes",
 }
 """Modules that list others of one kind: commands, reports, steps, recurring jobs, pages, operations."""
-MOST_WITH_ONE_USER = 47
+MOST_WITH_ONE_USER = 43
 MOST_FILES = 25
 _NAMED = re.compile(r"worker(\.\w+)+|[\w.]+:\w+")
 

@@ -23,7 +23,7 @@ from worker.audit.reports import ReportQuery, build
 from worker.audit.rules.reporting import ReportName
 from worker.audit.verify import Verification, run_checks, verify
 from worker.batches import control
-from worker.batches.retrying import JobsErased
+from worker.batches.actions import JobsErased
 from worker.ledger.second_person import SecondPersonNeeded
 
 __all__ = ["process", "sandbox"]

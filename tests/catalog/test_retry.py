@@ -9,7 +9,7 @@ import pytest
 from tests.catalog.team import PRICE, Team
 from tests.fixtures.provider import Provider
 from worker.batches import control
-from worker.batches.retrying import RetryEffect
+from worker.batches.actions import RetryEffect
 from worker.catalog.applying import PlanStale
 
 FAILING = {"create": {"fail_generation": 1.0}}

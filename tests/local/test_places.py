@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.local.worlds import postmasters_of, processes_of
-from worker.local import account, binaries, services
+from worker.local import account, servers, services
 from worker.local import home as homes
 from worker.local.account import Account
 from worker.local.errors import ServicesError
@@ -161,7 +161,7 @@ def test_a_folder_that_others_may_write_to_is_not_used_for_data(home: Path) -> N
 def test_an_ordinary_account_can_run_the_copied_programs() -> None:
     runs_as = account.current()
 
-    status, output = runs_as.run([str(binaries.postgres(runs_as) / "bin" / "postgres"), "--version"])
+    status, output = runs_as.run([str(servers.find_postgres(runs_as) / "bin" / "postgres"), "--version"])
 
     assert (status, output[:24]) == (0, "postgres (PostgreSQL) 18")
 
@@ -169,5 +169,5 @@ def test_an_ordinary_account_can_run_the_copied_programs() -> None:
 def test_the_callers_own_account_runs_the_programs_where_the_wheel_has_them() -> None:
     mine = Account(uid=os.geteuid(), gid=os.getegid(), is_other=False)
 
-    assert "site-packages" in str(binaries.postgres(mine))
-    assert "site-packages" in str(binaries.valkey(mine))
+    assert "site-packages" in str(servers.find_postgres(mine))
+    assert "site-packages" in str(servers.find_valkey(mine))

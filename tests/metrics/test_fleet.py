@@ -7,8 +7,8 @@ from sqlalchemy import text
 from tests.pipeline.node import Node
 from worker.core.db.session import Database
 from worker.metrics import collector
-from worker.metrics.queries import demand as facts
 from worker.metrics.queries import fleet
+from worker.metrics.queries import fleet as facts
 from worker.metrics.rules.demand import Demand, demand
 
 
@@ -22,7 +22,7 @@ def registry(node: Node) -> CollectorRegistry:
 
 def demanded(node: Node) -> Demand:
     with node.services.database.transaction() as tx:
-        [found] = facts.read(tx, now=node.clock())
+        [found] = facts.read_demand(tx, now=node.clock())
     return demand(found, now=node.clock())
 
 

@@ -17,7 +17,7 @@ from worker.batches import bulk_operations, control
 from worker.batches import events as batch_events
 from worker.batches.actions import Order
 from worker.batches.rules.bulk_operation import ItemState, OperationState, Selection
-from worker.catalog import bulk_deciding
+from worker.catalog import reviewing
 from worker.catalog.rules.schedule import RunState
 from worker.core.rules.states import ENDED_JOBS, BatchAction, BatchState, GenerationState, JobState
 
@@ -179,7 +179,7 @@ def _advance(node: Node, operation_id: UUID) -> None:
     for _ in bulk_operations.advance(
         services.database,
         operation_id,
-        decide=bulk_deciding.decide_item,
+        decide=reviewing.decide_item,
         clock=services.clock,
         new_id=services.new_id,
     ):

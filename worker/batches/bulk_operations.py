@@ -12,10 +12,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker.batches import actions
-from worker.batches.actions import CancelEffect, Effect, Order
+from worker.batches.actions import CancelEffect, Effect, Order, RetryEffect
 from worker.batches.queries import bulk_operations, failed_jobs
 from worker.batches.queries.bulk_operations import Claimed, OperationRow, Target
-from worker.batches.retrying import RetryEffect
 from worker.batches.rules.bulk_operation import BulkAction, ItemState, OperationState, Selection
 from worker.core.db.changes import Author
 from worker.core.db.session import Database

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.batches import actions, retrying
-from worker.batches.actions import CancelEffect, Effect, subject
+from worker.batches import actions
+from worker.batches.actions import CancelEffect, Effect, RetryEffect, subject
 from worker.batches.queries import failed_jobs
-from worker.batches.retrying import RetryEffect
 from worker.core.db import changes, session
 from worker.core.db.changes import Author
 from worker.core.db.session import Database
@@ -104,7 +103,7 @@ def retry_failed(
         unwanted = failed_jobs.count_unwanted(tx, batch_id, code=code)
         erased = failed_jobs.count_erased(tx, batch_id, code=code)
     if erased and not effect["jobs"] + effect["recalled"]:
-        raise retrying.JobsErased(batch_id, erased)
+        raise actions.JobsErased(batch_id, erased)
     if not agree(RetryEffect(**effect, is_paused=False, left_out=unwanted)):
         return None
     with database.bulk_transaction() as tx:
@@ -115,7 +114,7 @@ def retry_failed(
         if waits is None:
             if deadline is not None:
                 _set_deadline(tx, batch_id, deadline)
-            done = retrying.retry_jobs(tx, batch_id, code, by, is_paused=is_paused)
+            done = actions.retry_jobs(tx, batch_id, code, by, is_paused=is_paused)
     if waits is not None:
         raise waits
     actions.tell(batch_id, BatchAction.RETRY, by, Effect(retried=done))

@@ -1,7 +1,8 @@
-"""Import a source of items into a catalog by its recipe: all of it at once, with a report of what changed."""
+"""Import a source of items into a catalog by its recipe, all of it at once; and remove a catalog."""
 
 import hashlib
 import json
+import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from uuid import UUID
 
 from worker.catalog.items import Item, ItemsRefused
 from worker.catalog.publishing import ACTOR, tell
-from worker.catalog.queries import catalogs, live, sql_source
-from worker.catalog.queries.catalogs import IncomingItem, Merge
+from worker.catalog.queries import catalogs, items, live, sql_source
+from worker.catalog.queries import plans as catalog_plans
+from worker.catalog.queries.catalogs import IncomingItem, Merge, Uses
+from worker.catalog.queries.items import ItemCounts
 from worker.catalog.rules.recipe import Recipe, recipe
 from worker.catalog.template import PromptTemplate
 from worker.core.db.session import Database
@@ -232,3 +235,68 @@ def checked_recipe(raw: Mapping[str, object], name: str) -> Recipe:
 def _said(fault: Fault) -> str:
     permitted = f"; permitted: {', '.join(fault.permitted)}" if fault.permitted else ""
     return f"{fault.field}: {fault.reason}{permitted}"
+
+
+_REASON = "the catalog was removed"
+
+
+class CatalogInUse(DarkroomError):
+    """A schedule plans the catalog, or images of it are being rendered; nothing was changed."""
+
+    error_code = "catalog_in_use"
+
+    def __init__(self, name: str, uses: Uses) -> None:
+        """Keep both."""
+        super().__init__(name, uses)
+        self.name, self.uses = name, uses
+
+    def __str__(self) -> str:
+        """Name what uses it, with the command for each."""
+        planned = [f"`darkroom schedule remove {shlex.quote(each)}`" for each in self.uses.schedules]
+        rendered = [f"`darkroom cancel {each}`" for each in self.uses.batches]
+        reasons = [
+            *([f"a schedule plans it ({', '.join(planned)} first)"] if planned else []),
+            *([f"images of it are being rendered (wait, or {', '.join(rendered)})"] if rendered else []),
+        ]
+        return f"catalog {self.name!r} was not removed: {'; '.join(reasons)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What the removal of a catalog changes, or has changed."""
+
+    catalog_id: UUID
+    name: str
+    counts: ItemCounts
+    """Its items before."""
+    plans: int
+    """Open plans that are refused with it."""
+
+
+def preview_removal(database: Database, catalog_id: UUID, name: str) -> Removal:
+    """Return what a removal would change; raise CatalogInUse."""
+    with database.transaction() as tx:
+        used = _expect_unused(catalogs.uses(tx, catalog_id), name)
+        counts = items.count_by_state(tx, catalog_id)
+    return Removal(catalog_id=catalog_id, name=name, counts=counts, plans=len(used.plans))
+
+
+def remove(database: Database, catalog_id: UUID, name: str, *, by: str, now: datetime) -> Removal:
+    """Remove the catalog and refuse its open plans; raise CatalogInUse, with nothing changed.
+
+    Locks the catalog, under which a plan is applied and an import is merged.
+    """
+    with database.transaction() as tx:
+        catalogs.lock_only(tx, catalog_id)
+        used = _expect_unused(catalogs.uses(tx, catalog_id), name)
+        counts = items.count_by_state(tx, catalog_id)
+        for plan_id in used.plans:
+            catalog_plans.refuse(tx, plan_id, by=by, reason=_REASON, now=now)
+        catalogs.mark_removed(tx, catalog_id, by=by, now=now)
+    return Removal(catalog_id=catalog_id, name=name, counts=counts, plans=len(used.plans))
+
+
+def _expect_unused(found: Uses, name: str) -> Uses:
+    if found.schedules or found.batches:
+        raise CatalogInUse(name, found)
+    return found

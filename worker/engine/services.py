@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
-from worker.accounts.rules.stated_limit import StatedLimit
+from worker.accounts.rules.learned_rate import StatedLimit
 from worker.core import tracing
 from worker.core.db.group_commit import GroupCommit, Write
 from worker.core.db.session import Database

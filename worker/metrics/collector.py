@@ -15,7 +15,7 @@ from worker.core.db.session import Database
 from worker.core.rules.errors import PauseReason, first_line
 from worker.core.rules.states import JobState
 from worker.core.version import version
-from worker.metrics.queries import demand, fleet
+from worker.metrics.queries import fleet
 from worker.metrics.queries.fleet import AccountGauges, Fleet
 from worker.metrics.rules.demand import Demand
 from worker.metrics.rules.demand import demand as judged
@@ -68,7 +68,7 @@ class FleetCollector(Collector):
                 fleet.limit(tx)
                 seen, present = fleet.read(tx), nodes.read_all(tx)
                 now = self._clock()
-                wanted = [judged(each, now=now) for each in demand.read(tx, now=now)]
+                wanted = [judged(each, now=now) for each in fleet.read_demand(tx, now=now)]
         except SQLAlchemyError as error:
             log.warning("metrics.not_read", error=first_line(getattr(error, "orig", None) or error))
             return [_single("darkroom_database_up", "Whether the last reading of the database succeeded.", 0)]

@@ -28,9 +28,9 @@ from worker.batches.deadlines import NeverTaken
 from worker.batches.queries.results import BatchArchived
 from worker.catalog.applying import ApprovalNeeded, PlanRefused, PlanStale
 from worker.catalog.approving import ApprovalRefused, RunGoesOn
+from worker.catalog.importing import CatalogInUse
 from worker.catalog.planning import PlanFaulty
 from worker.catalog.queries.schedules import NameTaken
-from worker.catalog.removing import CatalogInUse
 from worker.catalog.schedule_control import ScheduleInvalid
 from worker.catalog.scheduling import ScheduleGone
 from worker.core.rules.batch_request import DeadlinePassed

@@ -15,7 +15,7 @@ from worker.batches.bulk_operations import OperationEnded
 from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries.bulk_operations import OperationRow
 from worker.batches.rules.bulk_operation import ItemState, OperationState, Selection
-from worker.catalog import bulk_deciding
+from worker.catalog import reviewing
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import BatchAction, BatchState
 from worker.ledger.second_person import SecondPersonNeeded
@@ -42,7 +42,7 @@ def advance(node: Node, operation: OperationRow, *, items: int = 100) -> Operati
     steps = bulk_operations.advance(
         services.database,
         operation.id,
-        decide=bulk_deciding.decide_item,
+        decide=reviewing.decide_item,
         clock=services.clock,
         new_id=services.new_id,
     )

@@ -10,7 +10,7 @@ from tests.pipeline import books
 from tests.pipeline.node import Node
 from tests.provider.scripted import Step, answer, scripted_server
 from worker.batches import control
-from worker.batches.retrying import RetryEffect
+from worker.batches.actions import RetryEffect
 from worker.core.rules.models_catalogue import PIXELS
 from worker.engine.services import Collectors
 from worker.engine.steps.calling import Calls

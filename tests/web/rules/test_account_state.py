@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.web.rules import account_state
-from worker.web.rules.account_state import AccountFacts
+from worker.web.rules import wording
+from worker.web.rules.wording import AccountFacts
 
 NOW = datetime(2026, 11, 29, 10, 0, tzinfo=UTC)
 IDLE = AccountFacts(
@@ -85,6 +85,6 @@ PAUSED = replace(
     ],
 )
 def test_the_gravest_fact_is_said_first(facts: AccountFacts, tone: str, says: str, then: str) -> None:
-    found = account_state.describe(facts, now=NOW)
+    found = wording.describe_account(facts, now=NOW)
 
     assert (found.tone, found.says, found.then) == (tone, says, then)

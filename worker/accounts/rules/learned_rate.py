@@ -1,10 +1,14 @@
-"""How an undocumented limit is found, and kept just under: what a 429 cuts, and what raises the rate again.
+"""Limits that the provider does not document: the rate learned from 429s, and stated ones that are doubted.
 
 Each look for a higher limit costs one refused request, and the time for which the key is closed after it. So a refused
 rate is remembered, and looked beyond only after the rate just under it has been used for long.
+
+An answer that says that no request remains, although it refuses none itself, may say so wrongly. The key is closed
+for a minute at most on such a word; a create that is accepted within the time for which none should be disproves it.
+Where it is right, the create is refused with a 429, which is believed for longer.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from worker.accounts.rules import pace as paces
@@ -216,3 +220,34 @@ def _higher(pace: Pace, now: datetime, elapsed_s: float) -> float:
 def _disproof(refused_rate: float) -> float:
     """Return the rate that could not have been answered if the limit were still where it was."""
     return max(_DISPROVED * refused_rate, refused_rate + 1 / _SOON.total_seconds())
+
+
+BELIEVED_FOR = timedelta(minutes=1)
+"""The longest time for which the key is closed without a 429."""
+DISBELIEVED_FOR = timedelta(minutes=15)
+"""How long such answers are ignored after one was disproved, unless a 429 comes."""
+_SURELY_BEFORE = 0.9
+"""Of the time until the reset: what is accepted later may have arrived when the limit had been reset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedLimit:
+    """What was last said."""
+
+    said_at: datetime | None = None
+    resets_in: timedelta = timedelta(0)
+    disproved_at: datetime | None = None
+
+
+def note_accepted(before: StatedLimit, *, sent_at: datetime, now: datetime) -> StatedLimit:
+    """Return what is known after a create was accepted that was sent at this instant."""
+    if before.said_at is None or not before.said_at < sent_at < before.said_at + _SURELY_BEFORE * before.resets_in:
+        return before
+    return StatedLimit(disproved_at=now)
+
+
+def note_stated(before: StatedLimit, *, wait: timedelta, now: datetime) -> tuple[StatedLimit, timedelta | None]:
+    """Return what is known after such an answer, and for how long the key is to be closed; None: not at all."""
+    if before.disproved_at is not None and now < before.disproved_at + DISBELIEVED_FOR:
+        return before, None
+    return StatedLimit(said_at=now, resets_in=wait), min(wait, BELIEVED_FOR)

@@ -20,7 +20,7 @@ OperationId = Annotated[str, typer.Argument(metavar="OPERATION", help="Its id, a
 
 def list_(limit: output.HowMany = 20, as_json: output.AsJson = False) -> None:
     """List bulk operations, the newest first: action, filter, author, and how much is done."""
-    from worker.batches import bulk_views
+    from worker.batches import views
     from worker.batches.queries import bulk_operations
     from worker.cli.context import opened
 
@@ -28,14 +28,14 @@ def list_(limit: output.HowMany = 20, as_json: output.AsJson = False) -> None:
     with database.transaction() as tx:
         found = bulk_operations.newest(tx, owner=None, limit=limit)
     if as_json:
-        output.print_json([bulk_views.operation(each) for each in found])
+        output.print_json([views.operation(each) for each in found])
     else:
         _print(found)
 
 
 def show(operation: OperationId, as_json: output.AsJson = False) -> None:
     """Show a bulk operation, and what came of each batch or image."""
-    from worker.batches import bulk_views
+    from worker.batches import views
     from worker.batches.queries import bulk_operations
     from worker.cli.context import opened
 
@@ -44,7 +44,7 @@ def show(operation: OperationId, as_json: output.AsJson = False) -> None:
         found = _found(tx, operation)
         items = bulk_operations.items(tx, found.id)
     if as_json:
-        output.print_json(bulk_views.operation(found) | {"items": [bulk_views.item(each) for each in items]})
+        output.print_json(views.operation(found) | {"items": [views.item(each) for each in items]})
         return
     _print([found])
     if found.action is BulkAction.DECIDE:
@@ -82,9 +82,9 @@ def decide(  # noqa: PLR0917 - typer gives each by its name
 
     A filter is looked up once. An image that another person looks at or has decided on meanwhile is left alone.
     """
-    from worker.catalog import bulk_deciding
-    from worker.catalog.bulk_deciding import BulkDecision
+    from worker.catalog import reviewing
     from worker.catalog.queries.review_queue import ImageFilter
+    from worker.catalog.reviewing import BulkDecision
     from worker.catalog.rules.decisions import Verdict
     from worker.cli.batches import bulk_run
     from worker.cli.catalog.review import opened
@@ -100,7 +100,7 @@ def decide(  # noqa: PLR0917 - typer gives each by its name
     if wanted.is_empty is not all_:
         raise CliError("say which images: a filter of --sku, --plan and --as-ordered, or --all", MISUSED)
     context, database, found = opened(catalog)
-    targets = bulk_deciding.preview(database, found, wanted)
+    targets = reviewing.preview_bulk(database, found, wanted)
     if not targets:
         raise CliError("no undecided image matches: nothing was changed")
     order = BulkDecision(verdict=Verdict.ACCEPT if accept else Verdict.REJECT, wanted=wanted)
@@ -111,7 +111,7 @@ def decide(  # noqa: PLR0917 - typer gives each by its name
         bulk_run.confirm(f"{order.verdict.value.capitalize()} {output.plural(len(targets), 'image')}?")
     author = signing.author(by, reason)
     bulk_run.start(
-        context, database, bulk_deciding.create(database, author, found, order, targets), author, as_json=as_json
+        context, database, reviewing.create_bulk(database, author, found, order, targets), author, as_json=as_json
     )
 
 
@@ -143,7 +143,7 @@ def start(
 def cancel(operation: OperationId, as_json: output.AsJson = False) -> None:
     """Stop a bulk operation: what is done stays so, what waits is skipped."""
     from worker import wiring
-    from worker.batches import bulk_operations, bulk_views
+    from worker.batches import bulk_operations, views
     from worker.cli.context import opened
 
     _, database = opened()
@@ -151,7 +151,7 @@ def cancel(operation: OperationId, as_json: output.AsJson = False) -> None:
         found = _found(tx, operation)
     stopped = bulk_operations.cancel(database, found.id, now=wiring.clock())
     if as_json:
-        output.print_json(bulk_views.operation(stopped))
+        output.print_json(views.operation(stopped))
     else:
         output.answers().print(
             f"bulk operation {stopped.id} is cancelled: {stopped.done:,} done, {stopped.skipped:,} skipped"

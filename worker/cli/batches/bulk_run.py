@@ -10,12 +10,12 @@ import typer
 from rich.progress import track
 
 from worker import wiring
-from worker.batches import actions, bulk_operations, bulk_views
+from worker.batches import actions, bulk_operations, views
 from worker.batches.actions import Effect, Order
 from worker.batches.queries import bulk_operations as operation_rows
 from worker.batches.queries.bulk_operations import ImageTarget, ItemRow, OperationRow, Target
 from worker.batches.rules.bulk_operation import BulkAction, ItemState
-from worker.catalog import bulk_deciding
+from worker.catalog import reviewing
 from worker.catalog.rules.decisions import Verdict
 from worker.cli import lookup, output, spending
 from worker.cli.batches.bulk_commands import Choice
@@ -110,7 +110,7 @@ def _perform(database: Database, operation: OperationRow) -> list[ItemRow]:
     """Do all of it here; when this process ends before, nodes do the rest."""
     try:
         steps = bulk_operations.advance(
-            database, operation.id, decide=bulk_deciding.decide_item, clock=wiring.clock, new_id=wiring.new_id
+            database, operation.id, decide=reviewing.decide_item, clock=wiring.clock, new_id=wiring.new_id
         )
         console = output.notes()
         for _ in track(
@@ -162,7 +162,7 @@ def confirm(question: str) -> None:
 def show_images(verdict: str, targets: Sequence[ImageTarget], *, as_json: bool) -> None:
     """Print the images that a decision would be about."""
     if as_json:
-        found = [bulk_views.image(each) for each in targets]
+        found = [views.image(each) for each in targets]
         output.print_json({"action": "decide", "verdict": verdict, "done": False, "images": found})
         return
     made = output.table("sku", "image", "not as ordered", whole=("image",), details=("image",))
@@ -173,7 +173,7 @@ def show_images(verdict: str, targets: Sequence[ImageTarget], *, as_json: bool) 
 
 def _show(action: BatchAction, targets: Sequence[Target], choice: Choice) -> None:
     if choice.as_json:
-        found = [bulk_views.target(each) for each in targets]
+        found = [views.target(each) for each in targets]
         output.print_json({"action": action.value, "done": False, "batches": found})
     else:
         _show_table(action, targets)
@@ -187,7 +187,7 @@ def _tell_decided(operation: OperationRow, items: Sequence[ItemRow], *, as_json:
     left = [each for each in items if each.state is not ItemState.DONE]
     if as_json:
         done = {"action": operation.action.value, "done": not left, "operation": str(operation.id)}
-        output.print_json({**done, "images": [bulk_views.item(each) for each in items]})
+        output.print_json({**done, "images": [views.item(each) for each in items]})
     else:
         catalog, count = operation.selection["catalog"], len(items) - len(left)
         verb = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected"}[Verdict(operation.parameters["verdict"])]
@@ -253,7 +253,7 @@ def table(action: BatchAction, targets: Sequence[Target]) -> Listing:
 
 def result_as_json(action: BatchAction, result: ActionResult) -> dict[str, Any]:
     """The same with what came of it, and the state to which it led."""
-    found = bulk_views.target(result.target) | {"done": result.refusal is None, "refusal": result.refusal}
+    found = views.target(result.target) | {"done": result.refusal is None, "refusal": result.refusal}
     if result.refusal is None:
         found["state"] = LEADS_TO.get(action, result.target.state).value
     if result.effect.turn is not None:

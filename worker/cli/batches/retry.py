@@ -25,7 +25,7 @@ from worker.cli.spending import Consent
 from worker.core.rules.states import BatchAction
 
 if TYPE_CHECKING:
-    from worker.batches.retrying import RetryEffect
+    from worker.batches.actions import RetryEffect
     from worker.cli.context import Context
     from worker.core.db.changes import Author
 

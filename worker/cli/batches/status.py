@@ -12,9 +12,9 @@ from worker.cli import output
 from worker.core.rules.states import JobState
 
 if TYPE_CHECKING:
+    from worker.accounts.queries.pools import Payer
     from worker.batches.queries.failed_jobs import FailureGroup
     from worker.batches.queries.overview import Overview
-    from worker.batches.queries.payers import Payer
     from worker.core.db.session import Database
     from worker.core.rules.fault import Fault
     from worker.engine.queries.batches import BatchRow
@@ -191,9 +191,10 @@ def _list(found: "list[Overview]") -> Any:
 
 
 def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
+    from worker.accounts.queries import pools
     from worker.archive.queries import archived
     from worker.batches import views
-    from worker.batches.queries import failed_jobs, payers
+    from worker.batches.queries import failed_jobs
     from worker.cli import lookup
     from worker.cli.health import serving
     from worker.engine.queries import batches
@@ -205,7 +206,7 @@ def _show_one(database: "Database", name: str, *, as_json: bool) -> "Overview":
         failures = failed_jobs.by_code(tx, row.id)
     found = lookup.overview_of(database, row)
     with database.transaction() as tx:
-        paying = payers.of_batch(tx, row.id, spent=found.spent)
+        paying = pools.payers_of_batch(tx, row.id, spent=found.spent)
     if as_json:
         refused = [views.fault(fault) for fault in faults]
         reasons = {"failures": [vars(each) for each in failures], "faults": refused}

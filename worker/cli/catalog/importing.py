@@ -194,7 +194,7 @@ def _say(name: str, done: "Import") -> None:
 
 
 if TYPE_CHECKING:
-    from worker.catalog.removing import Removal
+    from worker.catalog.importing import Removal
 
 
 def remove(
@@ -205,15 +205,15 @@ def remove(
 ) -> None:
     """Remove a catalog and refuse its open plans. Images, history and ledger stay on record."""
     from worker import wiring
-    from worker.catalog import removing
+    from worker.catalog import importing
     from worker.cli.catalog import lookup
 
     _, database = lookup.opened()
     with database.transaction() as tx:
         found = lookup.catalog(tx, name)
     if not yes:
-        _ask_removal(removing.preview(database, found.id, name))
-    done = removing.remove(database, found.id, name, by=signing.actor(by), now=wiring.clock())
+        _ask_removal(importing.preview_removal(database, found.id, name))
+    done = importing.remove(database, found.id, name, by=signing.actor(by), now=wiring.clock())
     if as_json:
         output.print_json({"catalog": name, "removed": True, "items": done.counts.items, "refused_plans": done.plans})
         return

@@ -10,15 +10,15 @@ def demand(as_json: output.AsJson = False) -> None:
     """
     from worker import wiring
     from worker.cli.context import opened
-    from worker.metrics.queries import demand as facts
     from worker.metrics.queries import fleet
+    from worker.metrics.queries import fleet as facts
     from worker.metrics.rules import demand as rules
 
     _, database = opened()
     with database.transaction() as tx:
         fleet.limit(tx)
         now = wiring.clock()
-        found = [rules.demand(each, now=now) for each in facts.read(tx, now=now)]
+        found = [rules.demand(each, now=now) for each in facts.read_demand(tx, now=now)]
     if as_json:
         output.print_json([vars(each) for each in found])
         return

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from worker.accounts.queries import accounts
-from worker.accounts.rules import learned_rate, pace, stated_limit
+from worker.accounts.rules import learned_rate, pace
+from worker.accounts.rules.learned_rate import StatedLimit
 from worker.accounts.rules.pace import Pace
-from worker.accounts.rules.stated_limit import StatedLimit
 from worker.core.db import statements
 from worker.core.db.statements import Row
 from worker.core.rules.errors import STORE_UNAVAILABLE, ProviderError, Throttled, first_line
@@ -233,12 +233,12 @@ def heed_limit(services: Services, resets_in: timedelta | None, *, sent_at: date
     """
     now, words = services.clock(), services.limit_words
     before = words.last
-    words.last = stated_limit.accepted(before, sent_at=sent_at, now=now)
+    words.last = learned_rate.note_accepted(before, sent_at=sent_at, now=now)
     if words.last is not before:
         log.warning("account.limit_disproved", account=str(services.account_id), said_at=before.said_at)
     if resets_in is None:
         return
-    words.last, wait = stated_limit.said(words.last, wait=resets_in, now=now)
+    words.last, wait = learned_rate.note_stated(words.last, wait=resets_in, now=now)
     if wait is not None:
         _hold_key(services, wait)
 

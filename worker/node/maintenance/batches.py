@@ -5,7 +5,7 @@ from datetime import timedelta
 from worker.batches import bulk_operations, deadlines
 from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries import job_counts
-from worker.catalog import bulk_deciding, publishing, scheduling
+from worker.catalog import publishing, reviewing, scheduling
 from worker.engine.queries.maintenance import MaintenanceName
 from worker.engine.services import Services
 from worker.node.maintenance.job import MaintenanceJob, schedule_now
@@ -32,7 +32,7 @@ def _advance_bulk_operations(services: Services) -> None:
         for _ in bulk_operations.advance(
             services.database,
             operation_id,
-            decide=bulk_deciding.decide_item,
+            decide=reviewing.decide_item,
             clock=services.clock,
             new_id=services.new_id,
         ):

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.accounts.queries import account_limits
+from worker.accounts.queries import account_limits, pools
 from worker.archive.queries import archived
 from worker.batches import control, views
+from worker.batches.actions import RetryEffect
 from worker.batches.control import NewDeadline
-from worker.batches.queries import failed_jobs, overview, payers
+from worker.batches.queries import failed_jobs, overview
 from worker.batches.queries.overview import Overview
-from worker.batches.retrying import RetryEffect
 from worker.core.rules import batch_request
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.fault import UnfitError
@@ -91,7 +91,7 @@ def show_batch(call: Call) -> dict[str, Any]:
         alive = nodes.count_alive(tx)
         moved = archived.of_batch(tx, row.id)
         found = look(call, tx, row)
-        paying = payers.of_batch(tx, row.id, spent=found.spent)
+        paying = pools.payers_of_batch(tx, row.id, spent=found.spent)
     return {
         **views.batch(found),
         "accounts": [vars(each) for each in paying],

@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from worker import wiring
-from worker.batches import bulk_operations, bulk_views
+from worker.batches import bulk_operations, views
 from worker.batches.actions import Order
 from worker.batches.queries import bulk_operations as rows
 from worker.batches.queries.bulk_operations import OperationRow
 from worker.batches.rules.bulk_operation import BulkAction, Selection
-from worker.catalog import bulk_deciding
-from worker.catalog.bulk_deciding import BulkDecision
+from worker.catalog import reviewing
 from worker.catalog.queries import catalogs
 from worker.catalog.queries.review_queue import ImageFilter
+from worker.catalog.reviewing import BulkDecision
 from worker.catalog.rules.decisions import Verdict
 from worker.core.rules.batch_request import Priority, Purpose
 from worker.core.rules.fault import UnfitError
@@ -33,7 +33,7 @@ def create(call: Call, body: NewBulkOperation) -> dict[str, Any]:
     """Keep what matches, with what the action would reach; nothing is done before it is started."""
     _expect_right(call, BulkAction(body.action))
     if body.action == "decide":
-        return bulk_views.operation(_decide(call, body))
+        return views.operation(_decide(call, body))
     _expect_none(body, body.filter, "verdict", "catalog", "sku", "plan", "as_ordered")
     if body.action == "reprioritise" and body.priority is None and body.weight is None:
         raise Problem(422, "request_invalid", "the body has neither priority nor weight")
@@ -46,7 +46,7 @@ def create(call: Call, body: NewBulkOperation) -> dict[str, Any]:
         weight=body.weight,
         code=body.code,
     )
-    return bulk_views.operation(bulk_operations.create(call.database, order, _selection(call, body.filter)))
+    return views.operation(bulk_operations.create(call.database, order, _selection(call, body.filter)))
 
 
 def _expect_right(call: Call, action: BulkAction) -> None:
@@ -79,7 +79,7 @@ def _decide(call: Call, body: NewBulkOperation) -> OperationRow:
         raise not_found("catalog")
     order = BulkDecision(verdict=Verdict(body.verdict), wanted=wanted)
     try:
-        return bulk_deciding.create(call.database, call.author(body.reason), catalog, order)
+        return reviewing.create_bulk(call.database, call.author(body.reason), catalog, order)
     except UnfitError as unfit:
         raise field_problem("reason", unfit) from None
 
@@ -106,13 +106,13 @@ def list_operations(call: Call, query: OperationQuery) -> dict[str, Any]:
     """Return the newest operations."""
     with call.database.transaction() as tx:
         found = rows.newest(tx, owner=call.principal.owner, limit=query.limit)
-    return {"operations": [bulk_views.operation(each) for each in found]}
+    return {"operations": [views.operation(each) for each in found]}
 
 
 def show(call: Call) -> dict[str, Any]:
     """Return where one operation stands."""
     with call.database.transaction() as tx:
-        return bulk_views.operation(_found(call, tx))
+        return views.operation(_found(call, tx))
 
 
 def list_items(call: Call, query: ItemQuery) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def list_items(call: Call, query: ItemQuery) -> dict[str, Any]:
     with call.database.transaction() as tx:
         found = rows.items(tx, _found(call, tx).id, after=query.after, limit=query.limit)
     is_last = len(found) < query.limit
-    return {"items": [bulk_views.item(each) for each in found], "next": None if is_last else found[-1].position}
+    return {"items": [views.item(each) for each in found], "next": None if is_last else found[-1].position}
 
 
 def start(call: Call) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def start(call: Call) -> dict[str, Any]:
     bulk_operations.start(call.database, operation_id, call.author(), approve_above=above)
     until = clock() + HERE
     steps = bulk_operations.advance(
-        call.database, operation_id, decide=bulk_deciding.decide_item, clock=clock, new_id=wiring.new_id
+        call.database, operation_id, decide=reviewing.decide_item, clock=clock, new_id=wiring.new_id
     )
     for _ in steps:
         if clock() >= until:
@@ -142,7 +142,7 @@ def start(call: Call) -> dict[str, Any]:
 def cancel(call: Call) -> dict[str, Any]:
     """Stop an operation: what is done stays done, what waits is skipped."""
     operation_id = _to_change(call)
-    return bulk_views.operation(bulk_operations.cancel(call.database, operation_id, now=call.context.clock()))
+    return views.operation(bulk_operations.cancel(call.database, operation_id, now=call.context.clock()))
 
 
 def _to_change(call: Call) -> UUID:

@@ -6,9 +6,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from worker.accounts.queries import pools
 from worker.archive.queries import archived
 from worker.batches import deadlines
-from worker.batches.queries import failed_jobs, payers, results, throughput
+from worker.batches.queries import failed_jobs, results, throughput
 from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
 from worker.core.rules.batch_request import Priority
@@ -62,7 +63,7 @@ def show(visit: Visit) -> Response:
             "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
             "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
             "left": _left(tx, found),
-            "payers": payers.of_batch(tx, row.id, spent=found.spent),
+            "payers": pools.payers_of_batch(tx, row.id, spent=found.spent),
             "archived": archived.of_batch(tx, row.id),
             "retry": failed_jobs.price(tx, row.id, code=None),
         }

@@ -20,9 +20,9 @@ from worker.node.queries import nodes
 from worker.web.console.page import Visit
 from worker.web.queries import home as queries
 from worker.web.queries.home import Activity, OwnerMonth
-from worker.web.rules import account_state
-from worker.web.rules.account_state import AccountFacts, AccountState
+from worker.web.rules import wording
 from worker.web.rules.identity import Right
+from worker.web.rules.wording import AccountFacts, AccountState
 
 _DAYS = 30
 _OWNERS_SHOWN = 8
@@ -91,7 +91,7 @@ def _account(visit: Visit, tx: Connection, name: str, alive: int) -> Account:
     )
     return Account(
         view=view,
-        state=account_state.describe(facts, now=visit.now),
+        state=wording.describe_account(facts, now=visit.now),
         activity=activity,
         not_downloaded=results.not_downloaded_of_account(tx, name),
         images_per_s=images_per_s,

@@ -20,8 +20,8 @@ from worker.web.api.operations import field_problem, not_found
 from worker.web.console import page, report
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
+from worker.web.queries import home
 from worker.web.queries import home as queries
-from worker.web.queries import open_amounts
 
 TABS = (By.DAY, By.OWNER, By.CATALOG, By.MODEL)
 _DONE = {
@@ -46,7 +46,7 @@ def show(visit: Visit) -> Response:
     scope = Scope(as_of=visit.now, from_day=first, to_day=last)
     with visit.context.database.transaction() as tx:
         lines = [Line(label=row.key, spent=row.spent) for row in flows.spent(by, scope).rows(tx) if row.spent]
-        ages = open_amounts.by_age(tx, now=visit.now)
+        ages = home.open_by_age(tx, now=visit.now)
         owners = queries.owners(tx, first)
         waiting, sealed = approvals.waiting(tx, now=visit.now), seals.last(tx)
     return visit.render(

@@ -1,10 +1,14 @@
-"""Figures of the console's home page: what each account has open, in doubt and lately done, and monthly caps."""
+"""Figures of the console's home page: open, in doubt and lately done; and the ages of what is open."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from worker.audit.rules.reporting import AgeClass, age_class
+from worker.core.rules.states import LIVE_GENERATIONS, GenerationState
 
 LATELY = timedelta(minutes=5)
 """Over which the images per second are counted."""
@@ -68,3 +72,31 @@ _OWNERS = text("""
 def owners(tx: Connection, month: date) -> list[OwnerMonth]:
     """Return every owner with a cap or a commitment in this month, those with a cap first."""
     return [OwnerMonth(**row) for row in tx.execute(_OWNERS, {"month": month}).mappings()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """What has been open for so long."""
+
+    age: AgeClass
+    generations: int
+    credits: int
+
+
+# By hours, so that the classes are those of the report, whose borders are whole hours.
+_OPEN = text("""
+    SELECT date_bin('1 hour', admitted_at, CAST(:now AS timestamptz)) AS since, count(*) AS generations,
+        sum(coalesce(reserved, held))::bigint AS credits
+    FROM generation WHERE state = ANY(:states) GROUP BY 1""")
+_STATES = sorted([*LIVE_GENERATIONS, GenerationState.IN_DOUBT])
+
+
+def open_by_age(tx: Connection, *, now: datetime) -> Sequence[Open]:
+    """Return what is open in each class of age, the youngest first."""
+    found = dict.fromkeys(AgeClass, (0, 0))
+    for row in tx.execute(_OPEN, {"now": now, "states": _STATES}):
+        # A bin ends an hour after it begins: the youngest in it decides, and no border of a class is inside of one.
+        age = age_class(now - row.since - timedelta(hours=1))
+        generations, credits_ = found[age]
+        found[age] = (generations + row.generations, credits_ + row.credits)
+    return [Open(age=age, generations=count, credits=credits_) for age, (count, credits_) in found.items()]

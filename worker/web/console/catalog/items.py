@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.responses import Response, StreamingResponse
 
-from worker.catalog import decisions, export, importing, publishing, removing
+from worker.catalog import decisions, export, importing, publishing
 from worker.catalog.importing import RecipeFaulty, TooManyRemoved
 from worker.catalog.items import ItemsRefused, prepare
 from worker.catalog.publishing import CannotRollBack
@@ -195,7 +195,7 @@ def accept(visit: Visit, fields: Mapping[str, str]) -> Response:
 def remove(visit: Visit, fields: Mapping[str, str]) -> Response:  # noqa: ARG001 - the form has no fields
     """Take a catalog off the list and refuse its open plans; images, history and ledger stay."""
     catalog, by = _catalog(visit), visit.context.author(visit.who)
-    removing.remove(visit.context.database, catalog.id, catalog.name, by=by.actor, now=by.now)
+    importing.remove(visit.context.database, catalog.id, catalog.name, by=by.actor, now=by.now)
     return page.redirect(visit.request, "/catalogs?did=removed")
 
 
