@@ -89,7 +89,7 @@ def bind(database: Database, client: Client, account_id: UUID, place: Place, by:
 
 
 def same_key(database: Database, account_id: UUID, place: Place, by: Author) -> None:
-    """Take the word of a person that this key is of the same account at the provider as the one before."""
+    """Record a person's confirmation that this key belongs to the same provider account as the previous key."""
     with database.transaction() as tx:
         found = account_limits.lock_binding(tx, account_id)
         _expect_same_provider(found, place)
@@ -176,7 +176,7 @@ def is_marked(key: str, known: str) -> bool:
 
 
 def shown(known: str | None) -> str | None:
-    """Return the part of a mark by which people tell two of them apart."""
+    """Return the short form of a key fingerprint, for people."""
     return None if known is None else f"mark {known.partition('$')[2][:12]}"
 
 

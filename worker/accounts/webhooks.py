@@ -25,7 +25,7 @@ RECEIVED_AT = "/webhooks/provider/"
 
 
 class WebhookFaulty(DarkroomError):
-    """An endpoint cannot be registered or found as asked."""
+    """The endpoint cannot be registered, or does not exist."""
 
     error_code = "webhook_invalid"
     exit_code = 2
@@ -124,7 +124,7 @@ def listed(database: Database, client: Client, account_id: UUID) -> list[Endpoin
 
 
 def known(database: Database, account_id: UUID) -> tuple[list[EndpointRow], Mapping[UUID, Mapping[str, int]]]:
-    """Return the endpoints that are known here, and what came to them; the provider is not asked."""
+    """Return the endpoints in the database with their counts; the provider is not called."""
     with database.transaction() as tx:
         return webhooks.live(tx, account_id), webhooks.counts(tx, account_id)
 

@@ -24,7 +24,7 @@ def finish(database: Database) -> list[UUID]:
 
 
 def preview(database: Database, *, before: datetime) -> Iterator[Candidate]:
-    """Yield each batch that a run looks at, the oldest first; nothing is changed."""
+    """Yield each batch that a run would consider, oldest first; nothing is changed."""
     after = UUID(int=0)
     while True:
         with database.bulk_transaction() as tx:

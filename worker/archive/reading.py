@@ -53,7 +53,7 @@ class ArchiveReader:
             raise ArchiveDamaged(faults[0]["file"], faults[0]["what"])
 
     def prove(self, tx: Connection, batch_ids: Sequence[UUID]) -> list[Mapping[str, Any]]:
-        """Do the same with the files that are as they were written, and return what is wrong with the others."""
+        """Load the files that are intact, and return what is wrong with the others."""
         for table in TABLES:
             views.make(tx, table)
         faults = [fault for file in archived.files(tx, batch_ids) for fault in self._fill(tx, file)]

@@ -26,7 +26,7 @@ JOBS_PER_REMOVAL = 2_000
 
 
 class NotAsWritten(DarkroomError):
-    """What was read back from the store, or the rows meanwhile, are not those that were written."""
+    """The file that was read back, or the rows in the tables since, differ from what was written."""
 
     error_code = "archive_not_as_written"
 

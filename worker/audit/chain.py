@@ -52,7 +52,7 @@ class _Tally:
 
 
 def verify_seals(tx: Connection) -> tuple[Check, ...]:
-    """Compute every digest and every hash of the chain again from the rows; memory for one seal at a time."""
+    """Recompute every digest and hash of the chain from the rows, one seal in memory at a time."""
     links, entries = _Tally(), _Tally()
     before: Seal | None = None
     for seal, digests in seals.walk(tx):
@@ -118,7 +118,7 @@ def _strayed(tx: Connection, seal: Seal) -> str:
 
 
 def verify_facts(tx: Connection) -> tuple[Check, ...]:
-    """Compute every digest of every closed period again from the rows, and the hashes of their chain."""
+    """Recompute every digest of every closed period from the rows, and the hashes of their chain."""
     known = {seal.id: seal for seal in seals.read_all(tx)}
     sealed = facts.read_all(tx)
     links = [*_broken_links(sealed, known), *_unknown_facts(sealed, known)]

@@ -19,7 +19,7 @@ from worker.core.rules.errors import DarkroomError
 
 
 class NoEvidence(DarkroomError):
-    """What should be evidence cannot be read as such."""
+    """The file is not readable evidence."""
 
     error_code = "evidence_unreadable"
 
@@ -82,7 +82,7 @@ def against_evidence(found: Printed) -> list[str]:
 
 
 def against_books(found: Printed, database: Database, archive: ArchivedRows | None = None) -> list[str]:
-    """Print the report once more and say what is different; nothing when every byte is the same."""
+    """Print the report again and return the differences; empty when every byte is equal."""
     try:
         asked = again(found.evidence["report"], found.evidence["as_of"], found.evidence["parameters"])
         as_format = Format(found.evidence["format"])

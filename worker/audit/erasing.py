@@ -102,7 +102,7 @@ class FilesLeft(DarkroomError):
 
 
 class ErasureBusy(DarkroomError):
-    """Others held the rows for longer than erasing waits."""
+    """Other transactions held the rows' locks for longer than the lock timeout."""
 
     error_code = "erasure_busy"
 

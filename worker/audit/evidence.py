@@ -61,7 +61,7 @@ def separated(document: bytes) -> Printed | None:
 
 
 def own_sha256(evidence: Mapping[str, Any]) -> str:
-    """Hash the evidence as it is written, without the field that this hash stands in."""
+    """Hash the written evidence without its own hash field."""
     rest = {name: value for name, value in evidence.items() if name != "evidence_sha256"}
     return hashlib.sha256(written(rest)).hexdigest()
 

@@ -162,7 +162,7 @@ class NotClosed(DarkroomError):
 
 
 def closed_instant(database: Database, wanted: datetime | None, *, now: datetime) -> datetime:
-    """Close the books as far as the wanted instant needs it, and give the instant; without one, the newest.
+    """Close the books up to the requested instant and return it; without one, up to now.
 
     Raises NotClosed for an instant in the future, LedgerBusy when the ledger is being written to.
     """

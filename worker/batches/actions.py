@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RetryEffect:
-    """What asking again did: so many jobs wait again, and hold so many credits once they are admitted."""
+    """The effect of a retry: how many jobs are pending again, and the credits that they will hold."""
 
     jobs: int
     credits: int
@@ -193,7 +193,7 @@ def cancel(
 def retry(
     tx: Connection, batch_id: UUID, by: Author, *, code: str | None, seen: BatchState | None, shown_credits: int
 ) -> RetryEffect:
-    """Ask for the failed jobs again; raises as ``pause`` does, and PriceChanged when it costs more than was shown."""
+    """Retry the failed jobs; raises as ``pause`` does, and PriceChanged when the price exceeds the one shown."""
     failed_jobs.lock_catalog_of(tx, batch_id)
     before = _locked(tx, batch_id, BatchAction.RETRY, seen)
     deadline_at = deadlines.read(tx, batch_id)

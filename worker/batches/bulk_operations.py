@@ -122,7 +122,7 @@ def _missing(tx: Connection, found: OperationRow, by: Author, *, above: int | No
 
 
 def cancel(database: Database, operation_id: UUID, *, now: datetime) -> OperationRow:
-    """Stop an operation: an item that is being done is completed, the others are skipped. Raises OperationEnded."""
+    """Stop an operation: the item in progress is completed, the others are skipped. Raises OperationEnded."""
     with database.transaction() as tx:
         found = _locked(tx, operation_id)
         if found.state not in {OperationState.PREVIEWED, OperationState.RUNNING}:

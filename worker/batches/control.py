@@ -87,7 +87,7 @@ def retry_failed(
     deadline: NewDeadline | None = None,
     agree: Callable[[RetryEffect], bool] = lambda _: True,
 ) -> RetryEffect | None:
-    """Ask for the failed jobs again, if ``agree`` says yes to number and price; None when it says no.
+    """Retry the failed jobs if ``agree`` accepts number and price; None when it does not.
 
     A job whose generation succeeded is asked for its paid image first. Only when the provider has said that it has the
     image no more is the job put back in line like the others.

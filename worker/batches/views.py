@@ -187,7 +187,7 @@ def operation(found: OperationRow) -> dict[str, Any]:
 
 
 def item(found: ItemRow) -> dict[str, Any]:
-    """Return one batch or image of an operation: what the preview showed, and what came of it."""
+    """Return one item of an operation: the preview, and the outcome."""
     effect = None if found.effect is None else dict(found.effect)
     return {
         "position": found.position,

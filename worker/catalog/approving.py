@@ -119,7 +119,7 @@ def cancel(database: Database, run_id: UUID, *, by: str, reason: str, now: datet
 
 
 def remove(database: Database, schedule_id: UUID, by: Author) -> None:
-    """Take a schedule away with all of its runs that wait; one whose images are being rendered goes on."""
+    """Remove a schedule and its waiting runs; a run that is being rendered continues."""
     with database.transaction() as tx:
         found = schedules.lock(tx, schedule_id)
         if found is None:

@@ -36,7 +36,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What came of a set of decisions, by SKU."""
+    """The outcome of a set of decisions, by SKU."""
 
     accepted: tuple[str, ...]
     taken_back: tuple[str, ...]

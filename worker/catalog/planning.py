@@ -26,7 +26,7 @@ from worker.intake.rules.request import validate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settled:
-    """An item that the plan has asked for already, with its sample."""
+    """An item whose render the plan has already requested, with its sample."""
 
     fingerprint: str
     reasons: tuple[Reason, ...]

@@ -110,7 +110,7 @@ def roll_back(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> RolledBack:
-    """Show an older image again: one by its id, or what the items showed at an instant; None stands for all items.
+    """Publish an older image again: one by its id, or what the items showed at an instant; None: all items.
 
     Until an item's content changes, plans keep what was brought back, and images that were on their way already wait
     for a person. Raises CannotRollBack.

@@ -128,7 +128,7 @@ _PARTS = {
 
 
 def reasons(each: Candidate) -> list[str]:
-    """Return what differs between the two images; made from the same, it was asked for once more."""
+    """Return what differs between the two images; without a difference, the image was requested once more."""
     live = each.live
     if live is None:
         return [Reason.NEW]

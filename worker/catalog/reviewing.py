@@ -49,7 +49,7 @@ class DecidedMeanwhile(DarkroomError):
 
 
 class ClaimedByAnother(DarkroomError):
-    """Another reviewer looks at the image; nothing was saved."""
+    """Another reviewer has the image open; nothing was saved."""
 
     error_code = "image_claimed"
 

@@ -21,7 +21,7 @@ from worker.core.rules.text import label
 
 
 class ScheduleInvalid(DarkroomError):
-    """A schedule cannot be as it was asked for; nothing was changed."""
+    """The schedule is invalid; nothing was changed."""
 
     error_code = "schedule_invalid"
     exit_code = 2

@@ -43,7 +43,7 @@ _SAID_MAX = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """What one look did."""
+    """The effect of one tick."""
 
     fired: int
     moved: int
@@ -58,7 +58,7 @@ def tick(services: Services, *, now: datetime) -> Tick:
 
 
 def advance(services: Services, run_id: UUID, *, now: datetime) -> bool:
-    """Move one run on as far as it goes now; False when another node has it, or nothing has changed.
+    """Advance one run as far as possible; False when another node has it, or nothing has changed.
 
     A plan that the catalog has overtaken is made again, once at most; what follows is left for the next look.
     """

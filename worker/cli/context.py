@@ -57,7 +57,7 @@ class Context:
 
     @property
     def mode(self) -> str:
-        """What people call it."""
+        """The mode's name for people."""
         return "sandbox" if self.is_play else "live"
 
     @property
@@ -69,7 +69,7 @@ class Context:
         return f"the sandbox ({where}), where nothing costs money"
 
     def environment(self) -> dict[str, str]:
-        """What a process of Darkroom is started with, so that it works with the same parts."""
+        """The environment for a process of Darkroom that uses the same services."""
         found = {**self.variables(), **self.provider_variables()}
         # A secret that is in a file stays there; what is given as a value is not given as a file, too.
         found = {name: value for name, value in found.items() if name not in SECRETS or value != in_file(name)}
@@ -77,7 +77,7 @@ class Context:
         return {**inherited, **found}
 
     def variables(self) -> dict[str, str]:
-        """Home, database, broker and store under their names in the environment."""
+        """Home, database, broker and store by the names of their variables."""
         found = {
             "DARKROOM_HOME": str(self.home),
             "DARKROOM_DATABASE_URL": _revealed(self.settings.database_url),
@@ -136,7 +136,7 @@ def home() -> Path:
 
 
 def find_home(given: Settings) -> Home:
-    """Find the home that these settings mean."""
+    """Return the home that these settings name."""
     named = given.home if "home" in given.model_fields_set else None
     return find(named, here=Path.cwd(), user=_user_folder())
 

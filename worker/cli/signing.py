@@ -56,7 +56,7 @@ def actor(by: str | None) -> str:
 
 
 def record_export(database: "Database", subject: str, what: str) -> None:
-    """Keep in the log of changes who takes what out; a login that may only read, such as an auditor's, does without."""
+    """Record an export in the log of changes; a read-only login, such as an auditor's, records nothing."""
     from psycopg import errors
     from sqlalchemy.exc import DBAPIError
 

@@ -38,7 +38,7 @@ def is_permitted(
     lines: Mapping[str, str] | None = None,
     console: Console | None = None,
 ) -> bool:
-    """Show the price and ask where a person can be asked; False when the answer is no.
+    """Show the price and, on a terminal, ask; False when the answer is no.
 
     With ``is_limit`` the price is the most that it may cost. ``lines`` say more about it, such as the wallet.
 

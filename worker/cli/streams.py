@@ -29,7 +29,7 @@ def holds_any_text(stream: TextIO) -> bool:
 
 
 def finish() -> None:
-    """Write out what is buffered, while a failure can still be told; raises OSError."""
+    """Flush the output while an error can still be reported; raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
 
@@ -46,7 +46,7 @@ def exit_quietly() -> NoReturn:
 
 
 def finish_or_give_up() -> None:
-    """Write out what was answered before an error; discard it if that fails, or the interpreter would try again."""
+    """Flush the output before an error is reported; discard it if that fails, as the interpreter would try again."""
     try:
         sys.stdout.flush()
     except OSError:

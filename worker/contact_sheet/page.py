@@ -197,7 +197,7 @@ def pages_of(sheet: Path, *, cards: int, per_page: int) -> list[Page]:
 
 
 def surplus(sheet: Path, last: int) -> list[Path]:
-    """Return the pages of an earlier, longer sheet that had the same name; nothing else that is called like them."""
+    """Return the surplus pages of an earlier, longer sheet of the same name, and no other file."""
     found: list[Path] = []
     while is_page_of(sheet, path := page_path(sheet, last + len(found) + 1)):
         found.append(path)

@@ -141,7 +141,7 @@ class _Tracked(_Base):
     _used_at = 0.0
 
     def connect(self) -> None:
-        """Connect, with TLS and a proxy's tunnel; nothing that is sent meanwhile is the request."""
+        """Connect, with TLS and a proxy's tunnel; no part of the request is sent."""
         self._is_connecting = True
         try:
             super().connect()

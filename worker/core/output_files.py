@@ -33,12 +33,12 @@ _STATUS = Path("/proc/self/status")
 
 
 def file_mode() -> int:
-    """Return the mode of a file for everyone whom the umask does not shut out."""
+    """Return the permission bits of a new file, as the umask leaves them."""
     return 0o666 & ~umask()
 
 
 def folder_mode() -> int:
-    """Return the same for a folder."""
+    """Return the permission bits of a new folder, as the umask leaves them."""
     return 0o777 & ~umask()
 
 

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def check_account(services: Services) -> bool:
-    """Look whether paused models are back, and whether the account may go on. True when it was resumed."""
+    """Check whether paused models are offered again and whether the account may resume. True when it was resumed."""
     _look_for_models(services)
     return _look_at_account(services)
 

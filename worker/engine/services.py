@@ -69,7 +69,7 @@ class Policies:
 
 @dataclass(frozen=True, kw_only=True)
 class Writers:
-    """The two threads of a node that write for the others.
+    """The two group-commit threads of a node.
 
     Claims have one for themselves, and transactions in which nothing else can wait: a lease runs from its claim.
     """
@@ -216,7 +216,7 @@ class Meters:
         """Keep how long a step took in this process."""
 
     def queued(self, waited: timedelta) -> None:
-        """Keep how long a job had waited when its first request was sent."""
+        """Record how long a job waited before its first request."""
 
     def detected(self, *, provider: timedelta, lag: timedelta) -> None:
         """Keep how long a generation took at the provider, and how long after that its end was seen."""
@@ -224,7 +224,7 @@ class Meters:
 
 @dataclass(kw_only=True)
 class LimitWords:
-    """What was last said; of threads that write it at once one wins, which costs a request or a short wait."""
+    """The limit that was stated last; when threads race, one wins, which costs a request or a short wait."""
 
     last: StatedLimit = field(default_factory=StatedLimit)
 

@@ -64,7 +64,7 @@ class Sender:
 
 
 def relay(database: Database, *, now: datetime) -> int:
-    """Write the deliveries of what has happened since the last time; give how many events had some to be written.
+    """Write the deliveries of new events; return how many events had deliveries.
 
     Doubts of one batch that came together become one event.
     """

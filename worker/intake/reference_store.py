@@ -70,7 +70,7 @@ class ReferenceStore:
         return found
 
     def take_for(self, spec: ModelSpec, source: Located) -> str:
-        """Do the same for a job of a model; raise UnfitError for a reference that the model does not take, too."""
+        """Return the SHA-256 of a reference; raise UnfitError also for one that the model does not accept."""
         sha256 = self.take(source)
         facts = self.facts.get(sha256)
         if facts is not None:

@@ -69,7 +69,7 @@ class TokenTaken(DarkroomError):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What came of a submission; ``is_new`` is False when the token had been used before."""
+    """The receipt of a submission; ``is_new`` is False when the token had been used before."""
 
     batch_id: UUID
     token: str
@@ -189,7 +189,7 @@ def _one_store(pool: str | None, accounts: Sequence[StoreRow]) -> UUID | None:
 
 
 def tell(receipt: Receipt) -> None:
-    """Write into the log what came of a submission, once it is committed."""
+    """Log the outcome of a submission after its commit."""
     log.info(
         "batch.enqueued",
         batch=str(receipt.batch_id),

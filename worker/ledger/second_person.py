@@ -62,7 +62,7 @@ def missing(
 
 
 def ask_for_batch(tx: Connection, by: Author, *, batch: str, credits_: int) -> None:
-    """Keep that a batch waits for another person, who resumes it; the caller has paused it."""
+    """Record that a batch waits for a second person, who resumes it; the caller has paused it."""
     _ask(tx, by, subject=batch, request=SUBMIT, credits_=credits_)
 
 

@@ -68,7 +68,7 @@ def at(path: Path) -> Home:
 
 
 def make(home: Home) -> None:
-    """Make the home as far as its lock needs it; others may do so at the same time."""
+    """Create the home as far as its lock needs; safe when several processes do so at once."""
     home.lock.parent.mkdir(parents=True, exist_ok=True)
     if (owner := home.lock.parent.stat().st_uid) != os.geteuid():
         raise ServicesError(

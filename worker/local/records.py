@@ -18,7 +18,7 @@ LOCK_POLL_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A server process: an id alone says little, since systems use them again."""
+    """A server process: its id and start time, as systems reuse ids."""
 
     pid: int
     started_at: float

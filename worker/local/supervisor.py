@@ -139,7 +139,7 @@ LOCK_TIMEOUT_S = 2.0
 
 
 def launch(command: Sequence[str], account: Account, log: Path) -> int:
-    """Start a server in its own session and return its process id; its words go to the end of the log.
+    """Start a server in its own session and return its process id; its output is appended to the log.
 
     The server inherits the lock on its log and holds it until its last child is gone, also against processes
     that cannot see each other, such as two containers with one volume.
@@ -174,7 +174,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def started_at(process: psutil.Process) -> float:
-    """Return the start in seconds since 1970; 0, which is no process's start, when it has ended meanwhile."""
+    """Return the start time in seconds since 1970; 0 when the process has ended."""
     try:
         return process.create_time()
     except psutil.NoSuchProcess:
@@ -213,7 +213,7 @@ def listening_port(process: psutil.Process) -> int | None:
 
 
 def end_processes(processes: Sequence[psutil.Process], first: signal.Signals, grace_s: float) -> None:
-    """Return when the processes are gone: asked with the first signal, killed when the grace is over."""
+    """End the processes with the signal, kill them after the grace period, and return when they are gone."""
     _send(processes, first)
     if not wait_until(lambda: not any(map(is_alive, processes)), grace_s):
         _send(processes, signal.SIGKILL)

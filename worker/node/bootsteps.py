@@ -75,7 +75,7 @@ class Dispatcher(bootsteps.StartStopStep):
             stage.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Stop handing out work, and return when the downloads that have begun have ended; other work goes on."""
+        """Stop dispatching, and return when running downloads have ended; other work continues."""
         if self._loops:
             self._end_dispatch()
             for each in process.services_of_each().values():
@@ -137,7 +137,7 @@ def _uptime() -> datetime:
 
 
 class Loop:
-    """Round after round: decide, publish in the rhythm of the slots, wait for the next reason to look."""
+    """The dispatcher's loop: decide, publish at the slots' times, wait for the next reason to run."""
 
     def __init__(
         self, app: Celery, services: Services, heartbeat: Heartbeat, ear: ConsumerWatchdog, chosen: Settings
@@ -289,7 +289,7 @@ def bundles(tickets: Sequence[Ticket], *, threads: int) -> Iterator[list[Ticket]
 def publish_probe(
     app: Celery, *, account: str = delivery.DEFAULT_ACCOUNT, producer: Any = None, timeout_s: float = 10.0
 ) -> None:
-    """Ask any worker with its key to look whether the account may go on."""
+    """Publish a probe of the paused account, to any worker with its key."""
     queue = delivery.queue_of(delivery.PROBE, account)
     app.send_task(delivery.PROBE, queue=queue, producer=producer, ignore_result=True, confirm_timeout=timeout_s)
 

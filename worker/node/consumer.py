@@ -41,7 +41,7 @@ def _steps() -> list[str]:
 
 
 class Consumer(consumer.Consumer):
-    """Lets go of a channel that is gone: its messages come again, and change nothing then."""
+    """A consumer that drops a closed channel: its messages are redelivered, which changes nothing."""
 
     class Blueprint(_Blueprint):  # type: ignore[misc]  # the stub knows it as a variable
         """Celery's parts of a consumer, with remote control that is closed by default."""

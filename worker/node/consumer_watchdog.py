@@ -43,7 +43,7 @@ class Threads:
             self.taken_at_s = time.monotonic()
 
     def end(self, **_: object) -> None:
-        """Count a thread that is free again."""
+        """Count a thread as free again."""
         with self._lock:
             self.busy -= 1
 
@@ -65,7 +65,7 @@ class Action(StrEnum):
 
 
 class ConsumerWatchdog:
-    """Looks every few seconds whether this node's consumer still takes messages; safe to share between threads."""
+    """Checks every few seconds whether this node's consumer still receives messages; thread-safe."""
 
     def __init__(self, app: Celery, hub: Any) -> None:
         """``hub`` is the event loop of the consumer."""
@@ -76,7 +76,7 @@ class ConsumerWatchdog:
         self._looking = threading.Lock()
 
     def look(self, now: datetime) -> None:
-        """Look if it is time, and do what is due; raises the broker's connection errors."""
+        """Check the consumer if it is time, and take the action that is due; raises the broker's connection errors."""
         if not self._looking.acquire(blocking=False):
             return
         try:

@@ -81,7 +81,7 @@ class FetchStage:
         self._thread = threading.Thread(target=self._run, name="darkroom-messages", daemon=True)
 
     def start(self) -> None:
-        """Begin to look for messages."""
+        """Start consuming messages."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -78,7 +78,7 @@ class NodeMeters(Meters):
         self._step_seconds.labels(kind.value).observe(took.total_seconds())
 
     def queued(self, waited: timedelta) -> None:
-        """Keep how long a job had waited when its first request was sent."""
+        """Record how long a job waited before its first request."""
         self._queue.observe(max(waited.total_seconds(), 0.0))
 
     def detected(self, *, provider: timedelta, lag: timedelta) -> None:
@@ -182,7 +182,7 @@ class ReadinessProbe:
         self._asking = threading.Lock()
 
     def drain(self) -> None:
-        """Note that the node was told to end."""
+        """Record that the node is draining."""
         self._draining.set()
 
     def ready(self) -> Readiness:

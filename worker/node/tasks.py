@@ -73,7 +73,7 @@ STEP_TASKS = {kind: _step_task(kind) for kind in StepKind}
 
 @app.task(name="darkroom.probe")
 def probe(account: str | None = None) -> None:
-    """Look whether a paused account may go on."""
+    """Probe whether a paused account may resume."""
     if services := process.services_of(account):
         with tracing.begun("probe"):
             probing.check_account(services)

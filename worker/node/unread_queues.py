@@ -72,7 +72,7 @@ def _declared(connection: Any) -> Iterator[tuple[str, int]]:
 
 
 class UnreadQueues:
-    """A thread that looks every few minutes, and logs what has changed."""
+    """A thread that checks for unread queues every few minutes and logs changes."""
 
     def __init__(self, app: Celery) -> None:
         """Prepare the thread; it is a daemon."""
@@ -82,11 +82,11 @@ class UnreadQueues:
         self._thread = threading.Thread(target=self._run, name="darkroom-unread-queues", daemon=True)
 
     def start(self) -> None:
-        """Look for the first time at once."""
+        """Start the thread; the first check runs at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the thread."""
         self._ended.set()
 
     def _run(self) -> None:
@@ -98,7 +98,7 @@ class UnreadQueues:
             self._ended.wait(LOOK_EVERY.total_seconds())
 
     def look(self) -> None:
-        """Look once; raises the broker's connection errors."""
+        """Check once; raises the broker's connection errors."""
         connection: Any
         # A connection of its own: a look takes dozens of requests.
         with self._app.connection_for_read() as connection:

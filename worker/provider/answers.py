@@ -49,7 +49,7 @@ def _int(text: str) -> float:
 
 
 def read_envelope(content: bytes, *, request_id: str | None) -> Envelope:
-    """What an error answer says; a body that is not JSON becomes the message, cut."""
+    """Parse an error answer; a body that is not JSON becomes the message, truncated."""
     try:
         error = read_json(content).get("error")
     except MalformedAnswerError:

@@ -93,7 +93,7 @@ class Client:
         return replace(view, limit_resets_in=self._until_reset(answer))
 
     def get(self, provider_id: str) -> GenerationView:
-        """The generation as it stands now; an answer about another one is malformed."""
+        """Return the present state of the generation; an answer about another one is malformed."""
         answer = self._call("GET", f"/generations/{quote(provider_id, safe='')}")
         view = self._read(answer, self._generation_parser(answer))
         if view.id != provider_id:
@@ -329,7 +329,7 @@ class ModelListing:
         self._statuses: Statuses = {}
 
     def read_since(self, instant: float, ask: Callable[[], Statuses]) -> Statuses:
-        """Return a list that was asked for after the instant of ``time.monotonic``; ``ask`` if there is none.
+        """Return a list fetched after the instant of ``time.monotonic``, or call ``ask``.
 
         Raises ListBusy, and whatever ``ask`` raises.
         """

@@ -51,7 +51,7 @@ def from_answer(  # noqa: PLR0911 - one for each class
     is_paid: bool,
     refused_content: frozenset[str] = errors.REFUSED_CONTENT,
 ) -> ProviderError:
-    """The error that an answer stands for; ``is_paid`` says that the call was a create.
+    """Return the error for an answer; ``is_paid``: the call was a create.
 
     ``refused_content`` are the codes of content that is refused, whatever the HTTP status.
     """

@@ -153,7 +153,7 @@ class Folder:
 
     @property
     def place(self) -> str:
-        """Its name for a person."""
+        """Its name for people."""
         return str(self.path)
 
     @contextmanager

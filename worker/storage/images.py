@@ -90,7 +90,7 @@ def inspect_reference(source: Path | bytes) -> ImageFacts:
 
 
 def inspect_result(source: Path | bytes) -> ImageFacts:
-    """The facts of an image that came back, whatever its form; raises BadImage when it is not whole or not one."""
+    """Return the facts of a downloaded image of any format; raises BadImage for one that is truncated or no image."""
     return _inspect(source, max_bytes=MAX_RESULT_BYTES, formats=RESULT_FORMATS)
 
 

@@ -41,7 +41,7 @@ def result_paths(batch_id: UUID, key: str, mime_type: str, sha256: str, generati
 
 
 def unreadable_path(batch_id: UUID, key: str, sha256: str) -> str:
-    """Name what was paid for and is no image that can be read; a person may know better."""
+    """Return the path of a paid file that is not a readable image, kept for a person to inspect."""
     return f"{batch_id}/{key}~{sha256[:12]}.bin"
 
 

@@ -12,7 +12,7 @@ from worker.core.rules.errors import DarkroomError
 
 
 class StoreUnavailable(DarkroomError):
-    """The store could not do what was asked; the same call may be made again later."""
+    """The store failed; the same call may be retried later."""
 
     error_code = "store_unavailable"
     hint = "check DARKROOM_STORE, or run `darkroom doctor`"

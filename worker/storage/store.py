@@ -84,7 +84,7 @@ _CONFLICT_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 class Put(Enum):
-    """How it came that a name holds the bytes that were to be stored."""
+    """How the bytes came to be stored under the name."""
 
     WRITTEN = auto()
     """They were written."""
@@ -127,7 +127,7 @@ class Store:
 
     @property
     def place(self) -> str:
-        """Where it is, for a person."""
+        """Its location for people."""
         return self._backend.place
 
     @property
@@ -213,7 +213,7 @@ class Store:
         self.spool.sweep()
 
     def sweep_if_due(self) -> None:
-        """Do the same once an hour."""
+        """Sweep at most once an hour."""
         if time.monotonic() >= self._sweep_at:
             self.sweep()
 

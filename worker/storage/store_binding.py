@@ -65,7 +65,7 @@ def expect_known(store: Store, tx: Connection, account: str) -> None:
 
 
 def adopt(store: Store, transaction: Transaction, known: StoreRow, by: Author) -> UUID:
-    """Let what is at the store's place be the account's store, on a person's word, which is recorded."""
+    """Bind the store at this location to the account, on a person's order, which is recorded."""
     identity = store.initialise()
     with transaction() as tx:
         if not stores.adopt(tx, known.account_id, identity, before=known.identity, place=store.place):

@@ -14,7 +14,7 @@ _HOW = "send `Authorization: Bearer TOKEN`, with a token of `darkroom token crea
 
 
 def context_of(request: Request) -> WebContext:
-    """Return the parts of this process; a form that is sent once has some of its own."""
+    """Return the process's services; a form with its own ids has some of its own."""
     context: WebContext = getattr(request.state, "context", request.app.state.context)
     return context
 

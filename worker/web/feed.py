@@ -45,7 +45,7 @@ class Stream:
         self.is_closed = False
 
     def wake(self, *, is_closed: bool = False) -> None:
-        """Tell the reader to look; from any thread."""
+        """Wake the reader, from any thread."""
         self.is_closed = self.is_closed or is_closed
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._news.set)
@@ -208,5 +208,5 @@ class _Look:
 
 
 def since_of(number: int | None, numbered_at: datetime | None, now: datetime) -> datetime:
-    """Return from when on a stream of all batches looks for ends: it goes on behind a number, or begins now."""
+    """Return where a stream of all batches begins: after the given number, or now."""
     return now if number is None or numbered_at is None else numbered_at - timedelta(seconds=1)

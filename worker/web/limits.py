@@ -89,7 +89,7 @@ class RequestRates:
 
 
 class Places:
-    """Places for what lasts, such as a stream: for all clients and for each; for the thread of the event loop."""
+    """A limit of concurrent streams, in all and per client; for the event loop's thread."""
 
     def __init__(self, what: str, *, total: int, of_one: int) -> None:
         """Start with all of them free; ``what`` takes them, in the plural."""

@@ -51,7 +51,7 @@ class Client:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What a browser has to bring back, kept in its own cookie meanwhile."""
+    """A sign-in in progress, kept in the browser's cookie."""
 
     state: str
     nonce: str

@@ -113,7 +113,7 @@ def on_database_error(request: Request, error: Exception) -> Response:
 
 
 def on_unforeseen(request: Request, error: Exception) -> Response:
-    """Answer an error that nobody foresaw, of which the client is told nothing."""
+    """Answer an unexpected error without details."""
     log.error("web.failed", path=request.url.path, error=with_type(error), exc_info=error)
     return response(500, "internal_error", "the server failed; its log says why")
 

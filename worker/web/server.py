@@ -94,7 +94,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server whose open event streams end when it is told to: they would use up the grace of the others."""
+    """A server that ends its open event streams at shutdown, as they would use up the grace period."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then serve what is in progress to its end."""

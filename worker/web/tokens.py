@@ -22,7 +22,7 @@ _SHOWN = 12
 
 
 class IdentityFaulty(DarkroomError):
-    """A user or a token cannot be made or changed as asked."""
+    """The user or token cannot be created or changed."""
 
     error_code = "identity_invalid"
     exit_code = 2
@@ -47,7 +47,7 @@ def digest(secret: str) -> bytes:
 
 
 def create(tx: Connection, by: Author, wanted: TokenRequest) -> str:
-    """Keep a new token and return its secret, which cannot be found again; raises IdentityFaulty."""
+    """Store a new token and return its secret, which is shown once; raises IdentityFaulty."""
     user = identity.find_user(tx, wanted.user)
     if user is None or user.disabled_at is not None:
         raise IdentityFaulty(f"there is no user {wanted.user!r} that may act: see `darkroom user list`")

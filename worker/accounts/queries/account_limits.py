@@ -63,7 +63,7 @@ def follow_settings(
 
 
 def set_read_rate(tx: Connection, account_id: UUID, rate: float | None) -> None:
-    """Give reads a pace of their own; None: they share the one pace again."""
+    """Set a separate rate for reads; None: reads and creates share one rate."""
     tx.execute(
         text("UPDATE account SET read_rate = :rate, read_next_slot_at = NULL WHERE id = :id"),
         {"rate": rate, "id": account_id},
@@ -72,7 +72,7 @@ def set_read_rate(tx: Connection, account_id: UUID, rate: float | None) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountView:
-    """An account as a person looks at it."""
+    """An account as commands and pages show it."""
 
     id: UUID
     name: str
@@ -161,7 +161,7 @@ def lock_binding(tx: Connection, account_id: UUID) -> Bound:
 
 
 def remember_binding(tx: Connection, account_id: UUID, *, base_url: str, key_mark: str) -> None:
-    """Keep address and key of the same account at the provider."""
+    """Store the provider's address and the key fingerprint of the account."""
     tx.execute(
         text("UPDATE account SET base_url = :url, key_mark = :mark WHERE id = :id"),
         {"url": base_url, "mark": key_mark, "id": account_id},

@@ -334,7 +334,7 @@ def begin_probe(tx: Connection, account_id: UUID, *, next_at: datetime) -> None:
 def record_wallet(
     tx: Connection, *, reading_id: UUID, account_id: UUID, balance: int, now: datetime, asked_at: datetime | None = None
 ) -> None:
-    """Keep what the provider said the wallet holds, less what we hold and have not had reserved yet.
+    """Store the wallet balance that the provider reported, less credits held here that it has not reserved yet.
 
     What was accepted since ``asked_at`` may have come after the answer, so it counts as not reserved.
     """
@@ -375,7 +375,7 @@ def read_virtual_times(classes: dict[str, float], owners: dict[str, Any] | None 
 
 
 def save_virtual_times(tx: Connection, account_id: UUID, virtual_times: VirtualTimes) -> None:
-    """Store how much each class and each owner has had; the account is locked."""
+    """Store the virtual times of each class and owner; the account is locked."""
     statement = text("UPDATE account SET class_times = :classes, owner_times = :owners WHERE id = :id").bindparams(
         bindparam("classes", type_=JSONB), bindparam("owners", type_=JSONB)
     )
@@ -384,7 +384,7 @@ def save_virtual_times(tx: Connection, account_id: UUID, virtual_times: VirtualT
 
 
 def save_virtual_times_of_reads(tx: Connection, account_id: UUID, virtual_times: VirtualTimes) -> None:
-    """Store how much each class has had of the pace of reads; the account is locked."""
+    """Store the virtual times of each class for reads; the account is locked."""
     statement = text("UPDATE account SET read_class_times = :classes WHERE id = :id").bindparams(
         bindparam("classes", type_=JSONB)
     )

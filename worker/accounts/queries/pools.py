@@ -10,7 +10,7 @@ _SET_POOLS = text("UPDATE account SET pools = :pools WHERE id = :id AND pools IS
 
 
 def set_pools(tx: Connection, account_id: UUID, pools: Collection[str]) -> None:
-    """Let the account belong to these pools and no others."""
+    """Set the pools that the account belongs to."""
     tx.execute(_SET_POOLS, {"id": account_id, "pools": sorted(pools)})
 
 

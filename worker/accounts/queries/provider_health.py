@@ -15,7 +15,7 @@ from worker.core.rules import retry
 
 
 class Source(Enum):
-    """What speaks for or against the provider; each has evidence of its own, and what they have in common is shared."""
+    """A source of evidence about the provider's health; each has its own counters."""
 
     GENERATIONS = auto()
     """How generations end."""

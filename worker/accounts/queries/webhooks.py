@@ -106,7 +106,7 @@ def _row(values: RowMapping) -> EndpointRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How many webhooks of an endpoint came to one outcome since they were last written down."""
+    """The number of webhooks of an endpoint with one outcome since the counts were last stored."""
 
     endpoint_id: UUID
     outcome: str
@@ -128,7 +128,7 @@ _RECEIVED = text("""
 
 
 def add_counts(tx: Connection, counts: Collection[Count]) -> None:
-    """Add to how many came to what, in one order of rows, so that two processes do not wait for each other."""
+    """Add to the counts, in a fixed order of rows so that two processes cannot deadlock."""
     rows = sorted(counts, key=lambda each: (each.endpoint_id, each.outcome))
     values = {
         "ids": [each.endpoint_id for each in rows],
@@ -147,7 +147,7 @@ _COUNTS = text("""
 
 
 def counts(tx: Connection, account_id: UUID) -> dict[UUID, dict[str, int]]:
-    """Return how many webhooks came to what, by endpoint and outcome."""
+    """Return the number of webhooks by endpoint and outcome."""
     found: dict[UUID, dict[str, int]] = {}
     for row in tx.execute(_COUNTS, {"id": account_id}):
         found.setdefault(row.endpoint_id, {})[row.outcome] = row.times

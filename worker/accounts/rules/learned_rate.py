@@ -232,7 +232,7 @@ _SURELY_BEFORE = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class StatedLimit:
-    """What was last said."""
+    """The limit that the provider stated last."""
 
     said_at: datetime | None = None
     resets_in: timedelta = timedelta(0)
@@ -247,7 +247,7 @@ def note_accepted(before: StatedLimit, *, sent_at: datetime, now: datetime) -> S
 
 
 def note_stated(before: StatedLimit, *, wait: timedelta, now: datetime) -> tuple[StatedLimit, timedelta | None]:
-    """Return what is known after such an answer, and for how long the key is to be closed; None: not at all."""
+    """Return the stated limit after an answer, and how long to close the key; None: not at all."""
     if before.disproved_at is not None and now < before.disproved_at + DISBELIEVED_FOR:
         return before, None
     return StatedLimit(said_at=now, resets_in=wait), min(wait, BELIEVED_FOR)

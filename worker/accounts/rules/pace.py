@@ -86,7 +86,7 @@ def opens_at(pace: Pace, *, now: datetime) -> datetime | None:
 
 
 def next_slot(pace: Pace, *, now: datetime) -> Grant | None:
-    """Return the next slot that is not given away, however far ahead; None while the key is closed."""
+    """Return the next free slot, however far in the future; None while the key is closed."""
     if pace.blocked_until is not None and now < pace.blocked_until:
         return None
     slot = max(pace.next_slot_at, now)

@@ -66,7 +66,7 @@ class Evidence:
 
     @property
     def is_one_sided(self) -> bool:
-        """Whether several prompts failed and nothing succeeded: enough when no more evidence is to be had."""
+        """Whether several prompts failed and nothing succeeded: enough when no more evidence will come."""
         return self.failed >= FEWEST and not self.succeeded
 
 
@@ -84,7 +84,7 @@ def failure(before: Evidence) -> Evidence:
 
 
 def success(before: Evidence) -> Evidence:
-    """Return the evidence after a success; back at zero, what was counted becomes part of the usual share."""
+    """Return the evidence after a success; at zero, the counted failures are added to the usual share."""
     if before.is_calm:
         return before
     after = replace(before, score=before.score - math.log(3), succeeded=before.succeeded + 1)

@@ -15,7 +15,7 @@ from worker.archive.rules.tables import ArchivedFile, Need, folder_of
 
 @dataclass(frozen=True, kw_only=True)
 class ArchivedBatch:
-    """A batch whose rows are in the store, with what is said of it without reading them."""
+    """A batch whose rows are in the store, and its totals, which are known without reading them."""
 
     batch_id: UUID
     name: str
@@ -68,7 +68,7 @@ _REMOVE = text("SELECT remove_archived(:batch_id, :jobs)")
 
 
 def remove(tx: Connection, batch_id: UUID, *, jobs: int) -> int:
-    """Remove so many jobs of an archived batch with all that belongs to them; gives how many were left to remove."""
+    """Delete at most ``jobs`` jobs of an archived batch and their rows; return how many were deleted."""
     found: int = tx.execute(_REMOVE, {"batch_id": batch_id, "jobs": jobs}).scalar_one()
     return found
 
@@ -142,7 +142,7 @@ def is_archived(tx: Connection, batch_id: UUID) -> bool:
 
 
 def of_batch(tx: Connection, batch_id: UUID) -> ArchivedBatch | None:
-    """Return what is said of an archived batch; None: its rows are in the tables."""
+    """Return the archived batch; None: its rows are in the tables."""
     row = tx.execute(_ONE, {"id": batch_id}).mappings().one_or_none()
     return None if row is None else ArchivedBatch(**row)
 

@@ -81,7 +81,7 @@ _UNIQUE = (
 
 
 def twice(tx: Connection) -> list[dict[str, Any]]:
-    """Return archived rows of which the tables have one with the same value where each has its own."""
+    """Return archived rows whose unique values also occur in the tables."""
     schema = _schema(tx)
     found = []
     for name, columns in _UNIQUE:
@@ -107,7 +107,7 @@ _MISCOUNTED = """
 
 
 def miscounted(tx: Connection) -> list[dict[str, Any]]:
-    """Return archived batches of which is said what their rows do not give; the rows are shown."""
+    """Return archived batches whose recorded totals differ from their rows; the rows have been read back."""
     return [dict(row) for row in tx.execute(text(_MISCOUNTED)).mappings()]
 
 

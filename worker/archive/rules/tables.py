@@ -102,5 +102,5 @@ class ArchivedRows(Protocol):
         ...
 
     def prove(self, tx: Any, batch_ids: Sequence[UUID], /) -> list[Mapping[str, Any]]:
-        """Do the same with the files that are as they were written, and return what is wrong with the others."""
+        """Load the files that are intact, and return what is wrong with the others."""
         ...

@@ -264,7 +264,7 @@ def readings(*, as_of: datetime) -> Query:
 
 # An entry at the very instant of a reading counts to the interval that ends there.
 def moved(*, as_of: datetime, near_s: int) -> Query:
-    """Ask what left and came back between each two readings of an account, in all and near either reading.
+    """Ask for the credits that left and returned between each two wallet readings, in all and close to either reading.
 
     Row ``number`` n is about the time after the n-th reading, 0 about the time before the first. Only entries that
     the wallet sees are counted: what the provider reserved, took beyond that, and gave back.

@@ -86,7 +86,7 @@ BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 def oldest(tx: Connection, *, limit: int, after: tuple[datetime, UUID] = BEFORE_ALL) -> list[InDoubt]:
-    """Return the oldest doubts behind a place, their end and id; of the others nothing but their age is read."""
+    """Return the oldest generations in doubt after a cursor of end and id; of the others only the age is read."""
     asked = {"limit": limit, "after_at": after[0], "after_id": after[1]}
     return [_read(row) for row in tx.execute(_OLDEST, asked)]
 
@@ -186,7 +186,7 @@ def end(
     message: str,
     now: datetime,
 ) -> None:
-    """End the locked generation and its job, which has failed: a person found out what was charged."""
+    """End the locked generation, and its job as failed, with the charge that a person determined."""
     values = {"id": doubt.generation_id, "state": state, "final": final, "now": now, "code": code, "message": message}
     tx.execute(_END, values)
     _move_job(tx, doubt, JobEvent.RESOLVE, ended_at=now, code=code, message=message)
@@ -225,7 +225,7 @@ class WalletReading:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What the provider said when it was asked again; the code is of an error in place of an answer, too."""
+    """The provider's answer to a later check of the generation, or the code of the error."""
 
     read_at: datetime
     status: str | None
@@ -260,7 +260,7 @@ _LAST_SAID = text("""
 
 
 def last_said(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Said]:
-    """Return what the provider said last of each generation; nothing of one that it was never asked about again."""
+    """Return the last later check of each generation; a generation without one is missing."""
     rows = tx.execute(_LAST_SAID, {"ids": list(ids)}).mappings()
     return {row["id"]: Said(**{name: value for name, value in row.items() if name != "id"}) for row in rows}
 
@@ -330,7 +330,7 @@ def lock_ended(tx: Connection, generation_id: UUID) -> Paid | None:
 
 
 def set_final(tx: Connection, generation_id: UUID, credits_: int) -> None:
-    """Note what the provider finally charged, as a person found out."""
+    """Record the final charge that a person determined."""
     tx.execute(text("UPDATE generation SET final = :final WHERE id = :id"), {"final": credits_, "id": generation_id})
 
 

@@ -214,7 +214,7 @@ _HEAL = tuple(text(_heal(rows)) for rows in _HEALED)
 
 
 def heal(tx: Connection, account_id: UUID, *, now: datetime) -> list[Impossible]:
-    """Put right what stops the account's work, and return the first of what was found; a locked row is left alone."""
+    """Correct impossible instants that stop the account's work, and return the first found; locked rows are skipped."""
     values = {"account_id": account_id, "now": now}
     found = [_impossible(row) for row in tx.execute(_FIND, values).mappings()]
     for statement in _HEAL if found else ():

@@ -100,7 +100,7 @@ def spend_per_image(scope: Scope) -> Query:
 
 
 def reservations(scope: Scope) -> Query:
-    """Ask for what each generation had reserved, or still holds, when, and when nothing was left of it."""
+    """Ask for what each generation reserved or still holds, since when, and when that ended."""
     amount = "coalesce(a.reserve, 0) + coalesce(a.top_up, 0) + coalesce(a.found_charged, 0) + coalesce(a.in_held, 0)"
     return Query(
         name="reservations",

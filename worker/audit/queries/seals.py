@@ -73,7 +73,7 @@ def hashes(tx: Connection, numbers: Collection[int]) -> dict[int, str]:
 
 
 def latest_posting(tx: Connection, *, after: int) -> datetime | None:
-    """Return the latest instant at which an entry behind this id was posted; None when there is none."""
+    """Return the latest posting time of the entries after this id; None when there is none."""
     query = text("SELECT max(posted_at) FROM credit_entry WHERE id > :after")
     found: datetime | None = tx.execute(query, {"after": after}).scalar()
     return found

@@ -69,7 +69,7 @@ def as_json(report: Report) -> bytes:
 
 
 def written(document: Mapping[str, object]) -> bytes:
-    """Return a JSON document in the one form that it is hashed in; what was read from it is written the same again."""
+    """Return a JSON document in canonical form, as it is hashed; reading and writing it again gives the same bytes."""
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 

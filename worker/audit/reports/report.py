@@ -57,7 +57,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was asked, and the answer; the same question as of the same instant has the same answer for ever."""
+    """A report query and its answer, which is the same for ever for the same instant."""
 
     name: str
     title: str
@@ -89,7 +89,7 @@ def columns(spec: str, *, details: frozenset[str] = frozenset()) -> tuple[Column
 
 
 def added_up(cols: Sequence[Column], rows: Sequence[tuple[Cell, ...]], *, label: str = "total") -> tuple[Cell, ...]:
-    """Return the row of totals: the label first, a sum below each column of numbers, nothing below the others."""
+    """Return the row of totals: the label, then the sum of each numeric column; other columns are empty."""
     sums: list[Cell] = [
         sum(_number(row[at]) for row in rows) if column.is_number else None for at, column in enumerate(cols)
     ]
@@ -137,7 +137,7 @@ class ReportQuery:
 
     @property
     def parameters(self) -> dict[str, str | int | None]:
-        """All that was asked beside the report's name and its instant, without what was left open."""
+        """The parameters that were given, without the report's name and instant."""
         named = {
             "by": self.by,
             "owner": self.owner,
@@ -155,7 +155,7 @@ class ReportQuery:
 
 
 def again(report: str, as_of: str, parameters: Mapping[str, str | int | None]) -> ReportQuery:
-    """Return what was asked from its written form; raise ValueError or KeyError when it is not one."""
+    """Parse a report query from its written form; raise ValueError or KeyError."""
     name = ReportName(report)
     by = str(parameters["by"]) if "by" in parameters else None
     days = {key: date.fromisoformat(str(parameters[key])) for key in ("from_day", "to_day") if key in parameters}

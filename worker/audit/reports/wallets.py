@@ -17,7 +17,7 @@ Rows = Sequence[Row[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Wallet:
-    """One account's intervals; ``shown`` are those that end within the days that were asked for."""
+    """One account's intervals; ``shown`` are those that end within the requested days."""
 
     account_id: UUID
     account: str

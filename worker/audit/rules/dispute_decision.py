@@ -44,7 +44,7 @@ class NotEnded(DarkroomError):
 
 
 class TooMuch(DarkroomError):
-    """More is said to have been charged than was ever promised or reserved; nothing was changed."""
+    """The stated charge exceeds what was held or reserved; nothing was changed."""
 
     error_code = "correction_too_large"
 

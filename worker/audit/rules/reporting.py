@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ReportName(StrEnum):
-    """Every report, by the word that a person asks for it with."""
+    """The reports, by their names on the command line."""
 
     STATEMENT = "statement"
     """Opening, movements and closing."""
@@ -61,7 +61,7 @@ class Format(StrEnum):
 
 
 class AgeClass(StrEnum):
-    """How long something has been open; an age on a border belongs to the older class."""
+    """Classes of how long credits have been open; a boundary belongs to the older class."""
 
     HOUR = "under 1 h"
     """Work in progress."""
@@ -81,7 +81,7 @@ _BORDERS = (
 
 
 def age_class(age: timedelta) -> AgeClass:
-    """Return the class of an age; one below zero, from a clock that was ahead, counts as new."""
+    """Return the class of an age; a negative age, from a clock ahead, is in the newest class."""
     return next((name for border, name in _BORDERS if age < border), AgeClass.OLDER)
 
 

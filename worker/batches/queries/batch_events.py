@@ -69,6 +69,6 @@ _HELD_UP = text(f"""
 
 
 def held_up(tx: Connection, *, now: datetime) -> Sequence[HeldUp]:
-    """Return the batches that are held up and of which no event says so yet; none when nobody wants those events."""
+    """Return the blocked batches without an event yet; none when no hook subscribes to those events."""
     values = {"now": now, "near": NEAR, "limit": MOST, "type": EventType.BATCH_HELD_UP, "catalog_id": None}
     return [HeldUp(**row) for row in tx.execute(_HELD_UP, values).mappings()]

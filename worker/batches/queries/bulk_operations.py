@@ -144,7 +144,7 @@ class OperationRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemRow:
-    """One batch or image of an operation: as it was seen, and what came of it."""
+    """One item of an operation: the preview, and the outcome."""
 
     position: int
     target: Target | None
@@ -275,7 +275,7 @@ def end_item(
     effect: str | None,
     now: datetime,
 ) -> None:
-    """Note what came of an item; ``effect`` is JSON."""
+    """Record the outcome of an item; ``effect`` is JSON."""
     values = {"id": operation_id, "position": position, "state": state, "detail": detail, "effect": effect, "now": now}
     tx.execute(_END_ITEM, values)
 
@@ -320,7 +320,7 @@ def running(tx: Connection) -> list[UUID]:
 
 
 def items(tx: Connection, operation_id: UUID, *, after: int = 0, limit: int = 100_000) -> list[ItemRow]:
-    """Return items behind a position, in their order."""
+    """Return the items after a position, in order."""
     rows = tx.execute(_ITEMS, {"id": operation_id, "after": after, "limit": limit}).mappings()
     return [
         ItemRow(

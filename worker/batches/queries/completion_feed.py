@@ -42,7 +42,7 @@ class Ends:
         self._since = self._looked_at = self._latest = _NEVER
 
     def new(self, *, is_last: bool = False) -> Iterator[Outcome]:
-        """Yield what came of every job whose end was not given yet, in the order in which they ended.
+        """Yield the outcome of each job whose end was not yielded before, in the order in which they ended.
 
         A look goes back by ``OVERLAP`` before the one before it, or before the clock where that was set back. The
         last look reads every end of the batch, so that none is left out whatever the clock did meanwhile.

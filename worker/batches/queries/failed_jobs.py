@@ -141,7 +141,7 @@ def count_erased(tx: Connection, batch_id: UUID, *, code: str | None) -> int:
 
 
 def put_back_of_catalog(tx: Connection, batch_id: UUID) -> None:
-    """Let the failed images whose jobs go on again be under way, so that no plan asks for them beside that."""
+    """Mark the failed images of retried jobs as under way, so that no plan renders them as well."""
     tx.execute(
         text("""
             UPDATE catalog_render r SET state = 'planned', rendered_at = NULL FROM job j

@@ -43,7 +43,7 @@ class Obstacle:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """One batch at one instant; credits are what lies in each account of its ledger."""
+    """One batch at one instant; credits are the balances of its ledger accounts."""
 
     batch: BatchRow
     jobs: Mapping[JobState, int]
@@ -112,7 +112,7 @@ def display_state(batch: BatchState, jobs: Mapping[JobState, int], obstacle: Obs
 
 
 def read(tx: Connection, batch: BatchRow, *, now: datetime, wallet_floor: int | None = None) -> Overview:
-    """Return the overview of one batch as it is now; ``wallet_floor`` is what the nodes were told to leave in it."""
+    """Return the overview of one batch as it is now; ``wallet_floor`` is the balance that nodes must leave."""
     batch = batches.by_id(tx, batch.id) or batch
     jobs = job_counts.of_batches(tx, [batch.id])[batch.id]
     is_unfinished = jobs[JobState.PENDING] + jobs[JobState.ACTIVE] > 0

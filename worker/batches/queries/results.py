@@ -151,7 +151,7 @@ def page(
 
 
 def of_jobs(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, Outcome]:
-    """Return what came of these jobs, by id."""
+    """Return the results of these jobs, by id."""
     return {row.id: _outcome(row) for row in tx.execute(_OF_JOBS, {"ids": list(ids)})} if ids else {}
 
 

@@ -34,7 +34,7 @@ class OperationState(StrEnum):
 
 
 class ItemState(StrEnum):
-    """What came of one batch of a bulk operation."""
+    """The outcome of one batch of a bulk operation."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -46,7 +46,7 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What a batch must be to be meant; what is None is not asked about."""
+    """Conditions that select batches; None: no condition."""
 
     owner: str | None = None
     name: str | None = None
@@ -60,11 +60,11 @@ class Selection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked, so that every batch would be meant."""
+        """Whether there is no condition, which would select every batch."""
         return not self._asked()
 
     def as_json(self) -> dict[str, object]:
-        """Return what is asked; ``{"all": true}`` when nothing is, so that no empty filter is kept by accident."""
+        """Return the conditions; ``{"all": true}`` without any, so that an empty filter is never stored by accident."""
         found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in self._asked()}
         return found or {"all": True}
 
@@ -78,5 +78,5 @@ _LIKE = {"*": "%", "?": "_"}
 
 
 def like(pattern: str) -> str:
-    """Return the same pattern in the words of SQL's LIKE, in which everything but ``*`` and ``?`` means itself."""
+    """Translate the pattern to SQL's LIKE; every character but ``*`` and ``?`` is literal."""
     return _SPECIAL.sub(lambda found: _LIKE.get(found.group(), "\\" + found.group()), pattern)

@@ -195,7 +195,7 @@ def _pending(facts: JobFacts) -> Explanation:
 
 @dataclass(frozen=True, kw_only=True)
 class StepWords:
-    """What people are told of a kind of step."""
+    """The texts that explain a kind of step."""
 
     doing: str
     """What happens to the job, as the end of a sentence."""

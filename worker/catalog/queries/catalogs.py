@@ -173,7 +173,7 @@ _COMPARE = text("""
 
 
 def compare(tx: Connection, catalog_id: UUID, items: Iterable[IncomingItem]) -> Merge:
-    """Put the items beside those of the catalog, for ``merge`` in the same transaction, and say what differs."""
+    """Load the items into a temporary table for ``merge`` in the same transaction, and return the differences."""
     driver = tx.connection.driver_connection
     if driver is None:
         raise RuntimeError("the connection is closed")

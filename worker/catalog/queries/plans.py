@@ -120,7 +120,7 @@ def approve(tx: Connection, plan_id: UUID, *, by: str, now: datetime) -> bool:
 
 
 def refuse(tx: Connection, plan_id: UUID, *, by: str, reason: str, now: datetime) -> None:
-    """Record who said no, and why; one that is applied or refused already stays as it is."""
+    """Record a refusal and its reason; a plan that is applied or refused already is unchanged."""
     tx.execute(
         text("""
             UPDATE catalog_plan SET refused_by = :by, refused_at = :now, refused_reason = :reason

@@ -55,7 +55,7 @@ _REJECT = text("""
 def reject(
     tx: Connection, chosen: Sequence[Rejection], *, actor: str, now: datetime, new_id: Callable[[], UUID]
 ) -> list[str]:
-    """Reject these candidates and return their SKUs; one that is no candidate is left alone."""
+    """Reject these candidates and return their SKUs; other images are skipped."""
     if not chosen:
         return []
     values = {
@@ -118,7 +118,7 @@ _RESTORE_PROMPT = text("""
 
 
 def restore_prompts(tx: Connection, render_ids: Sequence[UUID]) -> None:
-    """Take back the edited prompts of the items, so that each wants again what its image was made from."""
+    """Set the items' edited prompts back to those that these images were made from."""
     tx.execute(_RESTORE_PROMPT, {"ids": list(render_ids)})
 
 

@@ -23,7 +23,7 @@ _ADD = text("""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedRender:
-    """One image that is asked for, under a new id."""
+    """One requested image, under a new id."""
 
     id: UUID
     item_id: UUID
@@ -50,7 +50,7 @@ def add(
 
 
 def supersede_undecided(tx: Connection, item_ids: Sequence[UUID]) -> None:
-    """Give up the undecided images of these items: what they were made from is no longer wanted."""
+    """Supersede the undecided images of these items: their content is out of date."""
     tx.execute(
         text("""
             UPDATE catalog_render SET state = 'superseded'
@@ -60,7 +60,7 @@ def supersede_undecided(tx: Connection, item_ids: Sequence[UUID]) -> None:
 
 
 def hold_back(tx: Connection, item_ids: Sequence[UUID]) -> None:
-    """Let whatever these items' open images become wait for a person, whatever the recipe says."""
+    """Require a review of these items' open images, whatever the recipe says."""
     tx.execute(
         text("""
             UPDATE catalog_render SET needs_review = true
@@ -70,13 +70,13 @@ def hold_back(tx: Connection, item_ids: Sequence[UUID]) -> None:
 
 
 def let_wait(tx: Connection, render_ids: Sequence[UUID]) -> None:
-    """Let these images wait for a person, whatever the recipe says."""
+    """Require a review of these images, whatever the recipe says."""
     tx.execute(text("UPDATE catalog_render SET needs_review = true WHERE id = ANY(:ids)"), {"ids": list(render_ids)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskedBefore:
-    """An image that a plan has asked for already."""
+    """An image that a plan has already requested."""
 
     sku: str
     fingerprint: str
@@ -84,7 +84,7 @@ class AskedBefore:
 
 
 def of_plan(tx: Connection, plan_id: UUID) -> dict[str, AskedBefore]:
-    """Return every image that the plan has asked for, by SKU."""
+    """Return every image that the plan has requested, by SKU."""
     rows = tx.execute(
         text("""
             SELECT i.sku, r.fingerprint, r.state FROM catalog_render r JOIN catalog_item i ON i.id = r.item_id
@@ -147,5 +147,5 @@ _SETTLE = text("""
 
 
 def settle(tx: Connection, render_ids: Sequence[UUID]) -> None:
-    """Let images whose jobs succeeded be candidates, and the others be failed."""
+    """Mark images whose jobs succeeded as candidates, and the others as failed."""
     tx.execute(_SETTLE, {"ids": list(render_ids)})

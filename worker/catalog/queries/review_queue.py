@@ -18,7 +18,7 @@ from worker.catalog.rules.decisions import Verdict
 
 
 class Show(StrEnum):
-    """Which images a reviewer goes through."""
+    """Which images a review shows."""
 
     UNDECIDED = "undecided"
     """Those without a decision that no other reviewer looks at."""
@@ -52,7 +52,7 @@ class Queued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """How many images of a catalog stand how."""
+    """The numbers of images of a catalog by state."""
 
     undecided: int
     accepted: int
@@ -148,11 +148,11 @@ class Queue:
     now: datetime
 
     def after(self, tx: Connection, place: Place, show: Show) -> Queued | None:
-        """Return the first image behind a place."""
+        """Return the first image after a position."""
         return self._one(tx, _AFTER[show], position=place.position, sku=place.sku)
 
     def before(self, tx: Connection, place: Place, show: Show) -> Queued | None:
-        """Return the last image ahead of a place."""
+        """Return the last image before a position."""
         return self._one(tx, _BEFORE[show], position=place.position, sku=place.sku)
 
     def one(self, tx: Connection, render_id: UUID) -> Queued | None:
@@ -164,7 +164,7 @@ class Queue:
         return self._one(tx, _HELD)
 
     def ended(self, tx: Connection, render_id: UUID) -> tuple[str, str] | None:
-        """Return who decided an image that waits no longer, and what came of it; None for one of another catalog."""
+        """Return the author and the decision of an image that no longer waits; None: it is of another catalog."""
         row = tx.execute(_ENDED, {"catalog_id": self.catalog_id, "id": render_id}).one_or_none()
         return None if row is None else (row.decided_by or "a plan or an import", f"made it {row.state}")
 
@@ -173,7 +173,7 @@ class Queue:
         return Tally(**tx.execute(_TALLY, {"catalog_id": self.catalog_id}).mappings().one())
 
     def reviewers(self, tx: Connection) -> Sequence[str]:
-        """Return who looks at an image of the catalog now."""
+        """Return the reviewers who have an image of the catalog open."""
         return tx.execute(_REVIEWERS, {"catalog_id": self.catalog_id, "now": self.now}).scalars().all()
 
     def _one(self, tx: Connection, query: Any, **asked: object) -> Queued | None:
@@ -227,7 +227,7 @@ def waiting(tx: Connection) -> dict[UUID, WaitingImages]:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFilter:
-    """What an undecided image of a catalog must be to be meant; what is None is not asked about."""
+    """Conditions that select undecided images of a catalog; None: no condition."""
 
     sku: str | None = None
     """A pattern: ``*`` stands for any characters, ``?`` for one."""
@@ -238,11 +238,11 @@ class ImageFilter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked, so that every undecided image would be meant."""
+        """Whether there is no condition, which would select every undecided image."""
         return (self.sku, self.plan, self.as_ordered) == (None, None, None)
 
     def as_json(self) -> dict[str, object]:
-        """Return what is asked; ``{"all": true}`` when nothing is, so that no empty filter is kept by accident."""
+        """Return the conditions; ``{"all": true}`` without any, so that an empty filter is never stored by accident."""
         plan = None if self.plan is None else str(self.plan)
         found = {"sku": self.sku, "plan": plan, "as_ordered": self.as_ordered}
         return {name: value for name, value in found.items() if value is not None} or {"all": True}

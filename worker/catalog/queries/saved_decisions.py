@@ -116,7 +116,7 @@ _END = text("""
 def end(
     tx: Connection, outcomes: Iterable[tuple[UUID, int | None, DecisionOutcome]], *, actor: str, now: datetime
 ) -> None:
-    """Record what came of the decisions about these images; those beneath the applied number were replaced."""
+    """Record the outcomes of the decisions about these images; earlier decisions count as replaced."""
     found = list(outcomes)
     values = {
         "ids": [render_id for render_id, _, _ in found],

@@ -118,7 +118,7 @@ _LEASE = text(f"""
 
 
 def lease(tx: Connection, run_id: UUID, *, now: datetime, lease_until: datetime) -> RunRow | None:
-    """Take a run for this node alone; None when another one has it, or it is over."""
+    """Lease a run for this node; None when another node has it, or it is over."""
     values = {"id": run_id, "now": now, "lease_until": lease_until}
     taken = tx.execute(_LEASE, values).scalar()
     return None if taken is None else by_id(tx, run_id)
@@ -132,7 +132,7 @@ _MOVE = text(f"""
 
 
 def move(tx: Connection, run: RunRow, changed: RunRow) -> bool:
-    """Write what became of a run; False, and nothing written, when another node has taken it meanwhile."""
+    """Store the new state of a run; False, and nothing stored, when another node has leased it since."""
     values = {
         "id": run.id,
         "fence": run.lease_until,

@@ -136,7 +136,7 @@ def change(tx: Connection, schedule_id: UUID, values: Mapping[str, Any]) -> None
 
 
 def pause(tx: Connection, schedule_id: UUID, *, now: datetime) -> None:
-    """Let it rest; a run that is under way goes on."""
+    """Pause the schedule; a run in progress continues."""
     tx.execute(
         text("UPDATE schedule SET paused_at = coalesce(paused_at, :now) WHERE id = :id"),
         {"id": schedule_id, "now": now},
@@ -144,7 +144,7 @@ def pause(tx: Connection, schedule_id: UUID, *, now: datetime) -> None:
 
 
 def resume(tx: Connection, schedule_id: UUID, *, now: datetime) -> None:
-    """Let it count again, from now on: what would have been due while it rested is not made up for."""
+    """Resume the schedule from now on; fire times during the pause are not made up for."""
     tx.execute(
         text("""
             UPDATE schedule SET paused_at = NULL, counts_from = :now WHERE id = :id AND paused_at IS NOT NULL"""),
@@ -153,7 +153,7 @@ def resume(tx: Connection, schedule_id: UUID, *, now: datetime) -> None:
 
 
 def remove(tx: Connection, schedule_id: UUID, *, now: datetime) -> None:
-    """Take it away; its runs stay, and one that is under way goes on."""
+    """Remove the schedule; its runs stay, and a run in progress continues."""
     tx.execute(
         text("UPDATE schedule SET removed_at = :now WHERE id = :id AND removed_at IS NULL"),
         {"id": schedule_id, "now": now},

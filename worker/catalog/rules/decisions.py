@@ -21,7 +21,7 @@ _MOST_FAULTS = 20
 
 
 class Verdict(StrEnum):
-    """What a person said about one image."""
+    """A person's verdict on one image."""
 
     ACCEPT = "accept"
     """It goes live."""
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class DecisionOutcome(StrEnum):
-    """What came of a saved decision."""
+    """The outcome of a saved decision."""
 
     APPLIED = "applied"
     """It took effect."""
@@ -44,7 +44,7 @@ class DecisionOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """One image and what was said about it."""
+    """The decision about one image."""
 
     sku: str
     render_id: UUID

@@ -53,7 +53,7 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """The newest image that was asked for and is not decided: under way, waiting for a look, or failed."""
+    """The newest requested image that is not decided: under way, waiting for review, or failed."""
 
     fingerprint: str
     state: RenderState
@@ -90,7 +90,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WordChange:
-    """Words that were taken out, and those that stand there now; one of them may be empty."""
+    """Words that were removed, and those in their place; either may be empty."""
 
     out: str
     into: str
@@ -194,7 +194,7 @@ def _words(item: Item) -> tuple[WordChange, ...]:
 
 
 def content_of(parts: Mapping[str, Any]) -> Content:
-    """Read what was stored beside an image when it was asked for."""
+    """Read the content that was stored with a requested image."""
     named = parts["reference"]
     references = tuple(named) if isinstance(named, list) else () if named is None else (named,)
     return Content(prompt=parts["prompt"], params=parts["params"], model=parts["model"], references=references)

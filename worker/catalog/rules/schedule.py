@@ -83,7 +83,7 @@ def often_of(cron: str) -> tuple[str, str] | None:
 
 
 def in_words(cron: str) -> str | None:
-    """Return a cron line as people say it; None when there are no words for it."""
+    """Return a cron line in words; None when there is no short form."""
     found = often_of(cron)
     if found is None:
         return None

@@ -78,7 +78,7 @@ def rotate_secret(
     reason: signing.ReasonOption = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Have the provider sign with a new secret; the one before is good until the next time."""
+    """Have the provider sign with a new secret; the previous one stays valid until the next rotation."""
     from worker.accounts import webhooks
 
     database, client, account_id = _open()

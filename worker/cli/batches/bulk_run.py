@@ -32,7 +32,7 @@ _NOTHING = "nothing was changed"
 
 @dataclass(frozen=True, kw_only=True)
 class ActionResult:
-    """What came of one batch; ``refusal`` says why nothing did."""
+    """The outcome for one batch; ``refusal`` says why it was skipped."""
 
     target: Target
     refusal: str | None = None
@@ -40,7 +40,7 @@ class ActionResult:
 
 
 def run(choice: Choice, order: Order, consent: Consent | None = None) -> None:
-    """Do it, and say what came of it; ends with 1 when a batch was not in the state in which it was shown.
+    """Carry out the action and print the outcome; exit with 1 when a batch's state had changed since the preview.
 
     An action that spends needs the consent of the command line.
     """
@@ -95,7 +95,7 @@ def _check_price(context: Context, targets: Sequence[Target], consent: Consent) 
 
 
 def start(context: Context, database: Database, operation: OperationRow, author: Author, *, as_json: bool) -> None:
-    """Do a previewed operation, and say what came of it."""
+    """Carry out a previewed operation and print the outcome."""
     above = context.settings.approve_above
     started = bulk_operations.start(database, operation.id, author, approve_above=above)
     items = _perform(database, started)
@@ -240,7 +240,7 @@ _CREDITS = {
 
 
 def table(action: BatchAction, targets: Sequence[Target]) -> Listing:
-    """One row for each batch, and the sums below; credits under the words of the action."""
+    """One row for each batch, and the sums below; the action names the column of credits."""
     numbers = (*_JOBS.get(action, _ACTIVE), *(f"credits {word}" for word in _CREDITS[action]))
     made = output.table(
         "name", "batch", "state", *numbers, numbers=numbers, whole=("batch",), details=("batch", "state")
@@ -252,7 +252,7 @@ def table(action: BatchAction, targets: Sequence[Target]) -> Listing:
 
 
 def result_as_json(action: BatchAction, result: ActionResult) -> dict[str, Any]:
-    """The same with what came of it, and the state to which it led."""
+    """Return the same with the outcome, and the state after it."""
     found = views.target(result.target) | {"done": result.refusal is None, "refusal": result.refusal}
     if result.refusal is None:
         found["state"] = LEADS_TO.get(action, result.target.state).value
@@ -266,7 +266,7 @@ def result_as_json(action: BatchAction, result: ActionResult) -> dict[str, Any]:
 
 
 def sentence(action: BatchAction, result: ActionResult) -> str:
-    """Return what came of one batch."""
+    """Return the outcome for one batch."""
     reach, effect = result.target, result.effect
     waiting = f"{output.plural(reach.pending, 'pending job')}, {output.plural(reach.pending_credits, 'credit')}"
     match action:

@@ -98,7 +98,7 @@ def _as_json(done: "Applied") -> dict[str, Any]:
 
 
 def say(context: "Context", database: "Database", done: "Applied", plan: str) -> None:
-    """Print what came of applying a plan, and how to go on."""
+    """Print the outcome of applying a plan, and the next step."""
     from worker.cli.health import serving
 
     console = output.answers()

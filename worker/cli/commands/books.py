@@ -172,7 +172,7 @@ WEBHOOK = Group(
         Command(
             name="rotate-secret",
             target="accounts.webhook:rotate_secret",
-            summary="Have the provider sign with a new secret; the one before is good until the next time.",
+            summary="Have the provider sign with a new secret; the previous one stays valid until the next rotation.",
             examples=("darkroom webhook rotate-secret ID", "darkroom webhook rotate-secret ID --by mia"),
         ),
         Command(

@@ -100,5 +100,5 @@ def _show_raw(database: "Database", name: str, *, as_json: bool) -> None:
 
 
 def escaped(raw: bytes) -> str:
-    r"""Return the bytes as printable ASCII on one line; others, and the backslash, are written as ``\\n``, ``\x1b``."""
+    r"""Return the bytes as printable ASCII on one line, with others and the backslash as ``\\n``, ``\x1b``."""
     return raw.decode("latin-1").encode("unicode_escape").decode("ascii")

@@ -59,7 +59,7 @@ class ChildProcess:
         return self.process.pid
 
     def revive(self) -> str | None:
-        """Start it again when it has ended and its pause is over; gives what there is to tell about it."""
+        """Start the process again when it has ended and its back-off is over; return the message about it."""
         status = self.process.poll()
         now = time.monotonic()
         if status is None:

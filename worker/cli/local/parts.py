@@ -26,7 +26,7 @@ _LINES = 2
 
 
 def start_services(context: Context, *, stays: bool) -> Context:
-    """Make the embedded services run, with both databases, as far as the environment does not name others."""
+    """Start the embedded services, with both databases, unless the environment names others."""
     settings = context.settings
     if not is_embedded(load()):
         return context
@@ -123,12 +123,12 @@ def start_web(context: Context, *, log: Path) -> tuple[ChildProcess, str]:
 
 
 def web_log(home: Path) -> Path:
-    """Where the words of the web process go."""
+    """The log file of the web process."""
     return _log(home, "web")
 
 
 def node_log(home: Path, number: int) -> Path:
-    """Where a node's words go when they do not go to the terminal."""
+    """The log file of a node that does not log to the terminal."""
     return _log(home, f"node{number}")
 
 

@@ -27,7 +27,7 @@ class Running:
 
 
 def write(home: Path, *, mode: str) -> list[Path]:
-    """Remember this process in its home, and the home for the user; return the files, to be removed at the end."""
+    """Record this process in its home, and the home for the user; return the files to remove at the end."""
     import psutil
 
     found = Running(pid=os.getpid(), started_at=psutil.Process().create_time(), mode=mode)
@@ -112,7 +112,7 @@ def _list_of_user() -> Path | None:
 
 @contextmanager
 def web_at(home: Path, url: str) -> Iterator[None]:
-    """Remember, while the block lasts, that this process is the home's web process and how it is reached."""
+    """Record, while the block lasts, that this process is the home's web process, and its URL."""
     import psutil
 
     entry = {"pid": os.getpid(), "started_at": psutil.Process().create_time(), "url": url}
@@ -124,7 +124,7 @@ def web_at(home: Path, url: str) -> Iterator[None]:
 
 
 def web_url(home: Path) -> str | None:
-    """Return how the home's web process is reached; None when none runs."""
+    """Return the URL of the home's web process; None when none runs."""
     found = [entry["url"] for _, entry in _alive(home / "run" / "web") if "url" in entry]
     return found[-1] if found else None
 

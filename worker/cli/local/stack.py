@@ -103,7 +103,7 @@ class LocalStack:
         self._say("web", f"{address}; `darkroom user link` prints a link that signs you in")
 
     def supervise(self) -> None:
-        """Start again what has ended by itself; raise CliError when a node does so time and again."""
+        """Restart processes that ended by themselves; raise CliError when a node keeps ending."""
         self._show_logs()
         for child in self._workers:
             if news := child.revive():

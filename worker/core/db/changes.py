@@ -39,7 +39,7 @@ def record(tx: Connection, by: Author, subject: str, field: str, *, before: obje
 
 
 def record_export(tx: Connection, by: Author, subject: str, what: str) -> None:
-    """Keep that somebody took data out; nobody waits for that, so that no dispatcher is woken."""
+    """Record an export; no dispatcher is woken, as none waits for it."""
     insert(
         tx,
         change_id=by.new_id(),

@@ -21,7 +21,7 @@ _NOW = text("SELECT clock_timestamp()")
 
 
 class ClockUnread(Exception):
-    """The time was asked for before anything said which database it is the time of."""
+    """The time was read before a database was bound to the clock."""
 
     def __str__(self) -> str:
         """Return what is missing."""
@@ -29,7 +29,7 @@ class ClockUnread(Exception):
 
 
 def uptime() -> float:
-    """Return the seconds of a clock that is never set, and that goes on while the machine sleeps where it can."""
+    """Return the seconds of a clock that is never set, and that counts suspended time where the system can."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
@@ -172,7 +172,7 @@ STEP_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the other clock said, between two instants of the monotonic clock; all in seconds."""
+    """A reading of the other clock between two instants of the monotonic clock, in seconds."""
 
     asked_s: float
     answered_s: float
@@ -199,7 +199,7 @@ class Reckoned:
 
 
 def reckon(before: Estimate | None, reading: Reading) -> Reckoned:
-    """Follow a reading that is surer than what is known, or that contradicts it; leave a worse one alone."""
+    """Adopt a reading that is more precise than the present one, or contradicts it; ignore any other."""
     read = Estimate(
         offset_s=reading.theirs_s - reading.at_s, read_at_s=reading.at_s, read_uncertainty_s=reading.uncertainty_s
     )

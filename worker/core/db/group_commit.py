@@ -60,7 +60,7 @@ class GroupCommit:
         self._waiting: list[_Entry] = []
 
     def write(self, write: Write[Shared, Item, Result], shared: Shared, item: Item) -> "Future[Result]":
-        """Have the item written; the future ends when it is committed, or with what it raises when written alone.
+        """Queue the item; the future completes with its commit, or with the error that it raises when written alone.
 
         Items of one ``write`` and ``shared`` in one transaction are handed to it together. A transaction that fails is
         rolled back, and each of its items is tried alone. After a broken connection it is unknown whether it was

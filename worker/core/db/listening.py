@@ -49,7 +49,7 @@ class Listening:
 
     @contextmanager
     def opened(self) -> Iterator[Listener]:
-        """Listen before the first look, so that nothing falls between the two; raises psycopg's errors."""
+        """Listen before the first query, so that no notification is missed; raises psycopg's errors."""
         connection = self._connect()
         if connection is None:
             yield Listener(None)

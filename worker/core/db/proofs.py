@@ -163,7 +163,7 @@ def contradictions(tx: Connection, proof: Proof, *, limit: int) -> tuple[int, li
 
 
 def notes(tx: Connection, proof: Proof, *, limit: int) -> list[Mapping[str, Any]]:
-    """Return the first rows that are worth a word although the rule holds."""
+    """Return the first rows worth reporting although the rule holds."""
     return [] if proof.noted is None else _first(tx, proof.noted, limit=limit)
 
 

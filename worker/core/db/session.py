@@ -265,6 +265,6 @@ def parsed_url(url: str) -> URL:
 
 
 def hosts_of(url: URL) -> str:
-    """Return where the server is, for people; empty for the socket of this machine."""
+    """Return the server's hosts, for people; empty for the local socket."""
     named = url.query.get("host")
     return url.host or (named if isinstance(named, str) else ", ".join(named or ()))

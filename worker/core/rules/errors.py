@@ -81,7 +81,7 @@ class DarkroomError(Exception):
     """The next step, when it is the same for every error of the class; others say it in the text."""
 
     def explanation(self) -> str:
-        """Return what is shown to a person: the text, and the next step."""
+        """Return the message and the next step."""
         return f"{self}; {self.hint}" if self.hint else str(self)
 
 
@@ -245,7 +245,7 @@ def is_content_refusal(code: str | None, codes: frozenset[str]) -> bool:
 
 
 def content_refusal_message(code: str, message: str) -> str:
-    """Return what a person is told: the provider's own code, and its words."""
+    """Return the message for people: the provider's code and message."""
     return f"{code}: {message}" if message else code
 
 

@@ -136,7 +136,7 @@ OF_CATALOGS = frozenset({EventType.IMAGE_LIVE})
 
 
 def public_id(event_id: UUID) -> str:
-    """Return the id under which consumers know an event; all deliveries of it have the same."""
+    """Return the public id of an event, the same in all of its deliveries."""
     return f"evt_{event_id.hex}"
 
 

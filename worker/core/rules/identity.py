@@ -2,7 +2,7 @@
 
 
 def person_of(actor: str) -> str:
-    """Return who is behind an actor: the user of a session, of a token or of an operating system, in small letters.
+    """Return the person behind an actor: the user of a session, a token or the operating system, in lower case.
 
     ``web:ann@example.com`` is ann@example.com, ``token:shop@ann`` is ann, ``cli:ann@host`` is ann; a name that a person
     gave is that name.
@@ -20,7 +20,7 @@ def person_of(actor: str) -> str:
 
 
 def is_same_person(one: str, other: str) -> bool:
-    """Return whether both may be one person; where that cannot be told they are.
+    """Return whether both may be the same person; True where that is unknown.
 
     The users ann and ann@example.com are one: a second person has another name.
     """

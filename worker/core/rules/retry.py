@@ -97,7 +97,7 @@ does, the same 429 would come back for ever, and each would close the account fo
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadLimits:
-    """How long a paid image that cannot be had is still asked for."""
+    """How long the download of a paid image is retried."""
 
     unreachable: timedelta
     """While its address does not answer."""
@@ -109,7 +109,7 @@ class DownloadLimits:
     """So many tries at least before that."""
 
     def is_over(self, *, waited: timedelta, tries: int, is_lost: bool) -> bool:
-        """Return whether an image that was asked for so long and so often is given up."""
+        """Return whether a download that was retried so long and so often is given up."""
         if is_lost:
             return waited >= self.lost and tries >= self.lost_tries
         return waited >= self.unreachable and tries >= self.unreachable_tries

@@ -71,7 +71,7 @@ TRANSITIONS: dict[tuple[JobState, JobEvent], JobState] = {
 
 
 class IllegalTransition(Exception):
-    """A job was told something that cannot happen in its state."""
+    """The event is not legal in the job's state."""
 
     def __init__(self, state: JobState, event: JobEvent) -> None:
         """Keep both sides of the contradiction."""

@@ -56,7 +56,7 @@ def canonical(value: object) -> str:
 
 
 def canonical_values(values: Mapping[str, str | int | float]) -> str:
-    """Return the same for a few values by name, of which a million lines mostly have a dozen different ones."""
+    """Return the canonical JSON of a few values by name, cached: a million lines mostly have a dozen of them."""
     if all(map(_is_text, values.values())):
         return _canonical_pairs(tuple(values.items()))
     return canonical(dict(values))

@@ -84,7 +84,7 @@ def is_wanted(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def configure(role: Role, provider: "TracerProvider | None" = None) -> str | None:
-    """Have spans taken from now on, if they are wanted; return why they cannot be, with the next step.
+    """Start tracing, if the settings ask for it; return why it cannot start, with the next step.
 
     ``provider`` takes them instead of what the environment names.
     """
@@ -120,7 +120,7 @@ def is_on() -> bool:
 def begun(
     name: str, attributes: Attributes | None = None, *, kind: Kind = "internal", parent: object = None
 ) -> AbstractContextManager[Span]:
-    """Begin a piece of work: a span below the current one, or below ``parent`` (a traceparent), or a trace of its own.
+    """Begin a span: below the current one, or below ``parent`` (a traceparent), or as the root of a trace.
 
     A parent that makes no sense is none.
     """
@@ -138,7 +138,7 @@ def opened(name: str, attributes: Attributes | None = None, *, kind: Kind = "int
 
 
 def shared(name: str, places: Iterable[Any]) -> AbstractContextManager[Span]:
-    """Begin a part that several pieces of work share: below the first of their ``place``s, linked to the others."""
+    """Begin a span that several traces share: below the first of their ``place``s, linked to the others."""
     return _NO_SPAN if _spans is None else _spans.shared(name, places)
 
 

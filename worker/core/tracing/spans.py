@@ -139,7 +139,7 @@ class _Current:
             self._span.add_link(context)
 
     def fail(self, kind: str) -> None:
-        """Mark it as failed, without the words of the error: these may hold a prompt or an address."""
+        """Mark the span as failed, without the error's message, which may hold a prompt or an address."""
         self._span.set_attribute("error.type", kind)
         self._span.set_status(Status(StatusCode.ERROR))
 
@@ -149,7 +149,7 @@ class _Current:
 
     @property
     def traceparent(self) -> str | None:
-        """Return how others name it."""
+        """Return the span's traceparent."""
         return _traceparent(self._span.get_span_context())
 
 

@@ -45,7 +45,7 @@ class BatchRow:
 
     @property
     def place(self) -> "Place":
-        """Where it stands in the list of all batches."""
+        """Its position in the list of all batches."""
         return Place(created_at=self.created_at, id=self.id)
 
 
@@ -184,7 +184,7 @@ _NEWEST = text(f"""
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a batch stands in the list of all of them; no two have the same."""
+    """The position of a batch in the list of all batches; unique."""
 
     created_at: datetime
     id: UUID
@@ -336,7 +336,7 @@ def lock_waiting(
 
 
 def save_turn(tx: Connection, batch_id: UUID, *, virtual_time: float) -> None:
-    """Store how much the batch has had for its weight."""
+    """Store the virtual time of the batch."""
     tx.execute(text("UPDATE batch SET virtual_time = :t WHERE id = :id"), {"t": virtual_time, "id": batch_id})
 
 
@@ -357,7 +357,7 @@ def lock_state(tx: Connection, batch_id: UUID) -> BatchState:
 
 
 def set_state(tx: Connection, batch_id: UUID, state: BatchState) -> None:
-    """Open, pause or cancel a batch; the next round looks whether it has pending jobs."""
+    """Open, pause or cancel a batch; the next round checks whether it has pending jobs."""
     tx.execute(
         text("UPDATE batch SET state = :state, has_pending = CAST(:state AS text) <> 'cancelled' WHERE id = :id"),
         {"state": state, "id": batch_id},

@@ -59,7 +59,7 @@ _LAST_CREATE = text("""
 
 
 def last_refusal(tx: Connection, generation_id: UUID) -> Refused:
-    """Return what the provider said to the last create of a generation, which it has refused."""
+    """Return the provider's answer to the last, refused create of a generation."""
     row = tx.execute(_LAST_CREATE, {"id": generation_id}).one()
     return Refused(row.code, row.message or "", row.http_status, row.request_id)
 
@@ -88,7 +88,7 @@ def answered(
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedCall(Call):
-    """A call as it lies in the log."""
+    """A row of the log of calls."""
 
     id: int
     account_id: UUID

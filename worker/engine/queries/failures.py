@@ -108,7 +108,7 @@ def of_failed(tx: Connection, batch_id: UUID, *, code: str | None) -> list[Known
 
 
 def forget_all(tx: Connection, prompts: Sequence[Known]) -> None:
-    """Forget the failures of these prompts, in their order: a person asks for them again."""
+    """Delete the recorded failures of these prompts, in order: a person retries them."""
     for prompt in prompts:
         tx.execute(
             text("""
@@ -119,7 +119,7 @@ def forget_all(tx: Connection, prompts: Sequence[Known]) -> None:
 
 
 def forget_prompt(tx: Connection, account_id: UUID, *, model: str, prompt: str) -> None:
-    """Forget the failures of one prompt: a person wants it tried in any case."""
+    """Delete the recorded failures of one prompt: a person retries it."""
     tx.execute(_FORGET, {"account_id": account_id, "model": model, "prompt": prompt})
 
 

@@ -113,7 +113,7 @@ END = StatementPart(
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The outcome of a paid attempt as the provider gave it; None: it said nothing of it."""
+    """The outcome of a paid attempt as the provider stated it; None: not stated."""
 
     part = END
     state: GenerationState
@@ -155,7 +155,7 @@ NOTE_UNREADABLE = StatementPart(
 
 @dataclass(frozen=True, kw_only=True)
 class UnreadableResult:
-    """Which file came in the place of the image, and how often in a row."""
+    """The unreadable file that was downloaded, and how often in a row."""
 
     part = NOTE_UNREADABLE
     sha256: str
@@ -174,7 +174,7 @@ _DOUBTS = text(f"""
 
 
 def tell_of_doubts(tx: Connection, generation_ids: Sequence[UUID]) -> None:
-    """Write the event, one for each batch, that these generations are in doubt; one statement if nobody wants it."""
+    """Write an event for each batch with generations in doubt; one statement when no hook subscribes to it."""
     values = {"ids": list(generation_ids), "type": EventType.JOB_IN_DOUBT, "catalog_id": None}
     for row in tx.execute(_DOUBTS, values):
         batch = events.batch_named(row.id, row.name, row.owner)

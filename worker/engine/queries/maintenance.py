@@ -47,7 +47,7 @@ _CLAIM = text("""
 
 
 def claim_due(tx: Connection, account_id: UUID, *, now: datetime) -> Due:
-    """Take all that is due, for one who does it; it is due again after its interval, done or not."""
+    """Claim all due maintenance jobs for this process; each is due again after its interval."""
     row = tx.execute(_CLAIM, {"account_id": account_id, "now": now}).one()
     return Due(kinds=tuple(row.kinds or ()), next_at=row.next_at)
 
@@ -68,7 +68,7 @@ _NOTE_END = text("""
 
 
 def note_end(tx: Connection, account_id: UUID, kind: str, *, error: str | None, now: datetime) -> None:
-    """Note that it has ended, and why it failed if it did; the same again within a minute writes nothing."""
+    """Record the end of a maintenance job, and its error; the same result within a minute writes nothing."""
     tx.execute(_NOTE_END, {"account_id": account_id, "kind": kind, "error": error, "now": now})
 
 
@@ -139,7 +139,7 @@ _UNENDED = text("""
 
 
 def unended(tx: Connection, account_id: UUID, *, accepted_before: datetime, limit: int, now: datetime) -> list[Unended]:
-    """Return generations in doubt, and old ones that have not ended, those first that were longest not asked about.
+    """Return generations in doubt, and old ones that have not ended, the least recently checked first.
 
     Those that were asked about since the last time are left out.
     """
@@ -162,7 +162,7 @@ _ADD_READING = text("""
 def add_reading(
     tx: Connection, *, reading_id: UUID, generation_id: UUID, now: datetime, said: Mapping[str, Any]
 ) -> None:
-    """Keep what the provider said: status, reserved, final, code and message, each None where it said none."""
+    """Store the provider's status, reserved, final, code and message, each None where it is missing."""
     tx.execute(_ADD_READING, {"id": reading_id, "generation_id": generation_id, "now": now, **said})
 
 

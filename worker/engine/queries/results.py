@@ -14,7 +14,7 @@ from worker.engine.rules.give_up import NotDownloaded
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """An image that lies in the store and passed its checks."""
+    """An image that is in the store and passed its checks."""
 
     path: str
     sha256: str
@@ -73,7 +73,7 @@ _IS_WHOLE_ROW = text("""
 def have_downloads_failed_in_a_row(
     tx: Connection, account_id: UUID, *, count: int, before: datetime, fresh_after: datetime
 ) -> bool:
-    """Return whether so many images are asked for since before the instant, and none has come since ``fresh_after``."""
+    """Return whether so many downloads began before the instant, and none has succeeded since ``fresh_after``."""
     values = {"id": account_id, "count": count, "before": before, "fresh_after": fresh_after}
     return bool(tx.execute(_IS_WHOLE_ROW, values).scalar_one())
 

@@ -172,7 +172,7 @@ _DUE = text(f"""
 
 
 def due(tx: Connection, account_id: UUID, *, kinds: Collection[StepKind], now: datetime) -> list[Due]:
-    """Return the due steps of each class that a choice is made from: others before polls, longest due first."""
+    """Return the due steps of each class to choose from: polls last, longest due first."""
     rows = tx.execute(
         _DUE,
         {
@@ -197,7 +197,7 @@ _LEASE = text(f"""
 
 
 def lease(tx: Connection, chosen: Sequence[UUID], *, now: datetime) -> list[Ticket]:
-    """Take the steps of these jobs, in this order, but for those that another node has moved on meanwhile."""
+    """Lease the steps of these jobs, in this order, except those that another node has advanced since."""
     if not chosen:
         return []
     rows = {r.job_id: r for r in tx.execute(_LEASE, {"ids": list(chosen), "now": now, "until": now + QUEUED_LEASE})}
@@ -214,7 +214,7 @@ _GIVE_BACK = text("""
 
 
 def give_back(tx: Connection, tickets: Sequence[Ticket], *, due_at: datetime) -> None:
-    """Let steps that were handed out and not claimed be handed out again from an instant on, by any node."""
+    """Release leased steps that were not claimed, so that any node may lease them from an instant on."""
     values = {"ids": [t.job_id for t in tickets], "fences": [t.fence for t in tickets], "due_at": due_at}
     tx.execute(_GIVE_BACK, values)
 

@@ -129,7 +129,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A ticket whose step is wanted until an instant."""
+    """A ticket to claim, and until when."""
 
     ticket: Ticket
     until: datetime
@@ -237,7 +237,7 @@ _INSERT = text("""
 
 @dataclass(frozen=True, kw_only=True)
 class FirstStep:
-    """The step with which an admitted job begins; with a lease its ticket is good at once, under its first fence."""
+    """The first step of an admitted job; with a lease, its ticket is valid at once under the first fence."""
 
     job_id: UUID
     generation_id: UUID

@@ -34,7 +34,7 @@ class CallKind(StrEnum):
 
 
 class CallOutcome(StrEnum):
-    """What came back, named as the error that it becomes."""
+    """The outcome of a call, named as the error that it becomes."""
 
     OK = "ok"
     """What was asked for."""
@@ -66,7 +66,7 @@ _BY_ERROR: tuple[tuple[type[ProviderError], CallOutcome], ...] = (
 
 
 def outcome_of(error: ProviderError) -> CallOutcome:
-    """Return the word for an error; one of no known class leaves the outcome unknown."""
+    """Return the outcome for an error; an unknown class leaves the outcome unknown."""
     return next((word for kind, word in _BY_ERROR if isinstance(error, kind)), CallOutcome.UNKNOWN)
 
 

@@ -44,7 +44,7 @@ def allocate(
     due: Mapping[Priority, int] | None = None,
     rooms: Mapping[Priority, int] | None = None,
 ) -> Allocation:
-    """Share the slots out one by one to the class, then the owner, then the batch, that has had the least so far.
+    """Allocate the slots one by one to the class, then the owner, then the batch with the lowest virtual time.
 
     ``due`` steps of a class come before its admissions: what is begun is finished first. ``rooms`` is what the
     window has left (``window.rooms``); None: it has no end. A batch that returns
@@ -138,7 +138,7 @@ class _Line:
         return bool(self._owners)
 
     def serve_next(self) -> None:
-        """Give one slot to the owner, then the batch, that has had the least."""
+        """Give one slot to the owner, then the batch, with the lowest virtual time."""
         _, oldest, owner = self._owners[0]
         self._serve(self._batches[owner])
         self.owners[owner] += 1.0
@@ -195,5 +195,5 @@ def room_of(priority: Priority, left: Mapping[Priority, int]) -> int:
 
 
 def at_and_above(priority: Priority) -> tuple[Priority, ...]:
-    """Return the class and all that are more urgent: whose rooms a generation of it takes up."""
+    """Return the class and all more urgent ones, whose shares of the window a generation of it uses."""
     return BY_RANK[: BY_RANK.index(priority) + 1]

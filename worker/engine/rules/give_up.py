@@ -77,7 +77,7 @@ class PromptRecord:
 
     @property
     def words(self) -> str:
-        """What a person is told who finds a job failed for it."""
+        """The failure message of a job."""
         return (
             f"the prompt has failed {self.failures} times in a row, last with {self.last_code}, so nothing more is paid"
             f" for it: change it, or ask again with `darkroom retry BATCH --code {PROMPT_BREAKER_OPEN}`"
@@ -94,7 +94,7 @@ GRAVE_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class NotDownloaded:
-    """Images that are paid and not in the store, and that are still being asked for."""
+    """Paid images that are not in the store, and whose download is being retried."""
 
     count: int = 0
     since: datetime | None = None
@@ -120,7 +120,7 @@ class NotDownloaded:
 
 
 def next_try(*, since: datetime, now: datetime, wait: timedelta) -> datetime:
-    """Return when to ask for the image again: after the wait, and in any case when the alarm is due."""
+    """Return when to retry the download: after the wait, and in any case when the alarm is due."""
     alarm_at = since + ALARM_AFTER
     return min(now + wait, alarm_at) if now < alarm_at else now + wait
 

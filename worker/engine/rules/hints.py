@@ -39,7 +39,7 @@ class Hints:
 
     @property
     def total(self) -> float:
-        """How many ends it stands for."""
+        """The number of ends that it counts."""
         return self.delays.total + self.missed
 
     @property

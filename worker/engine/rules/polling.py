@@ -32,7 +32,7 @@ class Histogram:
 
     @property
     def total(self) -> float:
-        """How many observations it stands for."""
+        """The number of observations that it counts."""
         return sum(self.counts)
 
     @property

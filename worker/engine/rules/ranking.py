@@ -55,7 +55,7 @@ _NONE_LEFT = 1e-9
 
 
 def ends(seen: Histogram) -> Ends | None:
-    """Return the distribution that a histogram stands for; None while it says nothing."""
+    """Return the distribution of a histogram; None while it is empty."""
     if not seen.is_known:
         return None
     total = seen.total

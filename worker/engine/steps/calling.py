@@ -51,7 +51,7 @@ class Calls:
         )
 
     def get(self, provider_id: str) -> GenerationView:
-        """Ask how a generation stands."""
+        """Fetch the present state of a generation."""
         return self._ask(CallKind.GET, lambda: self._services.client.get(provider_id), _of_generation)
 
     def upload(self, content: bytes, *, name: str, mime_type: str, model: str) -> UploadedFile:
@@ -122,7 +122,7 @@ class Calls:
         statements.run(tx, {calls.ADD: self.rows()})
 
     def write_late(self) -> None:
-        """Write down, in a transaction of its own, calls whose outcome can no longer be recorded."""
+        """Store, in a separate transaction, calls whose outcome can no longer be applied."""
         self._made = [replace(call, is_late=True) for call in self._made]
         with self._services.database.transaction() as tx:
             self.write(tx)

@@ -41,7 +41,7 @@ def run(services: Services, ticket: Ticket) -> None:
 
 
 def hand_over(services: Services, work: Work) -> None:
-    """Do the same, in a thread that is there for it, for a step that this worker has already.
+    """Collect in a download thread, for a step that this worker already holds.
 
     When all of them have enough to do the step is due again a little later, for whichever node has room.
     """
@@ -110,7 +110,7 @@ def _record(services: Services, work: Work, calls: Calls, url: str, stored: Stor
 
 
 class DownloadFailed(Exception):
-    """A paid image could not be had this time; ``is_lost`` when waiting is not likely to help."""
+    """The download of a paid image failed; ``is_lost`` when a retry is unlikely to help."""
 
     wait = retry.COLLECT
 
@@ -165,7 +165,7 @@ _NO_MORE = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.GONE.value})
 
 
 class Unreadable(DownloadFailed):
-    """What came is no image that can be read; the same bytes have come ``times`` times in a row."""
+    """The download is not a readable image; the same bytes came ``times`` times in a row."""
 
     wait = retry.UNREADABLE
 
@@ -178,7 +178,7 @@ class Unreadable(DownloadFailed):
 
 
 class TooLarge(DownloadFailed):
-    """What came has more bytes than is permitted."""
+    """The download exceeds the permitted size."""
 
     wait = retry.UNREADABLE
 

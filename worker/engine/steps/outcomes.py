@@ -74,12 +74,12 @@ def hold_up(services: Services, work: Work) -> Transition:
 
 
 def postpone(work: Work, *, due_at: datetime, attempts: int = 0, error: object = None) -> Transition:
-    """Let the same kind of step be due later, after so many further attempts, with what went wrong."""
+    """Postpone the step to a later time, with the number of further attempts and the error."""
     return Transition(work=work, step=Postpone(due_at=due_at, attempts=work.attempts + attempts, error=error))
 
 
 def wait_after(services: Services, work: Work, error: ProviderError) -> timedelta:
-    """Tell the account what the provider said, and give the wait before the step may be tried again."""
+    """Apply the provider's answer to the account, and return the wait before the step is retried."""
     now = services.clock()
     match error:
         case Throttled():

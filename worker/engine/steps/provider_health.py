@@ -114,7 +114,7 @@ def judge_refusal(tx: Connection, services: Services, account: AccountRow, work:
 
 
 def postpone_undecided(services: Services, work: Work, code: str, verdict: Verdict) -> Transition:
-    """Put off the end of a job until the outcomes of others say whether the provider works, or it is tried again."""
+    """Postpone the end of a job until the outcomes of others show whether the provider works, or it is retried."""
     is_alone = verdict is Verdict.ALONE
     due_at = services.clock() + (LONE_LOOK if is_alone else UNDECIDED_WAIT)
     words = f"{code}: whether the prompt or the provider fails is not decided yet"

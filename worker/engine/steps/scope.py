@@ -13,7 +13,7 @@ from worker.engine.services import Services
 
 
 def of_ticket(services: Services, ticket: Ticket, do: Callable[[], None]) -> None:
-    """Do what a ticket asks for in a span of its own; nothing that is bound for the log outlives it."""
+    """Run a ticket in its own span and logging context."""
     copy_context().run(_of_ticket, services, ticket, do)
 
 

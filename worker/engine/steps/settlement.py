@@ -34,7 +34,7 @@ CLOCKS_DISAGREE = timedelta(seconds=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What the provider said of a generation."""
+    """The provider's answer about a generation."""
 
     work: Work
     calls: Calls

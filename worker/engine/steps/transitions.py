@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """Where a step goes, and what changes with it; None and empty: that stays as it is."""
+    """The next state of a step, and what changes with it; None and empty: unchanged."""
 
     work: Work | Crashed
     step: Postpone | Advance | Finish
@@ -145,7 +145,7 @@ def write_alone(
 
 
 def unless_stale(work: Work, calls: Calls | None, write: Callable[[], T]) -> T | None:
-    """Return what the write returns; None when another process has moved the step on meanwhile."""
+    """Return the result of the write; None when another process has advanced the step since."""
     try:
         return write()
     except StaleFence:

@@ -41,7 +41,7 @@ def record(services: Services, work: Work, calls: Calls, error: ProviderError) -
 
 
 def look_again(services: Services, work: Work) -> None:
-    """Settle a refusal that was left undecided when it came; nothing is sent."""
+    """Settle an undecided refusal; nothing is sent."""
     errors: list[ProviderError] = []
 
     def decided(tx: Connection) -> Transition:

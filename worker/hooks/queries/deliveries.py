@@ -37,7 +37,7 @@ _MERGE = text("UPDATE event SET data = :data WHERE id = :id").bindparams(bindpar
 
 
 def set_data(tx: Connection, event_id: UUID, data: Mapping[str, Any]) -> None:
-    """Have an event stand for others, too."""
+    """Merge other events into an event."""
     tx.execute(_MERGE, {"id": event_id, "data": dict(data)})
 
 
@@ -77,7 +77,7 @@ def add_test(
 
 @dataclass(frozen=True, kw_only=True)
 class Leased:
-    """A hook that this process alone delivers to until the lease ends."""
+    """A hook whose deliveries this process has leased."""
 
     hook_id: UUID
     until: datetime

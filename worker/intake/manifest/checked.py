@@ -39,7 +39,7 @@ class CheckedRequest:
 def checked(
     rows: Iterable[Row | Fault], *, base: Files, extra: Collection[str] = frozenset()
 ) -> Iterator[CheckedRequest | Fault]:
-    """Every good request and every fault, in order; a line with several faults gives all of them.
+    """Yield every valid request and every fault, in order; a line with several faults yields each.
 
     ``base`` is the folder that paths are relative to, or the files that came with the requests; None where no path is
     permitted. The bytes of a reference are not read. Columns in ``extra`` are metadata although they look like others.

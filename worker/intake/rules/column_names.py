@@ -65,7 +65,7 @@ def known(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def of_others(spec: ModelSpec) -> frozenset[str]:
-    """Return the columns that mean something for other models alone."""
+    """Return the columns that are parameters of other models only."""
     return _of_others(spec.id, tuple(MODELS))
 
 

@@ -40,7 +40,7 @@ def queue_of(task: str, account: str) -> str:
 
 
 def suffix_of(account: str) -> str | None:
-    """Return what the queues of an account have behind their names; None: nothing.
+    """Return the suffix of the queues of an account; None: none.
 
     A name that a broker may not take as it is stands there by its hash.
     """

@@ -113,7 +113,7 @@ ReferenceSource = LocalPath | RemoteUrl | StoredHash
 
 
 def reference_source(value: object) -> ReferenceSource:
-    """What the text names, judged by its form alone; raises UnfitError for every other scheme."""
+    """Parse a reference by its form alone; raises UnfitError for an unknown scheme."""
     text = _line(value)
     scheme = _SCHEME.match(text)
     if scheme is None:

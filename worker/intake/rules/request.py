@@ -120,7 +120,7 @@ class _Checks:
             return None
 
     def names(self, spec: ModelSpec, fine: Collection[str], *, is_known_model: bool) -> None:
-        """Report columns that were meant to be others, and values for params that the model does not have.
+        """Report probably misspelt columns, and values of parameters that the model lacks.
 
         Those in ``fine`` are skipped. An empty cell asks for nothing, and what resembles a column that has a
         value itself is data of the caller's own.

@@ -67,7 +67,7 @@ def add(
     by: str,
     now: datetime,
 ) -> None:
-    """Keep what a person asks for."""
+    """Store a person's request."""
     values = {"id": approval_id, "subject": subject, "request": request, "credits": credits_, "by": by, "now": now}
     tx.execute(_ADD, values)
 

@@ -115,7 +115,7 @@ _BALANCES = text("""
 
 
 def balances(tx: Connection, batch_id: UUID) -> Mapping[CreditAccount, int]:
-    """Return what lies in each account of one batch; the four add up to zero."""
+    """Return the balance of each ledger account of one batch; the four add up to zero."""
     row = tx.execute(_BALANCES, {"id": batch_id}).one()
     return {
         CreditAccount.CAP: -row.committed,

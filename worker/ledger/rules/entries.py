@@ -93,7 +93,7 @@ def void(held: int) -> tuple[Movement, ...]:
 
 
 def correct(*, source: CreditAccount, amount: int, charged: int) -> tuple[Movement, ...]:
-    """Put right what lies open in ``source``: ``charged`` of it is spent, and the rest goes back to the cap.
+    """Correct what is open in ``source``: ``charged`` of it is spent, and the rest returns to the cap.
 
     What was charged beyond the open amount is taken from the cap, as an overrun is.
     """
@@ -110,7 +110,7 @@ def correct(*, source: CreditAccount, amount: int, charged: int) -> tuple[Moveme
 
 
 def correct_spent(*, spent: int, charged: int) -> tuple[Movement, ...]:
-    """Put right what was booked as spent: the difference comes from the cap, or goes back to it."""
+    """Correct what was booked as spent: the difference comes from the cap, or returns to it."""
     source, target = CreditAccount.CAP, CreditAccount.SPENT
     if charged < spent:
         source, target = target, source

@@ -161,7 +161,7 @@ class Clocks:
 
 @dataclass(frozen=True, kw_only=True)
 class StepErrors:
-    """Steps that failed with the same words at their last try."""
+    """Steps whose last attempt failed with the same error."""
 
     kind: StepKind
     error: str

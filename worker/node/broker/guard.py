@@ -39,7 +39,7 @@ class CheckedMessage(Message):  # type: ignore[misc]  # kombu has no types
 
     @property
     def payload(self) -> Any:
-        """The arguments, which are not encoded again: threads run the task."""
+        """The arguments, not encoded: the task runs in threads."""
         return self.arguments
 
 

@@ -58,7 +58,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     restore_visible = _on_keys_of_its_own(redis.QoS.restore_visible)
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Record that a consumer has a message; where the server refuses to, it is served all the same.
+        """Record a delivered message as unacknowledged; if the server refuses, deliver it all the same.
 
         It was taken off its list before: a server without memory left gives messages out and stores nothing.
         """

@@ -44,7 +44,7 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether work goes on here."""
+        """Whether the node makes progress."""
         return self.reason == "ready"
 
 

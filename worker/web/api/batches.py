@@ -136,7 +136,7 @@ def set_priority(call: Call, body: NewPriority) -> dict[str, Any]:
 
 
 def retry_batch(call: Call, body: NewTry) -> dict[str, Any]:
-    """Ask for the failed jobs again; nothing is changed when it would cost more than ``max_credits``."""
+    """Retry the failed jobs; nothing is changed when it would cost more than ``max_credits``."""
     by = call.author(body.reason)
     price = 0
 

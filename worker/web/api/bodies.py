@@ -126,7 +126,7 @@ class Upload:
         self.has_manifest = True
 
     def expect_unpacked(self) -> None:
-        """Raise Problem for a manifest in gzip, of which nobody knows how much it is."""
+        """Raise Problem for a gzip body, whose unpacked size is unknown."""
         self.manifest.seek(0)
         if self.manifest.read(len(_GZIP)) == _GZIP:
             raise Problem(415, "media_type_not_supported", "send the lines as they are, not as gzip")

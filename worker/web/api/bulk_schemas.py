@@ -13,7 +13,7 @@ Action = Literal["pause", "resume", "reprioritise", "cancel", "retry", "decide"]
 
 
 class BulkFilter(Asked):
-    """What a batch or image must be to be meant; every condition has to hold. `all` stands for no condition.
+    """Conditions that select batches or images; all of them must hold. `all` stands for no condition.
 
     `decide` is about images of one catalog: `catalog`, with `sku`, `plan` and `as_ordered`; the others are of batches.
     """
@@ -45,7 +45,7 @@ class NewBulkOperation(Reasoned):
 
 
 class BulkOperation(BaseModel):
-    """An action on batches or images that were frozen when it was asked."""
+    """An action on a set of batches or images that was fixed when it was requested."""
 
     id: UUID
     action: Action
@@ -120,7 +120,7 @@ class ImageTarget(BaseModel):
 
 
 class BulkItem(BaseModel):
-    """One batch or image of an operation, and what came of it."""
+    """One item of an operation, and its outcome."""
 
     position: int
     state: Literal["waiting", "done", "skipped", "failed"]

@@ -83,7 +83,7 @@ class Call:
 
     @property
     def context(self) -> WebContext:
-        """The parts of the process; a form that is sent once has some of its own."""
+        """Return the process's services; a form with its own ids has some of its own."""
         context: WebContext = getattr(self.request.state, "context", self.api.context)
         return context
 

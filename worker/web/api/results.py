@@ -34,7 +34,7 @@ _STREAMED = 500
 
 
 def line(found: Outcome, batch_id: UUID, *, archived_at: datetime | None = None) -> dict[str, Any]:
-    """Return what came of one job."""
+    """Return the result of one job."""
     image = None if found.result is None else f"/api/v1/results/{found.job_id}/image"
     values = views.job(found, file=None) | {"archived_at": views.instant(archived_at)}
     values.pop("file")
@@ -115,7 +115,7 @@ async def pages(call: Call, batch_id: UUID, after: tuple[int, UUID] = _FIRST) ->
 
 
 def show_job(call: Call) -> dict[str, Any]:
-    """Return what came of one job."""
+    """Return the result of one job."""
     batch_id, found, archived_at = _outcome(call)
     return line(found, batch_id, archived_at=archived_at)
 

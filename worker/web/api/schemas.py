@@ -226,7 +226,7 @@ class JobCredits(BaseModel):
 
 
 class Line(BaseModel):
-    """What came of one line."""
+    """The result of one line."""
 
     job: UUID | None = Field(description="null: the line was refused")
     batch: UUID
@@ -297,7 +297,7 @@ class Cancelled(BaseModel):
 
 
 class NewTry(Reasoned):
-    """Which failed jobs are asked for again."""
+    """Which failed jobs to retry."""
 
     code: Label | None = Field(None, description="Only those that failed with this code")
     deadline: Annotated[str, Field(min_length=1, max_length=60)] | None = None
@@ -307,7 +307,7 @@ class NewTry(Reasoned):
 
 
 class Retried(BaseModel):
-    """What asking again did."""
+    """The effect of a retry."""
 
     jobs: int
     credits: int

@@ -282,7 +282,7 @@ def _token_taken(request: BatchRequest) -> Problem:
 
 
 def fields_hash(query: SubmitQuery, request: BatchRequest) -> str:
-    """Return a hash over all that a replay must have the same, beside its lines."""
+    """Return a hash over the fields, beside the lines, that a replay must repeat."""
     fields = {
         "name": request.name,
         "owner": request.owner,

@@ -55,7 +55,7 @@ def address(name: str) -> str:
 
 
 def routes() -> list[BaseRoute]:
-    """Return the route of the files, which need no identity: they are the same in every installation."""
+    """Return the route of the static files, which need no sign-in."""
     return [Route("/static/{digest}/{name:path}", _serve)]
 
 

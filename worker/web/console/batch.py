@@ -165,7 +165,7 @@ def cancel(visit: Visit, fields: Fields) -> Response:
 
 
 def retry(visit: Visit, fields: Fields) -> Response:
-    """Ask for the failed jobs again, at no more than the price that the page showed."""
+    """Retry the failed jobs at no more than the price that the page showed."""
     api.retry_batch(visit.call, _read(NewTry, fields, "reason", "code", "max_credits"))
     return _back(visit, "retried")
 

@@ -101,7 +101,7 @@ def place(text: str) -> Place | None:
 
 
 def look(visit: Visit, tx: Connection, found: list[tuple[BatchRow, int]]) -> list[Listed]:
-    """Return how the batches stand, all looked at together."""
+    """Return the state of the batches, read together."""
     jobs = job_counts.of_batches(tx, [row.id for row, _ in found])
     split = batch_list.split(tx, jobs)
     obstacles = overview.obstacles(

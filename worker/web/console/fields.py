@@ -20,10 +20,10 @@ def whole(fields: Fields, name: str, label: str, *, least: int = 0, most: int = 
 
 
 def lines(fields: Fields, name: str) -> list[str]:
-    """Return what stands on the lines of a field, without empty ones."""
+    """Return the non-empty lines of a field."""
     return [each for line in fields.get(name, "").splitlines() if (each := line.strip())]
 
 
 def listed(text: str) -> list[str]:
-    """Return what stands between the commas of a field, without empty ones."""
+    """Return the non-empty, comma-separated values of a field."""
     return [each for part in text.split(",") if (each := part.strip())]

@@ -101,7 +101,7 @@ def _place(text: str) -> tuple[datetime, UUID]:
 
 
 def decide(visit: Visit, fields: Mapping[str, str]) -> Response:
-    """Carry one decision out; what is dear waits for a second person, as with the command."""
+    """Carry out one decision; an expensive one waits for a second person, as with the command."""
     generation_id, decision = _id(visit), fields.get("decision", "")
     if decision not in DONE_BY:
         raise Problem(422, "request_invalid", f"A decision is one of {', '.join(DONE_BY)}.")

@@ -89,7 +89,7 @@ def _by(visit: Visit) -> By:
 
 
 def cap_owner(visit: Visit, fields: Mapping[str, str]) -> Response:
-    """Set, or with an empty field lift, what an owner may commit in a month; a dear one is ordered by two people."""
+    """Set an owner's monthly cap, or remove it with an empty field; an expensive one needs two people."""
     by = visit.author(fields)
     try:
         owner = label(fields.get("owner", ""))
@@ -102,7 +102,7 @@ def cap_owner(visit: Visit, fields: Mapping[str, str]) -> Response:
 
 
 def correct_cost(visit: Visit, fields: Mapping[str, str]) -> Response:
-    """Correct what an ended generation has cost; a dear correction is ordered by two people."""
+    """Correct the cost of an ended generation; an expensive correction needs two people."""
     if not fields.get("reason"):
         raise Problem(422, "request_invalid", "A correction needs a reason: it stands in the ledger.")
     spent, name = _whole(fields, "spent"), fields.get("generation", "")

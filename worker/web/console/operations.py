@@ -85,7 +85,7 @@ def _create(visit: Visit, body: Mapping[str, object]) -> Response:
 
 
 def show_one(visit: Visit) -> Response:
-    """Show an operation: what was meant, how far it is, and what came of each batch."""
+    """Show an operation: its filter, its progress, and the outcome for each batch."""
     after = visit.asked("after")
     with visit.context.database.transaction() as tx:
         found = bulk_operations.read(tx, visit.call.id("operation_id"))

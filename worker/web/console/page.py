@@ -175,7 +175,7 @@ def frame(request: Request) -> dict[str, Any]:
 
 
 def template(request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
-    """Render a page for somebody who is not signed in."""
+    """Render a page without a sign-in."""
     return HTMLResponse(_templates.get_template(name).render(**frame(request), **values), status)
 
 
@@ -343,12 +343,12 @@ def _remember_asked(request: Request, answer: Response) -> None:
 
 
 def asked_for(request: Request) -> str:
-    """Return the page that was asked for before the sign-in, a path of ours; else that of the home page."""
+    """Return the page requested before the sign-in, if it is one of ours, else the home page."""
     return origins.own_path(unquote(request.cookies.get(_ASKED_COOKIE, ""))) or "/"
 
 
 def forget_asked(answer: Response) -> None:
-    """Have the browser forget which page was asked for."""
+    """Delete the cookie of the requested page."""
     answer.delete_cookie(_ASKED_COOKIE)
 
 

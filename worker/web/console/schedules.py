@@ -49,7 +49,7 @@ class Schedule:
 
     @property
     def words(self) -> str | None:
-        """When it runs, as people say it; None: the cron line has to say it."""
+        """When it runs, in words; None: only the cron line says it."""
         return rules.in_words(self.row.cron)
 
     @property

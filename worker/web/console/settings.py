@@ -92,7 +92,7 @@ def make_link(visit: Visit, fields: Fields) -> Response:
 
 
 def create_token(visit: Visit, fields: Fields) -> Response:
-    """Make a token that acts for whoever makes it, with the bounds that are asked for; it is shown this once."""
+    """Create a token for the signed-in user with the requested limits; it is shown once."""
     name, by, owner = _label("name", fields), visit.author(fields), fields.get("owner") or None
     if (owner is None) is not bool(fields.get("all_owners")):
         raise Problem(422, "request_invalid", "Say for which owner the token acts, or that it acts for all.")

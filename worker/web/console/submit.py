@@ -97,7 +97,7 @@ class Preview:
 
 
 def begin(visit: Visit) -> Response:
-    """Lead to a form with a token of its own, which stays the same when the page is loaded again."""
+    """Redirect to a form with its own token, which a reload keeps."""
     return page.redirect(visit.request, f"{PATH}/{visit.context.new_id()}")
 
 

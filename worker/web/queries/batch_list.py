@@ -70,7 +70,7 @@ _PAGES = {
 
 
 def count(tx: Connection, wanted: Filter) -> dict[str, int]:
-    """Count the batches of the filter by where they stand, whatever state it names, and all of them."""
+    """Count the batches of the filter by state, ignoring the state that it names, and in all."""
     rows = tx.execute(_COUNT, wanted.values()).all()
     found = {row.shown: row.batches for row in rows}
     return found | {

@@ -27,7 +27,7 @@ class FeedEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """How far a look has come, and whether it numbered anything."""
+    """The position of a read, and whether it assigned numbers."""
 
     ended_at: datetime
     job_id: UUID
@@ -100,7 +100,7 @@ _HAS_LATER = text("SELECT EXISTS (SELECT FROM job WHERE batch_id = :batch_id AND
 
 
 def of_batch(tx: Connection, batch_id: UUID, *, after: int, limit: int) -> list[FeedEvent]:
-    """Return the next events of a batch after a number."""
+    """Return the next events of a batch after a sequence number."""
     return _events(tx.execute(_OF_BATCH, {"batch_id": batch_id, "after": after, "limit": limit}).all())
 
 

@@ -16,7 +16,7 @@ LATELY = timedelta(minutes=5)
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """What an account has before it and behind it."""
+    """Work of an account that waits, and that has ended."""
 
     waiting: int
     """Jobs that wait to be admitted."""

@@ -13,7 +13,7 @@ from worker.audit.queries import journal
 
 
 class Kind(StrEnum):
-    """What is compared with the words."""
+    """The field that a search compares."""
 
     ID = "id"
     """Of a job or generation, the provider's id, or an idempotency key."""

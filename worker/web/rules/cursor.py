@@ -8,7 +8,7 @@ NONE = "is not a cursor: take `next` of the page before"
 
 
 def encode(*parts: object) -> str:
-    """Return the parts as one word for a URL; none of them has a line feed."""
+    """Encode the parts as one URL-safe string; none may contain a line feed."""
     return urlsafe_b64encode("\n".join(map(str, parts)).encode()).decode().rstrip("=")
 
 

@@ -11,7 +11,7 @@ _TIME_BITS, _ID_BITS = 48, 128
 
 
 def new_ids(form: UUID, *, actor: str, path: str) -> Callable[[], UUID]:
-    """Return what makes the ids of one request: version 7, of the form's time, and the same for the same request.
+    """Return the generator of a request's UUIDs (version 7, of the form's time), the same for the same request.
 
     The hash keeps a client from choosing an id: ``actor`` and ``path`` are those of the request.
     """

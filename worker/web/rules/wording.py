@@ -25,7 +25,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """Return a rate with two figures behind the point at most."""
+    """Format a rate with at most two decimals."""
     return NONE if per_second is None else f"{per_second:.2f}".rstrip("0").rstrip(".")
 
 
@@ -53,7 +53,7 @@ def brief(seconds: float) -> str:
 
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """Return how long ago an instant was; one that is ahead, by another clock, was just now."""
+    """Format how long ago an instant was; one in the future, by another clock, is "just now"."""
     if at is None:
         return NONE
     return f"{span(now - at)} ago" if (now - at).total_seconds() >= 1 else "just now"
@@ -88,7 +88,7 @@ def segments(parts: Sequence[int], whole: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountState:
-    """A sentence, what follows, and how it is coloured: good, info, warn or bad."""
+    """A sentence, its consequence, and its colour: good, info, warn or bad."""
 
     tone: str
     says: str

@@ -50,7 +50,7 @@ def routes() -> list[BaseRoute]:
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """One person at the review of one catalog."""
+    """One reviewer's session on one catalog."""
 
     visit: Visit
     catalog: CatalogRow
@@ -59,7 +59,7 @@ class Desk:
 
     @property
     def may_decide(self) -> bool:
-        """Whether the person may decide; others look on and claim nothing."""
+        """Whether the person may decide; others only read, and claim nothing."""
         return self.visit.who.may(Right.REVIEW)
 
     @property
@@ -215,7 +215,7 @@ def _apply(visit: Visit, fields: Fields) -> Response:
 
 
 def applied(desk: Desk, effect: Effect) -> Response:
-    """Say what came of decisions that took effect, with a plan of the rejected alone for who may submit it."""
+    """Show the outcome of applied decisions, with a plan of the rejected images for those who may submit it."""
     visit = desk.visit
     made, unfit = _again(desk, effect) if effect.rejected and visit.who.may(Right.SUBMIT) else (None, "")
     return visit.render("review_applied.html", effect=effect, plan=made, unfit=unfit, **desk.tally())
