@@ -177,7 +177,7 @@ darkroom catalog apply forced.json
 darkroom watch
 darkroom catalog decide shop --reject chair-7 --reason 'too dark' --by mia
 darkroom catalog plan shop
-darkroom catalog refuse PLAN --by mia --reason 'too dear'
+darkroom catalog refuse PLAN --by mia --reason 'too expensive'
 darkroom catalog plan shop
 darkroom catalog refuse PLAN --by mia --reason late
 """

@@ -195,11 +195,11 @@ def test_the_runs_of_a_removed_schedule_are_still_listed(mugs: Darkroom) -> None
 def test_a_refused_plan_says_by_whom_and_why_and_is_not_applied(mugs: Darkroom) -> None:
     plan = shown(mugs, "catalog", "plan", "mugs", "--out", "plan.json")["plan"]
 
-    refused = mugs("catalog", "refuse", "plan.json", "--by", "ada", "--reason", "too dear")
+    refused = mugs("catalog", "refuse", "plan.json", "--by", "ada", "--reason", "too expensive")
     applied = mugs("catalog", "apply", "plan.json")
 
-    assert refused.stdout == "ada refuses the plan: too dear\n"
-    assert (applied.returncode, f"ada has refused plan {plan} (too dear)" in applied.stderr) == (1, True)
+    assert refused.stdout == "ada refuses the plan: too expensive\n"
+    assert (applied.returncode, f"ada has refused plan {plan} (too expensive)" in applied.stderr) == (1, True)
     assert "refused" in mugs("catalog", "show", "mugs").stdout
 
 

@@ -80,7 +80,7 @@ def _check(plan: PlanRow, by: str) -> None:
     if plan.needs_approval and is_same_person(by, plan.made_by):
         raise ApprovalRefused(f"{plan.made_by} made this plan, and it needs approval by someone other than")
     if plan.sample is not None and plan.sampled_at is None:
-        raise ApprovalRefused("this plan has a sample: apply it first, look at the sample, then approve the rest")
+        raise ApprovalRefused("this plan has a sample: apply it first, review the sample, then approve the rest")
 
 
 WAITING = (RunState.QUEUED, RunState.PLANNING, RunState.APPROVAL)

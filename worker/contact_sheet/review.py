@@ -55,7 +55,7 @@ class ReviewCard:
     old_href: str | None = None
     live_since: datetime | None = None
     is_stale: bool = False
-    """Whether its item has changed since the image was asked for: it cannot be accepted."""
+    """Whether its item has changed since the image was requested: it cannot be accepted."""
 
     not_as_ordered: str = ""
     """In what the new image differs from what was ordered."""

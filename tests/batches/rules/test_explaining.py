@@ -161,9 +161,9 @@ PENDING_ONLY, ACTIVE_ONLY = NONE | {JobState.PENDING: 5}, NONE | {JobState.ACTIV
 @pytest.mark.parametrize(
     ("changes", "verdict", "why", "next_", "to_do"),
     [
-        ({}, Verdict.WORKING, "5 pending, 2 active", "jobs in progress go on", ""),
+        ({}, Verdict.WORKING, "5 pending, 2 active", "jobs in progress continue", ""),
         ({"jobs": PENDING_ONLY}, Verdict.WAITING, "wait for their turn", "admitted when their turn comes", ""),
-        ({"blocker": CAP}, Verdict.NEEDS_ACTION, "credit cap reached; 5", "jobs in progress go on", "darkroom cap"),
+        ({"blocker": CAP}, Verdict.NEEDS_ACTION, "credit cap reached; 5", "jobs in progress continue", "darkroom cap"),
         ({"blocker": CAP, "jobs": ACTIVE_ONLY}, Verdict.WORKING, "2 active", "go on", "darkroom cap"),
         ({"blocker": CAP, "jobs": PENDING_ONLY}, Verdict.NEEDS_ACTION, "credit cap", "", "darkroom cap"),
         ({"blocker": KEY, "jobs": ACTIVE_ONLY}, Verdict.WAITING, "api_key_invalid", "", "fix the key"),

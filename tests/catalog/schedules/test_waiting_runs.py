@@ -37,7 +37,7 @@ def only(team: Team, schedule: UUID) -> RunRow:
 
 def refuse(team: Team, plan_id: UUID | None) -> None:
     assert plan_id is not None
-    approving.refuse(team.node.services.database, plan_id, by="ada", reason="too dear", now=team.clock())
+    approving.refuse(team.node.services.database, plan_id, by="ada", reason="too expensive", now=team.clock())
 
 
 def cancel(team: Team, run_id: UUID) -> RunRow:
@@ -67,10 +67,10 @@ def test_a_refused_plan_ends_its_run_and_can_be_neither_approved_nor_applied(car
     careful.tick()
 
     run = only(careful, schedule)
-    assert (run.state, run.outcome, run.spent) == ("skipped", "ada refused its plan: too dear", 0)
-    with pytest.raises(ApprovalRefused, match="too dear"):
+    assert (run.state, run.outcome, run.spent) == ("skipped", "ada refused its plan: too expensive", 0)
+    with pytest.raises(ApprovalRefused, match="too expensive"):
         careful.approve(plan)
-    with pytest.raises(PlanRefused, match="too dear"):
+    with pytest.raises(PlanRefused, match="too expensive"):
         careful.apply(plan or UUID(int=0))
 
 

@@ -84,7 +84,7 @@ def test_what_could_not_go_live_is_skipped_and_not_accepted(team: Team, web: Web
 
     done = text_of(post(ann, web, f"{path}/start"))
 
-    assert "the item has changed since the image was asked for" in done
+    assert "the item has changed since the image was requested" in done
     assert [sku for sku, _, _, _ in saved(team)] == ["mug-01", "mug-03"]
 
 

@@ -100,11 +100,11 @@ def test_a_refused_plan_says_who_and_why_and_is_not_rendered(team: Team, web: We
     path = planned(admin, web)
 
     silent = post(finance, web, f"{path}/refuse")
-    refused = post(finance, web, f"{path}/refuse", reason="too dear")
+    refused = post(finance, web, f"{path}/refuse", reason="too expensive")
     late = post(admin, web, f"{path}/apply")
 
     assert [each.status_code for each in (silent, refused, late)] == [422, 200, 409]
-    assert "by web:finance: too dear" in text_of(refused)
+    assert "by web:finance: too expensive" in text_of(refused)
     assert team.node.jobs() == []
 
 

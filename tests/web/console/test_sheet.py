@@ -112,7 +112,7 @@ def test_a_decision_that_cannot_take_effect_is_named_with_its_reason_and_the_oth
     answer = text_of(send(signed_in(web), web, json.dumps(document).encode()))
 
     assert "0 images went live, 1 image was rejected, 1 decided the same way before." in answer
-    assert "mug-02 the item has changed since the image was asked for" in answer
+    assert "mug-02 the item has changed since the image was requested" in answer
 
 
 REJECT = {"decision": "reject", "reason": "too dark"}

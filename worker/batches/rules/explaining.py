@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 _WORDS = {
     Verdict.ENDED: "it is over",
     Verdict.WORKING: "it is in progress",
-    Verdict.WAITING: "it goes on by itself",
+    Verdict.WAITING: "it continues by itself",
     Verdict.NEEDS_ACTION: "it needs you",
 }
 
@@ -149,7 +149,7 @@ def _explain_job(facts: JobFacts, now: datetime) -> Explanation:
                 verdict=Verdict.NEEDS_ACTION,
                 state=facts.state,
                 why=f"it may have been charged, and the provider has not said so{words}; {_credits(facts)}",
-                next="where the provider knows the generation it is asked again, and an end that it names is recorded",
+                next="a generation that the provider knows is checked again, and its end is recorded",
                 to_do="`darkroom audit in-doubt` shows the evidence, `darkroom resolve` records what you know",
             )
         case _:
@@ -350,7 +350,7 @@ def _done(facts: BatchFacts) -> Explanation:
 
 def _open(facts: BatchFacts) -> Explanation:
     active, blocker = facts.jobs[JobState.ACTIVE], facts.blocker
-    following = "jobs in progress go on" if active else ""
+    following = "jobs in progress continue" if active else ""
     if blocker is None:
         return Explanation(
             verdict=Verdict.WORKING if active else Verdict.WAITING,

@@ -32,7 +32,7 @@ def erase(
         typer.Option("--reference", metavar="FILE|SHA256", help="A reference image: a copy of it, or its SHA-256."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; what is erased cannot be had back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; what is erased cannot be restored.")] = False,
     by: signing.ByOption = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why. Required.")] = None,
     as_json: output.AsJson = False,
@@ -119,7 +119,7 @@ def _image(tx: "Connection", given: str) -> "Target":
 
 def _ask(subject: str, counts: Mapping[str, int]) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CliError("nothing was erased: look with --dry-run, then add --yes; it cannot be had back", MISUSED)
+        raise CliError("nothing was erased: look with --dry-run, then add --yes; it cannot be restored", MISUSED)
     output.notes().print(_line(subject, counts), markup=False)
     if not typer.confirm("Erase it for good?", default=False, err=True):
         raise CliError("nothing was erased")

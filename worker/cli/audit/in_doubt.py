@@ -70,7 +70,7 @@ def outside(wallet: "Sequence[WalletReading]", said: "Said | None") -> dict[str,
 
 def _outside_lines(wallet: "Sequence[WalletReading]", said: "Said | None") -> dict[str, str]:
     readings = ", then ".join(f"{each.credits:,} at {_instant(each.read_at)}" for each in wallet)
-    words = "not asked again: no task is known"
+    words = "not checked again: no task is known"
     if said is not None:
         figures = f"reserved {said.reserved}, final {said.final}" if said.status else str(said.message)
         words = f"{said.status or said.code}, {figures}, at {_instant(said.read_at)}"

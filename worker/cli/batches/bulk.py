@@ -34,7 +34,7 @@ def list_(limit: output.HowMany = 20, as_json: output.AsJson = False) -> None:
 
 
 def show(operation: OperationId, as_json: output.AsJson = False) -> None:
-    """Show a bulk operation, and what came of each batch or image."""
+    """Show a bulk operation, with the outcome for each batch or image."""
     from worker.batches import views
     from worker.batches.queries import bulk_operations
     from worker.cli.context import opened

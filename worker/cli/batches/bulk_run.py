@@ -124,7 +124,7 @@ def _perform(database: Database, operation: OperationRow) -> list[ItemRow]:
             pass
     except KeyboardInterrupt:
         raise CliError(
-            f"bulk operation {operation.id} goes on by itself while a node runs;"
+            f"bulk operation {operation.id} continues by itself while a node runs;"
             f" `darkroom bulk cancel {operation.id}` stops it"
         ) from None
     with database.transaction() as tx:

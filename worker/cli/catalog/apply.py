@@ -115,5 +115,5 @@ def say(context: "Context", database: "Database", done: "Applied", plan: str) ->
     console.print(f"Follow it with `darkroom watch {done.batch_id}`.", markup=False)
     if done.is_sample:
         then = f"`darkroom catalog approve {plan} --by NAME`, and apply the plan again for the rest."
-        console.print(f"This was the sample. Look at it, then {then}", markup=False)
+        console.print(f"This was the sample. Review it, then {then}", markup=False)
     serving.warn_without_node(context, database)

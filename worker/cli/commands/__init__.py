@@ -36,7 +36,7 @@ _SERVICES = Group(
 
 _BULK = Group(
     name="bulk",
-    summary="Look at the actions that were ordered on many batches or images at once, stop them, and decide in bulk.",
+    summary="List, start and stop bulk operations on batches or images, and decide in bulk.",
     panel=_BATCHES,
     commands=(
         Command(
@@ -48,7 +48,7 @@ _BULK = Group(
         Command(
             name="show",
             target="batches.bulk:show",
-            summary="Show a bulk operation, and what came of each batch or image.",
+            summary="Show a bulk operation, with the outcome for each batch or image.",
             examples=("darkroom bulk show OPERATION", "darkroom bulk show OPERATION --json"),
         ),
         Command(

@@ -42,7 +42,7 @@ CATALOG = Group(
             target="catalog.apply:refuse",
             summary="Reject a plan: it can no longer be approved or applied, and a run that waits for it ends.",
             examples=(
-                "darkroom catalog refuse PLAN --by mia --reason 'too dear'",
+                "darkroom catalog refuse PLAN --by mia --reason 'too expensive'",
                 "darkroom catalog refuse PLAN --by mia --reason late",
             ),
         ),

@@ -22,7 +22,7 @@ _INTERRUPTED = 130
 
 def demo(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With a key: do not ask before it spends.")] = False,
-    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve the HTTP API and the pages meanwhile.")] = True,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve the HTTP API and the pages while it runs.")] = True,
 ) -> None:
     """Render the example manifest: in the free sandbox, or with a key for real after a question."""
     from worker.cli.local.interrupts import Stopped, stoppable

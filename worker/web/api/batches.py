@@ -111,7 +111,7 @@ def pause_batch(call: Call, body: Reasoned) -> dict[str, Any]:
 
 
 def resume_batch(call: Call, body: Reasoned) -> dict[str, Any]:
-    """Go on with a paused batch."""
+    """Resume a paused batch."""
     control.resume(call.database, _visible(call).id, call.author(body.reason))
     return views.batch(_look(call, _visible(call)))
 

@@ -31,7 +31,7 @@ _PARTS = {
     "encoding": {"batch": {"contentType": "application/json"}},
 }
 _KEY = {"Idempotency-Key": "Names the submission: the same key with the same body is the same batch. Not for dry runs"}
-_EVENT_ID = {"Last-Event-ID": "Go on after this event"}
+_EVENT_ID = {"Last-Event-ID": "Continue after this event"}
 
 _OF_CHANGES = (404, 408, 409, 413, 415, 422)
 """Statuses of the problems of every change of a batch."""
@@ -57,7 +57,7 @@ OPERATIONS = (
     ),
     Operation(
         name="listResults", method="GET", path="/batches/{batch_id}/results", right=Right.READ,
-        handler=results.list_results, summary="List what came of each line, in the order of lines",
+        handler=results.list_results, summary="List the result of each line, in the order of lines",
         query=schemas.ResultQuery, answer=schemas.ResultPage, produces=results.PRODUCED, problems=(404, 422),
     ),
     Operation(
@@ -72,7 +72,7 @@ OPERATIONS = (
     ),
     Operation(
         name="resumeBatch", method="POST", path="/batches/{batch_id}/resume", right=Right.CONTROL,
-        handler=batches.resume_batch, summary="Go on with a paused batch",
+        handler=batches.resume_batch, summary="Resume a paused batch",
         body=schemas.Reasoned, answer=schemas.Batch, problems=_OF_CHANGES,
     ),
     Operation(
@@ -97,7 +97,7 @@ OPERATIONS = (
     ),
     Operation(
         name="getJob", method="GET", path="/jobs/{job_id}", right=Right.READ, handler=results.show_job,
-        summary="Show what came of one job", answer=schemas.Line, problems=(404,),
+        summary="Show the result of one job", answer=schemas.Line, problems=(404,),
     ),
     Operation(
         name="getImage", method="GET", path="/results/{job_id}/image", right=Right.READ, handler=results.show_image,
@@ -127,7 +127,7 @@ OPERATIONS = (
     ),
     Operation(
         name="listBulkItems", method="GET", path="/bulk-operations/{operation_id}/items", right=Right.READ,
-        handler=bulk.list_items, summary="List the batches or images of a bulk operation, and what came of each",
+        handler=bulk.list_items, summary="List the batches or images of a bulk operation, with the outcome of each",
         query=bulk_schemas.ItemQuery, answer=bulk_schemas.BulkItemPage, problems=(404, 422),
     ),
     Operation(

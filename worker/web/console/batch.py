@@ -36,9 +36,9 @@ _LINES_END = 1 << 31
 DONE = {
     "submitted": "The batch is submitted. This page follows it.",
     "paused": "The batch is paused: nothing more of it is begun, and what is at the provider is downloaded.",
-    "resumed": "The batch goes on.",
+    "resumed": "The batch is resumed.",
     "cancelled": "The batch is cancelled: nothing more is begun, and what is at the provider is paid and downloaded.",
-    "retried": "The failed jobs are asked for again.",
+    "retried": "The failed jobs are retried.",
     "capped": "The cap is set.",
     "turned": "The batch has another turn; it counts for its jobs that wait.",
     "dated": "The deadline is set. Jobs that an earlier one has ended stay ended.",

@@ -27,7 +27,7 @@ DONE_BY = {"charged": "charged", "not-charged": "not-charged", "adopt": "adopted
 DONE = {
     "charged": "Decided: it was charged. Its credits are spent, and its job has failed without an image.",
     "adopted": "Decided: it is that task. Its end is asked for, and its image is downloaded when there is one.",
-    "not-charged": "Decided: it was not charged. Its credits are free again, and its job can be asked for again.",
+    "not-charged": "Decided: it was not charged. Its credits are free again, and its job can be retried.",
 }
 
 

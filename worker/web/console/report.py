@@ -19,7 +19,7 @@ from worker.web.api.operations import Call, not_found
 from worker.web.problems import Problem
 
 REPORTS = (
-    (ReportName.STATEMENT, "Statement", "what stood in the accounts, what moved, what stands there now"),
+    (ReportName.STATEMENT, "Statement", "balances before, movements, and balances after"),
     (ReportName.SPEND, "Spend", "per batch or image: held, reserved, charged and given back"),
     (ReportName.OUTSTANDING, "Outstanding", "held or reserved and not decided yet, the oldest first"),
     (ReportName.TRIAL_BALANCE, "Trial balance", "the four accounts of each batch, which add up to zero"),

@@ -29,8 +29,8 @@ _NEXT_OF_FORM = 5
 _FIELDS = ("name", "catalog", "often", "at", "cron", "tz", "cap", "overlap", "missed")
 _DONE = {
     "saved": "The schedule is saved.",
-    "paused": "The schedule is paused; a run in progress goes on.",
-    "resumed": "The schedule goes on. Runs that it missed meanwhile are not made up for.",
+    "paused": "The schedule is paused; a run in progress continues.",
+    "resumed": "The schedule is resumed. Runs that it missed are not made up for.",
     "removed": "The schedule is removed; its runs stay on record.",
     "asked": "A run was asked for; a node plans it and renders what the plan lists.",
     "skipped": "The run was skipped: another one is in progress.",

@@ -17,7 +17,7 @@ from worker.web.queries import batch_list
 
 _DONE = {
     "paused": "The account is paused: nothing more is begun, and what is at the provider is downloaded.",
-    "resumed": "The account goes on. A cause that lasts pauses it again.",
+    "resumed": "The account works again. A cause that persists pauses it again.",
     "limited": "The limits are set and in force.",
     "same": "The key is taken as one of the same account at the provider. Nodes that refused it can be started again.",
     "owned": "It is set, for batches that are submitted from now on and name neither account nor pool.",
