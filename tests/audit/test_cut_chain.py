@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from tests.audit.conftest import Tamper, post
 from tests.pipeline.node import Node
-from worker.audit import anchors, sealing
-from worker.audit.anchors import Anchor, NoAnchor
+from worker.audit import chain, sealing
+from worker.audit.chain import Anchor, NoAnchor
 from worker.audit.verify import verify
 from worker.engine.queries import maintenance as rows
 from worker.node import maintenance
@@ -116,13 +116,13 @@ def test_an_anchor_is_read_from_evidence_and_from_logs(line: str, tmp_path: Path
     file = tmp_path / "file"
     file.write_text(f"{line}\n")
 
-    assert anchors.read([file]) == [Anchor(where="file", seal=7, hash="a" * 64)]
+    assert chain.read_anchors([file]) == [Anchor(where="file", seal=7, hash="a" * 64)]
 
 
 def test_a_folder_stands_for_the_evidence_in_it(tmp_path: Path) -> None:
     (tmp_path / "spend.csv.evidence.json").write_text(json.dumps({"seal": {"number": 2, "hash": "b" * 64}}))
 
-    assert [each.seal for each in anchors.read([tmp_path])] == [2]
+    assert [each.seal for each in chain.read_anchors([tmp_path])] == [2]
 
 
 def test_a_file_without_any_seal_is_no_anchor(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_a_file_without_any_seal_is_no_anchor(tmp_path: Path) -> None:
     file.write_text("nothing\n")
 
     with pytest.raises(NoAnchor, match="names no seal"):
-        anchors.read([file])
+        chain.read_anchors([file])

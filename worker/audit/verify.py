@@ -8,9 +8,8 @@ from sqlalchemy import Connection
 
 from worker.archive.queries import archived, views
 from worker.archive.rules.tables import ArchivedRows, Need
-from worker.audit import anchors
-from worker.audit.anchors import Anchor
-from worker.audit.chain import EXAMPLES, Check, verify_facts, verify_seals
+from worker.audit import chain
+from worker.audit.chain import EXAMPLES, Anchor, Check, verify_facts, verify_seals
 from worker.audit.queries import entry_proofs, erasures, instants, seals
 from worker.audit.reports import snapshot
 from worker.batches.queries import job_counts
@@ -52,7 +51,7 @@ def verify(tx: Connection, *, known: Sequence[Anchor] = (), archive: ArchivedRow
     of_archive = snapshot.begin(tx, lambda: _load(tx, archive))
     checks = (*run_checks(tx), *of_archive)
     if known:
-        checks = (*checks, anchors.check(tx, known))
+        checks = (*checks, chain.check_anchors(tx, known))
     return Verification(checks=checks, totals=proofs.totals(tx))
 
 

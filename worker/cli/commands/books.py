@@ -77,7 +77,7 @@ AUDIT = Group(
         ),
         Command(
             name="check",
-            target="audit.check:check",
+            target="audit.verify:check",
             summary="Check a report against its evidence and the ledger; exit status 1 on a difference.",
             examples=("darkroom audit check november.csv", "darkroom audit check november.csv --offline"),
         ),

@@ -72,7 +72,7 @@ CATALOG = Group(
         ),
         Command(
             name="sheet",
-            target="catalog.sheet:sheet",
+            target="catalog.decide:sheet",
             summary="Write HTML pages of the images that wait for review: old beside new, keys to accept and reject.",
             examples=("darkroom catalog sheet shop", "darkroom catalog sheet shop --zip review.zip"),
         ),

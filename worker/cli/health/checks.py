@@ -14,8 +14,8 @@ from worker.audit.queries import instants
 from worker.batches.queries import overview
 from worker.cli import output
 from worker.cli.context import Context, no_database
-from worker.cli.health import findings, nodes, provider, serving
-from worker.cli.health.findings import Finding, Verdict
+from worker.cli.health import doctor, nodes, provider, serving
+from worker.cli.health.doctor import Finding, Verdict
 from worker.core.db import schema
 from worker.core.rules.errors import PauseReason
 from worker.engine.queries import crashes, maintenance, results
@@ -41,7 +41,7 @@ def examine(context: Context) -> Iterator[Finding]:
 
 def _database(context: Context) -> Iterator[Finding]:
     if context.settings.database_url is None:
-        yield findings.failed("database", "none", no_database(context.found))
+        yield doctor.failed("database", "none", no_database(context.found))
         return
     database = wiring.database(context.settings, connections=1)
     try:
@@ -61,7 +61,7 @@ def _database(context: Context) -> Iterator[Finding]:
                 yield _messages(tx)
     except DBAPIError as error:
         reason = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
-        yield findings.failed(
+        yield doctor.failed(
             "database",
             f"does not answer: {reason}",
             "check DARKROOM_DATABASE_URL (host, port, sslmode, sslrootcert), and that it runs",
@@ -71,7 +71,7 @@ def _database(context: Context) -> Iterator[Finding]:
 
 
 def _server(tx: Connection) -> Finding:
-    return findings.ok("database", overview.server(tx))
+    return doctor.ok("database", overview.server(tx))
 
 
 def _clock(tx: Connection) -> Finding:
@@ -79,15 +79,15 @@ def _clock(tx: Connection) -> Finding:
     offset_s = wiring.clock.wall_offset_s()
     if abs(offset_s) > OFF_S:
         detail = f"this machine's clock is {serving.off_by(offset_s)} the database's, which alone counts"
-        return findings.warning("clock", detail, serving.SET_THE_CLOCK)
-    return findings.ok("clock", f"{offset_s:+.3f} s against the database's")
+        return doctor.warning("clock", detail, serving.SET_THE_CLOCK)
+    return doctor.ok("clock", f"{offset_s:+.3f} s against the database's")
 
 
 def _vacuum(tx: Connection) -> Finding:
     dead = overview.dead_rows(tx)
     if dead <= DEAD_ROWS_MOST:
-        return findings.ok("vacuum", f"{dead:,} dead rows in the table account")
-    return findings.warning(
+        return doctor.ok("vacuum", f"{dead:,} dead rows in the table account")
+    return doctor.warning(
         "vacuum",
         f"{dead:,} dead rows in the table account, which every round reads past: a transaction keeps them, or"
         " autovacuum does not come",
@@ -100,13 +100,13 @@ def _vacuum(tx: Connection) -> Finding:
 def _instants(tx: Connection) -> Finding:
     found = instants.at_a_glance(tx)
     if not found:
-        return findings.ok("instants", "no impossible timestamps")
+        return doctor.ok("instants", "no impossible timestamps")
     detail = f"{found[0]}, which is impossible" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     if instants.is_healed(found[0]):
-        return findings.warning(
+        return doctor.warning(
             "instants", detail, "nothing; a running node corrects it within seconds, see instant.healed in its log"
         )
-    return findings.warning(
+    return doctor.warning(
         "instants",
         detail,
         "keep the clock of the database's server in step (NTP), and upgrade old nodes: `darkroom audit verify` has all"
@@ -116,20 +116,20 @@ def _instants(tx: Connection) -> Finding:
 
 def _node_problems(tx: Connection) -> Iterator[Finding]:
     for found in serving.of_all(tx):
-        yield findings.warning(found.check, found.said, found.next_step)
+        yield doctor.warning(found.check, found.said, found.next_step)
 
 
 def _migrations(tx: Connection) -> Finding:
     found, wanted = schema.current(tx), schema.head()
     if found == wanted:
-        return findings.ok("migrations", f"at {found}, the newest")
+        return doctor.ok("migrations", f"at {found}, the newest")
     if found and not schema.is_known(found):
-        return findings.failed(
+        return doctor.failed(
             "migrations",
             f"at {found}, which this version of Darkroom does not know",
             "use the version that the database was last used with, or a newer one",
         )
-    return findings.failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `darkroom migrate`")
+    return doctor.failed("migrations", f"at {found or 'nothing'}, newest is {wanted}", "run `darkroom migrate`")
 
 
 def _accounts(tx: Connection, context: Context) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _accounts(tx: Connection, context: Context) -> Iterator[Finding]:
         for each in _of_account(tx, name):
             yield each if each.part == "account" else replace(each, detail=f"{name}: {each.detail}")
     for name in maintenance.unserved(tx):
-        yield findings.warning(
+        yield doctor.warning(
             "account",
             f"{name!r} has jobs, and no node works for it",
             f"start a node with its key ({variable_of('RIVYA_API_KEY', name)}); its account.not_served or"
@@ -159,13 +159,13 @@ def _of_account(tx: Connection, name: str) -> Iterator[Finding]:
 def _account(tx: Connection, name: str) -> Finding:
     found = overview.account_pause(tx, name)
     if found is None:
-        return findings.ok("account", f"{name!r} is new: the first node or batch creates it")
+        return doctor.ok("account", f"{name!r} is new: the first node or batch creates it")
     if found.reason is None:
-        return findings.ok("account", f"{name!r} is not paused")
+        return doctor.ok("account", f"{name!r} is not paused")
     since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
     words = f": {found.message}" if found.message else ""
     step = overview.next_step_of(PauseReason(found.reason))
-    return findings.warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
+    return doctor.warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
 
 
 def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
@@ -177,9 +177,9 @@ def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
         f" {found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
     )
     if found.blocked_until - found.closed_at < PROBED_AFTER:
-        yield findings.ok("rate limit", detail)
+        yield doctor.ok("rate limit", detail)
     else:
-        yield findings.warning(
+        yield doctor.warning(
             "rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`"
         )
 
@@ -187,11 +187,11 @@ def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
 def _not_downloaded(tx: Connection, name: str) -> Finding:
     found, now = results.not_downloaded_of_account(tx, name), wiring.clock()
     if found.since is None:
-        return findings.ok("images", "every paid image is downloaded")
+        return doctor.ok("images", "every paid image is downloaded")
     detail = f"{found.count:,} paid and not downloaded yet, the oldest since {found.since:%Y-%m-%d %H:%M} UTC"
     if not found.is_older_than(ALARM_AFTER, now=now):
-        return findings.ok("images", f"{detail}: being downloaded")
-    judge = findings.failed if found.is_older_than(GRAVE_AFTER, now=now) else findings.warning
+        return doctor.ok("images", f"{detail}: being downloaded")
+    judge = doctor.failed if found.is_older_than(GRAVE_AFTER, now=now) else doctor.warning
     return judge(
         "images",
         detail,
@@ -203,27 +203,27 @@ def _not_downloaded(tx: Connection, name: str) -> Finding:
 def _models(tx: Connection, name: str) -> Finding:
     paused = provider_health.paused_models_of(tx, name)
     if not paused:
-        return findings.ok("models", "none is paused")
+        return doctor.ok("models", "none is paused")
     step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
-    return findings.warning("models", "; ".join(str(each) for each in paused), step)
+    return doctor.warning("models", "; ".join(str(each) for each in paused), step)
 
 
 def _maintenance(tx: Connection) -> Finding:
     found = maintenance.failing(tx)
     if not found:
-        return findings.ok("maintenance", "runs as scheduled")
+        return doctor.ok("maintenance", "runs as scheduled")
     parts = (
         f"{each.kind}: not done since {each.done_at:%Y-%m-%d %H:%M} UTC" + (f" ({each.error})" if each.error else "")
         for each in found
     )
     step = "look for maintenance.crashed in the nodes' log; if there is none, the nodes' threads or the broker hang"
-    return findings.warning("maintenance", "; ".join(parts), step)
+    return doctor.warning("maintenance", "; ".join(parts), step)
 
 
 def _hooks(tx: Connection) -> Finding:
     found = hooks.failing(tx, now=wiring.clock())
     if found is None:
-        return findings.ok("hooks", "every event was taken, or was not sent yet")
+        return doctor.ok("hooks", "every event was taken, or was not sent yet")
     parts = (
         f"{output.plural(found.disabled, 'hook')} disabled" if found.disabled else "",
         f"{output.plural(found.failing, 'hook')} failing" if found.failing else "",
@@ -234,20 +234,20 @@ def _hooks(tx: Connection) -> Finding:
         " HOOK` and `darkroom hook replay --failed`; `darkroom hook list` and `hook deliveries --failed` show each"
     )
     detail = f"{', '.join(filter(None, parts))}; {found.first}"
-    return findings.failed("hooks", detail, step) if found.disabled else findings.warning("hooks", detail, step)
+    return doctor.failed("hooks", detail, step) if found.disabled else doctor.warning("hooks", detail, step)
 
 
 def _crashes(tx: Connection) -> Finding:
     found = crashes.count(tx, now=wiring.clock())
     if not found.steps and not found.ended:
-        return findings.ok("crashes", "no job step keeps crashing")
+        return doctor.ok("crashes", "no job step keeps crashing")
     words = f" ({found.error})" if found.error else ""
     detail = f"{found.steps:,} steps crash{words}; {found.ended:,} jobs ended with {give_up.CRASHED} within a day"
     step = (
         "a bug of Darkroom: report step.crashed of the nodes' log, upgrade, then `darkroom retry BATCH --code"
         f" {give_up.CRASHED}`; what is in doubt: `darkroom audit in-doubt`"
     )
-    return (findings.failed if found.ended else findings.warning)("crashes", detail, step)
+    return (doctor.failed if found.ended else doctor.warning)("crashes", detail, step)
 
 
 _REFERENCES_LATE_AFTER = timedelta(minutes=15)
@@ -261,7 +261,7 @@ def _messages(tx: Connection) -> Finding:
     waiting = messages.count_waiting(tx)
     is_late = waiting.oldest_at is not None and wiring.clock() - waiting.oldest_at > _REFERENCES_LATE_AFTER
     if not total and not dropped and not is_late:
-        return findings.ok("messages", f"none refused or dropped within 7 days; {waiting}")
+        return doctor.ok("messages", f"none refused or dropped within 7 days; {waiting}")
     parts, steps = [], []
     if is_late:
         parts.append(f"{waiting}, the first since {waiting.oldest_at:%Y-%m-%d %H:%M} UTC")
@@ -273,57 +273,57 @@ def _messages(tx: Connection) -> Finding:
         f"{total:,} {noun} refused within 7 days, the last one for {each.field}: {each.reason}" for each in newest
     ]
     parts += [f"{each.messages:,} messages dropped from {each.queue}: {each.last_reason}" for each in dropped]
-    return findings.warning("messages", "; ".join(parts), "; ".join(steps))
+    return doctor.warning("messages", "; ".join(parts), "; ".join(steps))
 
 
 def _unread(context: Context) -> Finding:
     found = nodes.unread_queues(context)
     if not found:
-        return findings.ok("queues", "no messages in misspelled queues")
+        return doctor.ok("queues", "no messages in misspelled queues")
     parts = (f"{each.messages:,} messages in {each.name} (did you mean {each.meant}?)" for each in found)
     step = "no node reads them: send them again to the queue that was meant, then delete the other"
-    return findings.warning("queues", "; ".join(parts), step)
+    return doctor.warning("queues", "; ".join(parts), step)
 
 
 def _broker(context: Context) -> Iterator[Finding]:
     if context.settings.broker_url is None:
-        yield findings.failed("broker", "none", "start Darkroom with `darkroom up`, or set DARKROOM_BROKER_URL")
+        yield doctor.failed("broker", "none", "start Darkroom with `darkroom up`, or set DARKROOM_BROKER_URL")
         return
     try:
         found = nodes.alive(context)
     except nodes.BrokerUnreachable as error:
-        yield findings.failed("broker", str(error), "check DARKROOM_BROKER_URL, and that it runs")
+        yield doctor.failed("broker", str(error), "check DARKROOM_BROKER_URL, and that it runs")
         return
     kind = context.settings.broker_url.get_secret_value().split(":", 1)[0]
-    yield findings.ok("broker", f"answers ({kind})")
+    yield doctor.ok("broker", f"answers ({kind})")
     if found:
-        yield findings.ok("nodes", ", ".join(found))
+        yield doctor.ok("nodes", ", ".join(found))
     else:
-        yield findings.warning("nodes", "none answers", "start one: `darkroom up`, or `darkroom node`")
+        yield doctor.warning("nodes", "none answers", "start one: `darkroom up`, or `darkroom node`")
     try:
         yield _unread(context)
     except nodes.BrokerUnreachable as error:
-        yield findings.failed("queues", str(error), "check DARKROOM_BROKER_URL, and that it runs")
+        yield doctor.failed("queues", str(error), "check DARKROOM_BROKER_URL, and that it runs")
 
 
 def _store(context: Context) -> Finding:
     place = context.settings.store_url
     if context.settings.database_url is None:
         # Opening a store makes its folder: without a Darkroom here, that would be one more home.
-        return findings.warning(
+        return doctor.warning(
             "store", f"{place}: not checked", "it is checked against the database: fix the database first"
         )
     database = wiring.database(context.settings, connections=1)
     try:
         wiring.store(context.settings, database).check()
     except WrongStore as error:
-        return findings.failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
+        return doctor.failed("store", str(error), "`darkroom store show` says more; every step that needs it waits")
     except (StoreUnavailable, ValueError) as error:
-        return findings.failed(
+        return doctor.failed(
             "store", str(error), "check DARKROOM_STORE, its free space and its permissions; work that needs it waits"
         )
     except DBAPIError:
-        return findings.warning("store", f"{place}: not checked against the database", "fix the database first")
+        return doctor.warning("store", f"{place}: not checked against the database", "fix the database first")
     finally:
         database.close()
-    return findings.ok("store", f"{place}: the expected store, writable and readable")
+    return doctor.ok("store", f"{place}: the expected store, writable and readable")

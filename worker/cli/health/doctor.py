@@ -1,5 +1,7 @@
-"""`darkroom doctor`: every part looked at, with the next step for what is not well."""
+"""`darkroom doctor`: every part looked at, and what is found in one: a verdict, the reason, and the next step."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -60,3 +62,36 @@ def _examine(*, as_json: bool) -> None:
         output.print_json({"ok": is_well, "findings": [asdict(each) for each in found]})
     if not is_well:
         raise typer.Exit(1)
+
+
+class Verdict(StrEnum):
+    """How one part is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One part, and what there is to say about it."""
+
+    part: str
+    verdict: Verdict
+    detail: str
+    next_step: str = ""
+
+
+def ok(part: str, detail: str) -> Finding:
+    """Return a part that works."""
+    return Finding(part=part, verdict=Verdict.OK, detail=detail)
+
+
+def warning(part: str, detail: str, next_step: str) -> Finding:
+    """Return a part that needs attention."""
+    return Finding(part=part, verdict=Verdict.WARNING, detail=detail, next_step=next_step)
+
+
+def failed(part: str, detail: str, next_step: str) -> Finding:
+    """Return a part that stops work."""
+    return Finding(part=part, verdict=Verdict.FAILED, detail=detail, next_step=next_step)

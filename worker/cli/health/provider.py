@@ -8,8 +8,8 @@ from sqlalchemy.exc import DBAPIError
 from worker import wiring
 from worker.accounts.queries import provider_health
 from worker.cli.context import Context
-from worker.cli.health import findings
-from worker.cli.health.findings import Finding
+from worker.cli.health import doctor
+from worker.cli.health.doctor import Finding
 from worker.core.rules.errors import AccountPaused, NotFound, PauseReason, ProviderError
 from worker.core.rules.models_catalogue import DEFAULT_MODEL, MODELS
 from worker.provider.client import Client
@@ -19,9 +19,7 @@ from worker.provider.wire import why_unavailable
 def examine(context: Context) -> Iterator[Finding]:
     """Yield the findings of each key."""
     if not context.has_provider:
-        yield findings.failed(
-            "provider", "no key, and no sandbox runs here", "set RIVYA_API_KEY, or start `darkroom up`"
-        )
+        yield doctor.failed("provider", "no key, and no sandbox runs here", "set RIVYA_API_KEY, or start `darkroom up`")
         return
     kind = "sandbox" if context.is_play else "live"
     in_use = _models_in_use(context)
@@ -55,7 +53,7 @@ def _asked(part: str, ask: Callable[[], Finding]) -> Finding:
     try:
         return ask()
     except ProviderError as error:
-        return findings.failed(
+        return doctor.failed(
             part, str(error), "check RIVYA_API_KEY and RIVYA_BASE_URL, and the key at the provider's site"
         )
 
@@ -65,16 +63,16 @@ def _wallet(client: Client, kind: str, in_use: set[str]) -> Finding:
     detail = f"{kind}: key accepted, scope credits:read; wallet {balance:,} credits"
     price = min(MODELS[model].credits for model in in_use if model in MODELS)
     if balance < price:
-        return findings.warning("key", detail, f"the wallet is too low for one image ({price} credits): top it up")
-    return findings.ok("key", detail)
+        return doctor.warning("key", detail, f"the wallet is too low for one image ({price} credits): top it up")
+    return doctor.ok("key", detail)
 
 
 def _scopes(client: Client) -> Finding:
     present, lacking = _read_scopes(client)
     if lacking:
         step = "give the key these scopes at the provider's site, or use a new key, which has all of them"
-        return findings.failed("scopes", f"the key lacks {', '.join(lacking)}", step)
-    return findings.ok("scopes", f"{', '.join(present)}; {_UNPROVED_SCOPES}")
+        return doctor.failed("scopes", f"the key lacks {', '.join(lacking)}", step)
+    return doctor.ok("scopes", f"{', '.join(present)}; {_UNPROVED_SCOPES}")
 
 
 def _prices(client: Client, in_use: set[str]) -> Finding:
@@ -89,14 +87,14 @@ def _prices(client: Client, in_use: set[str]) -> Finding:
     ]
     missing = [f"{model} ({why})" for model in sorted(in_use) if (why := why_unavailable(model, statuses))]
     if drifted:
-        return findings.failed(
+        return doctor.failed(
             "prices", "; ".join(drifted), "upgrade Darkroom before you submit: caps and prices are off"
         )
     if missing:
         step = "nothing; jobs of such a model wait until the provider offers it"
-        return findings.warning("prices", f"not offered: {', '.join(missing)}", step)
+        return doctor.warning("prices", f"not offered: {', '.join(missing)}", step)
     as_listed = (f"{spec.id} {spec.credits}" for spec in MODELS.values() if listed.get(spec.id) is not None)
-    return findings.ok("prices", f"credits as listed: {', '.join(as_listed)}")
+    return doctor.ok("prices", f"credits as listed: {', '.join(as_listed)}")
 
 
 _NOBODYS = "darkroom_doctor_asks_for_nothing"

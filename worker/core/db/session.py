@@ -1,9 +1,10 @@
-"""Connections to Postgres whose waits have a deadline, and the one place where a transaction is committed."""
+"""Connections to Postgres whose waits have a deadline, the one place of commits, and spans of statements."""
 
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,7 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 
 from worker.core import tracing
-from worker.core.db import rights, statement_spans
+from worker.core.db import rights
 
 
 def is_pooled(driver_connection: Any) -> bool:
@@ -106,7 +107,7 @@ class Database:
         event.listen(self.engine, "do_connect", lambda _dialect, _record, args, named: self._connect(*args, **named))
         event.listen(self.engine, "checkout", self._check_rested)
         event.listen(self.engine, "handle_error", _note_disconnect)
-        statement_spans.watch(self.engine)
+        watch_statements(self.engine)
 
     @property
     def has_pooler(self) -> bool:
@@ -268,3 +269,50 @@ def hosts_of(url: URL) -> str:
     """Return the server's hosts, for people; empty for the local socket."""
     named = url.query.get("host")
     return url.host or (named if isinstance(named, str) else ", ".join(named or ()))
+
+
+# Our own: OpenTelemetry's instrumentation of SQLAlchemy refuses SQLAlchemy 2.1; it logs an error and does nothing.
+_TEXT_MAX = 600
+"""Characters of a statement that are kept; values are bound, so that there are none in it."""
+_CHANGE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+([a-z_]+)")
+_READ = re.compile(r"\bFROM\s+([a-z_]+)")
+_MOST_NAMED = 4
+
+
+def watch_statements(engine: Engine) -> None:
+    """Have a span for each statement within another span; nothing is added to the engine where nothing takes spans."""
+    if not tracing.is_on():
+        return
+    place = {"db.system.name": "postgresql", "db.namespace": engine.url.database or ""}
+    if engine.url.host:
+        place |= {"server.address": engine.url.host}
+
+    def begin(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: Any) -> None:
+        summary, text = described(statement)
+        named = {**place, "db.query.summary": summary, "db.query.text": text}
+        context.darkroom_span = tracing.opened(summary, named, kind="client")
+
+    def end(_connection: Any, _cursor: Any, _statement: str, _values: Any, context: Any, _many: Any) -> None:
+        context.darkroom_span.end()
+
+    def fail(failed: Any) -> None:
+        span: tracing.Span | None = getattr(failed.execution_context, "darkroom_span", None)
+        if span is not None:
+            state = getattr(failed.original_exception, "sqlstate", None)
+            span.fail(state or type(failed.original_exception).__name__)
+            span.end()
+
+    event.listen(engine, "before_cursor_execute", begin)
+    event.listen(engine, "after_cursor_execute", end)
+    event.listen(engine, "handle_error", fail)
+
+
+@lru_cache(maxsize=512)
+def described(statement: str) -> tuple[str, str]:
+    """Return what a statement does to which tables, and its text on one line."""
+    text = " ".join(statement.split())
+    changes = dict.fromkeys(f"{verb.split()[0]} {table}" for verb, table in _CHANGE.findall(statement))
+    if changes:
+        return ", ".join(list(changes)[:_MOST_NAMED]), text[:_TEXT_MAX]
+    read = _READ.search(statement)
+    return f"SELECT {read[1]}" if read else text.split(" ", 1)[0][:20], text[:_TEXT_MAX]

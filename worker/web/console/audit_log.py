@@ -5,9 +5,9 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from worker.core.db import changes
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
-from worker.web.queries import change_log
 from worker.web.rules import cursor
 
 _PAGE = 50
@@ -18,7 +18,7 @@ def show(visit: Visit) -> Response:
     subject, actor = visit.asked("subject").replace("\0", ""), visit.asked("actor").replace("\0", "")
     after = _place(visit.asked("after"))
     with visit.context.database.transaction() as tx:
-        found = change_log.newest(tx, limit=_PAGE + 1, after=after, subject=subject or None, actor=actor or None)
+        found = changes.newest(tx, limit=_PAGE + 1, after=after, subject=subject or None, actor=actor or None)
     last = found[_PAGE - 1] if len(found) > _PAGE else None
     return visit.render(
         "audit_log.html",

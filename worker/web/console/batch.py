@@ -12,6 +12,7 @@ from worker.batches import deadlines
 from worker.batches.queries import failed_jobs, results, throughput
 from worker.batches.queries.overview import Overview
 from worker.batches.queries.results import Outcome
+from worker.core.db import changes
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import ACTS_ON, BatchAction, BatchState, JobState
 from worker.engine.queries import batches
@@ -23,7 +24,7 @@ from worker.web.console import page
 from worker.web.console.fields import Fields
 from worker.web.console.page import Visit
 from worker.web.problems import Problem
-from worker.web.queries import batch_list, change_log
+from worker.web.queries import batch_list
 from worker.web.rules import cursor
 
 T = TypeVar("T", bound=Asked)
@@ -61,7 +62,7 @@ def show(visit: Visit) -> Response:
             "clocks": throughput.clocks(tx, row.id),
             "failures": failed_jobs.by_code(tx, row.id),
             "faults": batches.faults(tx, row.id)[:_FAULTS_SHOWN],
-            "changes": change_log.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
+            "changes": changes.newest(tx, subject=f"batch:{row.id}", after=None, limit=_CHANGES_SHOWN),
             "left": _left(tx, found),
             "payers": pools.payers_of_batch(tx, row.id, spent=found.spent),
             "archived": archived.of_batch(tx, row.id),
