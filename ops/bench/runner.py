@@ -9,32 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from ops.bench import (
-    accounts,
-    catalog,
-    comparison,
-    console,
-    dispatch_rounds,
-    enqueueing,
-    findings,
-    ground,
-    hinted_polls,
-    history,
-    interactive,
-    limit_share,
-    low_limits,
-    polling,
-    real_hints,
-    real_polls,
-    scaling,
-    scarce_polls,
-    soak,
-    statements,
-    storage,
-    uploading,
-)
+from ops.bench import comparison, findings, ground, interactive, scaling, soak
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
+from ops.bench.limits import accounts, limit_share, low_limits
+from ops.bench.polls import hinted_polls, polling, real_hints, real_polls, scarce_polls
+from ops.bench.volume import catalog, console, dispatch_rounds, enqueueing, history, statements, storage, uploading
 
 BENCHMARKS: Mapping[str, Callable[[Ground, bool], Finding]] = {
     "enqueue": enqueueing.run,

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from ops.bench import schedules
-from ops.bench.polling import Latencies, play, score, taught
-from ops.bench.schedules import Schedule
+from ops.bench.polls import schedules
+from ops.bench.polls.polling import Latencies, play, score, taught
+from ops.bench.polls.schedules import Schedule
 from worker.engine.rules.polling import Histogram
 
 MODERATE = Latencies(median_s=20.0, sigma=0.35)

@@ -1,6 +1,6 @@
 """With too few slots for all due polls it matters which are made, and not how many."""
 
-from ops.bench.scarce_polls import MIXES, play
+from ops.bench.polls.scarce_polls import MIXES, play
 
 MIXED = MIXES["half 3 s, half 60 s, sigma 0.35"]
 

@@ -11,7 +11,7 @@ import requests
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from ops.bench import console
+from ops.bench.volume import console
 from tests.web.console.pages import get, signed_in
 from tests.web.console.test_catalog_items import upload
 from tests.web.console.test_operations import ordered

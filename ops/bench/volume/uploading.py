@@ -14,9 +14,9 @@ import psutil
 import requests
 
 from ops.bench import ground, node
-from ops.bench.enqueueing import LINES, QUICK_LINES, write_manifest
 from ops.bench.findings import Finding
 from ops.bench.ground import ROOT, Ground
+from ops.bench.volume.enqueueing import LINES, QUICK_LINES, write_manifest
 
 UPLOAD_S = 900
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ops.bench import ground, neighbour, node
+from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground, Sandbox
-from ops.bench.neighbour import Neighbour
+from ops.bench.limits import neighbour
+from ops.bench.limits.neighbour import Neighbour
 from ops.sandbox.choices import RateAlgorithm, RetryAfter
 
 RATES, QUICK_RATES = (5, 20, 100), (20,)

@@ -15,9 +15,10 @@ from psycopg import connect
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from ops.bench import big_ledger, ground
+from ops.bench import ground
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
+from ops.bench.volume import big_ledger
 from worker.accounts.queries import accounts
 from worker.audit import sealing
 from worker.core.db.changes import Author

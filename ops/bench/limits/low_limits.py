@@ -1,9 +1,9 @@
 """Limits that are low: a few requests in ten seconds, alone and beside a neighbour, and one without `Retry-After`."""
 
-from ops.bench import limit_share, neighbour
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
-from ops.bench.limit_share import Case
+from ops.bench.limits import limit_share, neighbour
+from ops.bench.limits.limit_share import Case
 from ops.sandbox.choices import RateAlgorithm, RetryAfter
 
 RATES, QUICK_RATES = (0.5, 1.0, 2.0), (2.0,)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ops.bench import schedules
 from ops.bench.findings import Finding
-from ops.bench.schedules import Schedule
+from ops.bench.polls import schedules
+from ops.bench.polls.schedules import Schedule
 from worker.engine.rules.polling import Histogram
 
 MEDIANS_S, SIGMAS = (3.0, 20.0, 60.0), (0.35, 0.8)

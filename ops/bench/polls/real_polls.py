@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ops.bench import ground, node, schedules
+from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
-from ops.bench.polling import Latencies, Score, score, taught
+from ops.bench.polls import schedules
+from ops.bench.polls.polling import Latencies, Score, score, taught
 
 MEDIANS_S, QUICK_MEDIANS_S = (3.0, 20.0), (3.0,)
 SIGMA = 0.35

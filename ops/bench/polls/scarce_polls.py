@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from ops.bench import polling, schedules
 from ops.bench.findings import Finding
-from ops.bench.polling import Latencies
-from ops.bench.schedules import Schedule
+from ops.bench.polls import polling, schedules
+from ops.bench.polls.polling import Latencies
+from ops.bench.polls.schedules import Schedule
 from worker.core.rules.batch_request import Priority
 from worker.core.rules.states import StepKind
 from worker.engine.rules.polling import Histogram

@@ -10,10 +10,11 @@ from functools import partial
 
 from psycopg import connect
 
-from ops.bench import big_ledger, console, dispatch_rounds, ground, node
+from ops.bench import ground, node
 from ops.bench.findings import Finding
 from ops.bench.ground import Ground
 from ops.bench.node import Darkroom
+from ops.bench.volume import big_ledger, console, dispatch_rounds
 from worker.audit import sealing
 from worker.audit.evidence import printed
 from worker.audit.reports import ReportQuery

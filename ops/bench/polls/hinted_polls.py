@@ -10,9 +10,9 @@ import statistics
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from ops.bench import schedules
 from ops.bench.findings import Finding
-from ops.bench.polling import Latencies
+from ops.bench.polls import schedules
+from ops.bench.polls.polling import Latencies
 from worker.accounts.rules import pace
 from worker.engine.rules import hints
 from worker.engine.rules.hints import HintedSchedule, Hints

@@ -1,0 +1,1 @@
+"""How much of the limits of a provider is used."""

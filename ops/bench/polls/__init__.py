@@ -1,0 +1,1 @@
+"""How polls are timed, and what webhooks spare: simulations beside real runs."""

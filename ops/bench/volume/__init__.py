@@ -1,0 +1,1 @@
+"""How long work takes on many lines, items, jobs and entries."""
