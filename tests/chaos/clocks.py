@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.acceptance.nodes import WorkerNode
 from tests.acceptance.waiting import until
 from tests.acceptance.world import World
-from tests.chaos.wrong_clock_node import FILE
+from tests.chaos.nodes.wrong_clock_node import FILE
 
 DAY_S = 86_400
 STEPS_S = (DAY_S, -DAY_S, 400 * DAY_S, 600, -600)
@@ -39,7 +39,7 @@ def node(world: World, environment: Mapping[str, str], *, offset_s: float = 0) -
     """Start a node whose wall clock can be set, and return both when it works."""
     clock = WallClock(file=world.folder / f"clock-{len(world.nodes)}")
     clock.set(offset_s)
-    started = world.node(module="tests.chaos.wrong_clock_node", **environment, **{FILE: str(clock.file)})
+    started = world.node(module="tests.chaos.nodes.wrong_clock_node", **environment, **{FILE: str(clock.file)})
     return started, clock
 
 

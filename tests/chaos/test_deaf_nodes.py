@@ -8,7 +8,7 @@ from tests.acceptance.world import World
 
 pytestmark = pytest.mark.chaos
 
-DEAF = "tests.chaos.deaf_node"
+DEAF = "tests.chaos.nodes.deaf_node"
 
 
 def test_a_node_that_no_longer_receives_from_its_broker_reconnects_and_continues(local_world: World) -> None:

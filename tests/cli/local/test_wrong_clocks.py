@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from tests.chaos.wrong_clock_node import FILE
+from tests.chaos.nodes.wrong_clock_node import FILE
 from tests.cli.conftest import ROOT, TIMEOUT_S, Darkroom
 from worker.core.db.session import Database
 from worker.node.queries import nodes
@@ -19,7 +19,7 @@ from worker.node.queries.nodes import Beat
 
 DAY_S = 86_400
 LAPTOP = (
-    "import sys; from tests.chaos.wrong_clock_node import shift; shift();"
+    "import sys; from tests.chaos.nodes.wrong_clock_node import shift; shift();"
     " from worker.cli.app import main; sys.argv[0] = 'darkroom'; main()"
 )
 

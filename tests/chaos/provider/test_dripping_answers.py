@@ -33,7 +33,7 @@ def test_answers_that_drip_hold_no_thread_beyond_the_deadline_and_nothing_is_pai
     local_world: World, provider_proxy: Proxy
 ) -> None:
     local_world.provider.set(**moments.SLOW_ANSWERS)
-    node = local_world.node(module="tests.chaos.short_calls_node", DARKROOM_CONCURRENCY=str(THREADS))
+    node = local_world.node(module="tests.chaos.nodes.short_calls_node", DARKROOM_CONCURRENCY=str(THREADS))
     local_world.submit(manifests.plain(moments.JOBS))
     moments.in_mid_run(local_world, creates=THREADS // 2)
 
