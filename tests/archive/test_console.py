@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.archive.conftest import archive
 from tests.pipeline.node import Node
 from tests.web.console import catalog
+from tests.web.console.money.test_finance import check
 from tests.web.console.pages import get, signed_in, text_of
-from tests.web.console.test_finance import check
 
 
 def test_a_report_of_archived_batches_is_printed_and_checked_in_the_console(

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tests.browser import console
 from tests.browser.chromium import Browser
 from tests.web.api.client import client
-from tests.web.console.test_schedules import kept, stock
+from tests.web.console.catalogs.test_schedules import kept, stock
 from tests.web.serving import Web, serving
 from worker.settings import Settings
 from worker.web import server

@@ -11,10 +11,10 @@ from sqlalchemy import text
 from tests.browser import console
 from tests.browser.chromium import Browser
 from tests.web.api.client import client, end_jobs
+from tests.web.console.batches.test_job import jobs_of
+from tests.web.console.batches.test_operations import ordered
+from tests.web.console.money.test_in_doubt import doubted
 from tests.web.console.pages import signed_in
-from tests.web.console.test_in_doubt import doubted
-from tests.web.console.test_job import jobs_of
-from tests.web.console.test_operations import ordered
 from tests.web.serving import Web, serving
 from worker.hooks.queries import hooks
 from worker.node.queries import nodes

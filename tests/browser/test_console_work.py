@@ -25,8 +25,8 @@ from tests.pipeline.conftest import process as provider
 from tests.pipeline.node import Node
 from tests.web.api import client as api
 from tests.web.console import catalog
-from tests.web.console.test_in_doubt import doubted, state_of
-from tests.web.console.test_money import spend
+from tests.web.console.money.test_in_doubt import doubted, state_of
+from tests.web.console.money.test_money import spend
 from tests.web.serving import Web, serving, with_settings
 from worker.web.console import batches as batch_pages
 

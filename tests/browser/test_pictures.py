@@ -21,9 +21,9 @@ from tests.pipeline.conftest import folder, node, node_for
 from tests.pipeline.conftest import process as provider
 from tests.pipeline.node import Clock, Node
 from tests.web.console import catalog
+from tests.web.console.batches.test_operations import ordered
+from tests.web.console.money.test_in_doubt import doubted
 from tests.web.console.pages import signed_in
-from tests.web.console.test_in_doubt import doubted
-from tests.web.console.test_operations import ordered
 from tests.web.serving import Web
 from worker.node.queries import nodes
 from worker.node.queries.nodes import Beat

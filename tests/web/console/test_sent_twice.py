@@ -9,12 +9,12 @@ import requests
 from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
+from tests.web.console.batches.test_batches import submitted
+from tests.web.console.batches.test_operations import ordered
+from tests.web.console.catalogs.test_schedules import stock
+from tests.web.console.money.test_finance import charged
+from tests.web.console.money.test_in_doubt import doubted
 from tests.web.console.pages import get, signed_in
-from tests.web.console.test_batches import submitted
-from tests.web.console.test_finance import charged
-from tests.web.console.test_in_doubt import doubted
-from tests.web.console.test_operations import ordered
-from tests.web.console.test_schedules import stock
 from tests.web.serving import Web
 from worker.web.console import routes
 

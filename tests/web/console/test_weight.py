@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from ops.bench.volume import console
+from tests.web.console.batches.test_operations import ordered
+from tests.web.console.catalogs.test_catalog_items import upload
 from tests.web.console.pages import get, signed_in
-from tests.web.console.test_catalog_items import upload
-from tests.web.console.test_operations import ordered
 from tests.web.serving import Web, serving
 from worker.settings import Settings
 from worker.web import server

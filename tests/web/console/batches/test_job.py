@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
+from tests.web.console.batches.test_batches import submitted
 from tests.web.console.pages import get, signed_in, text_of
-from tests.web.console.test_batches import submitted
 from tests.web.serving import Web
 from worker.batches import explaining
 from worker.node.queries import nodes

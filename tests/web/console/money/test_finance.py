@@ -10,10 +10,10 @@ import requests
 from sqlalchemy import text
 
 from tests.web.api.client import client
+from tests.web.console.batches.test_batches import submitted
+from tests.web.console.money.test_in_doubt import doubted
+from tests.web.console.money.test_money import spend
 from tests.web.console.pages import get, signed_in, text_of
-from tests.web.console.test_batches import submitted
-from tests.web.console.test_in_doubt import doubted
-from tests.web.console.test_money import spend
 from tests.web.serving import Web, serving, with_settings
 from worker.ledger.queries import budgets
 from worker.web.context import WebContext

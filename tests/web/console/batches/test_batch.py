@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
 from tests.web.api.test_batches import stored
+from tests.web.console.batches.test_batches import submitted
 from tests.web.console.pages import get, signed_in, text_of
-from tests.web.console.test_batches import submitted
 from tests.web.serving import Web
 from worker.storage import thumbnails
 from worker.web.console import batch as page

@@ -7,9 +7,9 @@ import requests
 from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
+from tests.web.console.batches.test_batches import submitted
+from tests.web.console.batches.test_job import begin, jobs_of
 from tests.web.console.pages import get, names_of, signed_in, text_of
-from tests.web.console.test_batches import submitted
-from tests.web.console.test_job import begin, jobs_of
 from tests.web.serving import Web
 from worker.web.console import search
 

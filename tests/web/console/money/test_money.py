@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.web.api.client import client
+from tests.web.console.batches.test_batches import submitted
+from tests.web.console.batches.test_job import begin, jobs_of
 from tests.web.console.pages import get, signed_in, text_of
-from tests.web.console.test_batches import submitted
-from tests.web.console.test_job import begin, jobs_of
 from tests.web.serving import Web
 
 

@@ -5,9 +5,9 @@ import requests
 from sqlalchemy import text
 
 from tests.web.api.client import client, end_jobs
+from tests.web.console.batches.test_batch import state_of
+from tests.web.console.batches.test_batches import submitted
 from tests.web.console.pages import get, names_of, signed_in, text_of
-from tests.web.console.test_batch import state_of
-from tests.web.console.test_batches import submitted
 from tests.web.serving import Web, serving, with_settings
 from worker.web.context import WebContext
 
