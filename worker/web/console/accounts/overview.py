@@ -35,7 +35,7 @@ def show(visit: Visit) -> Response:
     settings = visit.context.settings
     keyed = {each.account for each in settings.each_account if each.api_key is not None}
     return visit.render(
-        "accounts.html",
+        "accounts/overview.html",
         accounts=found,
         nodes=running,
         owners=owners,

@@ -40,7 +40,7 @@ def _shown(visit: Visit, name: str, account_id: UUID, client: Client | None, url
     found, wrong = _listed(visit, account_id, client)
     base = visit.context.settings.web_url
     return visit.render(
-        "webhooks.html",
+        "accounts/webhooks.html",
         name=name,
         webhooks=found,
         wrong=wrong,

@@ -98,7 +98,7 @@ def take(visit: Visit, upload: Upload) -> Response:
         recipe = ", a new recipe" if done.has_new_recipe else ""
         by = context.author(visit.who)
         changes.record(tx, by, f"catalog:{done.catalog_id}", "imported", before=None, after=f"{what}{recipe}")
-    return visit.render("catalog_imported.html", catalog=checked, done=done, fates=fates, shown=_SHOWN)
+    return visit.render("catalog/imported.html", catalog=checked, done=done, fates=fates, shown=_SHOWN)
 
 
 def _lines(upload: Upload) -> BinaryIO:
@@ -126,7 +126,7 @@ def _form(
     extra: Sequence[str] = (),
 ) -> Response:
     return visit.render(
-        "catalog_import.html",
+        "catalog/import.html",
         status=200 if wrong is None else 422,
         catalog=name,
         toml=toml,
@@ -144,7 +144,7 @@ def history(visit: Visit) -> Response:
         shown = live.history_of(tx, catalog.id, sku) if sku else []
         rejected = rejections.of(tx, catalog.id, sku) if sku else []
     return visit.render(
-        "catalog_history.html",
+        "catalog/history.html",
         catalog=catalog,
         sku=sku,
         shown=sorted(shown, key=lambda each: each.from_at, reverse=True),

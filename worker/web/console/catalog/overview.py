@@ -39,4 +39,4 @@ def show(visit: Visit) -> Response:
             for row in catalogs.all_by_name(tx)
         ]
     did = "The catalog is removed. An import under its name brings it back." if visit.asked("did") else ""
-    return visit.render("catalogs.html", catalogs=found, did=did)
+    return visit.render("catalog/overview.html", catalogs=found, did=did)

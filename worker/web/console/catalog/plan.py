@@ -54,7 +54,7 @@ def show(visit: Visit) -> Response:
     renders, kept = row.document["renders"], row.document.get("keeps", {})
     begin = min(whole(visit.request.query_params, "from", "From") or 0, max(0, len(renders) - 1))
     return visit.render(
-        "plan.html",
+        "catalog/plan.html",
         plan=row,
         catalog=catalog,
         options=planning.read_options(row.document),

@@ -74,7 +74,7 @@ class Desk:
 
     def answer(self, image: Queued | None, *, said: str = "", wrong: str = "", status: int = 200) -> Response:
         """Show an image: the page, or what changes on it."""
-        name = "review_part.html" if self.visit.is_fragment else "review.html"
+        name = "catalog/review_part.html" if self.visit.is_fragment else "catalog/review.html"
         return self.visit.render(name, status=status, **self.tally(), **self._stage(image), said=said, wrong=wrong)
 
     def tally(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def show(visit: Visit) -> Response:
 
 def _tally(visit: Visit) -> Response:
     """Show the live figures alone; nothing is claimed by that."""
-    return visit.render("review_tally.html", **desk_of(visit, visit.asked("show")).tally())
+    return visit.render("catalog/review_tally.html", **desk_of(visit, visit.asked("show")).tally())
 
 
 def _decide(visit: Visit, fields: Fields) -> Response:
@@ -218,7 +218,7 @@ def applied(desk: Desk, effect: Effect) -> Response:
     """Show the outcome of applied decisions, with a plan of the rejected images for those who may submit it."""
     visit = desk.visit
     made, unfit = _again(desk, effect) if effect.rejected and visit.who.may(Right.SUBMIT) else (None, "")
-    return visit.render("review_applied.html", effect=effect, plan=made, unfit=unfit, **desk.tally())
+    return visit.render("catalog/review_applied.html", effect=effect, plan=made, unfit=unfit, **desk.tally())
 
 
 def _again(desk: Desk, effect: Effect) -> tuple[Plan | None, str]:

@@ -93,4 +93,4 @@ def _faults(contents: dict[str, bytes], catalog: str) -> dict[str, list[str]]:
 
 
 def _refused(desk: review.Desk, faults: dict[str, list[str]]) -> Response:
-    return desk.visit.render("review_files.html", status=422, desk=desk, faults=faults)
+    return desk.visit.render("catalog/sheet.html", status=422, desk=desk, faults=faults)
