@@ -19,7 +19,7 @@ from worker.provider.webhooks import EVENT_TYPES, Verifier
 from worker.provider.wire import WebhookView
 
 PATH_BYTES = 32
-"""So much chance is in the last segment of an endpoint's URL: 256 bits, which nobody guesses."""
+"""Random bytes in the last segment of an endpoint's URL: 256 bits cannot be guessed."""
 RECEIVED_AT = "/webhooks/provider/"
 """The path of the web process that a proxy leads an endpoint's address to."""
 

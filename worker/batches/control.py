@@ -124,7 +124,7 @@ def retry_failed(
 def _missing_for_retry(
     tx: Connection, batch_id: UUID, by: Author, code: str | None, *, above: int | None
 ) -> SecondPersonNeeded | None:
-    # The figure is a part of the order: nobody agrees to more than was asked for.
+    # The figure is a part of the order: an approval covers no more than was ordered.
     credits_ = failed_jobs.price(tx, batch_id, code=code)["credits"]
     request = " ".join(filter(None, ("retry", code, f"for {credits_} credits")))
     return second_person.missing(tx, by, subject=subject(batch_id), request=request, credits_=credits_, above=above)

@@ -100,7 +100,7 @@ class PlanRefused(DarkroomError):
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What came of applying a plan; ``is_new`` is False when it had been applied before."""
+    """The outcome of applying a plan; ``is_new`` is False when it had been applied before."""
 
     plan_id: UUID
     batch_id: UUID | None

@@ -145,7 +145,7 @@ def _by_author(decisions: Sequence[Decision], by: str) -> Iterator[tuple[str, se
 
 
 def _outcomes(decisions: Sequence[Decision], found: "_Sorted") -> Iterator[tuple[UUID, int | None, DecisionOutcome]]:
-    """Yield what came of the saved decisions; a refusal of one that was not saved changes nothing."""
+    """Yield the outcome of the saved decisions; a refusal of one that was not saved changes nothing."""
     refused = {each.render_id for each in found.refused}
     for each in decisions:
         if each.render_id not in refused:

@@ -180,7 +180,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class SyncedResults:
-    """How many images were found finished, by what became of them."""
+    """How many images were found finished, by outcome."""
 
     live: int = 0
     candidates: int = 0

@@ -1,8 +1,8 @@
 """Review by several people at once, image by image or many as a bulk operation; decisions wait to be applied.
 
 Each reviewer gets images of their own. A decision on many images is frozen with its filter and saved image by image, as
-a reviewer saves it: nothing goes live before all that are saved are applied together, and whoever looks at an image, or
-has decided on it, is not overruled.
+a reviewer saves it: nothing goes live before all that are saved are applied together, and a
+reviewer who looks at an image, or has decided on it, is not overruled.
 """
 
 from collections.abc import Callable, Sequence

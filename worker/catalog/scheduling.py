@@ -190,7 +190,7 @@ def _plan_of(services: Services, run: RunRow) -> PlanRow | None:
 
 
 def _look(services: Services, run: RunRow, now: datetime) -> RunRow:
-    """Return what came of the batch once all of it has ended; what the cap does not reach is left for the next run."""
+    """Return the outcome of a batch that has ended; what the cap does not reach is left for the next run."""
     if run.batch_id is None:
         return replace(run, state=RunState.APPROVAL)
     with services.database.transaction() as tx:

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """What became of the slots of a round that were shared out: first steps, and room for due ones."""
+    """How the slots of a round were shared out: first steps, and room for due ones."""
 
     tickets: Sequence[Ticket]
     """Of the jobs that were admitted, leased."""

@@ -1,4 +1,4 @@
-"""Two people for what is dear: the first one's order is kept, and done when a second person gives the same order."""
+"""Approval by two people: an expensive order is kept, and carried out when a second person gives the same one."""
 
 from sqlalchemy import Connection
 
@@ -44,7 +44,7 @@ def missing(
     above: int | None,
     how: str = "gives the same order",
 ) -> SecondPersonNeeded | None:
-    """Return None when the order may be carried out: it is not dear, or another person has given the same one.
+    """Return None when the order may be carried out: it is not expensive, or another person has given the same one.
 
     Else keep the order, and return what is raised as soon as the transaction, which changes nothing else, is committed.
     """

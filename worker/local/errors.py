@@ -1,4 +1,4 @@
-"""What a person is told when an embedded server cannot be had."""
+"""Errors of the embedded servers, each with the next step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

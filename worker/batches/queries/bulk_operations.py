@@ -1,4 +1,4 @@
-"""Bulk operations in the database: which batches a filter matches, the frozen items, and what came of each."""
+"""Bulk operations in the database: which batches a filter matches, the frozen items, and the outcome of each."""
 
 import json
 from collections.abc import Mapping, Sequence

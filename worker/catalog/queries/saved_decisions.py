@@ -1,4 +1,4 @@
-"""Decisions that reviewers saved and nobody applied yet, and which reviewer looks at which image."""
+"""Decisions that are saved and not applied yet, and which reviewer looks at which image."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ def show(operation: OperationId, as_json: output.AsJson = False) -> None:
     if found.action is BulkAction.DECIDE:
         _print_images(items)
         return
-    table = output.table("name", "batch", "was", "jobs", "came of it", "why", numbers=("jobs",), details=("why",))
+    table = output.table("name", "batch", "was", "jobs", "outcome", "why", numbers=("jobs",), details=("why",))
     for each in items:
         seen = each.target
         assert seen is not None
@@ -172,7 +172,7 @@ def _found(tx: "Connection", name: str) -> "OperationRow":
 
 
 def _print_images(items: "Sequence[ItemRow]") -> None:
-    table = output.table("sku", "image", "came of it", "why", whole=("image",), details=("why", "image"))
+    table = output.table("sku", "image", "outcome", "why", whole=("image",), details=("why", "image"))
     for each in items:
         assert each.image is not None
         table.add_row(each.image.sku, str(each.image.render_id), each.state, each.detail or "")

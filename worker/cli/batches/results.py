@@ -1,4 +1,4 @@
-"""`darkroom results`: what came of every line of a batch, as JSON lines."""
+"""`darkroom results`: the outcome of every line of a batch, as JSON lines."""
 
 import sys
 from collections.abc import Callable, Iterable

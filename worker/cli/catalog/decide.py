@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Again:
-    """What is to be rendered again, and what came of it."""
+    """What is to be rendered again, and its outcome."""
 
     plan: "Plan"
     applied: "Applied | None" = None

@@ -36,7 +36,7 @@ _LIMITS = {
     "statement_timeout": "{statement_s}s",
     "lock_timeout": "20s",
     "idle_in_transaction_session_timeout": "60s",
-    # Compiling takes longer than any query here does: the planner thinks that a long history makes some dear.
+    # Compiling takes longer than any query here does: the planner thinks that a long history makes some expensive.
     "jit": "off",
 }
 """Of each session, whatever the server, the database or the role prefers: a forgotten transaction must not hold back

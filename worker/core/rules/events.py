@@ -124,7 +124,7 @@ class EventType(StrEnum):
     )
     HOOK_TEST = (
         "hook.test",
-        "A person tests the hook with `darkroom hook test`. Sent to that hook only; nobody subscribes to it.",
+        "A person tests the hook with `darkroom hook test`. Sent to that hook only; it cannot be subscribed to.",
         {"hook": "01990a3c-8d0e-7c31-9f3e-0a4e6a4f2b44", "by": "rita"},
     )
 

@@ -1,4 +1,4 @@
-"""The log of outside calls: one row each, written in the transaction that records what came of it."""
+"""The log of outside calls: one row each, written in the transaction that records its outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime

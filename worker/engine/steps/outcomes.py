@@ -35,7 +35,7 @@ def is_held_up(services: Services, work: Work, now: datetime) -> bool:
     """Return whether the account is closed to this step, paused, or used with another key.
 
     A step that only reads goes on while the reason of the pause permits reading; an image that is paid for is
-    collected whatever became of the account.
+    collected, whatever the state of the account is.
     """
     if work.kind is StepKind.COLLECT:
         return False

@@ -162,7 +162,7 @@ def ids(work: Work | Crashed) -> dict[str, str]:
 
 
 Continuation = Callable[[Callable[[], Transition]], None]
-"""Is told what came of a transition that was to be applied: what it is given returns it when that was done, or raises.
+"""Receives a callable that returns the transition that was applied, or raises.
 
 It may be called in the thread that writes, so it hands nothing in itself, which could wait for that thread for ever.
 """

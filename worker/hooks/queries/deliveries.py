@@ -285,7 +285,7 @@ def replay(tx: Connection, *, chosen: UUID | None, since: datetime | None, hook_
     return tx.execute(_REPLAY, values).rowcount
 
 
-# What a hook that was removed was owed can be delivered to nobody.
+# Deliveries of a hook that was removed cannot be sent any more.
 _DELETE_DELIVERED = text("""
     DELETE FROM hook_delivery WHERE id IN (
         SELECT d.id FROM hook_delivery d WHERE d.delivered_at < :before

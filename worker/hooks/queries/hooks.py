@@ -16,7 +16,7 @@ from worker.hooks.rules.hook import HookKind
 
 @dataclass(frozen=True, kw_only=True)
 class HookRow:
-    """One hook, with its deliveries by what became of them; its secrets stay where they are."""
+    """One hook, with its deliveries by outcome; its secrets stay where they are."""
 
     id: UUID
     kind: HookKind

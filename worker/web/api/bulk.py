@@ -116,7 +116,7 @@ def show(call: Call) -> dict[str, Any]:
 
 
 def list_items(call: Call, query: ItemQuery) -> dict[str, Any]:
-    """Return the batches or images of an operation, in their order, and what came of each."""
+    """Return the batches or images of an operation, in their order, and the outcome of each."""
     with call.database.transaction() as tx:
         found = rows.items(tx, _found(call, tx).id, after=query.after, limit=query.limit)
     is_last = len(found) < query.limit

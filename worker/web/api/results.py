@@ -1,4 +1,4 @@
-"""What came of lines: as pages or as a stream in the order of lines, one job alone, and images from the store."""
+"""The outcome of lines: as pages or as a stream in the order of lines, one job alone, and images from the store."""
 
 import json
 from collections.abc import AsyncIterator
@@ -121,7 +121,7 @@ def show_job(call: Call) -> dict[str, Any]:
 
 
 def _outcome(call: Call) -> tuple[UUID, Outcome, datetime | None]:
-    """Return the job's batch, what came of the job, and when it was archived; raises Problem, ArchiveUnreadable."""
+    """Return the job's batch, the outcome of the job, and when it was archived; raises Problem, ArchiveUnreadable."""
     job_id = call.id("job_id")
     with jobs.seeing(call.database, call.context.archive, job_id, owner=call.principal.owner) as tx:
         batch_id = results.batch_of(tx, job_id)

@@ -1,4 +1,4 @@
-"""A printed report that somebody brings, held against its evidence and regenerated from the ledger."""
+"""An uploaded report, compared with its evidence and regenerated from the ledger."""
 
 import io
 import zipfile

@@ -209,7 +209,7 @@ def _renew(visit: Visit, fields: Fields) -> Response:
 
 
 def _apply(visit: Visit, fields: Fields) -> Response:
-    """Let every saved decision of the catalog take effect, and say what came of it."""
+    """Let every saved decision of the catalog take effect, and say its outcome."""
     desk = desk_of(visit, fields.get("show", ""))
     return applied(desk, desk.session.apply(visit.context.new_id))
 
@@ -243,7 +243,7 @@ def _again(desk: Desk, effect: Effect) -> tuple[Plan | None, str]:
 
 
 def _ended(desk: Desk, image_id: UUID) -> str:
-    """Say what became of an image that waits no longer; raises Problem for one that there is not."""
+    """Return the outcome of an image that waits no longer; raises Problem for one that there is not."""
     with desk.visit.context.database.transaction() as tx:
         ended = desk.session.queue.ended(tx, image_id)
     if ended is None:
