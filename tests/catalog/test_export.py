@@ -10,15 +10,15 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.catalog.team import Team
-from worker.catalog import export
-from worker.catalog.export import COLUMNS
+from worker.catalog import publishing
+from worker.catalog.publishing import EXPORT_COLUMNS
 from worker.catalog.queries import live
 from worker.catalog.rules.catalog import ExportForm
 
 
 def exported(team: Team, form: ExportForm) -> str:
     found = live.live_now(team.node.services.database, team.catalog.id)
-    return "".join(export.lines(export.rows(found, team.node.services.store), form))
+    return "".join(publishing.exported_lines(publishing.exported_rows(found, team.node.services.store), form))
 
 
 def test_each_address_leads_to_the_bytes_of_the_hash(team: Team) -> None:
@@ -29,7 +29,7 @@ def test_each_address_leads_to_the_bytes_of_the_hash(team: Team) -> None:
 
     content = Path(unquote(urlsplit(row["url"]).path)).read_bytes()
     assert hashlib.sha256(content).hexdigest() == row["sha256"]
-    assert tuple(row) == COLUMNS
+    assert tuple(row) == EXPORT_COLUMNS
 
 
 def test_skus_are_in_the_order_of_their_bytes_and_removed_or_unrendered_ones_are_not_there(team: Team) -> None:
@@ -52,7 +52,7 @@ def test_the_same_live_set_is_the_same_bytes(team: Team) -> None:
 def test_an_empty_live_set_is_a_header_or_an_empty_list(team: Team) -> None:
     team.stock({"a": "red"})
 
-    assert exported(team, ExportForm.CSV) == ",".join(COLUMNS) + "\n"
+    assert exported(team, ExportForm.CSV) == ",".join(EXPORT_COLUMNS) + "\n"
     assert json.loads(exported(team, ExportForm.JSON)) == []
 
 

@@ -1,8 +1,10 @@
-"""Publish images: results become candidates or live; items show them from this transaction's commit on."""
+"""Publish images: results become candidates or live from this transaction's commit on; and export what is live."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +12,12 @@ from sqlalchemy import Connection
 
 from worker.catalog.queries import catalogs, renders, review
 from worker.catalog.queries import live as queries_live
-from worker.catalog.queries.live import PastImage, WentLive
-from worker.catalog.rules.catalog import RenderState
+from worker.catalog.queries.live import LiveItem, PastImage, WentLive
+from worker.catalog.queries.rejections import Listed
+from worker.catalog.rules.catalog import ExportForm, RenderState
 from worker.core.db import outbox
 from worker.core.db.session import Database
+from worker.core.output_files import csv_line
 from worker.core.rules.errors import DarkroomError
 from worker.core.rules.events import EventType
 from worker.core.rules.fault import plain
@@ -224,3 +228,78 @@ def _candidates(
         )
         with_image = sum(each.has_image for each in found)
         return SyncedResults(live=len(live), candidates=with_image - len(live), failed=len(found) - with_image)
+
+
+EXPORT_COLUMNS = ("sku", "file", "url", "sha256", "mime_type", "width", "height", "live_since")
+REJECTION_COLUMNS = (
+    "sku",
+    "image",
+    "rejected_at",
+    "by",
+    "reason",
+    "prompt",
+    "next_prompt",
+    "state",
+    "file",
+    "url",
+    "sha256",
+)
+
+
+def exported_rows(items: Iterable[LiveItem], store: Store) -> Iterator[dict[str, Any]]:
+    """Yield each item as it is exported; ``file`` is the name in the store, ``url`` where that is."""
+    for each in items:
+        yield {
+            "sku": each.sku,
+            "file": each.path,
+            "url": image_url(store, each.path),
+            "sha256": each.sha256,
+            "mime_type": each.mime_type,
+            "width": each.width,
+            "height": each.height,
+            "live_since": each.live_since.astimezone(UTC).isoformat(),
+        }
+
+
+def exported_rejections(found: Iterable[Listed], store: Store) -> Iterator[dict[str, Any]]:
+    """Yield each rejection as it is exported; ``state`` is what the image is now."""
+    for each in found:
+        yield {
+            "sku": each.sku,
+            "image": str(each.render_id),
+            "rejected_at": each.at.astimezone(UTC).isoformat(),
+            "by": each.by,
+            "reason": each.reason,
+            "prompt": each.prompt,
+            "next_prompt": each.next_prompt,
+            "state": each.state,
+            "file": each.path,
+            "url": image_url(store, each.path),
+            "sha256": each.sha256,
+        }
+
+
+def exported_lines(
+    found: Iterable[dict[str, Any]], form: ExportForm, columns: Sequence[str] = EXPORT_COLUMNS
+) -> Iterator[str]:
+    """Return the export piece by piece; the same rows give the same bytes."""
+    return _csv(found, columns) if form is ExportForm.CSV else _json(found)
+
+
+def _csv(found: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+    yield csv_line(columns, line_end="\n")
+    for each in found:
+        yield csv_line([each[name] for name in columns], line_end="\n")
+
+
+def _json(found: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield "["
+    for number, each in enumerate(found):
+        yield ("," if number else "") + "\n" + json.dumps(each, ensure_ascii=False)
+    yield "\n]\n"
+
+
+def image_url(store: Store, path: str) -> str:
+    """Return the address of a stored file: file:// for a folder, that of the bucket otherwise."""
+    location = store.location(path)
+    return location if "://" in location else Path(location).as_uri()

@@ -21,8 +21,8 @@ from worker.core.rules import errors
 from worker.core.rules.retry import ReplayPolicy
 from worker.core.rules.setting_values import HookPolicy
 from worker.core.rules.states import StepKind
+from worker.engine.queries import generations as stored
 from worker.engine.queries import hints as stored_hints
-from worker.engine.queries import latencies as stored
 from worker.engine.rules import polling
 from worker.engine.rules.call import Call
 from worker.engine.rules.hints import HintedSchedule, Hints, Observation
@@ -184,10 +184,12 @@ class Latencies:
             ends, self._new_ends = self._new_ends, []
         with database.transaction() as tx:
             for (model, has_reference), observations in sorted(news.items()):
-                before = stored.lock(tx, self._account_id, model, has_reference=has_reference)
+                before = stored.lock_latencies(tx, self._account_id, model, has_reference=has_reference)
                 after = polling.merged(before, observations)
-                stored.save(tx, self._account_id, model, has_reference=has_reference, histogram=after, now=now)
-            self._seen = stored.read(tx, self._account_id)
+                stored.save_latencies(
+                    tx, self._account_id, model, has_reference=has_reference, histogram=after, now=now
+                )
+            self._seen = stored.latencies(tx, self._account_id)
             self._hints = self._shared_hints(tx, ends, now)
         return True
 

@@ -6,8 +6,7 @@ from sqlalchemy import Connection
 
 from worker.archive.rules.tables import ArchivedRows
 from worker.audit.reports import snapshot
-from worker.audit.reports.export import changes, export
-from worker.audit.reports.job import job
+from worker.audit.reports.export import changes, export, job
 from worker.audit.reports.outstanding import outstanding
 from worker.audit.reports.reconcile import reconcile
 from worker.audit.reports.report import Report, ReportQuery, again

@@ -158,7 +158,7 @@ def export(
     import sys
 
     from worker import wiring
-    from worker.catalog import export as exporting
+    from worker.catalog import publishing
     from worker.catalog.queries import live as queries_live
     from worker.catalog.queries import rejections as catalog_rejections
     from worker.cli import signing
@@ -171,11 +171,11 @@ def export(
     store = wiring.store(context.settings, database)
     signing.record_export(database, f"catalog:{catalog.id}", "live images" if live else "rejections")
     if live:
-        found = exporting.rows(queries_live.live_now(database, catalog.id), store)
-        pieces = exporting.lines(found, form)
+        found = publishing.exported_rows(queries_live.live_now(database, catalog.id), store)
+        pieces = publishing.exported_lines(found, form)
     else:
-        rejections = exporting.rejections(catalog_rejections.every(database, catalog.id), store)
-        pieces = exporting.lines(rejections, form, exporting.REJECTION_COLUMNS)
+        rejections = publishing.exported_rejections(catalog_rejections.every(database, catalog.id), store)
+        pieces = publishing.exported_lines(rejections, form, publishing.REJECTION_COLUMNS)
     if to is None:
         sys.stdout.writelines(pieces)
         return

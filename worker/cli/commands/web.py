@@ -54,7 +54,7 @@ TOKEN = Group(
     commands=(
         Command(
             name="create",
-            target="web.tokens:create",
+            target="web.users:create_token",
             summary="Create a token and print its secret, which is shown this once.",
             examples=(
                 "darkroom token create shop --right submit --right read --owner shop",
@@ -63,13 +63,13 @@ TOKEN = Group(
         ),
         Command(
             name="list",
-            target="web.tokens:list_",
+            target="web.users:list_tokens",
             summary="List the tokens: whose they are, what they may do, and when they were last used.",
             examples=("darkroom token list", "darkroom token list --json"),
         ),
         Command(
             name="revoke",
-            target="web.tokens:revoke",
+            target="web.users:revoke_token",
             summary="Make a token worthless at once.",
             examples=("darkroom token revoke shop", "darkroom token revoke shop --reason 'it was in a log'"),
         ),

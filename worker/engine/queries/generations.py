@@ -1,4 +1,4 @@
-"""Generations in the database: the frozen request, and all that the provider answered."""
+"""Generations in the database: the frozen request, all that the provider answered, and histograms of latencies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from worker.core.rules import events
 from worker.core.rules.events import EventType
 from worker.core.rules.states import GenerationState
 from worker.engine.queries.jobs import Admitted
+from worker.engine.rules.polling import BUCKETS, Histogram
 
 _INSERT = text("""
     INSERT INTO generation (account_id, id, job_id, batch_id, number, idempotency_key, held, state, admitted_at)
@@ -185,3 +186,45 @@ def tell_of_doubts(tx: Connection, generation_ids: Sequence[UUID]) -> None:
 def row(generation_id: UUID, change: Change, *, now: datetime) -> Row:
     """Return the row for the change's part."""
     return {"generation_id": generation_id, "at": now, **vars(change)}
+
+
+_LOCK_LATENCIES = text("""
+    INSERT INTO latency (account_id, model, has_reference, counts, updated_at)
+    VALUES (:account_id, :model, :has_reference, :empty, now())
+    ON CONFLICT (account_id, model, has_reference) DO UPDATE SET updated_at = latency.updated_at
+    RETURNING counts""")
+
+
+def lock_latencies(tx: Connection, account_id: UUID, model: str, *, has_reference: bool) -> Histogram:
+    """Lock a histogram, made empty if it is new."""
+    counts = tx.execute(
+        _LOCK_LATENCIES,
+        {"account_id": account_id, "model": model, "has_reference": has_reference, "empty": [0.0] * BUCKETS},
+    ).scalar_one()
+    return Histogram(counts=tuple(counts))
+
+
+def save_latencies(
+    tx: Connection, account_id: UUID, model: str, *, has_reference: bool, histogram: Histogram, now: datetime
+) -> None:
+    """Store a histogram that is locked."""
+    tx.execute(
+        text("""
+            UPDATE latency SET counts = :counts, updated_at = :now
+            WHERE account_id = :account_id AND model = :model AND has_reference = :has_reference"""),
+        {
+            "account_id": account_id,
+            "model": model,
+            "has_reference": has_reference,
+            "counts": list(histogram.counts),
+            "now": now,
+        },
+    )
+
+
+def latencies(tx: Connection, account_id: UUID) -> dict[tuple[str, bool], Histogram]:
+    """Return all histograms of the account, by model and whether there is a reference."""
+    rows = tx.execute(
+        text("SELECT model, has_reference, counts FROM latency WHERE account_id = :id"), {"id": account_id}
+    )
+    return {(r.model, r.has_reference): Histogram(counts=tuple(r.counts)) for r in rows}

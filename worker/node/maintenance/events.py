@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from worker.batches import events
 from worker.batches.queries import completion_feed
-from worker.catalog import export
+from worker.catalog import publishing
 from worker.engine.services import Services
 from worker.hooks import sending
 from worker.hooks.queries import deliveries
@@ -38,7 +38,7 @@ def _deliver(services: Services) -> None:
         Sender(
             database=services.database,
             policy=services.policies.hooks,
-            url=partial(export.url, services.store),
+            url=partial(publishing.image_url, services.store),
             clock=services.clock,
             jitter=services.jitter,
             new_id=services.new_id,

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
-from worker.web.api import batches, bulk, bulk_schemas, events, openapi, results, schemas, submit
+from worker.web.api import batches, bulk, events, openapi, results, schemas, submit
 from worker.web.api.operations import LINES_TYPE, Operation, RateHeaders
 from worker.web.rules.identity import Right
 
@@ -112,33 +112,33 @@ OPERATIONS = (
         name="createBulkOperation", method="POST", path="/bulk-operations", right=Right.READ, handler=bulk.create,
         summary="Preview an action on all that matches, which is frozen; nothing is done yet. It takes the right to"
         " control or, to decide on images, to review",
-        body=bulk_schemas.NewBulkOperation, is_body_needed=True, status=201, answer=bulk_schemas.BulkOperation,
+        body=bulk.NewBulkOperation, is_body_needed=True, status=201, answer=bulk.BulkOperation,
         problems=_OF_CHANGES,
     ),
     Operation(
         name="listBulkOperations", method="GET", path="/bulk-operations", right=Right.READ,
         handler=bulk.list_operations, summary="List bulk operations, the newest first",
-        query=bulk_schemas.OperationQuery, answer=bulk_schemas.BulkOperations, problems=(422,),
+        query=bulk.OperationQuery, answer=bulk.BulkOperations, problems=(422,),
     ),
     Operation(
         name="getBulkOperation", method="GET", path="/bulk-operations/{operation_id}", right=Right.READ,
-        handler=bulk.show, summary="Show how far a bulk operation is", answer=bulk_schemas.BulkOperation,
+        handler=bulk.show, summary="Show how far a bulk operation is", answer=bulk.BulkOperation,
         problems=(404,),
     ),
     Operation(
         name="listBulkItems", method="GET", path="/bulk-operations/{operation_id}/items", right=Right.READ,
         handler=bulk.list_items, summary="List the batches or images of a bulk operation, with the outcome of each",
-        query=bulk_schemas.ItemQuery, answer=bulk_schemas.BulkItemPage, problems=(404, 422),
+        query=bulk.ItemQuery, answer=bulk.BulkItemPage, problems=(404, 422),
     ),
     Operation(
         name="startBulkOperation", method="POST", path="/bulk-operations/{operation_id}/start", right=Right.READ,
         handler=bulk.start, summary="Do a previewed bulk operation: at once what takes two seconds, the rest on nodes",
-        status=202, answer=bulk_schemas.BulkOperation, problems=(404, 409),
+        status=202, answer=bulk.BulkOperation, problems=(404, 409),
     ),
     Operation(
         name="cancelBulkOperation", method="POST", path="/bulk-operations/{operation_id}/cancel", right=Right.READ,
         handler=bulk.cancel, summary="Stop a bulk operation: what is done stays done, what waits is skipped",
-        answer=bulk_schemas.BulkOperation, problems=(404, 409),
+        answer=bulk.BulkOperation, problems=(404, 409),
     ),
     Operation(
         name="getAccount", method="GET", path="/account", right=Right.READ, handler=batches.show_account,

@@ -10,7 +10,7 @@ from worker.batches.rules.bulk_operation import BulkAction, OperationState
 from worker.catalog.queries import catalogs
 from worker.core.rules.batch_request import Priority, Purpose
 from worker.web.api import bulk
-from worker.web.api.bulk_schemas import NewBulkOperation
+from worker.web.api.bulk import NewBulkOperation
 from worker.web.api.operations import not_found, parsed
 from worker.web.console import page
 from worker.web.console.page import Visit

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.responses import Response, StreamingResponse
 
-from worker.catalog import decisions, export, importing, publishing
+from worker.catalog import decisions, importing, publishing
 from worker.catalog.importing import RecipeFaulty, TooManyRemoved
 from worker.catalog.items import ItemsRefused, prepare
 from worker.catalog.publishing import CannotRollBack
@@ -218,10 +218,12 @@ def _exported(call: Call, *, is_live: bool) -> Response:
         what = "live images" if is_live else "rejections"
         changes.record_export(tx, call.author(), f"catalog:{catalog.id}", what)
     if is_live:
-        lines = export.lines(export.rows(live.live_now(database, catalog.id), store), ExportForm.CSV)
+        lines = publishing.exported_lines(
+            publishing.exported_rows(live.live_now(database, catalog.id), store), ExportForm.CSV
+        )
     else:
-        found = export.rejections(rejections.every(database, catalog.id), store)
-        lines = export.lines(found, ExportForm.CSV, export.REJECTION_COLUMNS)
+        found = publishing.exported_rejections(rejections.every(database, catalog.id), store)
+        lines = publishing.exported_lines(found, ExportForm.CSV, publishing.REJECTION_COLUMNS)
     headers = {"Content-Disposition": f'attachment; filename="{"live" if is_live else "rejected"}.csv"'}
     return StreamingResponse(lines, headers=headers, media_type="text/csv; charset=utf-8")
 
