@@ -164,7 +164,7 @@ PENDING_ONLY, ACTIVE_ONLY = NONE | {JobState.PENDING: 5}, NONE | {JobState.ACTIV
         ({}, Verdict.WORKING, "5 pending, 2 active", "jobs in progress continue", ""),
         ({"jobs": PENDING_ONLY}, Verdict.WAITING, "wait for their turn", "admitted when their turn comes", ""),
         ({"blocker": CAP}, Verdict.NEEDS_ACTION, "credit cap reached; 5", "jobs in progress continue", "darkroom cap"),
-        ({"blocker": CAP, "jobs": ACTIVE_ONLY}, Verdict.WORKING, "2 active", "go on", "darkroom cap"),
+        ({"blocker": CAP, "jobs": ACTIVE_ONLY}, Verdict.WORKING, "2 active", "continue", "darkroom cap"),
         ({"blocker": CAP, "jobs": PENDING_ONLY}, Verdict.NEEDS_ACTION, "credit cap", "", "darkroom cap"),
         ({"blocker": KEY, "jobs": ACTIVE_ONLY}, Verdict.WAITING, "api_key_invalid", "", "fix the key"),
         ({"nodes": 0}, Verdict.NEEDS_ACTION, "no worker node", "", "darkroom up"),
