@@ -300,3 +300,8 @@ AT_0074 = AT_0073.plus(
 AT_0075 = AT_0074.plus(updated={"generation": "took_ms"})
 AT_0078 = AT_0075.plus(inserted="job_count", deleted="job_count")
 AT_0079 = AT_0078.plus(updated={"job": "account_id"}, inserted="batch_account pool_rollup")
+_ERASE_ARCHIVED = (
+    "erase_archived(text, uuid, boolean, timestamptz, job[], generation[], credit_entry[], call[],"
+    " generation_reading[], bigint[], text[], jsonb, text, text)"
+)
+AT_0081 = AT_0079.plus(inserted="unneeded_file", deleted="unneeded_file", called=(_ERASE_ARCHIVED,))

@@ -56,3 +56,34 @@ class ArchivedFile(Table):
     rows_sha256: Mapped[str] = mapped_column(comment="Hex digest over its rows as the database writes them")
     first_job_id: Mapped[UUID] = mapped_column(comment="The first job of its part, by id")
     last_job_id: Mapped[UUID] = mapped_column(comment="The last job of its part")
+
+
+class RewrittenFile(Table):
+    """A file whose place another took when texts in it were erased; written once."""
+
+    __tablename__ = "rewritten_file"
+
+    erasure_id: Mapped[UUID] = mapped_column(
+        ForeignKey("erasure.id"), primary_key=True, comment="What erased it: who, when and why"
+    )
+    batch_id: Mapped[UUID] = mapped_column(
+        ForeignKey("archived_batch.batch_id"), primary_key=True, comment="Whose rows it had"
+    )
+    part: Mapped[int] = mapped_column(SmallInteger, primary_key=True, comment="Which part of the batch's jobs, from 0")
+    name: Mapped[str] = mapped_column(primary_key=True, comment="The table")
+    path: Mapped[str] = mapped_column(comment="Where it lay in the store")
+    sha256: Mapped[str] = mapped_column(comment="Hex digest of its bytes")
+    size_bytes: Mapped[int] = mapped_column(comment="How many bytes")
+    rows_sha256: Mapped[str] = mapped_column(comment="Hex digest over its rows as the database writes them")
+    new_sha256: Mapped[str] = mapped_column(comment="Hex digest of the bytes of the file that took its place")
+
+
+class UnneededFile(Table):
+    """A file of the archive that is not recorded yet, or no more; an erasure removes what was left over."""
+
+    __tablename__ = "unneeded_file"
+
+    path: Mapped[str] = mapped_column(
+        primary_key=True, comment="A file of the store that is removed unless a batch is archived in it"
+    )
+    batch_id: Mapped[UUID] = mapped_column(index=True, comment="The batch in whose folder it lies")

@@ -105,13 +105,14 @@ def _write_file(database: Database, store: Store, table: ArchivedTable, part: Pa
         first_job_id=part.first,
         last_job_id=part.last,
     )
-    store.put_new(file.path, content, content_type="application/vnd.apache.parquet")
-    _prove(database, store, table, file)
+    store_file(database, store, file, content)
     return file
 
 
-def _prove(database: Database, store: Store, table: ArchivedTable, file: ArchivedFile) -> None:
-    content = store.read(file.path)
+def store_file(database: Database, store: Store, file: ArchivedFile, content: bytes) -> None:
+    """Store a file, and prove it as it comes back; raises NotAsWritten."""
+    store.put_new(file.path, content, content_type="application/vnd.apache.parquet")
+    table, content = BY_NAME[file.name], store.read(file.path)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise NotAsWritten(file.path, "the store gives other bytes than it was given")
     names, found = parquet.decode(content)

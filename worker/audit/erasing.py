@@ -1,6 +1,7 @@
 """Erase prompts and references for good, and keep the books provable (decision 0064)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,7 +10,12 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from worker.archive import jobs, rewriting
+from worker.archive.parquet import Only
 from worker.archive.queries import archived
+from worker.archive.queries import rewriting as rewriting_queries
+from worker.archive.queries.rewriting import Order
+from worker.archive.reading import ArchiveReader
 from worker.audit.queries import erasures, facts
 from worker.audit.queries.erasures import ErasureRow, Obstacle, Target
 from worker.audit.rules import fact_seal
@@ -47,24 +53,6 @@ class NotErasable(DarkroomError):
         return (
             f"{head}: the catalog {found.catalog} would render {found.sku} again: import it without that item, or"
             " remove the catalog, first"
-        )
-
-
-class TextsArchived(DarkroomError):
-    """The rows are in the archive, whose files are never written anew; nothing was changed."""
-
-    error_code = "texts_archived"
-
-    def __init__(self, batch_id: UUID) -> None:
-        """Keep the batch."""
-        super().__init__(batch_id)
-        self.batch_id = batch_id
-
-    def __str__(self) -> str:
-        """Return the message, with the next step."""
-        return (
-            f"batch {self.batch_id} is archived, and nothing of it can be erased: its files stay as they were written."
-            " Erase what has to go before it is archived (docs/privacy.md)"
         )
 
 
@@ -108,7 +96,7 @@ class ErasureBusy(DarkroomError):
 
     def __str__(self) -> str:
         """Return the message, with the next step."""
-        return "the books are being sealed, or the batch is being changed: run the same command again in a moment"
+        return "the books were being sealed, or the batch changed or archived: run the same command again in a moment"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,15 +109,15 @@ class Erased:
     """Files that were removed from the store."""
 
 
-def expect_not_archived(tx: Connection, batch_id: UUID) -> None:
-    """Raise TextsArchived when the rows of the batch's jobs are in the archive, or on their way there."""
-    if archived.is_archived(tx, batch_id):
-        raise TextsArchived(batch_id)
+def preview(database: Database, archive: ArchiveReader, target: Target) -> Mapping[str, int]:
+    """Return how many rows of each table would be erased; reads the files of an archived batch.
 
-
-def preview(database: Database, target: Target) -> Mapping[str, int]:
-    """Return how many rows of each table would be erased; raises NotErasable and TextsArchived."""
-    with database.transaction() as tx:
+    Raises NotErasable, and for an archived batch ArchiveDamaged, ArchiveUnreadable and ArchiveExtraMissing.
+    """
+    batch_id = _archived_batch(database, archive, target)
+    with database.bulk_transaction() as tx:
+        if batch_id is not None:
+            archive.load(tx, [batch_id])
         _expect_erasable(tx, target)
         return erasures.count(tx, target)
 
@@ -142,54 +130,130 @@ def erase(
     *,
     approve_above: int | None,
 ) -> Erased:
-    """Erase the target in transactions of at most 5,000 jobs, then the files that only it needed.
+    """Erase the target in transactions of at most 5,000 jobs, an archived one in one, then the files only it needed.
 
     What was killed is completed by the same order again. Where costly orders need two people, so does this one. Raises
-    NotErasable, TextsArchived, BooksDiffer, SecondPersonNeeded, ErasureBusy and FilesLeft.
+    NotErasable, BooksDiffer, SecondPersonNeeded, ErasureBusy and FilesLeft, and for an archived batch ArchiveDamaged,
+    ArchiveUnreadable and ArchiveExtraMissing.
     """
+    archive = ArchiveReader(lambda: store)
+    batch_id = _archived_batch(database, archive, target)
+    if batch_id is not None:
+        return _erase_archived(database, store, archive, target, by, batch_id, approve_above=approve_above)
     done: list[ErasureRow] = []
     while (found := _erase_next(database, target, by, approve_above=None if done else approve_above)) is not None:
-        log.info("texts.erased", subject=target.subject, erasure=str(found.id), jobs=found.jobs, by=by.actor)
+        _log(target, found, by)
         done.append(found)
-    return Erased(erasures=tuple(done), files=_remove_files(database, store, target))
+    with database.transaction() as tx:
+        images = erasures.erased_images(tx, target)
+    return Erased(erasures=tuple(done), files=_remove_files(database, store, images))
 
 
-def _erase_next(database: Database, target: Target, by: Author, *, approve_above: int | None) -> ErasureRow | None:
-    """Erase the next jobs of the target in one transaction; None when nothing of it is left."""
+def _log(target: Target, found: ErasureRow, by: Author) -> None:
+    log.info("texts.erased", subject=target.subject, erasure=str(found.id), jobs=found.jobs, by=by.actor)
+
+
+def _archived_batch(database: Database, archive: ArchiveReader, target: Target) -> UUID | None:
+    """Return the archived batch that is the target, or has it; None when its rows are in the tables alone."""
+    with database.transaction() as tx:
+        found = rewriting_queries.archived_of(tx, batch_id=target.batch_id, job_id=target.job_id)
+        if found is not None or target.job_id is None:
+            return found
+        files = archived.files_of_job(tx, target.job_id)
+    job = jobs.read(archive, files, Only(column="id", values=[target.job_id.bytes]))
+    return None if job is None else job.batch_id
+
+
+@contextmanager
+def _locking(database: Database) -> Iterator[Connection]:
+    """Yield a transaction; raises ErasureBusy where a lock was not to be had."""
     try:
         with database.bulk_transaction() as tx:
-            _expect_erasable(tx, target)
-            if not any(erasures.count(tx, target).values()):
-                return None
-            waits = second_person.missing(
-                tx, by, subject=target.subject, request="erase", credits_=None, above=approve_above
-            )
-            if waits is None:
-                return _erase(tx, target, by)
+            yield tx
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise ErasureBusy from error
         raise
+
+
+def _erase_next(database: Database, target: Target, by: Author, *, approve_above: int | None) -> ErasureRow | None:
+    """Erase the next jobs of the target in one transaction; None when nothing of it is left."""
+    with _locking(database) as tx:
+        _expect_erasable(tx, target)
+        if not any(erasures.count(tx, target).values()):
+            return None
+        waits = _second_person(tx, target, by, approve_above)
+        if waits is None:
+            found = _erase(tx, target, by)
+            # The batch is locked by now: had it been archived since it was looked at, its files would keep the texts.
+            if rewriting_queries.archived_of(tx, batch_id=target.batch_id, job_id=target.job_id) is not None:
+                raise ErasureBusy
+            return found
     raise waits
 
 
+def _second_person(
+    tx: Connection, target: Target, by: Author, above: int | None
+) -> second_person.SecondPersonNeeded | None:
+    return second_person.missing(tx, by, subject=target.subject, request="erase", credits_=None, above=above)
+
+
+def _erase_archived(
+    database: Database,
+    store: Store,
+    archive: ArchiveReader,
+    target: Target,
+    by: Author,
+    batch_id: UUID,
+    *,
+    approve_above: int | None,
+) -> Erased:
+    """Erase the target in the files of an archived batch in one transaction, then remove the files before."""
+    rewriting.finish_removal(database, batch_id)
+    done: tuple[ErasureRow, ...] = ()
+    waits = None
+    with _locking(database) as tx:
+        rewriting.load(tx, archive, batch_id)
+        _expect_erasable(tx, target)
+        if any(erasures.count(tx, target).values()):
+            waits = _second_person(tx, target, by, approve_above)
+            if waits is None:
+                order = Order(
+                    subject=target.subject,
+                    is_whole=target.batch_id is not None,
+                    actor=by.actor,
+                    reason=by.reason or "",
+                    at=rewriting_queries.instant(tx),
+                )
+                numbers = rewriting.erase(database, store, tx, order, rewriting.span(batch_id, target.job_id))
+                _expect_provable(tx, *numbers)
+                done = tuple(erasures.read(tx, each) for each in numbers)
+        images = erasures.erased_images(tx, target)
+    if waits is not None:
+        raise waits
+    for each in done:
+        _log(target, each, by)
+    try:
+        removed = rewriting.remove_unneeded(database, store, batch_id)
+    except StoreUnavailable as error:
+        raise FilesLeft(error) from error
+    return Erased(erasures=done, files=removed + _remove_files(database, store, images))
+
+
 def _erase(tx: Connection, target: Target, by: Author) -> ErasureRow:
-    jobs = erasures.next_jobs(tx, target)
-    number = erasures.erase(tx, target, jobs, actor=by.actor, reason=by.reason or "")
+    number = erasures.erase(tx, target, erasures.next_jobs(tx, target), actor=by.actor, reason=by.reason or "")
     _expect_provable(tx, number)
     return erasures.read(tx, number)
 
 
 def _expect_erasable(tx: Connection, target: Target) -> None:
-    if target.batch_id is not None:
-        expect_not_archived(tx, target.batch_id)
     if (obstacle := erasures.obstacle(tx, target)) is not None:
         raise NotErasable(target, obstacle)
 
 
-def _expect_provable(tx: Connection, erasure_id: UUID) -> None:
-    """Raise BooksDiffer unless the sealed digests that the erasure touched are still those of the rows."""
-    for seal_id, kind in erasures.touched(tx, erasure_id):
+def _expect_provable(tx: Connection, *erasure_ids: UUID) -> None:
+    """Raise BooksDiffer unless the sealed digests that the erasures touched are still those of the rows."""
+    for seal_id, kind in sorted({each for number in erasure_ids for each in erasures.touched(tx, number)}):
         sealed, period = facts.sealed(tx, seal_id)
         was = next(each for each in fact_seal.parse(sealed.digests) if each.kind == kind)
         found = facts.find(tx, kind, period)
@@ -197,10 +261,10 @@ def _expect_provable(tx: Connection, erasure_id: UUID) -> None:
             raise BooksDiffer(seal_id, kind)
 
 
-def _remove_files(database: Database, store: Store, target: Target) -> int:
+def _remove_files(database: Database, store: Store, images: Sequence[str]) -> int:
     """Remove the files of erased references and their thumbnails; one that was submitted again meanwhile stays."""
     with database.transaction() as tx:
-        images = erasures.erased_images(tx, target)
+        images = erasures.still_erased(tx, images)
     try:
         return sum(
             store.remove(path)

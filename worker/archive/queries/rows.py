@@ -57,7 +57,8 @@ def read(tx: Connection, table: ArchivedTable, part: Part, names: Sequence[Colum
     """Yield the rows of the part in the order of their keys; JSON as the text that Postgres writes."""
     chosen = ", ".join(f't."{each.name}"::text' if each.type == "jsonb" else f't."{each.name}"' for each in names)
     query = text(f"SELECT {chosen} FROM {_rows(table)} ORDER BY t.{table.key}")
-    yield from tx.execution_options(yield_per=_PAGE).execute(query, part.values())
+    # For this statement alone: others of the transaction cannot be read through a cursor.
+    yield from tx.execute(query, part.values(), execution_options={"yield_per": _PAGE})
 
 
 def digest(tx: Connection, table: ArchivedTable, part: Part, names: Sequence[Column]) -> Digest:

@@ -22,7 +22,7 @@ def make(tx: Connection, table: ArchivedTable) -> None:
     tx.execute(text("SELECT set_config('client_min_messages', 'warning', true)"))
     tx.execute(
         text(f"""
-        CREATE TEMP TABLE archived_{table.name} (LIKE {_schema(tx)}.{table.name} INCLUDING DEFAULTS)
+        CREATE TEMP TABLE archived_{table.name} (LIKE {schema_of(tx)}.{table.name} INCLUDING DEFAULTS)
         ON COMMIT DROP""")
     )
 
@@ -43,7 +43,7 @@ def drop(tx: Connection, table: ArchivedTable) -> None:
 
 def forget_live(tx: Connection, table: ArchivedTable) -> None:
     """Leave out rows that are still in the table: the removal of their batch was cut off."""
-    schema = _schema(tx)
+    schema = schema_of(tx)
     tx.execute(
         text(f"""
         DELETE FROM {source_of(table)} t USING {schema}.{table.name} l WHERE l.{table.key} = t.{table.key}""")
@@ -52,7 +52,7 @@ def forget_live(tx: Connection, table: ArchivedTable) -> None:
 
 def show(tx: Connection) -> None:
     """Let the temporary tables and the others be one under the names of the latter."""
-    schema = _schema(tx)
+    schema = schema_of(tx)
     for table in TABLES:
         for column in table.indexes:
             tx.execute(text(f"CREATE INDEX ON {source_of(table)} ({column})"))
@@ -82,7 +82,7 @@ _UNIQUE = (
 
 def twice(tx: Connection) -> list[dict[str, Any]]:
     """Return archived rows whose unique values also occur in the tables."""
-    schema = _schema(tx)
+    schema = schema_of(tx)
     found = []
     for name, columns in _UNIQUE:
         same = " AND ".join(f"l.{column} = t.{column}" for column in columns)
@@ -111,6 +111,7 @@ def miscounted(tx: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in tx.execute(text(_MISCOUNTED)).mappings()]
 
 
-def _schema(tx: Connection) -> str:
+def schema_of(tx: Connection) -> str:
+    """Return the quoted name of the schema that has the tables."""
     found: str = tx.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
     return found

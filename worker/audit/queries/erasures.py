@@ -140,6 +140,14 @@ def erased_images(tx: Connection, target: Target) -> list[str]:
     return list(tx.execute(_FILES, _named(target)).scalars())
 
 
+_STILL = text("SELECT sha256 FROM reference WHERE erased_at IS NOT NULL AND sha256 = ANY(:images) ORDER BY sha256")
+
+
+def still_erased(tx: Connection, images: Sequence[str]) -> list[str]:
+    """Return those of the references that were not submitted again since."""
+    return list(tx.execute(_STILL, {"images": list(images)}).scalars())
+
+
 @dataclass(frozen=True, kw_only=True)
 class ErasureRow:
     """What an erasure did."""

@@ -14,8 +14,10 @@ from worker.cli.errors import MISUSED, CliError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from worker.archive.reading import ArchiveReader
     from worker.audit.erasing import Erased
     from worker.audit.queries.erasures import Target
+    from worker.core.db.session import Database
 
 _SHA256_DIGITS = 64
 
@@ -39,8 +41,9 @@ def erase(
 ) -> None:
     """Erase prompts, their copies and references for good; the books stay provable.
 
-    Only what has ended is erased. Ids, keys, times, credits and the images that were made stay. docs/privacy.md says
-    what is erased, and what this command cannot reach: backups, logs, the provider.
+    Only what has ended is erased; files of the archive are written anew. Ids, keys, times, credits and the images
+    that were made stay. docs/privacy.md says what is erased, and what this command cannot reach: backups, logs, the
+    provider.
     """
     from worker import wiring
     from worker.audit import erasing
@@ -50,9 +53,13 @@ def erase(
         raise CliError("choose one: --job ID, --batch BATCH with or without --job KEY, or --reference SHA256", MISUSED)
     why = signing.text(reason or "")
     context, database = opened()
-    with database.transaction() as tx:
-        target = _image(tx, reference) if reference is not None else _named(tx, job, batch)
-    counts = erasing.preview(database, target)
+    archive = wiring.archive(context.settings, database)
+    if reference is None:
+        target = _named(database, archive, job, batch)
+    else:
+        with database.transaction() as tx:
+            target = _image(tx, reference)
+    counts = erasing.preview(database, archive, target)
     if dry_run:
         _show(target.subject, counts, as_json=as_json)
         return
@@ -63,9 +70,10 @@ def erase(
     _answer(target.subject, done, as_json=as_json)
 
 
-def _named(tx: "Connection", job: str | None, batch: str | None) -> "Target":
-    """Return the job or the batch that is meant; raise CliError."""
-    from worker.audit import erasing
+def _named(database: "Database", archive: "ArchiveReader", job: str | None, batch: str | None) -> "Target":
+    """Return the job or the batch that is meant, wherever its rows are; raise CliError."""
+    from worker.archive import jobs
+    from worker.archive.queries import archived
     from worker.audit.queries import journal
     from worker.audit.queries.erasures import Target
     from worker.batches.queries import explaining
@@ -74,18 +82,38 @@ def _named(tx: "Connection", job: str | None, batch: str | None) -> "Target":
 
     if batch is None:
         assert job is not None
-        job_id = journal.find_job(tx, job)
-        if job_id is None:
-            raise CliError(f"no job in the tables has the id {plain(job)!r}: give the batch of a key with --batch")
+        with database.transaction() as tx:
+            job_id = journal.find_job(tx, job)
+        if job_id is None and (job_id := _archived(database, archive, job, None)) is None:
+            raise CliError(f"no job has the id {plain(job)!r}: give the batch of a key with --batch")
         return Target(subject=f"job:{job_id}", job_id=job_id)
-    row = lookup.one_batch(tx, batch)
-    erasing.expect_not_archived(tx, row.id)
-    if job is None:
-        return Target(subject=f"batch:{row.id}", batch_id=row.id)
-    job_id = explaining.by_key(tx, row.id, job) or _of_batch(tx, job, row.id)
+    with database.transaction() as tx:
+        row = lookup.one_batch(tx, batch)
+        if job is None:
+            return Target(subject=f"batch:{row.id}", batch_id=row.id)
+        job_id = explaining.by_key(tx, row.id, job) or _of_batch(tx, job, row.id)
+        is_archived = archived.is_archived(tx, row.id)
+    if job_id is None and is_archived:
+        job_id = jobs.by_key(database, archive, row.id, job) or _archived(database, archive, job, row.id)
     if job_id is None:
         raise CliError(f"batch {row.id} has no job {plain(job)!r}: `darkroom results {row.id}` lists its keys")
     return Target(subject=f"job:{job_id}", job_id=job_id)
+
+
+def _archived(database: "Database", archive: "ArchiveReader", job: str, batch_id: UUID | None) -> UUID | None:
+    """Return the archived job with this id, of any batch or of one."""
+    from worker.archive import jobs
+    from worker.archive.parquet import Only
+    from worker.archive.queries import archived
+
+    try:
+        job_id = UUID(job)
+    except ValueError:
+        return None
+    with database.transaction() as tx:
+        files = archived.files_of_job(tx, job_id)
+    found = jobs.read(archive, files, Only(column="id", values=[job_id.bytes]))
+    return job_id if found is not None and batch_id in {None, found.batch_id} else None
 
 
 def _of_batch(tx: "Connection", job: str, batch_id: UUID) -> UUID | None:

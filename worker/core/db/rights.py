@@ -90,6 +90,7 @@ DELETED = (
     "prompt_failure",
     "sign_in_link",
     "step",
+    "unneeded_file",
     "upload",
     "waiting_message",
     "web_session",

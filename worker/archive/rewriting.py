@@ -1,0 +1,98 @@
+"""Write files of archived batches anew without texts that are erased, prove them, and remove those before.
+
+Each effect may be the last of a killed process: a file is noted before it is written and until it is recorded, and the
+files before it from then on, so that the same order again removes what was left.
+"""
+
+import hashlib
+from dataclasses import replace
+from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from worker.archive import parquet, writing
+from worker.archive.queries import archived, rewriting, rows
+from worker.archive.queries.rewriting import Order
+from worker.archive.queries.rows import Part
+from worker.archive.reading import ArchiveReader
+from worker.archive.rules.tables import BY_NAME, ArchivedFile, path_of
+from worker.core.db.session import Database
+from worker.storage.store import Store
+
+_WITH_TEXTS = frozenset(["job", "generation", "call", "generation_reading"])
+
+
+def load(tx: Connection, archive: ArchiveReader, batch_id: UUID) -> None:
+    """Lock the batch, and let the transaction's statements see all that the seals of its periods bind.
+
+    Raises ArchiveDamaged, ArchiveExtraMissing and StoreUnavailable.
+    """
+    parquet.require()
+    rewriting.lock(tx, batch_id)
+    archive.load(tx, rewriting.beside(tx))
+
+
+def erase(database: Database, store: Store, tx: Connection, order: Order, part_of: Part) -> list[UUID]:
+    """Erase these jobs of a batch that was loaded; gives one erasure for each of its parts that has some of them."""
+    files = archived.files(tx, [part_of.batch_id])
+    jobs = rewriting.chosen(tx, part_of)
+    rewriting.keep(tx, jobs)
+    rewriting.erase(tx, order.at)
+    found: list[tuple[Part, list[ArchivedFile]]] = []
+    for _, of_part in groupby(files, key=lambda each: each.part):
+        old = list(of_part)
+        part = Part(batch_id=part_of.batch_id, first=old[0].first_job_id, last=old[0].last_job_id)
+        if any(part.first <= each <= part.last for each in jobs):
+            new = [_rewrite(database, store, tx, each, part) for each in old if each.name in _WITH_TEXTS]
+            found.append((part, [each for each in new if each is not None]))
+    # The sealing of the books waits from the first record on, so all files are written before it.
+    return [rewriting.record(tx, order, part, new) for part, new in found or [(part_of, [])]]
+
+
+def _rewrite(database: Database, store: Store, tx: Connection, old: ArchivedFile, part: Part) -> ArchivedFile | None:
+    """Store what the file has since its texts are erased; None when it had none."""
+    table = BY_NAME[old.name]
+    names = rows.columns(tx, table.name)
+    digest = rows.digest(tx, table, part, names)
+    if digest.sha256 == old.rows_sha256:
+        return None
+    content = parquet.encode(names, rows.read(tx, table, part, names))
+    sha256 = hashlib.sha256(content).hexdigest()
+    new = replace(
+        old,
+        path=path_of(old.batch_id, old.part, old.name, sha256),
+        sha256=sha256,
+        size_bytes=len(content),
+        rows=digest.rows,
+        rows_sha256=digest.sha256,
+    )
+    with database.transaction() as noting:
+        rewriting.note(noting, new)
+    writing.store_file(database, store, new, content)
+    return new
+
+
+def finish_removal(database: Database, batch_id: UUID) -> None:
+    """Remove rows of the archived batch that are still in the tables: an archive run was cut off."""
+    with database.transaction() as tx:
+        is_removed = rewriting.is_removed(tx, batch_id)
+    if not is_removed:
+        writing.remove(database, batch_id)
+
+
+def remove_unneeded(database: Database, store: Store, batch_id: UUID) -> int:
+    """Remove files of the batch that are not recorded, or no more; gives how many. Raises StoreUnavailable.
+
+    The batch stays locked meanwhile: what another erasure has written and not recorded yet must not be removed.
+    """
+    with database.bulk_transaction() as tx:
+        rewriting.lock(tx, batch_id)
+        removed = sum(store.remove(path) for path in rewriting.unneeded(tx, batch_id))
+        rewriting.forget_unneeded(tx, batch_id)
+    return removed
+
+
+def span(batch_id: UUID, job_id: UUID | None) -> Part:
+    """Return the one job, or all of the batch."""
+    return Part(batch_id=batch_id, first=job_id or UUID(int=0), last=job_id or UUID(int=(1 << 128) - 1))
