@@ -185,7 +185,7 @@ def test_what_is_changed_in_the_archive_after_an_erasure_is_named(
     assert any(each.get("what", each) and "salted_job" in str(each) for each in found["sealed_facts"])
 
 
-@pytest.mark.parametrize("effects", range(1, 22))
+@pytest.mark.parametrize("effects", range(1, 14))
 def test_a_kill_between_any_two_effects_loses_nothing_and_the_same_order_completes_it(
     effects: int, shelved: Node
 ) -> None:
