@@ -17,7 +17,14 @@ from worker.core.rules.errors import DarkroomError
 from worker.storage.store import NotStored, Store
 
 NEXT_STEP = "restore it from a copy of the store: the seals of the books prove whether it is the one that was written"
+MISSING = "is missing"
+AGAIN = "run the command again: an erasure may just have replaced it. If it stays missing, "
 GARBAGE = "has what the table does not take"
+
+
+def next_step(what: str) -> str:
+    """Return what to do about a file of which this is wrong."""
+    return f"{AGAIN}{NEXT_STEP}" if what == MISSING else NEXT_STEP
 
 
 class ArchiveDamaged(DarkroomError):
@@ -32,7 +39,7 @@ class ArchiveDamaged(DarkroomError):
 
     def __str__(self) -> str:
         """Return the message, with the next step."""
-        return f"the archive's file {self.path} {self.what}: {NEXT_STEP}"
+        return f"the archive's file {self.path} {self.what}: {next_step(self.what)}"
 
 
 class ArchiveReader:
@@ -90,14 +97,14 @@ class ArchiveReader:
             what = GARBAGE
         else:
             return []
-        return [{"file": file.path, "batch": file.batch_id, "what": what, "next_step": NEXT_STEP}]
+        return [{"file": file.path, "batch": file.batch_id, "what": what, "next_step": next_step(what)}]
 
     def read(self, file: ArchivedFile, only: Only | None = None) -> tuple[tuple[Column, ...], Any]:
         """Return the columns of a file and its rows, which raise NotParquet; raises ArchiveDamaged."""
         try:
             content = self._store.read(file.path)
         except NotStored:
-            raise ArchiveDamaged(file.path, "is missing") from None
+            raise ArchiveDamaged(file.path, MISSING) from None
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise ArchiveDamaged(file.path, "is not as it was written")
         try:
