@@ -277,13 +277,6 @@ END $$;
 REVOKE EXECUTE ON FUNCTION {_SIGNATURE} FROM PUBLIC;
 """
 
-_DOWN = f"""
-DROP FUNCTION {_SIGNATURE};
-DROP FUNCTION archived_lines(job[], generation[], credit_entry[], call[], generation_reading[], uuid[], bigint[]);
-DROP TABLE unneeded_file;
-DROP TABLE rewritten_file;
-"""
-
 
 def upgrade() -> None:
     scripts.run(_TABLES + _REFUSE.replace("ARCHIVED", ", 'archived_file'") + _LINES + _ERASE + _SECURED)
@@ -292,4 +285,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     rights.AT_0079.grant()
-    scripts.run(_REFUSE.replace("ARCHIVED", "") + _DOWN)
+    scripts.run(_REFUSE.replace("ARCHIVED", ""))
+    scripts.run(f"""
+        DROP FUNCTION {_SIGNATURE};
+        DROP FUNCTION archived_lines(job[], generation[], credit_entry[], call[], generation_reading[], uuid[],
+            bigint[]);
+        DROP TABLE unneeded_file;
+        DROP TABLE rewritten_file;""")
