@@ -86,12 +86,12 @@ def erase(tx: Connection, at: datetime) -> None:
     )
 
 
-def used_images(tx: Connection, batch_id: UUID) -> list[str]:
-    """Return the references of those jobs of the batch that are not erased."""
+def used_images(tx: Connection) -> list[str]:
+    """Return the references of all archived jobs that are not erased."""
     query = text("""
         SELECT DISTINCT unnest(j.reference_hash || j.further_references) FROM pg_temp.archived_job j
-        WHERE j.batch_id = :batch_id AND j.erased_at IS NULL""")
-    return [each for each in tx.execute(query, {"batch_id": batch_id}).scalars() if each is not None]
+        WHERE j.erased_at IS NULL""")
+    return [each for each in tx.execute(query).scalars() if each is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def record(tx: Connection, order: Order, part: Part, files: Sequence[ArchivedFil
     values = {
         **vars(order),
         **part.values(),
-        "used": used_images(tx, part.batch_id),
+        "used": used_images(tx),
         "files": json.dumps([vars(each) for each in files], default=str),
     }
     found: UUID = tx.execute(query, values).scalar_one()
