@@ -133,15 +133,17 @@ def erase(
     """Erase the target in transactions of at most 5,000 jobs, an archived one in one, then the files only it needed.
 
     What was killed is completed by the same order again. Where costly orders need two people, so does this one. Raises
-    NotErasable, BooksDiffer, SecondPersonNeeded, ErasureBusy and FilesLeft, and for an archived batch ArchiveDamaged,
-    ArchiveUnreadable and ArchiveExtraMissing.
+    NotErasable, BooksDiffer, SecondPersonNeeded, ErasureBusy and FilesLeft, and where a batch of the same sealed
+    periods is archived ArchiveDamaged, ArchiveUnreadable and ArchiveExtraMissing.
     """
     archive = ArchiveReader(lambda: store)
     batch_id = _archived_batch(database, archive, target)
     if batch_id is not None:
         return _erase_archived(database, store, archive, target, by, batch_id, approve_above=approve_above)
     done: list[ErasureRow] = []
-    while (found := _erase_next(database, target, by, approve_above=None if done else approve_above)) is not None:
+    while (
+        found := _erase_next(database, archive, target, by, approve_above=None if done else approve_above)
+    ) is not None:
         _log(target, found, by)
         done.append(found)
     with database.transaction() as tx:
@@ -176,7 +178,9 @@ def _locking(database: Database) -> Iterator[Connection]:
         raise
 
 
-def _erase_next(database: Database, target: Target, by: Author, *, approve_above: int | None) -> ErasureRow | None:
+def _erase_next(
+    database: Database, archive: ArchiveReader, target: Target, by: Author, *, approve_above: int | None
+) -> ErasureRow | None:
     """Erase the next jobs of the target in one transaction; None when nothing of it is left."""
     with _locking(database) as tx:
         _expect_erasable(tx, target)
@@ -184,7 +188,7 @@ def _erase_next(database: Database, target: Target, by: Author, *, approve_above
             return None
         waits = _second_person(tx, target, by, approve_above)
         if waits is None:
-            found = _erase(tx, target, by)
+            found = _erase(tx, archive, target, by)
             # The batch is locked by now: had it been archived since it was looked at, its files would keep the texts.
             if rewriting_queries.archived_of(tx, batch_id=target.batch_id, job_id=target.job_id) is not None:
                 raise ErasureBusy
@@ -240,8 +244,11 @@ def _erase_archived(
     return Erased(erasures=done, files=removed + _remove_files(database, store, images))
 
 
-def _erase(tx: Connection, target: Target, by: Author) -> ErasureRow:
+def _erase(tx: Connection, archive: ArchiveReader, target: Target, by: Author) -> ErasureRow:
     number = erasures.erase(tx, target, erasures.next_jobs(tx, target), actor=by.actor, reason=by.reason or "")
+    # The digest of a period is over the rows of all its batches, and some of them may be in the archive.
+    if beside := erasures.archived_beside(tx, number):
+        archive.load(tx, beside)
     _expect_provable(tx, number)
     return erasures.read(tx, number)
 

@@ -129,6 +129,19 @@ def touched(tx: Connection, erasure_id: UUID) -> list[tuple[int, str]]:
     return [(row.seal_id, row.kind) for row in tx.execute(_TOUCHED, {"id": erasure_id})]
 
 
+# The last sealed row of an archived batch is not after ``sealed_until``; when its first one was is not recorded.
+_BESIDE = text("""
+    SELECT a.batch_id FROM archived_batch a WHERE EXISTS (
+        SELECT FROM erased_row r WHERE r.erasure_id = :id AND a.sealed_until > coalesce((
+            SELECT max(s.sealed_at) FROM seal_fact f JOIN seal s ON s.id = f.seal_id WHERE f.seal_id < r.seal_id
+        ), '-infinity')) ORDER BY a.batch_id""")
+
+
+def archived_beside(tx: Connection, erasure_id: UUID) -> list[UUID]:
+    """Return the archived batches that may have a row in a sealed period in which an erasure changed rows."""
+    return list(tx.execute(_BESIDE, {"id": erasure_id}).scalars())
+
+
 _FILES = text("""
     SELECT r.sha256 FROM reference r WHERE r.erased_at IS NOT NULL AND (r.sha256 = :image OR r.sha256 IN (
         SELECT unnest(j.reference_hash || j.further_references) FROM job j
