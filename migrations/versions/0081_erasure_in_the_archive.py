@@ -202,9 +202,8 @@ CREATE FUNCTION erase_archived(about text, of_batch uuid, is_whole boolean, inst
             FROM archived_lines(jobs, generations, entries, calls, readings, batches, all_entries) l);
         PERFORM set_config('darkroom.is_erasing', 'yes', true);
 
-        DELETE FROM prompt_failure f USING unnest(jobs) j, batch b
-            WHERE b.id = of_batch AND f.account_id = b.account_id AND f.model = j.model
-                AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'));
+        DELETE FROM prompt_failure f USING unnest(jobs) j
+            WHERE f.model = j.model AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'));
         unneeded := ARRAY(SELECT r.sha256 FROM reference r WHERE r.erased_at IS NULL AND r.sha256 <> ALL(used_images)
             AND r.sha256 IN (SELECT unnest(j.reference_hash || j.further_references) FROM unnest(jobs) j)
             ORDER BY r.sha256 FOR UPDATE);

@@ -1,5 +1,6 @@
 """The books of a batch over a pool: each credit is one account's, and what does not fit together is named."""
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from sqlalchemy import text
 
 from tests.archive.conftest import archive, broken, reader, seal
 from tests.pipeline.pools.conftest import NAMES, Fleet
+from worker.audit import erasing
 from worker.audit.evidence import printed
 from worker.audit.queries import flows
+from worker.audit.queries.erasures import Target
 from worker.audit.queries.flows import Scope
 from worker.audit.reports import ReportQuery
 from worker.audit.rules.reporting import Format, ReportName
@@ -111,3 +114,24 @@ def test_accounts_that_do_not_fit_together_are_named(books: Fleet, change: str, 
     seal(books.any)
 
     assert check in tampered(books, change)
+
+
+@pytest.mark.parametrize("is_archived", [False, True])
+def test_an_erased_prompt_of_a_pool_is_forgotten_at_every_account(books: Fleet, is_archived: bool) -> None:  # noqa: FBT001 - a case
+    """The hash of a prompt that failed is kept for the account at which it failed, whichever of the pool that is."""
+    node = books.any
+    seal(node)
+    node.query("""
+        INSERT INTO prompt_failure
+            (account_id, model, prompt_hash, failures, first_failed_at, last_failed_at, last_code)
+        SELECT a.id, j.model, sha256(convert_to(j.prompt, 'UTF8')), 1, now(), now(), 'x' FROM account a, job j
+        RETURNING failures""")
+    [batch] = node.query("SELECT id FROM batch WHERE name = 'pooled'")
+    if is_archived:
+        archive(node)
+
+    whole = Target(subject=f"batch:{batch['id']}", batch_id=batch["id"])
+    erasing.erase(node.services.database, node.services.store, whole, node.author("request 12"), approve_above=None)
+
+    left = "SELECT encode(prompt_hash, 'hex') AS hash FROM prompt_failure GROUP BY prompt_hash"
+    assert node.query(left) == [{"hash": hashlib.sha256(b"A lamp").hexdigest()}]

@@ -107,8 +107,15 @@ _ERASE = text("""
         :reason)""")
 
 
+# The function forgets those of the batch's account alone; a job of a pool may have failed at another one.
+_FORGET_PROMPTS = text("""
+    DELETE FROM prompt_failure f USING job j
+    WHERE j.id = ANY(:jobs) AND f.model = j.model AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
+
+
 def erase(tx: Connection, target: Target, jobs: Sequence[UUID], *, actor: str, reason: str) -> UUID:
     """Erase the texts of these jobs, and the references that nothing needs any more; gives the erasure's id."""
+    tx.execute(_FORGET_PROMPTS, {"jobs": list(jobs)})
     values = {
         "subject": target.subject,
         "jobs": list(jobs),

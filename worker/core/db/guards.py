@@ -127,7 +127,7 @@ SHA256 = {
     "bind_producer": "c087328f8a3a67d7185e484c7f1a67c8dceb1dbc109ba008b9d68e34a8afd678",
     "open_months": "0a70958a09b170281bca90b178a702bbc2e3d832f7f6e0ca6ffed4dcc6d6a316",
     "archived_lines": "0aec1b973b5e9adc87ab43e7f49772936d2f7dd4306100d0056c1b42e974dd4b",
-    "erase_archived": "105b5bf1775648993285c8f3647bf9b3c1afb36995dd021fabdbf2e51e7979b3",
+    "erase_archived": "178e5e8f69acf11b4324eaa659748fd887cce761e383d98f0df23ea63884f8c0",
 }
 """Of each function's language, rights, settings and text, as the migrations make it (schema left out)."""
 
