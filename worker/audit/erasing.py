@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import LockNotAvailable, ObjectInUse
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
@@ -168,12 +168,12 @@ def _archived_batch(database: Database, archive: ArchiveReader, target: Target) 
 
 @contextmanager
 def _locking(database: Database) -> Iterator[Connection]:
-    """Yield a transaction; raises ErasureBusy where a lock was not to be had."""
+    """Yield a transaction; raises ErasureBusy when a lock timed out, or the jobs changed since they were chosen."""
     try:
         with database.bulk_transaction() as tx:
             yield tx
     except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
+        if isinstance(error.orig, LockNotAvailable | ObjectInUse):
             raise ErasureBusy from error
         raise
 
