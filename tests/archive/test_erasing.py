@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.fixtures.provider import Provider
 from tests.pipeline import node as nodes
 from tests.pipeline.hooked import Crash, Fuse
 from tests.pipeline.node import Clock, Node
-from worker.archive import parquet
+from worker.archive import parquet, writing
 from worker.archive.reading import ArchiveDamaged
 from worker.audit import erasing
 from worker.audit.erasing import Erased
@@ -47,16 +48,10 @@ def shelved(database_url: str, tmp_path: Path, sandbox: Provider) -> Iterator[No
     made.run_until_quiet()
     for _ in range(2):
         seal(made)
-    jobs = made.query("SELECT key, id FROM job")
-    JOBS.clear()
-    JOBS.update({row["key"]: row["id"] for row in jobs})
     archive(made)
     yield made
     made.services.client.close()
     made.services.database.close()
-
-
-JOBS: dict[str, Any] = {}
 
 
 def batch(node: Node) -> Target:
@@ -65,9 +60,10 @@ def batch(node: Node) -> Target:
     return Target(subject=f"batch:{batch_id}", batch_id=batch_id)
 
 
-def job(key: str) -> Target:
+def job(node: Node, key: str) -> Target:
     """Return an archived job as a target."""
-    return Target(subject=f"job:{JOBS[key]}", job_id=JOBS[key])
+    job_id = column(node, "id")[key]
+    return Target(subject=f"job:{job_id}", job_id=job_id)
 
 
 def erase(node: Node, target: Target, *, by: str = "ann", above: int | None = None) -> Erased:
@@ -81,15 +77,20 @@ def listen(node: Node, listener: Callable[[str], None]) -> None:
     node.services.store.listener = listener  # type: ignore[attr-defined]
 
 
-def prompts(node: Node) -> dict[str, str]:
-    """Return the prompt of each archived job by its key, as the files that are recorded have it."""
+def column(node: Node, name: str) -> dict[str, Any]:
+    """Return a column of each archived job by its key, as the files that are recorded have it."""
     found = {}
     for stored in files(node):
         if "-job-" in stored.path:
             columns, rows = parquet.decode(stored.file.read_bytes())
             names = [each.name for each in columns]
-            found.update({row[names.index("key")]: row[names.index("prompt")] for row in rows})
+            found.update({row[names.index("key")]: row[names.index(name)] for row in rows})
     return found
+
+
+def prompts(node: Node) -> dict[str, str]:
+    """Return the prompt of each archived job by its key."""
+    return column(node, "prompt")
 
 
 def in_store(node: Node, of: str) -> set[str]:
@@ -137,7 +138,7 @@ def test_nothing_of_an_erased_batch_is_in_the_archive_and_the_books_are_proved(s
 
 
 def test_one_job_is_erased_and_the_others_of_its_batch_stay(shelved: Node) -> None:
-    done = erase(shelved, job("face"))
+    done = erase(shelved, job(shelved, "face"))
 
     assert [each.jobs for each in done.erasures] == [1]
     assert {key for key, prompt in prompts(shelved).items() if prompt.startswith("(erased")} == {"face"}
@@ -150,7 +151,7 @@ def test_one_job_is_erased_and_the_others_of_its_batch_stay(shelved: Node) -> No
 def test_each_file_before_is_named_with_its_digest_by_an_erasure(shelved: Node) -> None:
     old = {each.path for each in files(shelved)}
 
-    [done] = erase(shelved, job("face")).erasures
+    [done] = erase(shelved, job(shelved, "face")).erasures
 
     rows = shelved.query("SELECT * FROM rewritten_file")
     new = {row["sha256"] for row in shelved.query("SELECT sha256 FROM archived_file")}
@@ -174,7 +175,7 @@ def other_prompt(names: list[str], row: list[Any]) -> None:
 def test_what_is_changed_in_the_archive_after_an_erasure_is_named(
     change: Callable[[list[str], list[Any]], None], key: str, shelved: Node, superuser: Engine
 ) -> None:
-    erase(shelved, job("face"))
+    erase(shelved, job(shelved, "face"))
     [path] = [
         row["path"]
         for row in shelved.query("SELECT path, batch_id FROM archived_file WHERE name = 'job'")
@@ -238,8 +239,29 @@ def test_nothing_is_erased_while_a_file_is_damaged(shelved: Node) -> None:
 
 def test_a_second_person_is_needed_in_the_archive_too(shelved: Node) -> None:
     with pytest.raises(SecondPersonNeeded):
-        erase(shelved, job("face"), above=1000)
+        erase(shelved, job(shelved, "face"), above=1000)
     waiting = prompts(shelved)["face"]
-    erase(shelved, job("face"), by="bob", above=1000)
+    erase(shelved, job(shelved, "face"), by="bob", above=1000)
 
     assert (waiting, prompts(shelved)["face"][:11]) == (SECRET, "(erased on ")
+
+
+def test_a_batch_of_several_parts_is_erased_in_each_of_them(small: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "JOBS_PER_PART", 1)
+    archive(small)
+    [found] = small.query("SELECT id FROM batch")
+    whole = Target(subject=f"batch:{found['id']}", batch_id=found["id"])
+
+    done = erase(small, whole)
+
+    assert [each.jobs for each in done.erasures] == [1, 1]
+    assert {said[:11] for said in prompts(small).values()} == {"(erased on "}
+    assert broken(small) == {}
+
+
+def test_of_two_that_erase_one_archived_batch_at_once_one_does(shelved: Node) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: erase(shelved, batch(shelved)), range(2)))
+
+    assert sorted(len(each.erasures) for each in both) == [0, 1]
+    assert broken(shelved) == {}
