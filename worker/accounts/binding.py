@@ -170,7 +170,7 @@ def mark(key: str, salt: bytes) -> str:
 
 
 def is_marked(key: str, known: str) -> bool:
-    """Return whether ``known`` is a mark of this key."""
+    """Return whether ``known`` is the fingerprint of this key."""
     salt, _, hashed = known.partition("$")
     return hmac.compare_digest(_hashed(key, bytes.fromhex(salt)), hashed)
 

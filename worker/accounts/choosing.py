@@ -59,7 +59,7 @@ def payers_of(tx: Connection, request: BatchRequest, *, jobs: int, default: UUID
 
 
 def set_usual(tx: Connection, owner: str, *, account: str | None, pool: str | None, by: Author) -> None:
-    """Set what an owner's batches use that name neither; None and None: what any other owner uses. Raises NoAccount."""
+    """Set the owner's default account or pool; None and None: the general default. Raises NoAccount."""
     account_id = None if account is None else _by_name(tx, account)
     if pool is not None:
         _of_pool(tx, pool, 0)
@@ -91,5 +91,5 @@ def _of_pool(tx: Connection, pool: str, jobs: int) -> Payers:
 
 
 def most_room(members: Sequence[Member], *, jobs: int) -> Member:
-    """Return the account that would be done first with so many jobs more; a paused one only where all are."""
+    """Return the account that would finish ``jobs`` more jobs first; a paused one only where all are paused."""
     return min(members, key=lambda each: (not each.is_open, (each.waiting + jobs) / each.rate, each.name))

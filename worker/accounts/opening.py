@@ -40,7 +40,7 @@ def database(settings: Settings, *, connections: int = 5, answer_s: float = 75.0
 
 
 def account(settings: Settings, db: Database) -> UUID:
-    """Return the id of the account that the settings name; made if it is new, and so are others that they know."""
+    """Return the id of the account that the settings name; creates it, and others that they name, if new."""
     with db.transaction() as tx:
         for each in settings.accounts:
             pools.set_pools(tx, accounts.ensure(tx, account_id=new_id(), name=each.account, now=clock()), each.pools)

@@ -56,7 +56,7 @@ class Endpoint:
 
     @property
     def id(self) -> str:
-        """Return by what commands know it: our id, else the provider's."""
+        """Return the id for commands: ours, else the provider's."""
         return str(self.row.id) if self.row is not None else self.view.id if self.view is not None else ""
 
 
@@ -111,7 +111,7 @@ def add(
 
 
 def listed(database: Database, client: Client, account_id: UUID) -> list[Endpoint]:
-    """Return the endpoints that are known here, then those that only the provider knows; raises ProviderError."""
+    """Return the endpoints in the database, then those that only the provider has; raises ProviderError."""
     rows, counts = known(database, account_id)
     views = list(client.webhooks())
     found = []
@@ -138,7 +138,7 @@ def request_test(database: Database, client: Client, account_id: UUID, endpoint_
 
 
 def rotate_secret(database: Database, client: Client, account_id: UUID, by: Author, endpoint_id: str) -> None:
-    """Have the provider sign with a new secret; what is signed with the one before is taken, too, until the next time.
+    """Have the provider sign with a new secret; signatures of the previous one are accepted until the next rotation.
 
     Raises WebhookFaulty, ProviderError when it was surely not rotated, and WebhookUnregistered when that is not known.
     """
@@ -162,7 +162,7 @@ def rotate_secret(database: Database, client: Client, account_id: UUID, by: Auth
 
 
 def remove(database: Database, client: Client, account_id: UUID, by: Author, endpoint_id: str) -> None:
-    """Have the provider forget an endpoint, then take nothing there any more; raises WebhookFaulty, ProviderError."""
+    """Remove an endpoint at the provider, then stop accepting webhooks there; raises WebhookFaulty, ProviderError."""
     found = _find(database, client, account_id, endpoint_id)
     if found.view is not None:
         # One that was removed in the meantime is as it should be.

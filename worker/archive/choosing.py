@@ -15,7 +15,7 @@ _PAGE = 100
 
 
 def finish(database: Database) -> list[UUID]:
-    """Remove what a run before was cut off from removing; gives the batches."""
+    """Finish the removals that an interrupted run left; return the batches."""
     with database.transaction() as tx:
         left = archived.unremoved(tx)
     for batch_id in left:

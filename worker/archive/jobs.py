@@ -89,7 +89,7 @@ def by_key(database: Database, archive: ArchiveReader, batch_id: UUID, key: str)
 
 
 def show(tx: Connection, found: ArchivedJob) -> None:
-    """Let the statements of the transaction find the job; raises ArchiveUnreadable."""
+    """Make the job visible to the transaction's statements; raises ArchiveUnreadable."""
     for table in TABLES:
         views.make(tx, table)
     try:
@@ -103,7 +103,7 @@ def show(tx: Connection, found: ArchivedJob) -> None:
 def read(
     archive: ArchiveReader, files: Sequence[ArchivedFile], only: Only, *, within_s: float = READ_WITHIN_S
 ) -> ArchivedJob | None:
-    """Return the job of which one value is known, from the parts that may have it; raises ArchiveUnreadable."""
+    """Return the job with the given value from the parts that may hold it; raises ArchiveUnreadable."""
     if not files:
         return None
     return _within(within_s, files[0].batch_id, lambda: _read(archive, files, only))

@@ -54,7 +54,7 @@ class ArchiveReader:
         return self._open_store()
 
     def load(self, tx: Connection, batch_ids: Sequence[UUID]) -> None:
-        """Let the transaction's statements see the rows of these batches; raises ArchiveDamaged."""
+        """Make the rows of these batches visible to the transaction's statements; raises ArchiveDamaged."""
         faults = self.prove(tx, batch_ids)
         if faults:
             raise ArchiveDamaged(faults[0]["file"], faults[0]["what"])

@@ -41,7 +41,7 @@ class NotAsWritten(DarkroomError):
 
 
 def archive(database: Database, store: Store, batch_id: UUID) -> Obstacle | None:
-    """Archive a batch; gives what has come to keep it from that since it was chosen, None when it is archived."""
+    """Archive a batch; return the obstacle that arose since it was chosen, None when it is archived."""
     parquet.require()
     files = _write(database, store, batch_id)
     with database.bulk_transaction() as tx:
@@ -110,7 +110,7 @@ def _write_file(database: Database, store: Store, table: ArchivedTable, part: Pa
 
 
 def store_file(database: Database, store: Store, file: ArchivedFile, content: bytes) -> None:
-    """Store a file, and prove it as it comes back; raises NotAsWritten."""
+    """Store a file, read it back and compare it; raises NotAsWritten."""
     store.put_new(file.path, content, content_type="application/vnd.apache.parquet")
     table, content = BY_NAME[file.name], store.read(file.path)
     if hashlib.sha256(content).hexdigest() != file.sha256:

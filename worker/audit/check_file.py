@@ -124,7 +124,7 @@ def _because(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def recounted(body: bytes, as_format: Format, known: Mapping[str, int]) -> tuple[int, dict[str, int]] | None:
-    """Return the rows and the sums of the ``known`` columns; None for a format that is only for reading.
+    """Return the rows and the sums of the ``known`` columns; None for a format that cannot be parsed.
 
     Raises ValueError for a body that is not in the format.
     """

@@ -40,7 +40,7 @@ def correct(
     approve_above: int | None,
     may_exceed: bool = False,
 ) -> Correction:
-    """Leave the ended generation with so many credits (0 or more) spent, the difference posted as a signed entry.
+    """Set the credits (0 or more) that the ended generation spent, and post the difference as a signed entry.
 
     Its state and its job stay as they are. Raises LookupError for an unknown id, NotEnded, and TooMuch for
     more than was ever held or reserved, unless it ``may_exceed`` that, and SecondPersonNeeded when more than

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class NotErasable(DarkroomError):
-    """Something would use what is to be erased once more; nothing was changed."""
+    """The texts to erase are still needed; nothing was changed."""
 
     error_code = "not_erasable"
 
@@ -57,7 +57,7 @@ class NotErasable(DarkroomError):
 
 
 class BooksDiffer(DarkroomError):
-    """What is to be erased is not as it was sealed; nothing was changed, since it would hide the difference."""
+    """The rows to erase differ from what was sealed; nothing was changed, as an erasure would hide the difference."""
 
     error_code = "books_differ"
 

@@ -49,7 +49,7 @@ def printed(database: Database, asked: ReportQuery, as_format: Format, archive: 
 
 
 def separated(document: bytes) -> Printed | None:
-    """Take the evidence out of a JSON report that has it inside; None for anything else."""
+    """Return the evidence inside a JSON report; None for anything else."""
     try:
         found = json.loads(document)
     except (ValueError, RecursionError):

@@ -95,7 +95,7 @@ def _missing(
 
 
 def adopt_answer(services: Services, generation_id: UUID, view: GenerationView) -> bool:
-    """Leave a generation in doubt accepted once more, and polled, when the provider says that it has ended.
+    """Mark a generation in doubt as accepted again, so that it is polled, when the provider says that it has ended.
 
     Only for one that the provider had accepted under this id. False, and nothing changed, when the answer is no end
     with its final credits, when the generation is not in doubt (any more), or when the answer is not about it.
@@ -131,7 +131,7 @@ def charged(
     approve_above: int | None,
     may_exceed: bool = False,
 ) -> Resolution:
-    """Leave the generation failed with so many credits (1 or more) spent, by correcting entries; its job has failed.
+    """Mark the generation as failed with ``credits_`` (1 or more) spent, by correcting entries; its job has failed.
 
     Raises TooMuch for more than lies open, unless it ``may_exceed`` that, and SecondPersonNeeded when more than
     ``approve_above`` is at stake.

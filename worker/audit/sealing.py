@@ -32,7 +32,7 @@ class LedgerBusy(DarkroomError):
 
 
 def seal(database: Database, *, now: datetime) -> Seal | None:
-    """Bind the entries that no seal binds yet; gives the newest seal, None when there was never an entry.
+    """Seal the entries that no seal binds yet; return the newest seal, None when there was never an entry.
 
     Raises LedgerBusy when another transaction posts for longer than two seconds.
     """

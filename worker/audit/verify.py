@@ -76,7 +76,7 @@ def _found(name: str, rule: str, found: Sequence[Mapping[str, Any]]) -> Check:
 
 
 def run_checks(tx: Connection) -> tuple[Check, ...]:
-    """Check every rule on what the transaction sees, with what it has changed itself."""
+    """Check every rule on the transaction's own view, including its uncommitted changes."""
     return (*(_check(tx, proof) for proof in PROOFS), *verify_seals(tx), *verify_facts(tx))
 
 

@@ -88,7 +88,7 @@ class Effect:
 def perform(
     tx: Connection, batch_id: UUID, order: Order, *, seen: BatchState | None = None, shown_credits: int = 0
 ) -> Effect:
-    """Do what is ordered to one batch; raises what the action raises. A retry costs what was shown at the most."""
+    """Perform the action on one batch; raises as the action does. A retry costs at most what was shown."""
     by = order.author
     match order.action:
         case BatchAction.PAUSE:
@@ -105,7 +105,7 @@ def perform(
 
 
 def tell(batch_id: UUID, action: BatchAction, by: Author | None, effect: Effect | None = None) -> None:
-    """Write what was done to a batch into the log, once it is committed; its jobs are counted there."""
+    """Log the action on a batch after its commit, with the numbers of its jobs."""
     named = {"batch": str(batch_id), "by": by and by.actor}
     done = effect or Effect()
     match action:
@@ -138,7 +138,7 @@ def pause(tx: Connection, batch_id: UUID, by: Author, *, seen: BatchState | None
 
 
 def resume(tx: Connection, batch_id: UUID, by: Author, *, seen: BatchState | None = None) -> None:
-    """Let a paused batch have its turn again; raises as ``pause`` does.
+    """Resume a paused batch; raises as ``pause`` does.
 
     Of one that waits for a second person this is the agreement; raises SecondPersonNeeded for who submitted it.
     """
@@ -156,7 +156,7 @@ def reprioritise(
     weight: int | None,
     seen: BatchState | None = None,
 ) -> Turn:
-    """Have the batch's jobs admitted in another class, or with another weight (1 or more), from the next round on.
+    """Set the class or the weight (1 or more) of the batch from the next round on.
 
     None leaves what there is. Returns both as they are now; raises as ``pause`` does.
     """
@@ -172,7 +172,7 @@ def reprioritise(
 def cancel(
     tx: Connection, batch_id: UUID, *, now: datetime, by: Author | None = None, seen: BatchState | None = None
 ) -> CancelEffect:
-    """Stop a batch: what was not sent is cancelled and its hold taken back; what was sent is downloaded.
+    """Cancel a batch: unsent jobs are cancelled and their holds released; images of sent ones are downloaded.
 
     A batch that is cancelled already is looked through once more. Raises ChangedMeanwhile as ``pause`` does, and
     ActionRefused for a batch that was never taken. A large batch needs a bulk transaction.
@@ -240,7 +240,7 @@ class PriceChanged(DarkroomError):
 
 
 class JobsErased(DarkroomError):
-    """Every failed job that is meant was erased, so that there is nothing left to order; nothing was changed."""
+    """Every selected failed job was erased, so that nothing is left to retry; nothing was changed."""
 
     error_code = "jobs_erased"
 
@@ -265,7 +265,7 @@ def expect_price(tx: Connection, batch_id: UUID, code: str | None, *, shown: int
 
 
 def retry_jobs(tx: Connection, batch_id: UUID, code: str | None, by: Author, *, is_paused: bool) -> RetryEffect:
-    """Put the failed jobs back in line; the batch, and the catalog whose images it makes, are locked."""
+    """Return the failed jobs to pending; the batch, and its catalog, are locked."""
     prompts = failures.of_failed(tx, batch_id, code=code)
     unwanted = failed_jobs.count_unwanted(tx, batch_id, code=code)
     erased = failed_jobs.count_erased(tx, batch_id, code=code)

@@ -44,7 +44,7 @@ class OperationEnded(DarkroomError):
 
 
 def target_of(database: Database, batch_id: UUID, *, code: str | None = None) -> Target:
-    """Return what an action on one batch would reach; a retry, the failures with that code, or all."""
+    """Return the target of an action on one batch; for a retry, the failures with that code, or all."""
     with database.transaction() as tx:
         found = bulk_operations.one(tx, batch_id)
         price = failed_jobs.price(tx, batch_id, code=code)
@@ -60,7 +60,7 @@ def preview(database: Database, action: BatchAction, selection: Selection, *, co
 def create(
     database: Database, order: Order, selection: Selection, targets: Sequence[Target] | None = None
 ) -> OperationRow:
-    """Keep an operation with the batches that were previewed, or else with those that match now; it is not started."""
+    """Store an operation with the previewed batches, or else with those that match now; it is not started."""
     operation_id = order.author.new_id()
     with database.bulk_transaction() as tx:
         bulk_operations.add(
@@ -89,7 +89,7 @@ def tell_previewed(found: OperationRow) -> None:
 
 
 def start(database: Database, operation_id: UUID, by: Author, *, approve_above: int | None) -> OperationRow:
-    """Have a previewed operation run: here by `advance`, or on the nodes.
+    """Start a previewed operation: `advance` carries it out here, or the nodes do.
 
     Raises OperationEnded, and SecondPersonNeeded when it is a retry that costs more than ``approve_above``.
     """

@@ -220,7 +220,7 @@ def _cap_batch(
 def cap_owner(
     database: Database, owner: str, credits_: int | None, author: Author, *, approve_above: int | None
 ) -> CapChange:
-    """Set, or with None lift, what an owner may commit in any one month, and wake the dispatchers.
+    """Set or, with None, remove an owner's monthly cap, and wake the dispatchers.
 
     It may be below what this month has committed: then nothing more is admitted before the next month. Raises
     SecondPersonNeeded when the cap is raised above ``approve_above``.

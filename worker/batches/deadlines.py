@@ -57,7 +57,7 @@ class Ended:
 
 
 def change(database: Database, batch_id: UUID, deadline_at: datetime | None, by: Author) -> datetime | None:
-    """Set, or with None lift, a batch's deadline, and give the one before; what it has ended stays ended.
+    """Set or, with None, remove a batch's deadline; return the previous one. Jobs that it has ended stay ended.
 
     Raises NeverTaken.
     """
@@ -70,7 +70,7 @@ def change(database: Database, batch_id: UUID, deadline_at: datetime | None, by:
 
 
 def end_passed(database: Database, account_id: UUID, *, now: datetime) -> Ended:
-    """End what is past its deadline, in short transactions, the oldest batch first; doing it twice changes nothing."""
+    """End the jobs past their deadline in short transactions, the oldest batch first; idempotent."""
     with database.transaction() as tx:
         waiting = deadlines.passed(tx, account_id, now=now)
     failed = doubted = 0

@@ -161,7 +161,7 @@ def csv_values(line: Mapping[str, Any]) -> list[Any]:
 
 
 def operation(found: OperationRow) -> dict[str, Any]:
-    """Return an operation: what was meant, by whom, and how far it is."""
+    """Return an operation: its filter, author and progress."""
     return {
         "id": str(found.id),
         "action": found.action.value,
@@ -219,7 +219,7 @@ def image(found: ImageTarget) -> dict[str, Any]:
 
 
 def target(found: Target) -> dict[str, Any]:
-    """Return a batch and what an action would reach in it."""
+    """Return a batch and the target of an action in it."""
     return {
         "batch": str(found.batch_id),
         "name": found.name,

@@ -48,7 +48,7 @@ class PlanUnknown(DarkroomError):
 
 
 class PlanStale(DarkroomError):
-    """The catalog is no longer what the plan was made from; nothing was spent."""
+    """The catalog has changed since the plan was made; nothing was spent."""
 
     error_code = "plan_stale"
 
@@ -148,7 +148,7 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
 
 
 def is_true(database: Database, plan_id: UUID) -> bool:
-    """Whether the catalog is still what the plan was made from; raise PlanFaulty when it can no longer be planned."""
+    """Whether the catalog is unchanged since the plan was made; raise PlanFaulty when it can no longer be planned."""
     with database.bulk_transaction() as tx:
         catalog, plan = _locked(tx, plan_id)
         try:

@@ -50,7 +50,7 @@ def approve(database: Database, plan_id: UUID, *, by: str, now: datetime) -> Pla
 
 
 def refuse(database: Database, plan_id: UUID, *, by: str, reason: str, now: datetime) -> PlanRow:
-    """Record that ``by`` says no, and give the plan: nothing more of it is ever rendered; a second no changes nothing.
+    """Record the refusal by ``by`` and return the plan: no more of it is rendered; a second refusal changes nothing.
 
     Also one that is approved can be refused until it is applied; of one whose sample is applied, the rest is refused.
     """

@@ -48,14 +48,14 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class DueRun:
-    """What is due and has not been claimed: the latest due time, and how many there are with it."""
+    """The fire times that are due and not claimed: the latest, and how many there are."""
 
     due_at: datetime
     count: int
 
 
 def due_run(timing: Timing, *, since: datetime, now: datetime) -> DueRun | None:
-    """Return what has come due after ``since`` and until ``now``; None when nothing has."""
+    """Return the fire times after ``since`` and up to ``now``; None when there are none."""
     latest, count = None, 0
     for due in takewhile(lambda due: due <= now, timing.after(since)):
         latest, count = due, count + 1

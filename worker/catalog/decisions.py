@@ -59,7 +59,7 @@ def decide(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> Effect:
-    """Let the decisions take effect together; those that cannot are refused, one by one, with the reason.
+    """Apply the decisions together; invalid ones are refused one by one, with the reason.
 
     The live images of all accepted ones change in one statement. Nothing is rendered and nothing is spent. An image
     does not go live whose item has changed since it was asked for, nor one that the store has lost. An image that was
@@ -110,7 +110,7 @@ def decide(
 def objection(
     database: Database, store: Store | None, catalog_id: UUID, decision: Decision, *, now: datetime
 ) -> str | None:
-    """Say why this decision would be refused if it were applied now; ``store`` None: without a look at the image."""
+    """Return why this decision would be refused now; ``store`` None: the image's file is not checked."""
     lost = set() if store is None else _lost(database, store, [decision])
     with database.transaction() as tx:
         return objection_within(tx, catalog_id, decision, now=now, lost=lost)
@@ -119,7 +119,7 @@ def objection(
 def objection_within(
     tx: Connection, catalog_id: UUID, decision: Decision, *, now: datetime, lost: Collection[UUID] = ()
 ) -> str | None:
-    """Say why this decision would be refused, as far as the database knows; ``lost`` are images that are gone."""
+    """Return why this decision would be refused by the database's rows; ``lost`` are images without a file."""
     catalog = catalogs.by_id(tx, catalog_id)
     found = _Sorted(
         catalog_id,

@@ -91,7 +91,7 @@ def import_items(
     new_id: Callable[[], UUID],
     may_remove_many: bool = False,
 ) -> Import:
-    """Make the catalog what the recipe and the items say; raise TooManyRemoved before anything is changed.
+    """Import the recipe and the items into the catalog; raise TooManyRemoved before anything is changed.
 
     Items that are not among these are removed: they keep their images and come back with a later import.
     """

@@ -50,13 +50,13 @@ class PlanFaulty(DarkroomError):
         return "\n".join(self.faults[:20]) + (f"\n... and {rest:,} more" if rest > 0 else "")
 
     def explanation(self) -> str:
-        """Say what the faults prevent."""
+        """Return what the faults prevent."""
         return f"no plan was made:\n{self}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """What a planner asks for beside what has changed; a saved plan keeps it, so that it can be made again."""
+    """Options of a plan beyond what has changed; stored with the plan, so that it can be made again."""
 
     forced: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
@@ -132,7 +132,7 @@ def make(
 
 
 def save(tx: Connection, plan: Plan) -> None:
-    """Keep the plan, so that it can be approved and applied."""
+    """Store the plan, so that it can be approved and applied."""
     plans.add(
         tx,
         plan_id=plan.id,
@@ -169,7 +169,7 @@ def outline_of(
     *,
     settled: Mapping[str, Settled] | None = None,
 ) -> Outline:
-    """Decide about every item; what is ``settled`` counts as it was asked for while that holds."""
+    """Decide about every item; a ``settled`` item counts as rendered while its content is unchanged."""
     options = Options(forced=frozenset(plan_options.forced), made_before=plan_options.made_before)
     decisions = [refresh.decide(item, options) for item in _with_contents(tx, list(_items(tx, catalog)))]
     if settled:

@@ -200,7 +200,7 @@ class SyncedResults:
 
 
 def sync_results(database: Database, *, now: datetime, new_id: Callable[[], UUID]) -> SyncedResults:
-    """Take in every image whose job has ended; a catalog that is locked by a change is left for the next time."""
+    """Record every image whose job has ended; a catalog that is locked by a change is left for the next run."""
     with database.transaction() as tx:
         waiting = renders.finished_catalogs(tx)
     total = SyncedResults()
@@ -262,7 +262,7 @@ def exported_rows(items: Iterable[LiveItem], store: Store) -> Iterator[dict[str,
 
 
 def exported_rejections(found: Iterable[Listed], store: Store) -> Iterator[dict[str, Any]]:
-    """Yield each rejection as it is exported; ``state`` is what the image is now."""
+    """Yield each rejection as it is exported; ``state`` is the image's present state."""
     for each in found:
         yield {
             "sku": each.sku,

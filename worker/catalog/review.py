@@ -44,7 +44,7 @@ def write_sheets(
     new_id: Callable[[], UUID],
     note: str = "",
 ) -> list[Sheet]:
-    """Write the images that wait, whole sheets only: one at ``to``, or several, numbered, when there are too many.
+    """Write contact sheets of the images that wait: one at ``to``, or several, numbered.
 
     Images that the store has lost are left blank, and those whose items have changed since are marked.
     """

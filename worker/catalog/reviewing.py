@@ -153,7 +153,7 @@ class Session:
             return save_within(tx, queue, decision, seen=seen, objection=lambda: reason)
 
     def undo(self) -> UUID | None:
-        """Take back what the reviewer decided last; returns its image, None when nothing is left to undo."""
+        """Undo the reviewer's last decision; returns its image, None when nothing is left to undo."""
         queue = self.queue
         with self.database.transaction() as tx:
             last = saved_decisions.last_of(tx, queue.catalog_id, queue.reviewer)
@@ -164,7 +164,7 @@ class Session:
             return last[0] if is_undone else None
 
     def apply(self, new_id: Callable[[], UUID]) -> Effect:
-        """Let all decisions that are saved in the catalog take effect together, each in its author's name."""
+        """Apply all saved decisions of the catalog together, each in its author's name."""
         queue = self.queue
         with self.database.transaction() as tx:
             waiting = saved_decisions.waiting(tx, queue.catalog_id)
@@ -225,7 +225,7 @@ def create_bulk(
     order: BulkDecision,
     targets: Sequence[ImageTarget] | None = None,
 ) -> OperationRow:
-    """Keep an operation with the images that were previewed, or else with those that match now; it is not started.
+    """Store an operation with the previewed images, or else with those that match now; it is not started.
 
     The author's reason is kept with each rejected image; raises UnfitError when it is too long for that.
     """

@@ -50,7 +50,7 @@ class Tick:
 
 
 def tick(services: Services, *, now: datetime) -> Tick:
-    """Claim the fire times of this account's schedules that have come, and move every free run on."""
+    """Claim the due fire times of this account's schedules, and advance every free run."""
     fired = fire_due(services.database, services.account_id, now=now, new_id=services.new_id)
     with services.database.transaction() as tx:
         waiting = schedule_runs.free(tx, services.account_id, now=now)
@@ -239,7 +239,7 @@ class ScheduleGone(DarkroomError):
 
 
 def fire_due(database: Database, account_id: UUID, *, now: datetime, new_id: Callable[[], UUID]) -> int:
-    """Claim every fire time that has come of the account's schedules; give how many runs were written."""
+    """Claim every due fire time of the account's schedules; return how many runs were created."""
     with database.transaction() as tx:
         waiting = [each for each in schedules.kept_by(tx, account_id) if _owed(each, now)]
     return sum(_fire(database, each.id, now=now, new_id=new_id) for each in waiting)

@@ -26,7 +26,7 @@ class Missing:
 
 
 def text(value: object) -> str:
-    """Return the value as a prompt has it; raise UnfitError for what is neither text nor a number, or too long."""
+    """Return the value as text for a prompt; raise UnfitError for one that is no text or number, or too long."""
     if isinstance(value, str):
         return _fitting(value)
     if isinstance(value, int | float):

@@ -58,7 +58,7 @@ def is_blank(value: object) -> bool:
 
 
 class Rendering:
-    """The fields of one item, and what is left of the limits."""
+    """One rendering: the fields of an item, and the limits that remain."""
 
     def __init__(self, fields: Mapping[str, object], limits: Limits) -> None:
         """Start the rendering's time now."""

@@ -165,7 +165,7 @@ def other_mode() -> tuple[str, str, str] | None:
 
 
 def with_services(context: Context, found: Services | None) -> Context:
-    """Fill in what the environment does not name from the embedded services."""
+    """Complete the environment from the embedded services."""
     if found is None:
         return context
     database = SecretStr(found.database_url_of(context.database_name))
@@ -224,7 +224,7 @@ def _without_own_urls(given: Settings, place: Home) -> Settings:
 
 
 def no_database(place: Home) -> str:
-    """Return that there is no database, where it was looked for, and what to do."""
+    """Return the error for a missing database: where it was looked for, and the next step."""
     if said := running.hint_of_start(place.path):
         return said
     if place.is_given:

@@ -36,7 +36,7 @@ class Explained:
 
 
 def explain(error: Exception) -> Explained:
-    """Turn any error into what is shown for it; an unforeseen one says how to see more."""
+    """Return the message for an error; an unexpected one says how to see more."""
     if isinstance(error, DarkroomError):
         return Explained(text=f"darkroom: {error.explanation()}", exit_code=error.exit_code)
     if known := next(filter(None, (explain_kind(error) for explain_kind in _EXPLAINED)), None):

@@ -148,7 +148,7 @@ class Command:
         return built
 
     def stub(self) -> core.TyperCommand:
-        """Build what a list of commands shows of it."""
+        """Build the command's entry in a list of commands."""
         return core.TyperCommand(self.name, help=self.summary, rich_help_panel=self.panel)
 
 

@@ -18,7 +18,7 @@ _NAMESAKES = 10
 
 
 def batch(tx: Connection, name: str) -> BatchRow:
-    """Return the one batch that is meant; raise CliError when there is none or more than one."""
+    """Return the one matching batch; raise CliError when there is none or more than one."""
     found = overview.find(tx, name)
     if not found:
         raise CliError(f"there is no batch {plain(name)!r}{_elsewhere(name)}: `darkroom status` lists the newest ones")

@@ -132,7 +132,7 @@ def _fit(text: str | None, option: str, longest: int) -> str | None:
 
 
 def user() -> str:
-    """Return the operating system's user: by its number, since the environment says what its owner likes."""
+    """Return the operating system's user by its uid, as environment variables can be forged."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

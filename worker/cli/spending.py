@@ -22,7 +22,7 @@ MaxCreditsOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Consent:
-    """What the command line says about spending."""
+    """The consent to spend that the command line gives."""
 
     yes: bool = False
     max_credits: int | None = None

@@ -77,7 +77,7 @@ def _draw(card: Card) -> Drawn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What the sheet says about the batch as a whole; credits are integers, times are aware."""
+    """The sheet's header about the batch; credits are integers, times are aware."""
 
     batch_id: str
     name: str
@@ -191,7 +191,7 @@ def page_path(sheet: Path, number: int) -> Path:
 
 
 def pages_of(sheet: Path, *, cards: int, per_page: int) -> list[Page]:
-    """Return the pages for so many cards; there is always one."""
+    """Return the pages for that many cards, at least one."""
     last = max(1, -(-cards // per_page))
     return [Page(sheet=sheet, number=number, last=last) for number in range(1, last + 1)]
 
@@ -205,7 +205,7 @@ def surplus(sheet: Path, last: int) -> list[Path]:
 
 
 def is_page_of(sheet: Path, path: Path) -> bool:
-    """Whether the file is there and says of itself that it is a page of this sheet."""
+    """Whether the file exists and carries the marker of a page of this sheet."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return marker(sheet.name) in file.read(_HEAD)
@@ -214,7 +214,7 @@ def is_page_of(sheet: Path, path: Path) -> bool:
 
 
 def marker(first_name: str) -> str:
-    """Return what the head of each further page says."""
+    """Return the marker in the head of each further page."""
     return f'<meta name="darkroom-page-of" content="{quote(first_name)}">'
 
 

@@ -17,7 +17,7 @@ _MOST_WORDS = 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewHeader:
-    """What the sheet says about the review as a whole."""
+    """The sheet's header about the review."""
 
     catalog: str
     sheet_id: str
@@ -81,7 +81,7 @@ class ReviewCard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """Words of a prompt that stayed, came or went together."""
+    """Adjacent words of a prompt that were kept, added or removed."""
 
     text: str
     is_new: bool = False

@@ -59,7 +59,7 @@ def _part(path: Path, pieces: Iterable[str]) -> Path:
 
 
 def environment() -> Environment:
-    """Return the templates, which escape all that is put into them and refuse a name that is not there."""
+    """Return the template environment, with autoescape and strict undefined names."""
     made = Environment(
         loader=PackageLoader(__package__, _TEMPLATES),
         autoescape=True,

@@ -23,7 +23,7 @@ _local = threading.local()
 
 
 class Attempt:
-    """What is known of one request; used by the thread that makes it, and cut by the watchdog."""
+    """The state of one request, shared by its thread and the watchdog that ends it."""
 
     def __init__(self, *, total_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Begin the deadline's ``total_s`` seconds with ``with``."""
@@ -55,7 +55,7 @@ class Attempt:
         return max(self._ends_at - self._monotonic(), 0.001)
 
     def use(self, wire: socket.socket) -> None:
-        """Let the deadline cut this socket; raises TimeoutError when it has passed already."""
+        """Put this socket under the deadline; raises TimeoutError when it has passed already."""
         self._wire = wire
         if self.is_over:
             raise TimeoutError("the deadline passed before the connection was established")

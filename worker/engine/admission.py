@@ -151,7 +151,7 @@ class BudgetTracker:
         self.taken = 0
 
     def left(self, owner: str, *, cap_left: int | None) -> int | None:
-        """Return the smallest of the three limits, 0 at the least; None when there is none of them."""
+        """Return the smallest of the three limits, at least 0; None when none is set."""
         limits = [limit for limit in (cap_left, self._owners.get(owner), self.wallet) if limit is not None]
         return max(0, min(limits)) if limits else None
 

@@ -41,7 +41,7 @@ def follow_settings(
     now: datetime,
     read_rate: float | None = None,
 ) -> None:
-    """Apply each setting that says something else than when it was last applied.
+    """Apply each setting that has changed since it was last applied.
 
     ``rate`` None: it is learned; ``read_rate`` None: reads share it. What a person has set stays until then. The next
     slot is no further away than one at a new rate.
@@ -149,7 +149,7 @@ _READ = """
 
 
 def read_binding(tx: Connection, account_id: UUID) -> Bound:
-    """Return what the account is bound to, without a lock."""
+    """Return the account's credential epoch, address and key fingerprint, without a lock."""
     row = tx.execute(text(_READ), {"id": account_id}).one()
     return Bound(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
@@ -169,7 +169,7 @@ def remember_binding(tx: Connection, account_id: UUID, *, base_url: str, key_mar
 
 
 def bind_anew(tx: Connection, account_id: UUID, *, now: datetime) -> int:
-    """Begin another binding; gives its number. Nodes that were put together under an earlier one send nothing more."""
+    """Begin a new credential epoch and return its number; nodes of an earlier one send nothing more."""
     number: int = tx.execute(
         text("UPDATE account SET binding = binding + 1, bound_at = :now WHERE id = :id RETURNING binding"),
         {"now": now, "id": account_id},

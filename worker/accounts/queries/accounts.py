@@ -265,7 +265,7 @@ def pause(
 
 
 def resume(tx: Connection, account_id: UUID, reason: PauseReason, *, now: datetime) -> bool:
-    """End a pause for this reason, and let requests that waited for it be due; False when there is none."""
+    """End a pause for this reason and make the requests that waited for it due; False when there is none."""
     name = tx.execute(
         text("""
             UPDATE account SET pause_reason = NULL, pause_message = NULL, paused_at = NULL, probe_at = NULL,
@@ -297,7 +297,7 @@ def set_pause_message(tx: Connection, account_id: UUID, message: str) -> None:
 
 
 def set_probe(tx: Connection, account_id: UUID, *, at: datetime) -> None:
-    """Say when the next look at the paused account is due."""
+    """Set when the next probe of the paused account is due."""
     tx.execute(text("UPDATE account SET probe_at = :at WHERE id = :id"), {"at": at, "id": account_id})
 
 

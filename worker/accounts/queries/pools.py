@@ -60,7 +60,7 @@ _CAN_SPREAD = text("""
 
 
 def can_spread(tx: Connection) -> bool:
-    """Return whether every node that is alive knows of batches whose jobs are spread over a pool."""
+    """Return whether every live node's version can spread the jobs of a batch over a pool."""
     return bool(tx.execute(_CAN_SPREAD).scalar_one())
 
 
@@ -89,7 +89,7 @@ _USUAL = text("""
 
 
 def usual(tx: Connection, owner: str) -> Usual | None:
-    """Return what an owner's batches use that name neither account nor pool; None: what any other does."""
+    """Return the owner's default account or pool; None: the general default."""
     row = tx.execute(_USUAL, {"owner": owner}).one_or_none()
     return None if row is None else Usual(**row._asdict())
 
@@ -100,7 +100,7 @@ _EVERY_USUAL = text("""
 
 
 def every_usual(tx: Connection) -> dict[str, Usual]:
-    """Return what the batches of each owner use that name neither, where something was set; by owner."""
+    """Return the default account or pool of each owner that has one, by owner."""
     return {row.owner: Usual(account=row.account, pool=row.pool) for row in tx.execute(_EVERY_USUAL)}
 
 

@@ -25,7 +25,7 @@ class Source(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What is known of the provider, and how far it was tried while the account is paused."""
+    """The evidence about the provider's health, and the canaries that were sent while the account is paused."""
 
     source: Source = Source.GENERATIONS
     """Of the evidence."""
@@ -50,7 +50,7 @@ _READ = text(f"""
 
 
 def read_all(tx: Connection, account_id: UUID) -> list[Health]:
-    """Return what is known of the account's provider, once with the evidence of each source."""
+    """Return the health of the account's provider, once with the evidence of each source."""
     row = tx.execute(_READ, {"id": account_id}).mappings().one_or_none()
     return [Health(source=source) if row is None else _of_source(row, source) for source in Source]
 
@@ -63,12 +63,12 @@ def _of_source(row: RowMapping, source: Source) -> Health:
 
 
 def read(tx: Connection, account_id: UUID, source: Source = Source.GENERATIONS) -> Health:
-    """Return what is known of the account's provider, with the evidence of one source."""
+    """Return the health of the account's provider, with the evidence of one source."""
     return next(health for health in read_all(tx, account_id) if health.source is source)
 
 
 def worst(tx: Connection, account_id: UUID) -> Health:
-    """Return what is known of the account's provider, with the evidence that speaks most against it."""
+    """Return the health of the account's provider, with the evidence of the worst source."""
     return max(read_all(tx, account_id), key=lambda health: health.evidence.score)
 
 
@@ -85,7 +85,7 @@ _SAVE = {source: _save_of(source) for source in Source}
 
 
 def save(tx: Connection, account_id: UUID, health: Health) -> None:
-    """Store what is known now."""
+    """Store the health of the account's provider."""
     values = vars(health) | vars(health.evidence) | {"id": account_id}
     del values["evidence"], values["source"]
     tx.execute(_SAVE[health.source], values)
@@ -101,7 +101,7 @@ def begin_canary(tx: Connection, account_id: UUID, job_id: UUID, *, now: datetim
 
 
 def end_episode(tx: Connection, account_id: UUID, *, now: datetime) -> None:
-    """Forget what speaks against the provider, and what was proved before; the usual share stays."""
+    """Reset the evidence against the provider, and the proofs of before; the usual failure rate stays."""
     for health in read_all(tx, account_id):
         evidence = provider_failing.forgotten(health.evidence)
         save(tx, account_id, Health(source=health.source, evidence=evidence, recovered_at=now))

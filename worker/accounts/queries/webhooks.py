@@ -41,7 +41,7 @@ def insert(
     verifiers: Sequence[Verifier],
     now: datetime,
 ) -> None:
-    """Keep an endpoint that is about to be registered."""
+    """Store an endpoint that is about to be registered."""
     tx.execute(
         _INSERT,
         {
@@ -56,7 +56,7 @@ def insert(
 
 
 def registered(tx: Connection, endpoint_id: UUID, *, provider_id: str, secret: str | None) -> None:
-    """Keep what the provider answered."""
+    """Store the provider's answer to the registration."""
     tx.execute(
         text("UPDATE webhook_endpoint SET provider_id = :provider_id, secret = :secret WHERE id = :id"),
         {"id": endpoint_id, "provider_id": provider_id, "secret": secret},
@@ -64,7 +64,7 @@ def registered(tx: Connection, endpoint_id: UUID, *, provider_id: str, secret: s
 
 
 def set_secret(tx: Connection, endpoint_id: UUID, secret: str) -> None:
-    """Keep a new secret before the one that was the newest; older ones are forgotten."""
+    """Store a new secret beside the previous one; older ones are deleted."""
     tx.execute(
         text("""
             UPDATE webhook_endpoint SET secret = concat_ws(' ', CAST(:secret AS text), split_part(secret, ' ', 1))
@@ -74,7 +74,7 @@ def set_secret(tx: Connection, endpoint_id: UUID, secret: str) -> None:
 
 
 def remove(tx: Connection, endpoint_id: UUID, *, now: datetime) -> bool:
-    """Take no webhook there any more; False when that was so already."""
+    """Stop accepting webhooks at the endpoint; False when it was removed before."""
     changed = tx.execute(
         text("UPDATE webhook_endpoint SET removed_at = :now WHERE id = :id AND removed_at IS NULL"),
         {"id": endpoint_id, "now": now},

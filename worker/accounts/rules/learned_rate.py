@@ -71,7 +71,7 @@ seconds, since a window of few requests may have room for that for long."""
 
 
 def counted_since(pace: Pace, *, now: datetime, is_again: bool, retry_after: timedelta | None) -> datetime:
-    """Return since when ``throttled`` wants to know how many requests were answered.
+    """Return the instant from which ``throttled`` needs the number of answered requests.
 
     When nothing was answered since the key was opened, the provider counts over longer than the run of refusals: then
     as long a time before it counts. When a window was filled since the key was opened, so does that time. When the key
@@ -240,7 +240,7 @@ class StatedLimit:
 
 
 def note_accepted(before: StatedLimit, *, sent_at: datetime, now: datetime) -> StatedLimit:
-    """Return what is known after a create was accepted that was sent at this instant."""
+    """Return the learned rate after a create that was sent at this instant was accepted."""
     if before.said_at is None or not before.said_at < sent_at < before.said_at + _SURELY_BEFORE * before.resets_in:
         return before
     return StatedLimit(disproved_at=now)

@@ -94,7 +94,7 @@ def success(before: Evidence) -> Evidence:
 
 
 def successes(before: Evidence, count: int) -> Evidence:
-    """Return the evidence after so many successes of an account that is well."""
+    """Return the evidence after ``count`` successes of a healthy account."""
     return replace(before, usual=_learned(before.usual, failed=0, succeeded=count))
 
 

@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
-    """How many rows there are, and the SHA-256 over those of the rows in the order of their keys."""
+    """The number of rows, and the SHA-256 over the rows' hashes in the order of their keys."""
 
     rows: int
     sha256: str

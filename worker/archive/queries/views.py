@@ -51,7 +51,7 @@ def forget_live(tx: Connection, table: ArchivedTable) -> None:
 
 
 def show(tx: Connection) -> None:
-    """Let the temporary tables and the others be one under the names of the latter."""
+    """Create views that unite the temporary tables with the tables, under the tables' names."""
     schema = schema_of(tx)
     for table in TABLES:
         for column in table.indexes:

@@ -98,7 +98,7 @@ class ArchivedRows(Protocol):
     """Reads archived rows back, so that the statements of a transaction find them in their tables."""
 
     def load(self, tx: Any, batch_ids: Sequence[UUID], /) -> None:
-        """Let the transaction's statements see the rows of these batches; raise what is wrong with their files."""
+        """Make the rows of these batches visible to the transaction's statements; raise a fault of their files."""
         ...
 
     def prove(self, tx: Any, batch_ids: Sequence[UUID], /) -> list[Mapping[str, Any]]:

@@ -28,7 +28,7 @@ class Period:
 
 
 def period(before: Seal | None, seal: Seal) -> Period:
-    """Return what was closed after the seal ``before`` (None: ever) and up to ``seal``."""
+    """Return the period that was closed after the seal ``before`` (None: the beginning) and up to ``seal``."""
     return Period(
         seal_id=seal.id,
         after=datetime(1, 1, 1, tzinfo=UTC) if before is None else before.sealed_at,
@@ -171,7 +171,7 @@ class Found:
 
 
 def find(tx: Connection, kind: str, period: Period) -> Found:
-    """Return what the rows of one kind of fact are now, and how many of them were erased since they were sealed."""
+    """Return the present digest of one kind of fact, and how many of its rows were erased since they were sealed."""
     row = tx.execute(DIGESTS[kind], vars(period)).one()
     found = FactDigest(kind=kind, rows=row.rows, sha256=row.sha256)
     return Found(digest=found, erased=row.erased, altered=row.altered)

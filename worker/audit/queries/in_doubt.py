@@ -246,7 +246,7 @@ _AROUND = text("""
 
 
 def wallet_around(tx: Connection, doubts: Sequence[InDoubt]) -> dict[UUID, list[WalletReading]]:
-    """Return the last reading before the first send of each and the first after its last one, as far as there are."""
+    """Return the last wallet reading before the first send of each and the first after its last, if any."""
     found: dict[UUID, list[WalletReading]] = {each.generation_id: [] for each in doubts}
     for row in tx.execute(_AROUND, {"ids": list(found)}):
         found[row.id].append(WalletReading(read_at=row.read_at, credits=row.credits))

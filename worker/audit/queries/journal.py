@@ -56,7 +56,7 @@ def find_job(tx: Connection, name: str) -> UUID | None:
 
 
 def job(job_id: UUID) -> Query:
-    """Ask for what was ordered."""
+    """Ask for the order of a job: prompt, parameters and references."""
     return Query(
         name="job",
         sql="""

@@ -23,7 +23,7 @@ class Query:
 
     @property
     def sha256(self) -> str:
-        """The hash of the text, which tells a query that was changed later."""
+        """The hash of the text, by which a later change of the query is seen."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def rows(self, tx: Connection) -> Sequence[Row[Any]]:

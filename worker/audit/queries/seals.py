@@ -114,7 +114,7 @@ _ROLL_UP_POOLS = text("""
 
 
 def add(tx: Connection, seal: Seal, *, digests: bytes, first: int) -> None:
-    """Write a seal, and the roll-up of the entries from ``first`` on that it binds; by account where there are more."""
+    """Write a seal and the roll-up of its entries from ``first`` on, by account for batches over a pool."""
     tx.execute(_ADD, {**vars(seal), "digests": digests})
     bound = {"seal_id": seal.id, "first": first, "last": seal.last_entry_id}
     tx.execute(_ROLL_UP, bound)

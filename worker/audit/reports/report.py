@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A name, and what the cells below it are."""
+    """A column: its name and the kind of its cells."""
 
     name: str
     kind: Kind = Kind.TEXT
@@ -102,7 +102,7 @@ def _number(cell: Cell) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportQuery:
-    """One report with its parameters; those that it does not know are None."""
+    """One report with its parameters; those that do not apply are None."""
 
     report: ReportName
     as_of: datetime

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ArchiveNotRead(DarkroomError):
-    """Archived batches are part of the answer, and where they lie is not known here."""
+    """The report needs archived batches, and no store is configured to read them from."""
 
     error_code = "archive_not_read"
 
@@ -34,7 +34,7 @@ class ArchiveNotRead(DarkroomError):
 
 
 def begin(tx: Connection, load: Callable[[], T]) -> T:
-    """Let the transaction see one instant, and after ``load`` only read.
+    """Begin a snapshot that becomes read-only after ``load``.
 
     It must not have been used yet, unless it is a snapshot already: behind a pooler each one is used as it begins.
     """
@@ -48,7 +48,7 @@ def begin(tx: Connection, load: Callable[[], T]) -> T:
 
 
 def load(tx: Connection, asked: ReportQuery, archive: ArchivedRows | None) -> None:
-    """Let the statements of the transaction see the archived batches of which the report is made.
+    """Make the archived batches that the report needs visible to the transaction's statements.
 
     Raises ArchiveNotRead, or what is wrong with a file of the archive.
     """
@@ -57,7 +57,7 @@ def load(tx: Connection, asked: ReportQuery, archive: ArchivedRows | None) -> No
 
 
 def required(archive: ArchivedRows | None, batch_ids: Sequence[UUID]) -> ArchivedRows:
-    """Return what reads these batches back; raise ArchiveNotRead where it is not known."""
+    """Return the reader of archived batches; raise ArchiveNotRead where there is none."""
     if archive is None:
         raise ArchiveNotRead(len(batch_ids))
     return archive

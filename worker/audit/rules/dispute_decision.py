@@ -26,7 +26,7 @@ class NotInDoubt(DarkroomError):
 
 
 class NotEnded(DarkroomError):
-    """What the generation has spent is not known yet, so that nothing can be corrected; nothing was changed."""
+    """The generation has not ended, so that its cost cannot be corrected; nothing was changed."""
 
     error_code = "generation_not_ended"
 

@@ -135,7 +135,7 @@ class Explained:
         return self.interval.unexpected - sum(self.amounts.values())
 
     def plus(self, cause: Cause, credits_: int) -> "Explained":
-        """Account for so many credits more by the cause."""
+        """Attribute that many more credits to the cause."""
         return replace(self, amounts={**self.amounts, cause: self.amount(cause) + credits_})
 
 

@@ -17,7 +17,7 @@ from worker.core.rules.states import ACTS_ON, BatchAction, BatchState
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A batch as it was looked at: what of it has not begun, what has, and the credits of both."""
+    """A batch in a preview: its jobs that have not begun, those that have, and the credits of both."""
 
     batch_id: UUID
     name: str
@@ -109,7 +109,7 @@ def find_targets(tx: Connection, action: BatchAction, selection: Selection, *, c
 
 
 def one(tx: Connection, batch_id: UUID) -> Target:
-    """Return what an action on one batch would reach."""
+    """Return the target of an action on one batch."""
     return _read(tx.execute(_ONE, {"id": batch_id}).mappings().one())
 
 
@@ -173,7 +173,7 @@ def add(
     by: Author,
     targets: Sequence[Target | ImageTarget],
 ) -> None:
-    """Keep a previewed operation with its frozen items, in their order."""
+    """Store a previewed operation with its frozen items, in order."""
     asked = {"selection": json.dumps(selection), "parameters": json.dumps(parameters)}
     signed = {"actor": by.actor, "reason": by.reason, "now": by.now}
     tx.execute(_ADD, {"id": operation_id, "action": action, **asked, **signed})
@@ -207,12 +207,12 @@ _FINISH = text("""
 
 
 def lock(tx: Connection, operation_id: UUID) -> None:
-    """Let no one else start, stop or finish the operation before this transaction ends."""
+    """Lock the operation against being started, stopped or finished until the transaction ends."""
     tx.execute(_LOCK, {"id": operation_id})
 
 
 def start(tx: Connection, operation_id: UUID, *, now: datetime) -> None:
-    """Have a previewed operation run."""
+    """Start a previewed operation."""
     tx.execute(_START, {"id": operation_id, "now": now})
 
 

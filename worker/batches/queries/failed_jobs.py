@@ -59,7 +59,7 @@ _RECALL = text(f"""
 
 
 def recall(tx: Connection, batch_id: UUID, *, code: str | None, now: datetime) -> int:
-    """Let the batch's failed jobs that are paid collect their image; gives how many. The batch is locked."""
+    """Return the batch's paid failed jobs to collecting their image; returns how many. The batch is locked."""
     return tx.execute(_RECALL, {"id": batch_id, "code": code, "now": now, "fence": first_fence(now)}).rowcount
 
 
@@ -76,7 +76,7 @@ _PUT_BACK = text(f"""
 
 
 def put_back(tx: Connection, batch_id: UUID, *, code: str | None) -> tuple[int, int]:
-    """Put the batch's other failed jobs back in line, each for a new generation; gives how many, and their price.
+    """Return the batch's other failed jobs to pending, each for a new generation; returns how many, and their price.
 
     A cancelled batch is open again; in one that is paused they wait with the others.
     """

@@ -62,7 +62,7 @@ _FOLD = text(f"""
 
 
 def fold(tx: Connection) -> bool:
-    """Add up the rows of batches that have many, of so many batches at once; False when there are more of them."""
+    """Fold the count rows of batches that have many into one row each; False when more batches remain."""
     folded: int = tx.execute(_FOLD, {"rows": _ROWS_TO_FOLD, "batches": _BATCHES_AT_ONCE}).scalar_one()
     return folded < _BATCHES_AT_ONCE
 

@@ -158,7 +158,7 @@ def dead_rows(tx: Connection) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Pause:
-    """Whether an account does paid work; ``reason`` None says that it does."""
+    """An account's pause; ``reason`` None: it is not paused."""
 
     reason: str | None
     message: str | None
@@ -385,7 +385,7 @@ _MOST = text(f"""
 
 
 def most_frequent_retries(tx: Connection, ids: Sequence[UUID]) -> dict[UUID, RetryReason]:
-    """Return the kind of step that most troubled jobs of each batch are at, where there are any."""
+    """Return the kind of step at which most retried jobs of each batch are, where there are any."""
     values = {"ids": list(ids), "attempts": RETRIES_SHOWN_FROM, "store": STORE_UNAVAILABLE}
     return {
         row.batch_id: RetryReason(kind=StepKind(row.kind), count=row.jobs, error=row.error, next_at=row.next_at)

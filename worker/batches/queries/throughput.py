@@ -56,7 +56,7 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredPace:
-    """What an account may do in a second, and what an image takes."""
+    """The rate of an account, and the requests and time of an image."""
 
     rate: float
     """Requests per second."""
@@ -186,7 +186,7 @@ def _bounds(row: Any) -> Bounds:
 
 
 def rate_bounds(rate: float, *, is_learned: bool, was_throttled: bool) -> tuple[float, float]:
-    """Return the lowest and the highest mean rate that the present one may turn out to be.
+    """Return the bounds of the mean rate.
 
     A rate that was set is kept. A learned one keeps between nine tenths of what the provider refused and that rate
     itself, so the average is within a tenth of the present one. Before the first 429 the limit is not known at all: it

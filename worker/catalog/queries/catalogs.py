@@ -217,7 +217,7 @@ _REMOVE = text("""
 
 
 def merge(tx: Connection, catalog_id: UUID, *, now: datetime) -> None:
-    """Make the catalog's items those that ``compare`` was given; what is no longer there keeps its images."""
+    """Replace the catalog's items by those that ``compare`` loaded; removed items keep their images."""
     values = {"id": catalog_id, "now": now}
     for statement in (_ADD, _CHANGE, _REMOVE):
         tx.execute(statement, values)

@@ -186,7 +186,7 @@ _AT = text("""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastImage:
-    """What an item shows, and what it showed at an earlier instant."""
+    """The image that an item shows, and the one that it showed at an earlier instant."""
 
     item_id: UUID
     sku: str

@@ -111,7 +111,7 @@ _IS_ODD = """
 
 
 def finished_catalogs(tx: Connection) -> list[UUID]:
-    """Return the catalogs that have images which are there and that do not know it yet."""
+    """Return the catalogs with finished images that are not recorded yet."""
     query = f"SELECT DISTINCT i.catalog_id {_FINISHED} ORDER BY 1"
     return list(tx.execute(text(query)).scalars())
 

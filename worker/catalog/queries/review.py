@@ -28,7 +28,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A new image, and the live one that it would take the place of, if there is one."""
+    """A new image, and the live one that it would replace, if any."""
 
     render_id: UUID
     sku: str
@@ -137,12 +137,12 @@ _STANDINGS = text("""
 
 
 def lock_statuses(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
-    """Lock the items of these images, and give where each image stands; one that is not there is left out."""
+    """Lock the items of these images and return the state of each; missing images are left out."""
     tx.execute(_LOCK, {"ids": list(render_ids)})
     return statuses(tx, render_ids)
 
 
 def statuses(tx: Connection, render_ids: Sequence[UUID]) -> dict[UUID, ReviewStatus]:
-    """Return where each of these images stands at this moment; one that is not there is left out."""
+    """Return the state of each of these images; missing images are left out."""
     rows = tx.execute(_STANDINGS, {"ids": list(render_ids)}).mappings()
     return {row["render_id"]: ReviewStatus(**{**row, "state": RenderState(row["state"])}) for row in rows}

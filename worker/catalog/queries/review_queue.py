@@ -141,7 +141,7 @@ _REVIEWERS = text("""
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """The images of one catalog as one reviewer goes through them at one instant."""
+    """The images of one catalog in one reviewer's order at one instant."""
 
     catalog_id: UUID
     reviewer: str

@@ -144,13 +144,13 @@ _HOLDER = text("SELECT actor FROM catalog_claim WHERE render_id = :id AND lease_
 
 
 def claim(tx: Connection, render_id: UUID, *, actor: str, lease_until: datetime, now: datetime) -> bool:
-    """Give the image to the reviewer, or renew that; False while another one has it."""
+    """Claim the image for the reviewer, or renew the claim; False while another reviewer has it."""
     values = {"render_id": render_id, "actor": actor, "lease_until": lease_until, "now": now}
     return tx.execute(_CLAIM, values).rowcount == 1
 
 
 def release(tx: Connection, actor: str, *, now: datetime, kept: UUID | None = None) -> None:
-    """Give up the reviewer's images, but for one, and all whose lease has ended."""
+    """Release the reviewer's claims, except one, and all expired claims."""
     tx.execute(_RELEASE, {"actor": actor, "kept": kept, "now": now})
 
 

@@ -186,7 +186,7 @@ _PROGRESS = text(f"""
 
 
 def progress(tx: Connection, batch_id: UUID) -> Progress:
-    """Return how far a batch is, and what its ledger says was spent."""
+    """Return the progress of a batch, and the credits that it spent."""
     return Progress(**tx.execute(_PROGRESS, {"id": batch_id}).mappings().one())
 
 

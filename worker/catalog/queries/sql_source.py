@@ -13,7 +13,7 @@ _AT_ONCE = 1_000
 
 
 class SourceFailed(DarkroomError):
-    """The query could not be answered; the text says why, without the URL, which may hold a password."""
+    """The query failed; the message leaves out the URL, which may hold a password."""
 
     error_code = "source_failed"
     exit_code = 2

@@ -83,7 +83,7 @@ def read(content: bytes, *, catalog: str) -> list[Decision]:
 
 
 def read_all(contents: Iterable[bytes], *, catalog: str) -> list[Decision]:
-    """Return the decisions of several documents; what was saved later counts. Raises DecisionsFaulty."""
+    """Return the decisions of several documents; a later one overrides. Raises DecisionsFaulty."""
     found: dict[UUID, Decision] = {}
     for _, decisions in sorted((_read(each, catalog) for each in contents), key=itemgetter(0)):
         found |= {each.render_id: each for each in decisions}

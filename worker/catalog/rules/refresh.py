@@ -80,7 +80,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What a planner may ask for beside what has changed."""
+    """Options of a plan beyond what has changed."""
 
     forced: frozenset[str] = frozenset()
     """SKUs that are rendered in any case."""

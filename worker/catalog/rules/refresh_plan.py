@@ -44,12 +44,12 @@ class Outline:
 
     @property
     def renders(self) -> list[Decision]:
-        """What is to be rendered, in the items' order."""
+        """The renders, in the items' order."""
         return [each for each in self.decisions if each.is_render]
 
     @property
     def keeps(self) -> dict[str, list[str]]:
-        """The SKUs of what is kept, by the reason, in the items' order."""
+        """The SKUs of kept items, by reason, in the items' order."""
         found: dict[str, list[str]] = {}
         for each in self.decisions:
             if each.keep:
@@ -70,7 +70,7 @@ class Outline:
 
 
 def outline(decisions: Iterable[Decision], *, credit_cap: int | None, conditions: Mapping[str, object]) -> Outline:
-    """Put a plan together: what the cap does not reach is left for the next one.
+    """Build a plan; renders beyond the cap are left for the next one.
 
     ``conditions`` is whatever else the plan must not outlive: the recipe, its options.
     """
@@ -88,7 +88,7 @@ def price_of(decision: Decision) -> int:
 
 
 def differences(then: Mapping[str, str | None], now: Sequence[Decision], *, most: int = 20) -> list[str]:
-    """Return what is no longer as a plan has it; ``then`` has each SKU, with its fingerprint where it was rendered."""
+    """Return the differences from a plan; ``then`` has each SKU, with its fingerprint where it was rendered."""
     wanted = {each.sku: each for each in now}
     return list(islice((*_gone(then, wanted), *_added(then, now)), most))
 

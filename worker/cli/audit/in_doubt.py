@@ -61,7 +61,7 @@ def shown(doubt: "InDoubt", made: "list[LoggedCall]", now: "datetime") -> dict[s
 
 
 def outside(wallet: "Sequence[WalletReading]", said: "Said | None") -> dict[str, Any]:
-    """What the wallet held around the sends, and what the provider said since, as scripts read it."""
+    """The wallet readings around the sends, and the provider's later answer, as JSON values."""
     return {
         "wallet": [{"read_at": each.read_at.isoformat(), "credits": each.credits} for each in wallet],
         "last_said": None if said is None else {name: _plain(value) for name, value in vars(said).items()},

@@ -245,7 +245,7 @@ def days(first: str | None, last: str | None) -> tuple[date | None, date | None]
 
 
 def batch_id(database: "Database", name: str | None) -> UUID | None:
-    """Return the id of the batch that is meant."""
+    """Return the id of the given batch."""
     from worker.cli import lookup
 
     if name is None:

@@ -36,7 +36,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show which b
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What is meant: one batch by its name, or else a filter."""
+    """The selection: one batch by its name, or a filter."""
 
     batch: str | None
     selection: Selection
@@ -173,7 +173,7 @@ def read_selection(
 
 
 def choose(batch: str | None, selection: Selection, *, all_: bool, yes: bool, dry_run: bool, as_json: bool) -> Choice:
-    """Return what is meant; raise CliError unless it is one of a batch, a filter and all batches."""
+    """Return the selection; raise CliError unless it is exactly one of a batch, a filter and all batches."""
     if (batch is not None) + (not selection.is_empty) + all_ != 1:
         raise CliError(
             "say which batches: one by its name, or a filter of --owner, --name, --purpose, --priority, --since and"

@@ -290,7 +290,7 @@ def sentence(action: BatchAction, result: ActionResult) -> str:
 
 
 def cancelled(jobs: int, released: int, draining: int) -> str:
-    """Return what a cancellation did."""
+    """Return the effect of a cancellation."""
     text = f"{output.plural(jobs, 'job')} cancelled, {output.plural(released, 'credit')} released."
     if draining:
         text += f" {output.plural(draining, 'job')} at the provider will still be paid for and downloaded."

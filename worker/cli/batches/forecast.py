@@ -29,7 +29,7 @@ _MINUTE_S, _HOUR_S = 60, 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """A batch that is not submitted yet; what is not known is None."""
+    """The forecast of a batch before it is submitted; unknown values are None."""
 
     price: int
     wallet: int | None
@@ -67,7 +67,7 @@ def as_json(found: Forecast) -> dict[str, Any]:
 
 
 def wallet_line(found: Forecast) -> str:
-    """Return what is in the wallet and what would be left."""
+    """Return the wallet balance, and what would be left of it."""
     if found.wallet is None:
         return "not known: the provider did not say"
     if found.wallet >= found.price:

@@ -140,7 +140,7 @@ def deadline(
 
 
 def read_deadline(when: str, *, now: datetime) -> datetime | None:
-    """Return the instant that is meant; None for none. Raises CliError for one that cannot be read or has passed."""
+    """Parse a deadline; None for ``none``. Raises CliError for one that cannot be parsed or has passed."""
     from worker.core.rules.batch_request import deadline as parsed
     from worker.core.rules.batch_request import falls_at
     from worker.core.rules.fault import UnfitError

@@ -28,7 +28,7 @@ _BAR_WIDTH = 46
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How fast jobs come to an end; None until that can be said."""
+    """The rate at which jobs end; None until it is known."""
 
     per_second: float | None
     left_s: float | None

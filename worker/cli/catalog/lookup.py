@@ -27,7 +27,7 @@ def opened() -> tuple[Context, Database]:
 
 
 def catalog(tx: Connection, name: str, *, or_removed: bool = False) -> CatalogRow:
-    """Return the catalog of that name; raise CliError when there is none, or it is removed and that matters."""
+    """Return the catalog of that name; raise CliError when it does not exist, or is removed and may not be."""
     found = catalogs.by_name(tx, name, or_removed=True)
     if found is not None and found.removed_at is not None and not or_removed:
         raise CliError(

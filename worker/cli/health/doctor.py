@@ -74,7 +74,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One part, and what there is to say about it."""
+    """One checked part, and the finding about it."""
 
     part: str
     verdict: Verdict

@@ -22,7 +22,7 @@ def count(database: "Database") -> int:
 
 
 def warn_without_node(context: "Context", database: "Database") -> None:
-    """Say on standard error that no node works on this database, if so, and how one is started."""
+    """Warn on standard error when no node serves this database, with the command that starts one."""
     if count(database) == 0:
         said = _starting(context) or f"{_reason(context)}: {_next_step(context)}"
         output.notes().print(said, style="yellow", markup=False)

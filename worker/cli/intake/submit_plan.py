@@ -27,7 +27,7 @@ def show(context: Context, request: BatchRequest, prepared: Prepared, *, as_json
 
 
 def lines(context: Context, prepared: Prepared) -> dict[str, str]:
-    """Return what a batch would be, cost and take, as labels and values."""
+    """Return the plan of a batch (lines, credits, duration) as labels and values."""
     return _lines(prepared, _forecast(context, prepared))
 
 

@@ -15,7 +15,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise Stopped where the process is when one of the signals comes."""
+    """Raise Stopped in the main thread when one of the signals arrives."""
     former = {number: signal.signal(number, _stop) for number in _SIGNALS}
     try:
         yield

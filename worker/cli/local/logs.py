@@ -14,7 +14,7 @@ _LOOK_S = 0.2
 
 
 class LogFollower:
-    """Copies what is written to log files from now on to standard error."""
+    """Follows log files and copies new lines to standard error."""
 
     def __init__(self) -> None:
         """Begin with no file."""
@@ -25,7 +25,7 @@ class LogFollower:
         self._ends[log] = log.stat().st_size if log.exists() else 0
 
     def show(self) -> None:
-        """Copy what is new; a file that cannot be read has nothing new."""
+        """Copy new lines; an unreadable file has none."""
         for log, end in self._ends.items():
             try:
                 with log.open("rb") as file:

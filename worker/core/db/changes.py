@@ -21,7 +21,7 @@ class Author:
 
 
 def record(tx: Connection, by: Author, subject: str, field: str, *, before: object, after: object) -> None:
-    """Keep the change, if it is one, and wake the dispatchers when it is committed."""
+    """Record the change, if the value differs, and wake the dispatchers at the commit."""
     if before == after:
         return
     insert(
@@ -80,7 +80,7 @@ def insert(
     reason: str | None,
     now: datetime,
 ) -> None:
-    """Keep who changed what, and why."""
+    """Insert a row of the log of changes."""
     tx.execute(
         _INSERT,
         {

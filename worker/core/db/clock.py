@@ -54,12 +54,12 @@ class Estimate:
         return at_s + self.offset_s
 
     def uncertainty_s(self, at_s: float) -> float:
-        """Return the most by which the estimate is off then; it grows with the time since the reading."""
+        """Return the error bound of the estimate at that time; it grows with the time since the reading."""
         return self.read_uncertainty_s + DRIFT * abs(at_s - self.read_at_s)
 
 
 class DatabaseClock:
-    """Tells the database's time without a round trip, whatever this machine's wall clock says; for any thread.
+    """The database's time without a round trip, independent of this machine's wall clock; thread-safe.
 
     It goes back only when the database's clock was set back.
     """
@@ -91,7 +91,7 @@ class DatabaseClock:
         return now_s
 
     def uncertainty(self) -> timedelta:
-        """Return the most by which the time is off."""
+        """Return the error bound of the time."""
         return timedelta(seconds=self._known().uncertainty_s(self._monotonic()))
 
     def wall_offset_s(self) -> float:
@@ -129,7 +129,7 @@ class DatabaseClock:
             self.take(lambda: tx.execute(_NOW).scalar_one())
 
     def take(self, ask: Callable[[], datetime]) -> datetime:
-        """Take an answer of the database with its ``clock_timestamp()`` for a reading, and return it."""
+        """Record the database's ``clock_timestamp()`` from an answer as a reading, and return it."""
         asked_s = self._monotonic()
         theirs = ask()
         reading = Reading(asked_s=asked_s, answered_s=self._monotonic(), theirs_s=theirs.timestamp())
@@ -186,7 +186,7 @@ class Reading:
 
     @property
     def uncertainty_s(self) -> float:
-        """The most by which the reading is off: it was made at some instant between question and answer."""
+        """The error bound of the reading, which was made at some instant between question and answer."""
         return (self.answered_s - self.asked_s) / 2
 
 

@@ -27,7 +27,7 @@ class Listener:
             self._checked_at = time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until there is a notification; all that have come in are taken."""
+        """Wait for a notification, at most that long; consumes all that have arrived."""
         if self._connection is None:
             time.sleep(max(0.0, seconds))
             return

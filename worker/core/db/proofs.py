@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """A rule, and the query that gives whatever breaks it: its first column names the culprit, the rest says how."""
+    """A rule, and the query of the rows that break it: the first column names the row, the others say how."""
 
     name: str
     rule: str

@@ -280,7 +280,7 @@ _MOST_NAMED = 4
 
 
 def watch_statements(engine: Engine) -> None:
-    """Have a span for each statement within another span; nothing is added to the engine where nothing takes spans."""
+    """Record a span for each statement inside another span; does nothing where tracing is off."""
     if not tracing.is_on():
         return
     place = {"db.system.name": "postgresql", "db.namespace": engine.url.database or ""}

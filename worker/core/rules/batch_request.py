@@ -29,7 +29,7 @@ class Purpose(StrEnum):
 
 
 class Priority(StrEnum):
-    """Whose turn comes first when the pace does not suffice for all."""
+    """Classes of batches; a more urgent one is served first when the rate limit does not suffice."""
 
     INTERACTIVE = "interactive"
     """A person waits at the screen."""

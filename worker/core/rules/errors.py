@@ -86,7 +86,7 @@ class DarkroomError(Exception):
 
 
 class ProviderError(DarkroomError):
-    """A call to the provider failed; the subclass says what may be done next."""
+    """A call to the provider failed; the subclass says what the caller may do next."""
 
     error_code = "provider_error"
     hint = "run `darkroom doctor`"

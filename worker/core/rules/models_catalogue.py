@@ -271,7 +271,7 @@ def _shown(given: object) -> str:
 
 
 class Deviation(StrEnum):
-    """In what an image differs from what was ordered."""
+    """How an image can differ from the order."""
 
     FORMAT = "format"
     """Its type is not the one of ``output_format``."""
@@ -298,7 +298,7 @@ _TYPES = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg"}
 def deviations(
     model: str, params: Mapping[str, ParamValue], *, mime_type: str, width: int, height: int, frames: int
 ) -> tuple[Deviation, ...]:
-    """Return in what an image differs from what the parameters of its request ordered.
+    """Return how an image differs from the parameters of its request.
 
     A parameter whose meaning is not known here orders nothing.
     """

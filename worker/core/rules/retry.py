@@ -83,7 +83,7 @@ OFFER_TRIES = 30
 
 
 def is_offered_in_vain(*, tries: int, waited: timedelta) -> bool:
-    """Return whether what is turned away was offered often enough, and for long enough."""
+    """Return whether refused work was offered often and long enough to be given up."""
     return tries >= OFFER_TRIES and waited >= OFFER_PERIOD
 
 

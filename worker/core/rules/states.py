@@ -114,7 +114,7 @@ class GenerationState(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is known what it has cost."""
+        """Whether the cost is final."""
         return self not in LIVE_GENERATIONS and self is not GenerationState.IN_DOUBT
 
 
@@ -214,7 +214,7 @@ LEADS_TO: dict[BatchAction, BatchState] = {
 
 
 class ActionRefused(DarkroomError):
-    """The batch is in a state in which the action means nothing; nothing was changed."""
+    """The action does not apply to the batch's state; nothing was changed."""
 
     error_code = "batch_action_not_possible"
 

@@ -105,7 +105,7 @@ def configure(role: Role, provider: "TracerProvider | None" = None) -> str | Non
 
 
 def end() -> None:
-    """Send what was not sent yet, and take no more spans."""
+    """Flush the spans and stop tracing."""
     global _spans
     ending, _spans = _spans, None
     if ending is not None:
@@ -128,7 +128,7 @@ def begun(
 
 
 def inside(name: str, attributes: Attributes | None = None, *, kind: Kind = "internal") -> AbstractContextManager[Span]:
-    """Begin a part of a piece of work; outside of any there is no span, so that none is without its parent."""
+    """Begin a child span; outside of any span nothing is recorded, so that no span lacks its parent."""
     return _NO_SPAN if _spans is None else _spans.inside(name, attributes, kind=kind)
 
 
@@ -153,7 +153,7 @@ def ids() -> tuple[str, str] | None:
 
 
 def traceparent() -> str | None:
-    """Return how a batch names the piece of work that it comes from, which may be that of the process' host."""
+    """Return the traceparent to store with a batch: of the current span, or of the host process's own tracing."""
     if _spans is not None:
         return _spans.traceparent()
     host: Any = sys.modules.get("opentelemetry.trace")

@@ -82,7 +82,7 @@ class Spans:
         current.link(link)
 
     def end(self) -> None:
-        """Send what was not sent yet."""
+        """Flush the spans."""
         self._provider.shutdown()
 
     def _current(

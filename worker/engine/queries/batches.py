@@ -113,7 +113,7 @@ def spread(tx: Connection, batch_id: UUID, accounts: Collection[UUID]) -> None:
 
 
 def insert_faults(tx: Connection, rows: Iterable[tuple[UUID, Fault]], *, batch_id: UUID) -> None:
-    """Keep each fault of the lines that were not taken, under an id of its own."""
+    """Store each fault of the refused lines under its own id."""
     statement = text("""
         INSERT INTO refused_line (id, batch_id, line, key, field, reason, permitted)
         VALUES (:id, :batch_id, :line, :key, :field, :reason, :permitted)""").bindparams(

@@ -29,7 +29,7 @@ _COUNT = text(f"""
 
 
 def count_failure(tx: Connection, work: Work, *, code: str, now: datetime) -> PromptRecord:
-    """Count one more failure of the work's prompt; gives what is remembered of it now."""
+    """Count one more failure of the work's prompt; returns its record."""
     row = tx.execute(_COUNT, _prompt(work) | {"code": code, "now": now, "stale": now - BREAKER_CLOSES_AFTER}).one()
     return PromptRecord(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
@@ -39,7 +39,7 @@ _READ = text(f"SELECT failures, last_failed_at, last_code FROM prompt_failure WH
 
 
 def prompt_record(tx: Connection, work: Work) -> PromptRecord | None:
-    """Return what is remembered of the work's prompt now."""
+    """Return the failure record of the work's prompt."""
     row = tx.execute(_READ, _prompt(work)).one_or_none()
     return None if row is None else PromptRecord(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
@@ -138,7 +138,7 @@ class Attempt:
 
 
 def attempt(tx: Connection, generation_id: UUID) -> Attempt | None:
-    """Return what is noted of a failed generation; None: this is the first time that its failure is seen."""
+    """Return the record of a failed generation; None: its failure was not recorded before."""
     row = tx.execute(
         text("SELECT began_at, failed_at, is_excused FROM failed_attempt WHERE generation_id = :id"),
         {"id": generation_id},
@@ -155,7 +155,7 @@ _NOTE = text(f"""
 
 
 def note_attempt(tx: Connection, work: Work, *, began_at: datetime, now: datetime, is_excused: bool = False) -> bool:
-    """Keep that a generation has failed; say whether it is the first one of its prompt that is kept."""
+    """Record the failure of a generation; return whether it is the first recorded one of its prompt."""
     values = {"id": work.generation_id, "account_id": work.account_id, "job_id": work.job_id, "prompt": work.prompt}
     earlier = tx.execute(_NOTE, values | {"began_at": began_at, "now": now, "is_excused": is_excused}).scalar_one()
     return not earlier
@@ -211,7 +211,7 @@ _LOOKED_AT = 20
 
 
 def is_more_to_come(tx: Connection, work: Work) -> bool:
-    """Say whether a generation of another prompt, which has not failed yet, is under way or next in line."""
+    """Return whether a generation of another prompt that has not failed is in flight or next in line."""
     values = {"account_id": work.account_id, "prompt": work.prompt, "limit": _LOOKED_AT}
     return bool(tx.execute(_IS_MORE_TO_COME, values).scalar_one())
 
@@ -235,7 +235,7 @@ _EXCUSE = text("UPDATE failed_attempt SET is_excused = true WHERE account_id = :
 
 
 def give_back(tx: Connection, account_id: UUID) -> int:
-    """Take the failures that are the provider's off their jobs and prompts; returns how many attempts that were.
+    """Remove failures that were the provider's fault from jobs and prompts; returns how many attempts.
 
     The caller has locked the account.
     """

@@ -39,7 +39,7 @@ _TAKE = text("""
 
 
 def take(tx: Connection, account_id: UUID, provider_id: str, *, now: datetime) -> HintOutcome:
-    """Let the poll of a generation be due at ``now``, and wake the dispatchers if it is.
+    """Make the poll of a generation due at ``now``, and wake the dispatchers if it was.
 
     Takes the step's row lock. However many come for one generation, few bring its poll forward.
     """
@@ -74,13 +74,13 @@ _READ = text("SELECT counts, missed, missed_in_row FROM webhook_delay WHERE acco
 
 
 def lock(tx: Connection, account_id: UUID) -> Hints:
-    """Lock what is known of an account's webhooks, made empty if it is new."""
+    """Lock the webhook statistics of an account; creates them empty."""
     row = tx.execute(_LOCK, {"account_id": account_id, "empty": [0.0] * BUCKETS}).one()
     return _hints(row.counts, row.missed, row.missed_in_row)
 
 
 def save(tx: Connection, account_id: UUID, known: Hints, *, now: datetime) -> None:
-    """Store what is locked."""
+    """Store the locked statistics."""
     tx.execute(
         _SAVE,
         {
@@ -94,7 +94,7 @@ def save(tx: Connection, account_id: UUID, known: Hints, *, now: datetime) -> No
 
 
 def read(tx: Connection, account_id: UUID) -> Hints:
-    """Return what is known of an account's webhooks."""
+    """Return the webhook statistics of an account."""
     row = tx.execute(_READ, {"account_id": account_id}).one_or_none()
     return Hints() if row is None else _hints(row.counts, row.missed, row.missed_in_row)
 

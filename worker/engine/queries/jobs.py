@@ -148,7 +148,7 @@ def ending(job_id: UUID, end: End, *, now: datetime) -> Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Requeue:
-    """An active job goes back among the pending ones, in its old place."""
+    """Return an active job to pending, in its old position."""
 
     failures: int = 0
     """Attempts that count against it."""
@@ -165,7 +165,7 @@ _EXPECT = text("UPDATE batch SET has_pending = (state <> 'cancelled') WHERE id =
 
 
 def requeue(tx: Connection, job_id: UUID, change: Requeue, *, batch_id: UUID, now: datetime) -> None:
-    """Put an active job back among the pending ones; locks the batch first. Raises StaleFence if it is not active.
+    """Return an active job to pending; locks the batch first. Raises StaleFence if it is not active.
 
     In a batch that was cancelled meanwhile the job is cancelled: nothing there is ever admitted again. In one that
     is paused it waits with the others.

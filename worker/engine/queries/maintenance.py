@@ -19,7 +19,7 @@ _CONFIGURE = text("""
 
 
 def configure(tx: Connection, account_id: UUID, every: Mapping[str, timedelta], *, now: datetime) -> None:
-    """Set how often each kind is due; what is new is due at once."""
+    """Set the interval of each kind; a new kind is due at once."""
     rows = [
         {"account_id": account_id, "kind": kind, "every_s": span.total_seconds(), "now": now}
         for kind, span in every.items()
@@ -53,7 +53,7 @@ def claim_due(tx: Connection, account_id: UUID, *, now: datetime) -> Due:
 
 
 def schedule_now(tx: Connection, account_id: UUID, kind: str, *, due_at: datetime) -> None:
-    """Let it be due at this instant already, unless it is due before."""
+    """Make the job due at this instant, unless it is due earlier."""
     tx.execute(
         text("""
             UPDATE maintenance SET due_at = least(due_at, :due_at) WHERE account_id = :account_id AND kind = :kind"""),

@@ -209,7 +209,7 @@ def _renew(visit: Visit, fields: Fields) -> Response:
 
 
 def _apply(visit: Visit, fields: Fields) -> Response:
-    """Let every saved decision of the catalog take effect, and say its outcome."""
+    """Apply every saved decision of the catalog, and show the outcome."""
     desk = desk_of(visit, fields.get("show", ""))
     return applied(desk, desk.session.apply(visit.context.new_id))
 
