@@ -24,6 +24,10 @@ SPENT = """
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
 
 
+# Which account works does not depend on the broker: what depends on it is tried on each by two tests.
+ON_ONE_BROKER = pytest.mark.parametrize("broker_url", ["embedded"], indirect=True)
+
+
 @pytest.fixture
 def studio(world: World) -> Provider:
     """Return a second account of the provider; the Darkroom has the accounts ``shop`` and ``studio``."""
@@ -89,6 +93,7 @@ def test_a_node_works_for_each_account_with_its_key_and_the_books_agree_for_each
     check_proofs(world)
 
 
+@ON_ONE_BROKER
 def test_the_jobs_of_one_batch_are_made_by_all_accounts_of_its_pool_and_the_books_agree_for_each(
     world: World, pool: dict[str, Provider]
 ) -> None:
@@ -107,6 +112,7 @@ def test_the_jobs_of_one_batch_are_made_by_all_accounts_of_its_pool_and_the_book
     check_proofs(world)
 
 
+@ON_ONE_BROKER
 def test_no_key_of_an_account_is_in_the_database_or_in_a_log(world: World, studio: Provider) -> None:
     node = world.node()
     submit_to(world, "shop", "studio", jobs=3)
@@ -121,6 +127,7 @@ def test_no_key_of_an_account_is_in_the_database_or_in_a_log(world: World, studi
     assert studio.key not in everything
 
 
+@ON_ONE_BROKER
 def test_a_node_without_an_accounts_key_leaves_its_jobs_to_a_node_that_has_it(world: World, studio: Provider) -> None:
     world.node(RIVYA_API_KEY__STUDIO="")
     submit_to(world, "shop", "studio")
@@ -134,6 +141,7 @@ def test_a_node_without_an_accounts_key_leaves_its_jobs_to_a_node_that_has_it(wo
     assert spent(world, "studio") == studio.wallet()["charged"]
 
 
+@ON_ONE_BROKER
 def test_two_nodes_with_a_key_each_do_their_own_accounts_jobs_beside_each_other(world: World, studio: Provider) -> None:
     world.node(RIVYA_API_KEY__STUDIO="")
     world.node(RIVYA_API_KEY__SHOP="")
@@ -147,6 +155,7 @@ def test_two_nodes_with_a_key_each_do_their_own_accounts_jobs_beside_each_other(
 
 
 @pytest.mark.parametrize("trouble", ["revoked", "no credits"])
+@ON_ONE_BROKER
 def test_a_paused_account_holds_up_no_other(world: World, studio: Provider, trouble: str) -> None:
     if trouble == "revoked":
         studio.revoke()
@@ -165,6 +174,7 @@ def test_a_paused_account_holds_up_no_other(world: World, studio: Provider, trou
     assert world.count("account", "name <> 'studio' AND pause_reason IS NOT NULL") == 0
 
 
+@ON_ONE_BROKER
 def test_a_provider_that_hangs_for_one_account_takes_no_threads_of_another(
     world: World, studio: Provider, slow_provider: Provider
 ) -> None:
@@ -197,6 +207,7 @@ def test_after_kill_9_the_books_of_each_account_are_exact(world: World, studio: 
     check_proofs(world)
 
 
+@ON_ONE_BROKER
 def test_a_node_with_another_accounts_key_is_refused_that_account_and_serves_its_others(
     world: World, studio: Provider
 ) -> None:
