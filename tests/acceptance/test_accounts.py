@@ -7,7 +7,7 @@ import pytest
 from tests.acceptance import manifests
 from tests.acceptance.books import check_images, check_jobs, check_proofs
 from tests.acceptance.waiting import until
-from tests.acceptance.world import World
+from tests.acceptance.world import ON_ONE_BROKER, World
 from tests.fixtures.provider import Provider, running
 
 pytestmark = pytest.mark.acceptance
@@ -22,10 +22,6 @@ SPENT = """
     FROM credit_entry e JOIN generation g ON g.id = e.generation_id JOIN account a ON a.id = g.account_id
     WHERE a.name = :name"""
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
-
-
-# Which account works does not depend on the broker: what depends on it is tried on each by two tests.
-ON_ONE_BROKER = pytest.mark.parametrize("broker_url", ["embedded"], indirect=True)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.acceptance import books, manifests
-from tests.acceptance.world import World
+from tests.acceptance.world import ON_EACH_TRANSPORT, World
 
 pytestmark = pytest.mark.acceptance
 
@@ -17,6 +17,7 @@ MOST = 295
 """A job is lost only when three generations in a row fail: one in 8,000."""
 
 
+@ON_EACH_TRANSPORT
 def test_300_jobs_with_references_end_with_exact_books_at_a_provider_that_fails_in_every_way(world: World) -> None:
     world.provider.set(latency_median_s=0.3, faults={"*": FAULTS, "create": FAULTS | {"fail_generation": 0.05}})
     requests = manifests.with_references(300, world.folder, references=12)

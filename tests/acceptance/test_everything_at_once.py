@@ -4,7 +4,7 @@ import pytest
 
 from tests.acceptance import books, manifests
 from tests.acceptance.waiting import until
-from tests.acceptance.world import World
+from tests.acceptance.world import ON_EACH_TRANSPORT, World
 from tests.chaos import clocks
 from tests.node import batches, raw
 from tests.node.raw import Message, good, headers
@@ -27,6 +27,7 @@ def poison() -> list[Message]:
     return [Message(body=body, headers=headers()) for body in BODIES]
 
 
+@ON_EACH_TRANSPORT
 def test_300_jobs_survive_poisoned_messages_a_clock_a_day_ahead_a_failing_provider_and_a_lost_store_at_once(
     world: World,
 ) -> None:

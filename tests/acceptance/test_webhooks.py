@@ -6,7 +6,7 @@ from uuid_utils.compat import uuid7
 from ops.bench.receiving import receiving
 from tests.acceptance import books, manifests
 from tests.acceptance.waiting import until
-from tests.acceptance.world import World
+from tests.acceptance.world import ON_ONE_BROKER, World
 from worker.accounts import webhooks
 from worker.accounts.queries import accounts
 from worker.core.db.changes import Author
@@ -25,6 +25,7 @@ SENDS = {
 }
 
 
+@ON_ONE_BROKER
 def test_with_webhooks_that_are_doubled_and_forged_each_image_takes_one_poll(world: World) -> None:
     world.provider.set(**SENDS)
     clock = DatabaseClock()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from tests.acceptance import brokers, nodes
@@ -24,6 +25,11 @@ ENDED = ("succeeded", "failed", "cancelled", "in_doubt")
 LONGEST_LEASE_S = 80
 HASTE = 10
 START_S = 30.0
+
+ON_ONE_BROKER = pytest.mark.parametrize("broker_url", ["embedded"], indirect=True)
+"""For what does not depend on the broker."""
+ON_EACH_TRANSPORT = pytest.mark.parametrize("broker_url", ["embedded", "rabbitmq"], indirect=True)
+"""For long runs: Redis is spoken to as the embedded Valkey is."""
 
 
 @dataclass(kw_only=True)
