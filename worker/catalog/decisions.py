@@ -282,7 +282,7 @@ class _Sorted:
         self.refused.append(Refusal(sku=decision.sku, render_id=decision.render_id, reason=reason))
 
 
-_CHANGED = "the item has changed since the image was asked for: the next plan renders it as it is now"
+_CHANGED = "the item has changed since the image was requested: the next plan renders it as it is now"
 _SAME = {Verdict.ACCEPT: RenderState.LIVE, Verdict.REJECT: RenderState.REJECTED}
 
 

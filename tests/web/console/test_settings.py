@@ -195,7 +195,7 @@ def test_an_operator_pauses_resumes_and_limits_an_account(web: Web, admin: reque
     assert (is_paused, found.pause_reason) == ("operator", None)
     assert (found.rate, found.is_rate_learned, found.read_rate, found.max_in_flight) == (2.5, False, None, 40)
     assert "operator (web:operator: the provider asked)" in paused
-    assert "The account goes on" in resumed
+    assert "The account works again" in resumed
     assert "the provider asked" in log(admin, web)
 
 
