@@ -1,4 +1,4 @@
-"""Let the program erase prompts of archived batches: new files take the place of those that had them.
+"""Add the function that erases prompts of archived batches, and the record of the files that it replaces.
 
 As in migration 0074 a function does it, and the application's role can rewrite nothing. It is given the rows as values,
 never as tables: the owner of a temporary table could have code of their own run with the rights of the function.

@@ -138,7 +138,7 @@ def request_test(database: Database, client: Client, account_id: UUID, endpoint_
 
 
 def rotate_secret(database: Database, client: Client, account_id: UUID, by: Author, endpoint_id: str) -> None:
-    """Have the provider sign with a new secret; signatures of the previous one are accepted until the next rotation.
+    """Rotate the secret at the provider; signatures of the previous one are accepted until the next rotation.
 
     Raises WebhookFaulty, ProviderError when it was surely not rotated, and WebhookUnregistered when that is not known.
     """

@@ -4,8 +4,6 @@ Each effect may be the last of a killed process: a file is noted before it is wr
 files before it from then on, so that the same order again removes what was left.
 """
 
-import hashlib
-from dataclasses import replace
 from itertools import groupby
 from uuid import UUID
 
@@ -16,7 +14,7 @@ from worker.archive.queries import archived, rewriting, rows
 from worker.archive.queries.rewriting import Order
 from worker.archive.queries.rows import Part
 from worker.archive.reading import ArchiveReader
-from worker.archive.rules.tables import BY_NAME, ArchivedFile, path_of
+from worker.archive.rules.tables import BY_NAME, ArchivedFile, Need
 from worker.core.db.session import Database
 from worker.storage.store import Store
 
@@ -24,13 +22,14 @@ _WITH_TEXTS = frozenset(["job", "generation", "call", "generation_reading"])
 
 
 def load(tx: Connection, archive: ArchiveReader, batch_id: UUID) -> None:
-    """Lock the batch, and let the transaction's statements see all that the seals of its periods bind.
+    """Lock the batch, and make all archived rows visible to the transaction's statements.
 
-    Raises ArchiveDamaged, ArchiveExtraMissing and StoreUnavailable.
+    The sealed periods of one batch may have rows of any other. Raises ArchiveDamaged, ArchiveExtraMissing and
+    StoreUnavailable.
     """
     parquet.require()
     rewriting.lock(tx, batch_id)
-    archive.load(tx, rewriting.beside(tx))
+    archive.load(tx, archived.needed(tx, Need()))
 
 
 def erase(database: Database, store: Store, tx: Connection, order: Order, part_of: Part) -> list[UUID]:
@@ -47,7 +46,8 @@ def erase(database: Database, store: Store, tx: Connection, order: Order, part_o
             new = [_rewrite(database, store, tx, each, part) for each in old if each.name in _WITH_TEXTS]
             found.append((part, [each for each in new if each is not None]))
     # The sealing of the books waits from the first record on, so all files are written before it.
-    return [rewriting.record(tx, order, part, new) for part, new in found or [(part_of, [])]]
+    used = rewriting.used_images(tx)
+    return [rewriting.record(tx, order, part, new, used) for part, new in found or [(part_of, [])]]
 
 
 def _rewrite(database: Database, store: Store, tx: Connection, old: ArchivedFile, part: Part) -> ArchivedFile | None:
@@ -58,15 +58,7 @@ def _rewrite(database: Database, store: Store, tx: Connection, old: ArchivedFile
     if digest.sha256 == old.rows_sha256:
         return None
     content = parquet.encode(names, rows.read(tx, table, part, names))
-    sha256 = hashlib.sha256(content).hexdigest()
-    new = replace(
-        old,
-        path=path_of(old.batch_id, old.part, old.name, sha256),
-        sha256=sha256,
-        size_bytes=len(content),
-        rows=digest.rows,
-        rows_sha256=digest.sha256,
-    )
+    new = writing.file_of(table, part, old.part, digest, content)
     with database.transaction() as noting:
         rewriting.note(noting, new)
     writing.store_file(database, store, new, content)
@@ -76,8 +68,8 @@ def _rewrite(database: Database, store: Store, tx: Connection, old: ArchivedFile
 def finish_removal(database: Database, batch_id: UUID) -> None:
     """Remove rows of the archived batch that are still in the tables: an archive run was cut off."""
     with database.transaction() as tx:
-        is_removed = rewriting.is_removed(tx, batch_id)
-    if not is_removed:
+        is_left = batch_id in archived.unremoved(tx)
+    if is_left:
         writing.remove(database, batch_id)
 
 

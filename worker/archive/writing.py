@@ -92,8 +92,15 @@ def _write_file(database: Database, store: Store, table: ArchivedTable, part: Pa
         if not digest.rows:
             return None
         content = parquet.encode(names, rows.read(tx, table, part, names))
+    file = file_of(table, part, number, digest, content)
+    store_file(database, store, file, content)
+    return file
+
+
+def file_of(table: ArchivedTable, part: Part, number: int, digest: Digest, content: bytes) -> ArchivedFile:
+    """Return the record of a file with this content, which is in its name; ``number`` is that of the part."""
     sha256 = hashlib.sha256(content).hexdigest()
-    file = ArchivedFile(
+    return ArchivedFile(
         batch_id=part.batch_id,
         part=number,
         name=table.name,
@@ -105,8 +112,6 @@ def _write_file(database: Database, store: Store, table: ArchivedTable, part: Pa
         first_job_id=part.first,
         last_job_id=part.last,
     )
-    store_file(database, store, file, content)
-    return file
 
 
 def store_file(database: Database, store: Store, file: ArchivedFile, content: bytes) -> None:

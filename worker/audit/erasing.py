@@ -214,24 +214,12 @@ def _erase_archived(
 ) -> Erased:
     """Erase the target in the files of an archived batch in one transaction, then remove the files before."""
     rewriting.finish_removal(database, batch_id)
-    done: tuple[ErasureRow, ...] = ()
-    waits = None
     with _locking(database) as tx:
         rewriting.load(tx, archive, batch_id)
         _expect_erasable(tx, target)
-        if any(erasures.count(tx, target).values()):
-            waits = _second_person(tx, target, by, approve_above)
-            if waits is None:
-                order = Order(
-                    subject=target.subject,
-                    is_whole=target.batch_id is not None,
-                    actor=by.actor,
-                    reason=by.reason or "",
-                    at=rewriting_queries.instant(tx),
-                )
-                numbers = rewriting.erase(database, store, tx, order, rewriting.span(batch_id, target.job_id))
-                _expect_provable(tx, *numbers)
-                done = tuple(erasures.read(tx, each) for each in numbers)
+        is_left = any(erasures.count(tx, target).values())
+        waits = _second_person(tx, target, by, approve_above) if is_left else None
+        done = _rewrite(database, store, tx, target, by, batch_id) if is_left and waits is None else ()
         images = erasures.erased_images(tx, target)
     if waits is not None:
         raise waits
@@ -242,6 +230,21 @@ def _erase_archived(
     except StoreUnavailable as error:
         raise FilesLeft(error) from error
     return Erased(erasures=done, files=removed + _remove_files(database, store, images))
+
+
+def _rewrite(
+    database: Database, store: Store, tx: Connection, target: Target, by: Author, batch_id: UUID
+) -> tuple[ErasureRow, ...]:
+    order = Order(
+        subject=target.subject,
+        is_whole=target.batch_id is not None,
+        actor=by.actor,
+        reason=by.reason or "",
+        at=rewriting_queries.instant(tx),
+    )
+    numbers = rewriting.erase(database, store, tx, order, rewriting.span(batch_id, target.job_id))
+    _expect_provable(tx, *numbers)
+    return tuple(erasures.read(tx, each) for each in numbers)
 
 
 def _erase(tx: Connection, archive: ArchiveReader, target: Target, by: Author) -> ErasureRow:

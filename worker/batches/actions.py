@@ -29,7 +29,7 @@ class RetryEffect:
     jobs: int
     credits: int
     is_paused: bool = False
-    """Whether they wait for their batch to be resumed."""
+    """Whether the batch is paused, so that the retried jobs start when it is resumed."""
     left_out: int = 0
     """Failed jobs that stay as they are: their catalog no longer waits for their images."""
     erased: int = 0

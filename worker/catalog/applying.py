@@ -148,7 +148,7 @@ def apply(database: Database, plan_id: UUID, *, account_id: UUID, now: datetime,
 
 
 def is_true(database: Database, plan_id: UUID) -> bool:
-    """Whether the catalog is unchanged since the plan was made; raise PlanFaulty when it can no longer be planned."""
+    """Return whether the catalog is unchanged since the plan was made; raise PlanFaulty if it cannot be planned now."""
     with database.bulk_transaction() as tx:
         catalog, plan = _locked(tx, plan_id)
         try:

@@ -66,7 +66,7 @@ class Evidence:
 
     @property
     def is_one_sided(self) -> bool:
-        """Whether several prompts failed and nothing succeeded: enough when no more evidence will come."""
+        """Return whether several prompts failed and none succeeded, which decides when no other job can be tried."""
         return self.failed >= FEWEST and not self.succeeded
 
 

@@ -30,14 +30,6 @@ def instant(tx: Connection) -> datetime:
     return found
 
 
-_BESIDE = text("SELECT batch_id FROM archived_batch ORDER BY batch_id")
-
-
-def beside(tx: Connection) -> list[UUID]:
-    """Return the archived batches that may have facts in the sealed periods of one of them: all."""
-    return list(tx.execute(_BESIDE).scalars())
-
-
 def chosen(tx: Connection, part: Part) -> list[UUID]:
     """Return the jobs of the span that were read back and are not erased."""
     query = text("""
@@ -100,14 +92,14 @@ class Order:
 
     subject: str
     is_whole: bool
-    """Whether it is the batch itself, with its refused lines."""
+    """Whether the whole batch is erased, with its refused lines."""
     actor: str
     reason: str
     at: datetime
 
 
-def record(tx: Connection, order: Order, part: Part, files: Sequence[ArchivedFile]) -> UUID:
-    """Record the erasure of the kept jobs of a part, and the files that take the place of others."""
+def record(tx: Connection, order: Order, part: Part, files: Sequence[ArchivedFile], used_images: Sequence[str]) -> UUID:
+    """Record the erasure of the kept jobs of a part, and its new files; ``used_images`` are still needed."""
     schema = views.schema_of(tx)
 
     def rows(name: str, chosen: str) -> str:
@@ -124,7 +116,7 @@ def record(tx: Connection, order: Order, part: Part, files: Sequence[ArchivedFil
     values = {
         **vars(order),
         **part.values(),
-        "used": used_images(tx),
+        "used": list(used_images),
         "files": json.dumps([vars(each) for each in files], default=str),
     }
     found: UUID = tx.execute(query, values).scalar_one()
@@ -156,15 +148,6 @@ _FORGET = text("DELETE FROM unneeded_file WHERE batch_id = :batch_id")
 def forget_unneeded(tx: Connection, batch_id: UUID) -> None:
     """Forget the files that were noted; they have been removed, or are in use."""
     tx.execute(_FORGET, {"batch_id": batch_id})
-
-
-_REMOVED = text("SELECT removed_at IS NOT NULL FROM archived_batch WHERE batch_id = :batch_id")
-
-
-def is_removed(tx: Connection, batch_id: UUID) -> bool:
-    """Return whether the rows of an archived batch are in its files alone."""
-    found: bool = tx.execute(_REMOVED, {"batch_id": batch_id}).scalar_one()
-    return found
 
 
 _HOLDS_JOB = text("""

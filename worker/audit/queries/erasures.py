@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from worker.core.db.proofs import Proof
+from worker.engine.queries.failures import HASH
 
 JOBS_AT_ONCE = 5_000
 """The most that one transaction erases, so that its locks and the memory for its rows stay small."""
@@ -108,9 +109,9 @@ _ERASE = text("""
 
 
 # The function forgets those of the batch's account alone; a job of a pool may have failed at another one.
-_FORGET_PROMPTS = text("""
+_FORGET_PROMPTS = text(f"""
     DELETE FROM prompt_failure f USING job j
-    WHERE j.id = ANY(:jobs) AND f.model = j.model AND f.prompt_hash = sha256(convert_to(j.prompt, 'UTF8'))""")
+    WHERE j.id = ANY(:jobs) AND f.model = j.model AND f.prompt_hash = {HASH.format("j.prompt")}""")
 
 
 def erase(tx: Connection, target: Target, jobs: Sequence[UUID], *, actor: str, reason: str) -> UUID:

@@ -60,7 +60,7 @@ class Selection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no condition, which would select every batch."""
+        """Return whether no condition is set; such a selection matches every batch."""
         return not self._asked()
 
     def as_json(self) -> dict[str, object]:

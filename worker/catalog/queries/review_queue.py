@@ -238,7 +238,7 @@ class ImageFilter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no condition, which would select every undecided image."""
+        """Return whether no condition is set; such a filter matches every undecided image."""
         return (self.sku, self.plan, self.as_ordered) == (None, None, None)
 
     def as_json(self) -> dict[str, object]:
