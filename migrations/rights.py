@@ -305,3 +305,4 @@ _ERASE_ARCHIVED = (
     " generation_reading[], bigint[], text[], jsonb, text, text)"
 )
 AT_0081 = AT_0079.plus(inserted="unneeded_file", deleted="unneeded_file", called=(_ERASE_ARCHIVED,))
+AT_0082 = AT_0081.plus(updated={"unneeded_file": "noted_at"})

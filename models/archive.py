@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -79,7 +79,7 @@ class RewrittenFile(Table):
 
 
 class UnneededFile(Table):
-    """A file of the archive that is not recorded yet, or no more; an erasure removes what was left over."""
+    """A file of the archive that is not recorded yet, or no more; the next run or erasure removes what was left."""
 
     __tablename__ = "unneeded_file"
 
@@ -87,3 +87,7 @@ class UnneededFile(Table):
         primary_key=True, comment="A file of the store that is removed unless a batch is archived in it"
     )
     batch_id: Mapped[UUID] = mapped_column(index=True, comment="The batch in whose folder it lies")
+    noted_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(),
+        comment="When it was noted last: before it was written, or when another file took its place",
+    )

@@ -44,7 +44,7 @@ def seal(node: Node) -> None:
 
 def archive(node: Node) -> list[Candidate]:
     """Archive all that can be archived, and finish what a run before has left."""
-    choosing.finish(node.services.database)
+    choosing.finish(node.services.database, node.services.store)
     return list(choosing.run(node.services.database, node.services.store, before=LATER))
 
 

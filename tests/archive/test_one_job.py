@@ -163,7 +163,7 @@ def test_a_store_that_hangs_is_given_up_and_the_next_step_said(small: Node) -> N
 
 def test_a_batch_whose_removal_was_cut_off_is_read_from_where_its_rows_are(small: Node) -> None:
     first, second = job_id(small, "a"), job_id(small, "b")
-    small.services.database.listener = Fuse(6)  # type: ignore[attr-defined]
+    small.services.database.listener = Fuse(18)  # type: ignore[attr-defined]
     with pytest.raises(Crash):
         archive(small)
     small.services.database.listener = lambda _: None  # type: ignore[attr-defined]

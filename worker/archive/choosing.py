@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from worker.archive import writing
+from worker.archive import leftovers, writing
 from worker.archive.queries import archived, candidates
 from worker.archive.queries.candidates import Candidate
 from worker.core.db.session import Database
@@ -14,8 +14,12 @@ from worker.storage.store import Store
 _PAGE = 100
 
 
-def finish(database: Database) -> list[UUID]:
-    """Finish the removals that an interrupted run left; return the batches."""
+def finish(database: Database, store: Store) -> list[UUID]:
+    """Finish the removals that an interrupted run left, and remove its files; return the batches that were removed.
+
+    Raises StoreUnavailable.
+    """
+    leftovers.remove_old(database, store)
     with database.transaction() as tx:
         left = archived.unremoved(tx)
     for batch_id in left:

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from worker.archive import parquet, writing
+from worker.archive import leftovers, parquet, writing
 from worker.archive.queries import archived, rewriting, rows
+from worker.archive.queries import leftovers as leftover_queries
 from worker.archive.queries.rewriting import Order
 from worker.archive.queries.rows import Part
 from worker.archive.reading import ArchiveReader
@@ -28,7 +29,7 @@ def load(tx: Connection, archive: ArchiveReader, batch_id: UUID) -> None:
     StoreUnavailable.
     """
     parquet.require()
-    rewriting.lock(tx, batch_id)
+    leftover_queries.lock(tx, batch_id)
     archive.load(tx, archived.needed(tx, Need()))
 
 
@@ -59,8 +60,7 @@ def _rewrite(database: Database, store: Store, tx: Connection, old: ArchivedFile
         return None
     content = parquet.encode(names, rows.read(tx, table, part, names))
     new = writing.file_of(table, part, old.part, digest, content)
-    with database.transaction() as noting:
-        rewriting.note(noting, new)
+    leftovers.note(database, part.batch_id, [new])
     writing.store_file(database, store, new, content)
     return new
 
@@ -71,18 +71,6 @@ def finish_removal(database: Database, batch_id: UUID) -> None:
         is_left = batch_id in archived.unremoved(tx)
     if is_left:
         writing.remove(database, batch_id)
-
-
-def remove_unneeded(database: Database, store: Store, batch_id: UUID) -> int:
-    """Remove files of the batch that are not recorded, or no more; gives how many. Raises StoreUnavailable.
-
-    The batch stays locked meanwhile: what another erasure has written and not recorded yet must not be removed.
-    """
-    with database.bulk_transaction() as tx:
-        rewriting.lock(tx, batch_id)
-        removed = sum(store.remove(path) for path in rewriting.unneeded(tx, batch_id))
-        rewriting.forget_unneeded(tx, batch_id)
-    return removed
 
 
 def span(batch_id: UUID, job_id: UUID | None) -> Part:

@@ -10,9 +10,10 @@ from psycopg.errors import LockNotAvailable, ObjectInUse
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from worker.archive import jobs, rewriting
+from worker.archive import jobs, leftovers, rewriting
 from worker.archive.parquet import Only
 from worker.archive.queries import archived
+from worker.archive.queries import leftovers as leftover_queries
 from worker.archive.queries import rewriting as rewriting_queries
 from worker.archive.queries.rewriting import Order
 from worker.archive.reading import ArchiveReader
@@ -148,7 +149,9 @@ def erase(
         done.append(found)
     with database.transaction() as tx:
         images = erasures.erased_images(tx, target)
-    return Erased(erasures=tuple(done), files=_remove_files(database, store, images))
+        # An archive run that was killed, or is going on, has written the texts as they were.
+        with_leftovers = leftover_queries.batch_with(tx, batch_id=target.batch_id, job_id=target.job_id)
+    return Erased(erasures=tuple(done), files=_remove_files(database, store, images, with_leftovers))
 
 
 def _log(target: Target, found: ErasureRow, by: Author) -> None:
@@ -225,11 +228,7 @@ def _erase_archived(
         raise waits
     for each in done:
         _log(target, each, by)
-    try:
-        removed = rewriting.remove_unneeded(database, store, batch_id)
-    except StoreUnavailable as error:
-        raise FilesLeft(error) from error
-    return Erased(erasures=done, files=removed + _remove_files(database, store, images))
+    return Erased(erasures=done, files=_remove_files(database, store, images, batch_id))
 
 
 def _rewrite(
@@ -271,12 +270,16 @@ def _expect_provable(tx: Connection, *erasure_ids: UUID) -> None:
             raise BooksDiffer(seal_id, kind)
 
 
-def _remove_files(database: Database, store: Store, images: Sequence[str]) -> int:
-    """Remove the files of erased references and their thumbnails; one that was submitted again meanwhile stays."""
+def _remove_files(database: Database, store: Store, images: Sequence[str], batch_id: UUID | None) -> int:
+    """Remove files of a batch's archive that are not recorded, and the erased references with their thumbnails.
+
+    A reference that was submitted again meanwhile stays.
+    """
     with database.transaction() as tx:
         images = erasures.still_erased(tx, images)
     try:
-        return sum(
+        left = leftovers.remove(database, store, batch_id) if batch_id is not None else 0
+        return left + sum(
             store.remove(path)
             for sha256 in images
             for path in (names.reference_path(sha256), thumbnails.path_of(sha256))

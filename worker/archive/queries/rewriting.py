@@ -12,14 +12,6 @@ from worker.archive.queries import views
 from worker.archive.queries.rows import Part
 from worker.archive.rules.tables import ArchivedFile
 
-_LOCK = text("SELECT id FROM batch WHERE id = :batch_id FOR NO KEY UPDATE")
-
-
-def lock(tx: Connection, batch_id: UUID) -> None:
-    """Wait until no other transaction rewrites files of the batch, or removes those that were left."""
-    tx.execute(_LOCK, {"batch_id": batch_id})
-
-
 _INSTANT = text("""
     SELECT greatest(clock_timestamp(), (SELECT max(sealed_at) + interval '1 microsecond' FROM seal))""")
 
@@ -121,33 +113,6 @@ def record(tx: Connection, order: Order, part: Part, files: Sequence[ArchivedFil
     }
     found: UUID = tx.execute(query, values).scalar_one()
     return found
-
-
-_NOTE = text("INSERT INTO unneeded_file (path, batch_id) VALUES (:path, :batch_id) ON CONFLICT (path) DO NOTHING")
-
-
-def note(tx: Connection, file: ArchivedFile) -> None:
-    """Note a file before it is written, so that it is removed if it is never recorded."""
-    tx.execute(_NOTE, {"path": file.path, "batch_id": file.batch_id})
-
-
-_UNNEEDED = text("""
-    SELECT u.path FROM unneeded_file u WHERE u.batch_id = :batch_id
-        AND NOT EXISTS (SELECT FROM archived_file f WHERE f.batch_id = u.batch_id AND f.path = u.path)
-    ORDER BY u.path""")
-
-
-def unneeded(tx: Connection, batch_id: UUID) -> list[str]:
-    """Return the files that nothing names any more, or yet; the batch is locked."""
-    return list(tx.execute(_UNNEEDED, {"batch_id": batch_id}).scalars())
-
-
-_FORGET = text("DELETE FROM unneeded_file WHERE batch_id = :batch_id")
-
-
-def forget_unneeded(tx: Connection, batch_id: UUID) -> None:
-    """Forget the files that were noted; they have been removed, or are in use."""
-    tx.execute(_FORGET, {"batch_id": batch_id})
 
 
 _HOLDS_JOB = text("""

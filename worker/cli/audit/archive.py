@@ -68,7 +68,7 @@ def _run(
         parquet.require()
         store = wiring.store(settings, database)
         store.ready()
-        finished = choosing.finish(database)
+        finished = choosing.finish(database, store)
         sealing.seal(database, now=wiring.clock())
         found = choosing.run(database, store, before=before, limit=limit)
     if finished and not as_json:

@@ -120,7 +120,7 @@ SHA256 = {
     "close_books": "7716c9356fb1298c2882e5537d175706324d21daf361154eeba859c08f226ede",
     "darkroom_enqueue": "e9e7cd16fe20b7dd4f525baa4dd92f132f65215e3b73d7f6c230548c6503567f",
     "darkroom_batch": "ed6a8d5891908f6870b12e44c61a168286730c1e05cfdfe73c9c74b89469a681",
-    "grant_application_rights": "6cf5f87d0e925a0a1f8715ababcb19692d433bcdc6513cff305722ce27147cda",
+    "grant_application_rights": "172ea23f470142dbadf6c7520ef0c85f16052c5570298119c342944e84989bda",
     "lock_ledger": "371ef520c4f642bad76281bcb0d75b8795924ef69344ca60c6f6a1b378adb3ec",
     "keep_unarchived": "7c5e17324f0dc8220abafe37a31bbd39063b51b5329186fba3b9ca6191bd1640",
     "remove_archived": "c8b28a0b4c4da9da1b20d9eb2f540ea3c464c0c8bf1c24454377437975a4d53e",

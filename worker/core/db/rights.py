@@ -68,6 +68,7 @@ UPDATED = {
     ),
     "sign_in_link": "used_at",
     "step": "attempts, crashes, due_at, error, fence, hinted_at, hints, kind, lease_until, looked_at, polls, since",
+    "unneeded_file": "noted_at",
     "upload": "lease_until, provider_id, uploaded_at, url",
     "web_session": "seen_at",
     "webhook_count": "count, last_at",
