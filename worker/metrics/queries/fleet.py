@@ -40,22 +40,29 @@ class AccountGauges:
     wallet_age_s: float | None
     in_flight: int
     oldest_due_s: float | None
-    committed: int
     held: int
     reserved: int
+    spent: int
     in_doubt: int
     oldest_hold_s: float | None
     uncollected: int
     oldest_uncollected_s: float | None
 
-    @property
-    def spent(self) -> int:
-        """What is committed and no more open."""
-        return self.committed - self.held - self.reserved
 
-
-# All spans are of the server's clock. A generation in doubt keeps what it has: its reservation if one was made.
+# All spans are of the server's clock. A generation in doubt keeps what it has: its reservation if one was made. What a
+# batch has committed and does not hold is spent by its account; of a pool each generation's account spends, which the
+# sums beside seals and the entries after the last one tell without reading what is sealed or archived.
 _ACCOUNTS = text("""
+    WITH pooled AS (
+        SELECT f.account_id, sum(f.credits * ((f.target = 'spent')::int - (f.source = 'spent')::int))::bigint AS spent
+        FROM (
+            SELECT account_id, source, target, credits FROM pool_rollup
+            UNION ALL
+            SELECT g.account_id, e.source, e.target, e.credits
+            FROM credit_entry e JOIN batch b ON b.id = e.batch_id JOIN generation g ON g.id = e.generation_id
+            WHERE e.id > (SELECT coalesce(max(last_entry_id), 0) FROM seal) AND b.pool IS NOT NULL
+                AND 'spent' IN (e.source, e.target)) f
+        GROUP BY f.account_id)
     SELECT a.name AS account, a.pause_reason, extract(epoch FROM clock_timestamp() - a.paused_at)::float8 AS paused_s,
         CASE WHEN a.blocked_until > clock_timestamp()
             THEN extract(epoch FROM a.blocked_until - clock_timestamp())::float8 END AS blocked_s,
@@ -63,7 +70,7 @@ _ACCOUNTS = text("""
         extract(epoch FROM clock_timestamp() - a.wallet_read_at)::float8 AS wallet_age_s,
         s.in_flight, s.uncollected, extract(epoch FROM clock_timestamp() - s.oldest_due_at)::float8 AS oldest_due_s,
         extract(epoch FROM clock_timestamp() - s.uncollected_at)::float8 AS oldest_uncollected_s,
-        b.committed, g.held, g.reserved, g.in_doubt,
+        g.held, g.reserved, b.committed - g.own + coalesce(p.spent, 0) AS spent, g.in_doubt,
         extract(epoch FROM clock_timestamp() - g.admitted_at)::float8 AS oldest_hold_s
     FROM account a
     CROSS JOIN LATERAL (
@@ -72,12 +79,16 @@ _ACCOUNTS = text("""
             min(since) FILTER (WHERE step.kind = 'collect') AS uncollected_at
         FROM step WHERE account_id = a.id) s
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(committed), 0)::bigint AS committed FROM batch WHERE account_id = a.id) b
+        SELECT coalesce(sum(committed), 0)::bigint AS committed FROM batch
+        WHERE account_id = a.id AND pool IS NULL) b
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(held) FILTER (WHERE reserved IS NULL), 0)::bigint AS held,
-            coalesce(sum(reserved), 0)::bigint AS reserved, count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt,
-            min(admitted_at) AS admitted_at
-        FROM generation WHERE account_id = a.id AND state IN ('held', 'sending', 'accepted', 'in_doubt')) g
+            coalesce(sum(reserved), 0)::bigint AS reserved,
+            coalesce(sum(coalesce(reserved, held)) FILTER (WHERE pool IS NULL), 0)::bigint AS own,
+            count(*) FILTER (WHERE generation.state = 'in_doubt') AS in_doubt, min(admitted_at) AS admitted_at
+        FROM generation JOIN batch ON batch.id = generation.batch_id
+        WHERE generation.account_id = a.id AND generation.state IN ('held', 'sending', 'accepted', 'in_doubt')) g
+    LEFT JOIN pooled p ON p.account_id = a.id
     ORDER BY a.name""")
 # Both sums are changed in the transaction of each hold, settlement and release: whatever they differ by is an error.
 _BOOKS = text("""
