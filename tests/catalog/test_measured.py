@@ -11,7 +11,7 @@ from worker.batches.queries.throughput import Bounds, Circumstances, MeasuredPac
 
 BEST = Circumstances(rate=15, window=100, polls=1, latency_s=4, last_s=3)
 WORST = Circumstances(rate=7.5, window=100, polls=3.5, latency_s=9, last_s=20)
-PACE = MeasuredPace(rate=10, window=100, latency_s=6, polls=2, images=500)
+PACE = MeasuredPace(rate=10, window=100, latency_s=6, polls=2, images=500, rates=(7.5, 15))
 
 
 @pytest.mark.parametrize(("images", "uploads", "seconds"), [(0, 0, 0), (1, 0, 6.3), (1_000, 0, 306), (1_000, 100, 316)])
@@ -20,7 +20,7 @@ def test_the_pace_decides_when_the_window_is_wide(images: int, uploads: int, sec
 
 
 def test_the_window_decides_when_it_is_narrow() -> None:
-    narrow = MeasuredPace(rate=1_000, window=10, latency_s=6, polls=2, images=500)
+    narrow = MeasuredPace(rate=1_000, window=10, latency_s=6, polls=2, images=500, rates=(900, 1_100))
 
     assert narrow.duration_s(1_000) == pytest.approx(606)
 
@@ -54,6 +54,28 @@ def test_the_bounds_hold_the_forecast_between_them() -> None:
 
 def test_without_enough_images_there_are_no_bounds() -> None:
     assert PACE.range_s(1_000) is None
+
+
+def test_the_bounds_of_a_pool_are_the_best_and_the_worst_of_any_account_at_their_rates_together() -> None:
+    shop = replace(PACE, bounds=Bounds(best=BEST, worst=WORST))
+    quick = Bounds(best=replace(BEST, polls=0.5, last_s=2), worst=replace(WORST, polls=1, last_s=5))
+    studio = replace(PACE, rates=(10, 10), bounds=quick)
+
+    low, high = throughput.together([shop, studio]).range_s(1_500) or (0, 0)
+
+    assert [low, high] == pytest.approx([2_250 / 25 + 2, 6_750 / 17.5 + 20])
+
+
+def test_a_new_account_of_a_pool_fares_between_the_bounds_of_the_others() -> None:
+    known, new = replace(PACE, bounds=Bounds(best=BEST, worst=WORST)), replace(PACE, rates=(5, 20), images=3)
+
+    low, high = throughput.together([known, new]).range_s(1_500) or (0, 0)
+
+    assert [low, high] == pytest.approx([3_000 / 35 + 3, 6_750 / 12.5 + 20])
+
+
+def test_a_pool_of_new_accounts_has_no_bounds() -> None:
+    assert throughput.together([PACE, PACE]).range_s(1_000) is None
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ class MeasuredPace:
     """Per image, over the newest images; the documented schedule's when there are none."""
     images: int
     """How many images the polls were counted over."""
+    rates: tuple[float, float]
+    """The bounds of the rate."""
     bounds: Bounds | None = None
     """None while too few images were made."""
 
@@ -134,21 +136,45 @@ def of_batch(tx: Connection, batch: BatchRow) -> MeasuredPace:
 
 def of_accounts(tx: Connection, account_ids: Sequence[UUID]) -> MeasuredPace:
     """Return the pace of these accounts together; there is at least one."""
-    return _together([pace(tx, account_id) for account_id in account_ids])
+    return together([pace(tx, account_id) for account_id in account_ids])
 
 
-def _together(paces: Sequence[MeasuredPace]) -> MeasuredPace:
-    """Add up rates and windows; polls and latencies are the means, and without bounds where one has none."""
+def together(paces: Sequence[MeasuredPace]) -> MeasuredPace:
+    """Add up rates and windows; polls and latencies are the means, between the best and the worst of any account."""
     if len(paces) == 1:
         return paces[0]
     count = len(paces)
-    return MeasuredPace(
+    found = MeasuredPace(
         rate=sum(each.rate for each in paces),
         window=sum(each.window for each in paces),
         latency_s=sum(each.latency_s for each in paces) / count,
         polls=sum(each.polls for each in paces) / count,
         images=sum(each.images for each in paces),
+        rates=(sum(each.rates[0] for each in paces), sum(each.rates[1] for each in paces)),
     )
+    return replace(found, bounds=_bounds_together(found, [each.bounds for each in paces if each.bounds is not None]))
+
+
+def _bounds_together(whole: MeasuredPace, known: Sequence[Bounds]) -> Bounds | None:
+    """Return the bounds of a pool: an account with too few images fares between those of the others."""
+    if not known:
+        return None
+    lowest, highest = whole.rates
+    best = Circumstances(
+        rate=highest,
+        window=whole.window,
+        polls=min(each.best.polls for each in known),
+        latency_s=min(each.best.latency_s for each in known),
+        last_s=min(each.best.last_s for each in known),
+    )
+    worst = Circumstances(
+        rate=lowest,
+        window=whole.window,
+        polls=max(each.worst.polls for each in known),
+        latency_s=max(each.worst.latency_s for each in known),
+        last_s=max(each.worst.last_s for each in known),
+    )
+    return Bounds(best=best, worst=worst)
 
 
 def pace_of(tx: Connection, account: str) -> MeasuredPace | None:
@@ -162,18 +188,20 @@ def _asked(account: UUID | str) -> dict[str, object]:
 
 
 def _pace(row: Any) -> MeasuredPace:
+    rates = rate_bounds(row.rate, is_learned=row.is_rate_learned, was_throttled=row.was_throttled)
     return MeasuredPace(
         rate=row.rate,
         window=row.max_in_flight,
         latency_s=_LATENCY_S if row.latency_s is None else float(row.latency_s),
         polls=_POLLS if row.polls is None else float(row.polls),
         images=row.images,
-        bounds=_bounds(row) if row.images >= _ENOUGH else None,
+        rates=rates,
+        bounds=_bounds(row, rates) if row.images >= _ENOUGH else None,
     )
 
 
-def _bounds(row: Any) -> Bounds:
-    lowest, highest = rate_bounds(row.rate, is_learned=row.is_rate_learned, was_throttled=row.was_throttled)
+def _bounds(row: Any, rates: tuple[float, float]) -> Bounds:
+    lowest, highest = rates
     best = Circumstances(
         rate=highest,
         window=row.max_in_flight,
