@@ -52,8 +52,23 @@ def test_a_paused_account_is_what_its_batches_wait_for(darkroom: Darkroom, accou
     assert status["state"] == "waiting"
     assert status["waiting_for"] == {
         "reason": "account paused: operator (ann: the prices are being looked at)",
-        "next_step": "`darkroom account resume`",
+        "next_step": "`darkroom account resume default`",
     }
+
+
+def test_the_next_step_names_the_account_that_is_paused(darkroom: Darkroom, good_manifest: Path) -> None:
+    """Without its name the command would resume the account of the process, and the other one would stay paused."""
+    several = {"DARKROOM_ACCOUNTS": "shop,studio"}
+    darkroom("submit", str(good_manifest), "--token", "spring", "--account", "studio", **several)
+
+    paused = darkroom("account", "pause", "studio", **several).stdout
+
+    assert "with `darkroom account resume studio`" in paused
+    status = json.loads(darkroom("status", "spring", "--json", **several).stdout)
+    assert status["waiting_for"]["next_step"] == "`darkroom account resume studio`"
+    examined = json.loads(darkroom("doctor", "--json", **several).stdout.splitlines()[-1])
+    [warned] = [each for each in examined["findings"] if "paused (operator)" in each["detail"]]
+    assert warned["next_step"] == "`darkroom account resume studio`"
 
 
 def test_a_resumed_account_holds_nothing_up(darkroom: Darkroom, account: str) -> None:
@@ -99,7 +114,7 @@ def test_a_closed_key_is_what_batches_wait_for_until_a_person_opens_it(
 
     assert waiting == {
         "reason": f"the provider asked to wait until {until:%Y-%m-%d %H:%M:%S} UTC",
-        "next_step": "nothing; work resumes then, or at once with `darkroom account resume`",
+        "next_step": "nothing; work resumes then, or at once with `darkroom account resume default`",
     }
     assert resumed["blocked_until"] is None
     assert json.loads(darkroom("status", "spring", "--json").stdout)["waiting_for"] is None
@@ -140,7 +155,7 @@ def test_the_doctor_warns_of_a_key_that_is_closed_for_long(
 
     found = next(each for each in examined["findings"] if each["part"] == "rate limit")
     assert found["verdict"] == "warning"
-    assert "`darkroom account resume`" in found["next_step"]
+    assert "`darkroom account resume default`" in found["next_step"]
 
 
 def test_what_an_operator_does_is_kept(darkroom: Darkroom, account: str, database: Database) -> None:

@@ -48,7 +48,7 @@ def test_a_job_behind_a_paused_account_says_so(node: Node) -> None:
 
     found = explained(node)
 
-    assert (found.verdict, found.to_do) == (Verdict.NEEDS_ACTION, "`darkroom account resume`")
+    assert (found.verdict, found.to_do) == (Verdict.NEEDS_ACTION, "`darkroom account resume default`")
     assert "account paused: operator" in found.why
 
 

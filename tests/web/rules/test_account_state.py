@@ -10,6 +10,7 @@ from worker.web.rules.wording import AccountFacts
 
 NOW = datetime(2026, 11, 29, 10, 0, tzinfo=UTC)
 IDLE = AccountFacts(
+    account="shop",
     pause_reason=None,
     pause_message=None,
     paused_at=None,
@@ -56,7 +57,7 @@ PAUSED = replace(
             replace(IDLE, blocked_until=NOW + timedelta(minutes=4)),
             "warn",
             "Closed by the provider until 2026-11-29 10:04:00 UTC (in 4 min).",
-            "Work resumes then by itself, or at once with `darkroom account resume`.",
+            "Work resumes then by itself, or at once with `darkroom account resume shop`.",
         ),
         (
             replace(IDLE, open_jobs=1, nodes=0),

@@ -27,6 +27,10 @@ from worker.ledger.rules.entries import CreditAccount
 
 _ID_PREFIX_MIN = 4
 """Fewer characters of an id say next to nothing."""
+_STORE_STEP = (
+    "make the store (DARKROOM_STORE) available again; work resumes by itself, and `darkroom doctor` says what is"
+    " wrong with it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +82,7 @@ class Overview:
         if error is None:
             return ""
         if error.startswith(STORE_UNAVAILABLE):
-            return next_step_of(PauseReason.STORE_UNAVAILABLE)
+            return _STORE_STEP
         return (
             "nothing at first: downloads are retried by themselves, free of charge; if they go on failing, let the"
             " nodes reach the host of the images (proxy, firewall, DNS)"
@@ -198,8 +202,8 @@ _OBSTACLES = text(f"""
     SELECT b.id, b.state, EXISTS (SELECT FROM job WHERE batch_id = b.id AND state = 'pending') AS has_pending,
         (SELECT concat_ws(': ', actor, reason) FROM change WHERE subject = 'batch:' || b.id AND field = 'state'
             AND after = 'paused' ORDER BY changed_at DESC, id DESC LIMIT 1) AS paused_by,
-        a.pause_reason, a.pause_message, a.wallet_left, a.wallet_read_at, b.credit_cap, b.committed, b.owner,
-        c.monthly_cap,
+        a.name AS account, a.pause_reason, a.pause_message, a.wallet_left, a.wallet_read_at, b.credit_cap, b.committed,
+        b.owner, c.monthly_cap,
         CASE WHEN a.blocked_until > :now THEN a.blocked_until END AS blocked,
         coalesce(m.committed, 0) AS month_committed,
         CASE WHEN b.state = 'open' THEN {NEXT.format(batch="b", account="a.id")} END AS price,
@@ -245,7 +249,7 @@ def _obstacle(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | No
     if found.state == BatchState.PAUSED and found.has_pending:
         return _held_back(batch, found.paused_by)
     if found.pause_reason is not None:
-        return _paused(PauseReason(found.pause_reason), found.pause_message)
+        return _paused(found.account, PauseReason(found.pause_reason), found.pause_message)
     if limit := _limit_of_next(batch, found, now, wallet_floor):
         return limit
     if found.blocked is not None:
@@ -254,7 +258,7 @@ def _obstacle(batch: BatchRow, found: Any, now: datetime, wallet_floor: int | No
             reason=reason,
             is_account_paused=False,
             ends_by_itself=True,
-            next_step="nothing; work resumes then, or at once with `darkroom account resume`",
+            next_step=f"nothing; work resumes then, or at once with `darkroom account resume {found.account}`",
         )
     return None
 
@@ -277,30 +281,29 @@ def _held_back(batch: BatchRow, paused_by: str | None) -> Obstacle:
     )
 
 
-def next_step_of(reason: PauseReason) -> str:
-    """Return what a person can do about a pause."""
+def next_step_of(reason: PauseReason, *, account: str) -> str:
+    """Return what a person can do about the pause of the account with that name."""
     steps = {
-        PauseReason.OPERATOR: "`darkroom account resume`",
+        PauseReason.OPERATOR: f"`darkroom account resume {account}`",
         PauseReason.RESULTS_UNREACHABLE: "fix the network route to the images, or the store; work resumes with the"
         " first image that is downloaded, and `darkroom retry BATCH` downloads those given up, free of charge",
         PauseReason.PROVIDER_FAILING: "nothing; one job at a time probes whether the provider works again",
         PauseReason.OUTCOMES_UNKNOWN: "nothing; one job at a time probes whether the provider answers again;"
         " `darkroom audit in-doubt` lists what may have been paid",
-        PauseReason.STORE_UNAVAILABLE: "make the store (DARKROOM_STORE) available again; work resumes by itself, and"
-        " `darkroom doctor` says what is wrong with it",
+        PauseReason.STORE_UNAVAILABLE: _STORE_STEP,
         PauseReason.INSUFFICIENT_CREDITS: "top up the wallet; work resumes by itself",
         PauseReason.PUBLIC_API_DISABLED: "nothing; work resumes by itself when the provider is back",
     }
     return steps.get(reason, "fix the key (RIVYA_API_KEY) or its scopes; work resumes by itself")
 
 
-def _paused(reason: PauseReason, message: str | None) -> Obstacle:
+def _paused(account: str, reason: PauseReason, message: str | None) -> Obstacle:
     words = f" ({message})" if message else ""
     return Obstacle(
         reason=f"account paused: {reason}{words}",
         is_account_paused=True,
         ends_by_itself=reason.ends_by_itself or reason.sends_canaries or reason is PauseReason.STORE_UNAVAILABLE,
-        next_step=next_step_of(reason),
+        next_step=next_step_of(reason, account=account),
     )
 
 

@@ -257,7 +257,7 @@ def _lines(found: "AccountView") -> dict[str, str]:
         )
     if found.blocked_until is not None:
         until = f"{found.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
-        lines["closed until"] = f"{until}: the provider answered 429; `darkroom account resume` opens it"
+        lines["closed until"] = f"{until}: the provider answered 429; `darkroom account resume {found.name}` opens it"
     if found.pause_reason is not None:
         words = f" ({found.pause_message})" if found.pause_message else ""
         lines["paused"] = f"{found.pause_reason}{words} since {found.paused_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -268,8 +268,9 @@ def _lines(found: "AccountView") -> dict[str, str]:
 
 
 def _end_of(found: "AccountView") -> str:
+    command = f"`darkroom account resume {found.name}`"
     if found.pause_reason == "results_unreachable":
-        return "with the first image that comes, or with `darkroom account resume`"
+        return f"with the first image that comes, or with {command}"
     if found.pause_reason in {"provider_failing", "outcomes_unknown"}:
-        return "by itself when a canary succeeds, or with `darkroom account resume`"
-    return "by itself" if found.probe_at else "with `darkroom account resume`"
+        return f"by itself when a canary succeeds, or with {command}"
+    return "by itself" if found.probe_at else f"with {command}"

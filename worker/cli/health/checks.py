@@ -164,7 +164,7 @@ def _account(tx: Connection, name: str) -> Finding:
         return doctor.ok("account", f"{name!r} is not paused")
     since = f"since {found.since:%Y-%m-%d %H:%M} UTC"
     words = f": {found.message}" if found.message else ""
-    step = overview.next_step_of(PauseReason(found.reason))
+    step = overview.next_step_of(PauseReason(found.reason), account=name)
     return doctor.warning("account", f"{name!r} paused ({found.reason}) {since}{words}", step)
 
 
@@ -179,9 +179,8 @@ def _rate_limit(tx: Connection, name: str) -> Iterator[Finding]:
     if found.blocked_until - found.closed_at < PROBED_AFTER:
         yield doctor.ok("rate limit", detail)
     else:
-        yield doctor.warning(
-            "rate limit", detail, "nothing; one request probes then, or now with `darkroom account resume`"
-        )
+        step = f"nothing; one request probes then, or now with `darkroom account resume {name}`"
+        yield doctor.warning("rate limit", detail, step)
 
 
 def _not_downloaded(tx: Connection, name: str) -> Finding:
@@ -204,7 +203,10 @@ def _models(tx: Connection, name: str) -> Finding:
     paused = provider_health.paused_models_of(tx, name)
     if not paused:
         return doctor.ok("models", "none is paused")
-    step = "nothing; their jobs resume when the provider offers the models again, or with `darkroom account resume`"
+    step = (
+        "nothing; their jobs resume when the provider offers the models again, or with"
+        f" `darkroom account resume {name}`"
+    )
     return doctor.warning("models", "; ".join(str(each) for each in paused), step)
 
 

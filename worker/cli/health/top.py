@@ -31,6 +31,8 @@ _REASON = "in darkroom top"
 class Seen:
     """All that is on the screen."""
 
+    account: str
+    """The one that the keys pause and resume."""
     fleet: "Fleet"
     nodes: "list[NodeRow]"
     batches: "list[Overview]"
@@ -81,6 +83,7 @@ def _look(context: "Context", database: "Database") -> Seen:
         rows = [batches.by_id(tx, each) for each in fleet.undone_batches(tx, limit=_BATCHES)]
         floor = context.settings.wallet_floor
         return Seen(
+            account=context.settings.account,
             fleet=fleet.read(tx),
             nodes=nodes.read_all(tx),
             batches=[overview.read(tx, row, now=now, wallet_floor=floor) for row in rows if row is not None],
@@ -134,7 +137,8 @@ def _picture(seen: Seen, *, note: str) -> "RenderableType":
     parts: list[Any] = [_accounts(seen), Text(_clocks(seen.clocks)), _nodes(seen)]
     parts.append(_batches(seen) if seen.batches else Text("No batch is open."))
     parts += (Text(f"{output.plural(each.steps, each.kind)}: {each.error}", style="yellow") for each in seen.errors)
-    parts.append(Text(f"p pause, r resume, q end{f'   {note}' if note else ''}", style="dim"))
+    keys = f"p pause {seen.account}, r resume {seen.account}, q end"
+    parts.append(Text(f"{keys}{f'   {note}' if note else ''}", style="dim"))
     return Group(*parts)
 
 

@@ -75,11 +75,12 @@ def _account(visit: Visit, tx: Connection, name: str, alive: int) -> Account:
     limit_per_s = pace.rate / (1 + pace.polls)
     reason = view.pause_reason
     facts = AccountFacts(
+        account=name,
         pause_reason=reason,
         pause_message=view.pause_message,
         paused_at=view.paused_at,
         probe_at=view.probe_at,
-        next_step="" if reason is None else overview.next_step_of(PauseReason(reason)),
+        next_step="" if reason is None else overview.next_step_of(PauseReason(reason), account=name),
         blocked_until=view.blocked_until,
         nodes=alive,
         open_jobs=open_jobs,

@@ -280,7 +280,8 @@ def _bounds(visit: Visit, tx: Connection, request: BatchRequest, payers: Payers)
     cap = budgets.owner_cap(tx, request.owner)
     paused = ""
     if len(paying) == 1 and (reason := paying[0].pause_reason) is not None:
-        paused = f"The account is paused ({reason}): the batch waits. Next step: {overview.next_step_of(reason)}"
+        step = overview.next_step_of(reason, account=paying[0].name)
+        paused = f"The account is paused ({reason}): the batch waits. Next step: {step}"
     return {
         "account": ", ".join(account.name for account in paying) or settings.account,
         "wallet": None if None in wallets or not wallets else sum(each for each in wallets if each is not None),

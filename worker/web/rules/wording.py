@@ -99,6 +99,7 @@ class AccountState:
 class AccountFacts:
     """What the sentence is made of; None: does not apply, or is not known."""
 
+    account: str
     pause_reason: str | None
     pause_message: str | None
     paused_at: datetime | None
@@ -125,7 +126,7 @@ def describe_account(facts: AccountFacts, *, now: datetime) -> AccountState:
         return AccountState(
             tone="warn",
             says=f"Closed by the provider until {instant(facts.blocked_until)} ({until(facts.blocked_until, now)}).",
-            then="Work resumes then by itself, or at once with `darkroom account resume`.",
+            then=f"Work resumes then by itself, or at once with `darkroom account resume {facts.account}`.",
         )
     images = plural(facts.open_jobs, "image")
     if not facts.open_jobs:
