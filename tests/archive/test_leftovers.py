@@ -3,14 +3,19 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import Engine, text
 
 from tests.archive.conftest import archive, broken, counts, files
 from tests.archive.test_erasing import erase, listen
+from tests.audit.conftest import superuser
 from tests.pipeline.hooked import Crash, Fuse
 from tests.pipeline.node import Node
 from worker.archive import choosing
 from worker.archive.writing import NotAsWritten
+from worker.audit.erasing import ErasureBusy
 from worker.audit.queries.erasures import Target
+
+__all__ = ["superuser"]
 
 
 def stored(node: Node) -> set[str]:
@@ -40,6 +45,11 @@ def when_written(node: Node, act: Callable[[], object]) -> None:
             act()
 
     listen(node, listener)
+
+
+def when_erased(node: Node, act: Callable[[str], None]) -> None:
+    """Act at the first effect after texts were erased."""
+    listen(node, lambda effect: act(effect) if node.query("SELECT id FROM job WHERE erased_at IS NOT NULL") else None)
 
 
 @pytest.mark.parametrize("effects", [10, 13, 21, 27])
@@ -76,6 +86,28 @@ def test_files_of_a_killed_run_are_removed_with_the_erasure_of_their_batch(small
     archive(small)
     assert stored(small) == recorded(small)
     assert broken(small) == {}
+
+
+def test_an_erasure_whose_batch_is_locked_says_to_run_it_again_and_then_removes_the_files(
+    small: Node, superuser: Engine
+) -> None:
+    killed(small, 12)
+    [job] = small.query("SELECT id FROM job WHERE key = 'a'")
+    target = Target(subject=f"job:{job['id']}", job_id=job["id"])
+    with superuser.connect() as other:
+
+        def lock(_: str) -> None:
+            listen(small, lambda _: None)
+            other.execute(text("SELECT id FROM batch FOR UPDATE"))
+
+        when_erased(small, lock)
+        with pytest.raises(ErasureBusy, match="run the same command again"):
+            erase(small, target)
+
+    removed = erase(small, target).files
+
+    assert removed > 0
+    assert stored(small) == set()
 
 
 def test_files_of_a_killed_run_with_other_content_are_removed_when_the_batch_is_archived(small: Node) -> None:

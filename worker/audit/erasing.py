@@ -172,9 +172,14 @@ def _archived_batch(database: Database, archive: ArchiveReader, target: Target) 
 @contextmanager
 def _locking(database: Database) -> Iterator[Connection]:
     """Yield a transaction; raises ErasureBusy when a lock timed out, or the jobs changed since they were chosen."""
+    with _busy_said(), database.bulk_transaction() as tx:
+        yield tx
+
+
+@contextmanager
+def _busy_said() -> Iterator[None]:
     try:
-        with database.bulk_transaction() as tx:
-            yield tx
+        yield
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable | ObjectInUse):
             raise ErasureBusy from error
@@ -278,7 +283,8 @@ def _remove_files(database: Database, store: Store, images: Sequence[str], batch
     with database.transaction() as tx:
         images = erasures.still_erased(tx, images)
     try:
-        left = leftovers.remove(database, store, batch_id) if batch_id is not None else 0
+        with _busy_said():
+            left = leftovers.remove(database, store, batch_id) if batch_id is not None else 0
         return left + sum(
             store.remove(path)
             for sha256 in images
