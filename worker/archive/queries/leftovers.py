@@ -52,7 +52,9 @@ def batch_with(tx: Connection, *, batch_id: UUID | None, job_id: UUID | None) ->
     return found
 
 
-_OLD = text(f"SELECT DISTINCT u.batch_id {_UNRECORDED} AND u.noted_at < now() - :age ORDER BY u.batch_id")
+_OLD = text(
+    f"SELECT DISTINCT u.batch_id {_UNRECORDED} AND u.noted_at < now() - CAST(:age AS interval) ORDER BY u.batch_id"
+)
 
 
 def old(tx: Connection) -> list[UUID]:
@@ -63,7 +65,7 @@ def old(tx: Connection) -> list[UUID]:
 # A run that has noted a file may write it after it was looked for here: until it is old, the note stays for the next.
 _FORGET = text("""
     DELETE FROM unneeded_file u WHERE u.batch_id = :batch_id
-        AND (u.noted_at < now() - :age OR EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = u.batch_id))""")
+        AND (u.noted_at < now() - CAST(:age AS interval) OR EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = u.batch_id))""")
 
 
 def forget(tx: Connection, batch_id: UUID) -> None:
