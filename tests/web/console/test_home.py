@@ -1,10 +1,12 @@
 """The home page says how each account does and what it costs."""
 
+import pytest
 from sqlalchemy import text
 
-from tests.web.api.client import client
+from tests.web.api.client import Client, client
 from tests.web.console.pages import get, signed_in, text_of
 from tests.web.serving import Web
+from worker.accounts.queries import accounts, pools
 
 
 def test_an_account_without_work_is_idle(web: Web) -> None:
@@ -28,6 +30,37 @@ def test_paused_batches_are_no_work_that_waits_for_a_node(web: Web) -> None:
     said = text_of(get(signed_in(web), web, "/"))
 
     assert "default · Idle. 1 image in paused batches." in said
+
+
+@pytest.fixture
+def pool(web: Web) -> Client:
+    """Return a client of a web process that knows a pool of two accounts."""
+    with web.context.database.transaction() as tx:
+        for name in ("club", "shop"):
+            account_id = accounts.ensure(tx, account_id=web.context.new_id(), name=name, now=web.context.clock())
+            pools.set_pools(tx, account_id, ["bulk"])
+    return client(web)
+
+
+def test_jobs_that_wait_for_any_account_of_a_pool_are_the_pools_and_no_accounts(web: Web, pool: Client) -> None:
+    pool.submit(["a vase", "a bowl"], pool="bulk")
+
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "Pool bulk · No worker node runs, and 2 images wait." in said
+    assert "club · Idle. Nothing of its own is open; 2 images wait in its pools." in said
+    assert "shop · Idle. Nothing of its own is open; 2 images wait in its pools." in said
+    assert "default · Idle. Nothing is open." in said
+    assert "2 waiting" not in said
+
+
+def test_paused_batches_of_a_pool_are_no_work_that_waits(web: Web, pool: Client) -> None:
+    pool.post(f"/batches/{pool.submit(['a vase'], pool='bulk').json()['batch']}/pause")
+
+    said = text_of(get(signed_in(web), web, "/"))
+
+    assert "Pool bulk · Nothing waits for its accounts. 1 image in paused batches." in said
+    assert "club · Idle. Nothing is open." in said
 
 
 def test_a_pause_is_said_with_its_reason_and_since_when(web: Web) -> None:

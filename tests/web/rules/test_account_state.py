@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from worker.web.rules import wording
-from worker.web.rules.wording import AccountFacts
+from worker.web.rules.wording import AccountFacts, PoolFacts
 
 NOW = datetime(2026, 11, 29, 10, 0, tzinfo=UTC)
 IDLE = AccountFacts(
@@ -20,6 +20,7 @@ IDLE = AccountFacts(
     nodes=1,
     open_jobs=0,
     held_back=0,
+    pooled=0,
     images_per_s=0.0,
     limit_per_s=6.0,
     left_s=None,
@@ -35,6 +36,12 @@ PAUSED = replace(
     [
         (IDLE, "good", "Idle.", "Nothing is open."),
         (replace(IDLE, held_back=22), "good", "Idle.", "22 images in paused batches."),
+        (
+            replace(IDLE, pooled=12),
+            "good",
+            "Idle.",
+            "Nothing of its own is open; 12 images wait in its pools.",
+        ),
         (
             replace(IDLE, last_ended_at=NOW - timedelta(hours=3)),
             "good",
@@ -89,3 +96,47 @@ def test_the_gravest_fact_is_said_first(facts: AccountFacts, tone: str, says: st
     found = wording.describe_account(facts, now=NOW)
 
     assert (found.tone, found.says, found.then) == (tone, says, then)
+
+
+POOL = PoolFacts(accounts=["club", "shop"], paused=[], nodes=1, waiting=12, held_back=0, left_s=90.0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "tone", "says", "then"),
+    [
+        (
+            POOL,
+            "info",
+            "12 images wait for whichever account is free first: club, shop.",
+            "About 1 min of work at their limits together.",
+        ),
+        (
+            replace(POOL, paused=["club"], held_back=1),
+            "info",
+            "12 images wait for whichever account is free first: shop.",
+            "About 1 min of work at their limits together. Paused: club. 1 image in paused batches.",
+        ),
+        (
+            replace(POOL, paused=["club", "shop"]),
+            "bad",
+            "12 images wait, and each of its accounts is paused: club, shop.",
+            "Next step: that of any of them.",
+        ),
+        (
+            replace(POOL, nodes=0, waiting=1),
+            "bad",
+            "No worker node runs, and 1 image waits.",
+            "Start one with `darkroom up`, or see `darkroom doctor`.",
+        ),
+        (
+            replace(POOL, waiting=0, held_back=2),
+            "good",
+            "Nothing waits for its accounts.",
+            "2 images in paused batches.",
+        ),
+    ],
+)
+def test_a_pool_is_said_in_a_sentence_with_its_consequence(facts: PoolFacts, tone: str, says: str, then: str) -> None:
+    said = wording.describe_pool(facts)
+
+    assert (said.tone, said.says, said.then) == (tone, says, then)

@@ -1,5 +1,6 @@
-"""The home page: each account in one sentence, what is open, in doubt and not collected, and what is spent."""
+"""The home page: pools with work and accounts in a sentence each, what is open, in doubt, not collected, and spent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,10 +20,10 @@ from worker.ledger.queries import budgets
 from worker.node.queries import nodes
 from worker.web.console.page import Visit
 from worker.web.queries import home as queries
-from worker.web.queries.home import Activity, OwnerMonth
+from worker.web.queries.home import Activity, OwnerMonth, PoolActivity
 from worker.web.rules import wording
 from worker.web.rules.identity import Right
-from worker.web.rules.wording import AccountFacts, AccountState
+from worker.web.rules.wording import AccountFacts, AccountState, PoolFacts
 
 _DAYS = 30
 _OWNERS_SHOWN = 8
@@ -46,6 +47,14 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pool:
+    """One pool with pending jobs as the page shows it."""
+
+    name: str
+    state: AccountState
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spend:
     """What was spent on each of the last days, and what owners have committed of their caps this month."""
 
@@ -60,12 +69,29 @@ def show(visit: Visit) -> Response:
     """Show the page."""
     with visit.context.database.transaction() as tx:
         alive = nodes.count_alive(tx)
-        accounts = [_account(visit, tx, name, alive) for name in account_limits.names(tx)]
+        pooled = queries.pools(tx)
+        accounts = [_account(visit, tx, name, alive, pooled) for name in account_limits.names(tx)]
+        pools = [_pool(tx, each, accounts, alive) for each in pooled]
         spend = _spend(visit, tx) if visit.who.may(Right.FINANCE) else None
-    return visit.render("home.html", accounts=accounts, spend=spend, nodes=alive)
+    return visit.render("home.html", pools=pools, accounts=accounts, spend=spend, nodes=alive)
 
 
-def _account(visit: Visit, tx: Connection, name: str, alive: int) -> Account:
+def _pool(tx: Connection, pool: PoolActivity, accounts: Sequence[Account], alive: int) -> Pool:
+    members = [each.view for each in accounts if each.view.name in pool.accounts]
+    paused = [each.name for each in members if each.pause_reason is not None]
+    able = [each.id for each in members if each.name not in paused]
+    facts = PoolFacts(
+        accounts=pool.accounts,
+        paused=paused,
+        nodes=alive,
+        waiting=pool.waiting,
+        held_back=pool.held_back,
+        left_s=throughput.of_accounts(tx, able or [each.id for each in members]).duration_s(pool.waiting),
+    )
+    return Pool(name=pool.name, state=wording.describe_pool(facts))
+
+
+def _account(visit: Visit, tx: Connection, name: str, alive: int, pools: Sequence[PoolActivity]) -> Account:
     view = account_limits.view(tx, name, now=visit.now)
     assert view is not None
     activity = queries.activity(tx, view.id, now=visit.now)
@@ -85,6 +111,7 @@ def _account(visit: Visit, tx: Connection, name: str, alive: int) -> Account:
         nodes=alive,
         open_jobs=open_jobs,
         held_back=activity.held_back,
+        pooled=sum(each.waiting for each in pools if name in each.accounts),
         images_per_s=images_per_s,
         limit_per_s=limit_per_s,
         left_s=pace.duration_s(open_jobs),

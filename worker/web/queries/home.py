@@ -19,7 +19,7 @@ class Activity:
     """Work of an account that waits, and that has ended."""
 
     waiting: int
-    """Jobs that wait to be admitted."""
+    """Jobs that wait to be admitted; those of pools are no account's before one admits them."""
     held_back: int
     """Jobs that wait in paused batches."""
     ended_lately: int
@@ -44,13 +44,43 @@ _ACTIVITY = text("""
         (SELECT coalesce(sum(c.pending) FILTER (WHERE b.state <> 'paused'), 0)::bigint AS waiting,
             coalesce(sum(c.pending) FILTER (WHERE b.state = 'paused'), 0)::bigint AS held_back
         FROM batch b JOIN job_count c ON c.batch_id = b.id
-        WHERE b.account_id = :id AND b.done_at IS NULL AND b.state <> 'refused') p""")
+        WHERE b.account_id = :id AND b.pool IS NULL AND b.done_at IS NULL AND b.state <> 'refused') p""")
 
 
 def activity(tx: Connection, account_id: UUID, *, now: datetime) -> Activity:
     """Return the activity of an account."""
     row = tx.execute(_ACTIVITY, {"id": account_id, "since": now - LATELY}).mappings().one()
     return Activity(**row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolActivity:
+    """Work that waits for whichever account of a pool is free first."""
+
+    name: str
+    accounts: list[str]
+    """Those of its batches, by name."""
+    waiting: int
+    """Jobs that wait to be admitted."""
+    held_back: int
+    """Jobs that wait in paused batches."""
+
+
+_POOLS = text("""
+    WITH pooled AS (
+        SELECT b.id, b.pool, b.state, sum(c.pending) AS pending FROM batch b JOIN job_count c ON c.batch_id = b.id
+        WHERE b.pool IS NOT NULL AND b.done_at IS NULL AND b.state <> 'refused'
+        GROUP BY b.id HAVING sum(c.pending) > 0)
+    SELECT p.pool AS name, coalesce(sum(p.pending) FILTER (WHERE p.state <> 'paused'), 0)::bigint AS waiting,
+        coalesce(sum(p.pending) FILTER (WHERE p.state = 'paused'), 0)::bigint AS held_back,
+        ARRAY(SELECT DISTINCT a.name FROM pooled o JOIN batch_account m ON m.batch_id = o.id
+            JOIN account a ON a.id = m.account_id WHERE o.pool = p.pool ORDER BY a.name) AS accounts
+    FROM pooled p GROUP BY p.pool ORDER BY p.pool""")
+
+
+def pools(tx: Connection) -> list[PoolActivity]:
+    """Return each pool that has pending jobs, by name."""
+    return [PoolActivity(**row) for row in tx.execute(_POOLS).mappings()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,8 @@ class AccountFacts:
     """Without those in paused batches."""
     held_back: int
     """Jobs that wait in paused batches."""
+    pooled: int
+    """Jobs that wait for any account of its pools; none of the others counts them."""
     images_per_s: float
     limit_per_s: float
     left_s: float | None
@@ -130,8 +132,7 @@ def describe_account(facts: AccountFacts, *, now: datetime) -> AccountState:
         )
     images = plural(facts.open_jobs, "image")
     if not facts.open_jobs:
-        then = f"{plural(facts.held_back, 'image')} in paused batches." if facts.held_back else "Nothing is open."
-        return AccountState(tone="good", says=f"Idle{_since_last(facts, now)}.", then=then)
+        return AccountState(tone="good", says=f"Idle{_since_last(facts, now)}.", then=_nothing_open(facts))
     if not facts.nodes:
         return AccountState(
             tone="bad",
@@ -144,6 +145,57 @@ def describe_account(facts: AccountFacts, *, now: datetime) -> AccountState:
         says=f"Rendering {rate(facts.images_per_s)} images/s,"
         f" of about {rate(facts.limit_per_s)}/s that its limit allows.",
         then=f"{images} open{left}.",
+    )
+
+
+def _nothing_open(facts: AccountFacts) -> str:
+    held_back = f"{plural(facts.held_back, 'image')} in paused batches."
+    if facts.pooled:
+        wait = "waits" if facts.pooled == 1 else "wait"
+        pooled = f"Nothing of its own is open; {plural(facts.pooled, 'image')} {wait} in its pools."
+        return f"{pooled} {held_back}" if facts.held_back else pooled
+    return held_back if facts.held_back else "Nothing is open."
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolFacts:
+    """What the sentence about a pool with pending jobs is made of."""
+
+    accounts: Sequence[str]
+    paused: Sequence[str]
+    """Those of them that are paused."""
+    nodes: int
+    waiting: int
+    """Jobs that wait for any of them, without those in paused batches."""
+    held_back: int
+    left_s: float
+    """What those that wait take at the limits of all that are not paused."""
+
+
+def describe_pool(facts: PoolFacts) -> AccountState:
+    """Return the state of a pool: missing nodes first, then accounts that are all paused, and work."""
+    images, wait = plural(facts.waiting, "image"), "waits" if facts.waiting == 1 else "wait"
+    held_back = f" {plural(facts.held_back, 'image')} in paused batches." if facts.held_back else ""
+    if not facts.waiting:
+        return AccountState(tone="good", says="Nothing waits for its accounts.", then=held_back.strip())
+    if not facts.nodes:
+        return AccountState(
+            tone="bad",
+            says=f"No worker node runs, and {images} {wait}.",
+            then=f"Start one with `darkroom up`, or see `darkroom doctor`.{held_back}",
+        )
+    if len(facts.paused) == len(facts.accounts):
+        return AccountState(
+            tone="bad",
+            says=f"{images} {wait}, and each of its accounts is paused: {', '.join(facts.accounts)}.",
+            then=f"Next step: that of any of them.{held_back}",
+        )
+    able = ", ".join(name for name in facts.accounts if name not in facts.paused)
+    without = f" Paused: {', '.join(facts.paused)}." if facts.paused else ""
+    return AccountState(
+        tone="info",
+        says=f"{images} {wait} for whichever account is free first: {able}.",
+        then=f"About {span(facts.left_s)} of work at their limits together.{without}{held_back}",
     )
 
 
