@@ -65,7 +65,8 @@ def old(tx: Connection) -> list[UUID]:
 # A run that has noted a file may write it after it was looked for here: until it is old, the note stays for the next.
 _FORGET = text("""
     DELETE FROM unneeded_file u WHERE u.batch_id = :batch_id
-        AND (u.noted_at < now() - CAST(:age AS interval) OR EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = u.batch_id))""")
+        AND (u.noted_at < now() - CAST(:age AS interval)
+            OR EXISTS (SELECT FROM archived_batch a WHERE a.batch_id = u.batch_id))""")
 
 
 def forget(tx: Connection, batch_id: UUID) -> None:
