@@ -17,7 +17,20 @@ pytestmark = pytest.mark.acceptance
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([\w-]*)(?: \S+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PROGRAMS = ("darkroom", "make", "psql", "curl", "pip", "export", "docker", "kubectl", "python", "printf", "celery")
+PROGRAMS = (
+    "darkroom",
+    "make",
+    "psql",
+    "curl",
+    "pip",
+    "export",
+    "docker",
+    "kubectl",
+    "python",
+    "printf",
+    "celery",
+    "seq",
+)
 WHOLE = {
     "api.md": "tests/web/api/test_document.py",
     "audit.md": "tests/reports/test_guide.py",
@@ -45,7 +58,14 @@ darkroom archive --before 2026-08-01
 darkroom archive --list
 darkroom token create shop --right submit --right read --owner shop --priority refresh --cap 4000 --expires 90d
 """
-RUN = [line for text in (README, HOOKS, OPERATIONS) for line in text.strip().splitlines()]
+FLEET = r"""
+seq 100 | awk '{print "{\"key\": \"chair-" $1 "\", \"prompt\": \"A red chair, number " $1 "\"}"}' > hundred.jsonl
+darkroom submit hundred.jsonl --name hundred --wait
+darkroom top
+darkroom doctor
+darkroom token create prometheus --right read --all-owners > prometheus-token
+"""
+RUN = [line for text in (README, HOOKS, OPERATIONS, FLEET) for line in text.strip().splitlines()]
 PREPARED = "darkroom catalog import mugs items.csv --recipe recipe.toml"
 """What the document on catalogs has made before."""
 
@@ -98,6 +118,9 @@ NOT_RUN = {
     "export OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318": "names a collector: tests/tracing has one",
     "docker compose -f ops/docker/compose.yaml up --build --detach": _CONTAINERS,
     "docker compose -f ops/docker/compose.yaml exec web darkroom user link": _CONTAINERS,
+    "docker compose -f ops/docker/compose.yaml exec -T web darkroom token create prometheus --right read"
+    " --all-owners > token": _CONTAINERS,
+    "curl -s http://node-1:9464/readyz": "names a machine: tests/node/test_metrics.py",
     "kubectl create namespace darkroom": _CLUSTER,
     "kubectl -n darkroom create secret generic darkroom --from-file=database-url --from-file=broker-url"
     " --from-file=api-key": _CLUSTER,

@@ -135,8 +135,9 @@ def test_the_panels_of_the_dashboard_have_ids_of_their_own_and_do_not_overlap() 
     assert max(x for x, _ in cells) < 24
 
 
-def test_the_scrape_configuration_is_valid(tmp_path: Path) -> None:
-    config = (OPS / "prometheus" / "prometheus.yml").read_text()
+@pytest.mark.parametrize("name", ["prometheus.yml", "machines.yml"])
+def test_the_scrape_configuration_is_valid(tmp_path: Path, name: str) -> None:
+    config = (OPS / "prometheus" / name).read_text()
     token = tmp_path / "token"
     token.write_text("dkr_x")
     file = tmp_path / "prometheus.yml"
